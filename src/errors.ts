@@ -1,0 +1,42 @@
+/**
+ * Every error that Reprieve raises on purpose, by code. The message says what was tried, on what, and what to do;
+ * `data` carries the same facts for machines.
+ */
+export const errorCodes = {
+  'config-invalid': 'a configuration file or value does not fit its schema; all problems are listed',
+  'plan-invalid': 'the plan that the webhook gave the sidecar cannot be read',
+  'manifest-invalid': 'a checkpoint manifest is not of the form this version reads',
+  'checkpoint-corrupt': 'a byte of a stored checkpoint differs from what its manifest says',
+  'checkpoint-unfit': 'a checkpoint was made in an environment that this one does not match',
+  'store-failed': 'the store refused or failed an operation',
+  'dump-failed': 'CRIU could not dump the application; it goes on running',
+  'archive-failed': 'the files beside the memory could not be archived; the application goes on running',
+  'restore-failed': 'CRIU could not restore a checkpoint',
+  'command-failed': 'an external command failed, was killed, or ran past its deadline',
+  'deadline-passed': 'a wait ended at its deadline',
+  'protocol-invalid': 'a peer on a local socket said something that the protocol does not have',
+} as const
+
+export type ErrorCode = keyof typeof errorCodes
+
+export class ReprieveError extends Error {
+  override readonly name = 'ReprieveError'
+  readonly code: ErrorCode
+  readonly data: Readonly<Record<string, unknown>>
+
+  constructor(code: ErrorCode, message: string, data: Record<string, unknown> = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.data = Object.freeze(data)
+  }
+}
+
+/** One line for a log or a status: the message, then each cause's. */
+export function describeError(error: unknown): string {
+  const parts: string[] = []
+  for (let at: unknown = error, depth = 0; at !== undefined && depth < 8; depth++) {
+    parts.push(at instanceof Error ? at.message : String(at))
+    at = at instanceof Error ? at.cause : undefined
+  }
+  return parts.join(': ')
+}

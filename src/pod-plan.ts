@@ -1,0 +1,107 @@
+/**
+ * What the webhook decided for a pod, handed to the restore init container and the sidecar as JSON in the
+ * environment variable `REPRIEVE_PLAN`. It is the only thing that the two halves of Reprieve say to each other
+ * inside a pod, so it is versioned, and validated where it is read (`parsePodPlan`).
+ */
+import { ReprieveError } from './errors.ts'
+
+export const triggerNames = ['memory', 'disruption', 'spot', 'interval', 'manual'] as const
+export type TriggerName = (typeof triggerNames)[number]
+
+/** Where checkpoints go. The credentials and paths are the administrator's, never the pod's. */
+export type StorePlan = { kind: 'directory'; name: string; path: string }
+
+export type ContainerPlan = {
+  name: string
+  /** SHA-256 (hex) over image, command, arguments and mounts: a checkpoint fits only where this is equal. */
+  fingerprint: string
+  /** Mount paths of the container's emptyDir volumes: archived with a checkpoint. */
+  emptyDirs: string[]
+  /** Mount paths of volumes that outlive the pod (PVC, NFS, hostPath): left alone, but files are brought back to size. */
+  external: string[]
+}
+
+export type PodPlan = {
+  version: 1
+  namespace: string
+  /** The workload slot across rescheduling, e.g. `ml-team/StatefulSet/train/0` (see src/lineage.ts). */
+  lineage: string
+  store: StorePlan
+  /** Complete checkpoints retained in the store, at least 1. */
+  keep: number
+  /** `latest`, `never`, or a checkpoint's id. */
+  restore: string
+  triggers: TriggerName[]
+  /** Milliseconds that a checkpoint at the pod's end may take before the user's own preStop gets its turn. */
+  checkpointBudgetMs: number
+  /** TCP port on 127.0.0.1 for /healthz, /readyz and /status; 0 for none. */
+  statusPort: number
+  containers: ContainerPlan[]
+}
+
+export const planVariable = 'REPRIEVE_PLAN'
+
+/** @throws ReprieveError `plan-invalid` naming every problem. */
+export function parsePodPlan(json: string): PodPlan {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch (error) {
+    throw new ReprieveError('plan-invalid', `${planVariable} is not JSON`, {}, error)
+  }
+  const problems = problemsOf(value)
+  if (problems.length > 0) {
+    throw new ReprieveError('plan-invalid', `${planVariable} is not a pod plan: ${problems.join('; ')}`, { problems })
+  }
+  return value as PodPlan
+}
+
+function problemsOf(value: unknown): string[] {
+  if (!isRecord(value)) return ['not an object']
+  const problems: string[] = []
+  const expect = (ok: boolean, what: string) => {
+    if (!ok) problems.push(what)
+  }
+  expect(value.version === 1, 'version must be 1')
+  expect(isText(value.namespace), 'namespace must be a text')
+  expect(isText(value.lineage), 'lineage must be a text')
+  expect(isText(value.restore), 'restore must be a text')
+  expect(isWhole(value.keep) && value.keep >= 1, 'keep must be a whole number, at least 1')
+  expect(isWhole(value.checkpointBudgetMs), 'checkpointBudgetMs must be a whole number')
+  expect(isWhole(value.statusPort) && value.statusPort < 65536, 'statusPort must be 0 to 65535')
+  const store = value.store
+  expect(
+    isRecord(store) && store.kind === 'directory' && isText(store.name) && isText(store.path) && store.path.startsWith('/'),
+    'store must be {kind: "directory", name, path}',
+  )
+  expect(
+    isTexts(value.triggers) && value.triggers.every((name) => (triggerNames as readonly string[]).includes(name)),
+    `triggers must be some of ${triggerNames.join(', ')}`,
+  )
+  if (!Array.isArray(value.containers) || value.containers.length === 0) problems.push('containers must be a list, not empty')
+  else
+    for (const [index, container] of value.containers.entries())
+      expect(
+        isRecord(container) &&
+          isText(container.name) &&
+          /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(container.name) &&
+          isText(container.fingerprint) &&
+          isTexts(container.emptyDirs) &&
+          isTexts(container.external),
+        `containers[${index}] must be {name: a DNS label, fingerprint, emptyDirs, external}`,
+      )
+  return problems
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0
+}
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every(isText)
+}
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
