@@ -11,7 +11,10 @@ export interface Store {
    * Complete checkpoints, newest first. A checkpoint whose manifest cannot be read is not listed but counted.
    * @throws ReprieveError `store-failed`
    */
-  list(slot: Slot, signal: AbortSignal): Promise<{ manifests: CheckpointManifest[]; unreadable: UnreadableCheckpoint[] }>
+  list(
+    slot: Slot,
+    signal: AbortSignal,
+  ): Promise<{ manifests: CheckpointManifest[]; unreadable: UnreadableCheckpoint[] }>
   /**
    * Stores every file under `sourceDir` (a flat tree of regular files) as checkpoint `draft.id`.
    * When this resolves the checkpoint is durable; when it rejects nothing of it is listed.

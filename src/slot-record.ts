@@ -1,0 +1,115 @@
+/**
+ * What a slot remembers, and how it changes. Pure.
+ *
+ * A restore counts as an early death from the moment it begins until the application has proved itself alive: when
+ * the restore takes the whole pod down with it, nobody is left to count. Who is told to end before that, for a reason
+ * that is not the checkpoint's fault, withdraws the trial.
+ */
+import { isCheckpointId } from './checkpoint-id.ts'
+import { ReprieveError } from './errors.ts'
+import type { SlotRecord } from './manifest.ts'
+import { isInstant } from './manifest-shape.ts'
+import { openSealedJson, sealJson } from './sealed-json.ts'
+import { mapOf, object, problemsOf, summarize, text, whole } from './shape.ts'
+
+/** `lastReason` of a trial that is under way. */
+export const restorePending = 'a restore began and has not proved itself alive'
+export const slotRecordLimits = { recordBytes: 16 << 20, trials: 10_000, reasonBytes: 4096 } as const
+
+export function emptySlotRecord(): SlotRecord {
+  return { version: 1, trials: {} }
+}
+
+export function restoreBegun(record: SlotRecord, id: string): SlotRecord {
+  return withTrial(record, id, { earlyDeaths: earlyDeathsOf(record, id) + 1, lastReason: restorePending })
+}
+
+/** The application lived long enough: what it died of before was not the checkpoint. */
+export function provedAlive(record: SlotRecord, id: string): SlotRecord {
+  return withTrial(record, id, undefined)
+}
+
+/** Counts once for each restore, whether or not its beginning was recorded. */
+export function diedEarly(record: SlotRecord, id: string, reason: string): SlotRecord {
+  const counted = isPending(record, id) ? 0 : 1
+  return withTrial(record, id, {
+    earlyDeaths: earlyDeathsOf(record, id) + counted,
+    lastReason: short(reason),
+  })
+}
+
+/** The trial ended undecided (the pod was told to end): it does not count. */
+export function restoreWithdrawn(record: SlotRecord, id: string, reason: string): SlotRecord {
+  if (!isPending(record, id)) return record
+  const earlyDeaths = earlyDeathsOf(record, id) - 1
+  return withTrial(record, id, earlyDeaths === 0 ? undefined : { earlyDeaths, lastReason: short(reason) })
+}
+
+/** The application ended with status 0: nothing made before this instant is ever restored. */
+export function finished(record: SlotRecord, instant: string): SlotRecord {
+  return { ...record, finishedAt: instant }
+}
+
+/** Forgets the trials of checkpoints that are gone, so that the record does not grow for ever. */
+export function withOnlyTrialsOf(record: SlotRecord, ids: readonly string[]): SlotRecord {
+  const kept = Object.entries(record.trials).filter(([id]) => ids.includes(id))
+  return { ...record, trials: Object.fromEntries(kept) }
+}
+
+export function earlyDeathsOf(record: SlotRecord, id: string): number {
+  return Object.hasOwn(record.trials, id) ? (record.trials[id]?.earlyDeaths ?? 0) : 0
+}
+
+function isPending(record: SlotRecord, id: string): boolean {
+  return Object.hasOwn(record.trials, id) && record.trials[id]?.lastReason === restorePending
+}
+
+/** Reasons may come from a program's last words: a long one must not make the record unwritable. */
+function short(reason: string): string {
+  return reason.slice(0, slotRecordLimits.reasonBytes / 4).toWellFormed()
+}
+
+function withTrial(
+  record: SlotRecord,
+  id: string,
+  trial: SlotRecord['trials'][string] | undefined,
+): SlotRecord {
+  const others = Object.entries(record.trials).filter(([other]) => other !== id)
+  return { ...record, trials: Object.fromEntries(trial === undefined ? others : [...others, [id, trial]]) }
+}
+
+const shape = object(
+  {
+    version: whole(1, 1),
+    finishedAt: text('an instant like 2026-01-02T03:04:05.678Z', 24, isInstant),
+    trials: mapOf(
+      text("a checkpoint's id", 64, isCheckpointId),
+      object({
+        earlyDeaths: whole(0),
+        lastReason: text('a text', slotRecordLimits.reasonBytes, () => true),
+      }),
+      slotRecordLimits.trials,
+    ),
+  },
+  ['finishedAt'],
+)
+
+/** @throws ReprieveError `manifest-invalid` when the record could not be read back */
+export function serializeSlotRecord(record: SlotRecord): Buffer {
+  return sealJson(requireSlotRecord(record))
+}
+
+/** @throws ReprieveError `manifest-invalid` */
+export function parseSlotRecord(bytes: Uint8Array): SlotRecord {
+  try {
+    return requireSlotRecord(openSealedJson(bytes))
+  } catch (error) {
+    throw new ReprieveError('manifest-invalid', 'the slot record cannot be read', {}, error)
+  }
+}
+
+function requireSlotRecord(value: unknown): SlotRecord {
+  const problems = problemsOf(shape, value)
+  if (problems.length === 0) return value as SlotRecord
+  throw new ReprieveError('manifest-invalid', `not a slot record: ${summarize(problems)}`, { problems })
+}

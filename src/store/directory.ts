@@ -1,0 +1,162 @@
+/** A store in a folder: a PVC, an NFS mount, a hostPath. */
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { instantOfCheckpointId } from '../checkpoint-id.ts'
+import { makeFolder } from '../durable-file.ts'
+import { ReprieveError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { Slot } from '../manifest.ts'
+import { emptySlotRecord } from '../slot-record.ts'
+import { fetchCheckpoint } from './fetch-checkpoint.ts'
+import { listCheckpoints } from './list-checkpoints.ts'
+import { putCheckpoint, type Transfer } from './put-checkpoint.ts'
+import { settleAfterAbort } from './settle-after-abort.ts'
+import { findSlotFolder, makeSlotFolder } from './slot-folder.ts'
+import { readSlotRecord, writeSlotRecord } from './slot-record-file.ts'
+import { errnoOf, storeFailure } from './store-failure.ts'
+import type { Store } from './store.ts'
+import { removeCheckpoints, sweepLeftovers } from './sweep.ts'
+
+export type DirectoryStoreOptions = {
+  name: string
+  /** Absolute; made, for this user alone, if it does not exist. */
+  path: string
+  log?: Log
+  /** Default `link-or-copy`. */
+  transfer?: Transfer
+  /** Partials of writers on other machines are removed when untouched for so long. Default one hour. */
+  abandonedAfterMs?: number
+  /** How long an aborted operation may take to clean up before its caller is told that it hangs. Default 2 s. */
+  abortGraceMs?: number
+}
+
+export function createDirectoryStore(options: DirectoryStoreOptions): Store {
+  const {
+    name,
+    path: root,
+    log,
+    transfer = 'link-or-copy',
+    abandonedAfterMs = 3_600_000,
+    abortGraceMs = 2000,
+  } = options
+  let seen = false
+
+  /** A root that was there and is gone means a lost mount: what is written to the place under it would be lost too. */
+  const openRoot = async () => {
+    try {
+      if ((await stat(root)).isDirectory()) seen = true
+      else
+        throw new ReprieveError('store-failed', `store "${name}": ${root} is not a folder`, {
+          store: name,
+          root,
+        })
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error
+      if (seen)
+        throw new ReprieveError(
+          'store-failed',
+          `store "${name}": ${root} has vanished`,
+          { store: name, root },
+          error,
+        )
+      await makeFolder(root)
+      seen = true
+    }
+  }
+
+  const run = async <T>(action: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
+    const whole = async () => {
+      signal.throwIfAborted()
+      await openRoot()
+      return work()
+    }
+    try {
+      return await settleAfterAbort(whole(), signal, abortGraceMs)
+    } catch (error) {
+      if (!signal.aborted || error instanceof ReprieveError) throw storeFailure(name, action, error)
+      const data = { store: name, aborted: true }
+      throw new ReprieveError('store-failed', `store "${name}": it was aborted to ${action}`, data, error)
+    }
+  }
+
+  const remove = async (slot: Slot, signal: AbortSignal, choose: (ids: Ids) => string[]) => {
+    const folder = await findSlotFolder(root, slot)
+    if (folder === undefined) return { removed: [] }
+    const { manifests, unreadable } = await listCheckpoints(folder, slot, signal)
+    const doomed = choose({
+      complete: manifests.map(({ id, createdAt }) => ({ id, createdAt })),
+      unreadable: unreadable.map(({ id }) => ({ id, createdAt: instantOfCheckpointId(id) ?? '' })),
+    })
+    const removed = await removeCheckpoints(folder, doomed, signal)
+    await sweepLeftovers(folder, abandonedAfterMs, signal)
+    return { removed }
+  }
+
+  return {
+    name,
+
+    list: (slot, signal) =>
+      run('list checkpoints', signal, async () => {
+        const folder = await findSlotFolder(root, slot)
+        return folder === undefined
+          ? { manifests: [], unreadable: [] }
+          : listCheckpoints(folder, slot, signal)
+      }),
+
+    put: (draft, sourceDir, signal) =>
+      run(`store checkpoint ${draft.id}`, signal, async () => {
+        const slotFolder = await makeSlotFolder(root, draft.slot)
+        return putCheckpoint({ slotFolder, transfer, log }, draft, sourceDir, signal)
+      }),
+
+    fetch: (manifest, targetDir, signal) =>
+      run(`fetch checkpoint ${manifest.id}`, signal, async () => {
+        const began = performance.now()
+        const folder = (await findSlotFolder(root, manifest.slot)) ?? root
+        await fetchCheckpoint(join(folder, manifest.id), manifest, targetDir, signal)
+        return { readMs: performance.now() - began }
+      }),
+
+    prune: (slot, keep, signal) =>
+      run('prune checkpoints', signal, () => {
+        if (!Number.isSafeInteger(keep) || keep < 0)
+          throw new RangeError(`keep must be a whole number, not ${keep}`)
+        return remove(slot, signal, (ids) => beyondNewest(ids, keep))
+      }),
+
+    removeBefore: (slot, instant, signal) =>
+      run(`remove checkpoints made before ${instant}`, signal, () => {
+        const limit = Date.parse(instant)
+        if (Number.isNaN(limit)) throw new RangeError(`${instant} is not an instant`)
+        return remove(slot, signal, ({ complete, unreadable }) =>
+          [...complete, ...unreadable]
+            .filter(({ createdAt }) => Date.parse(createdAt) < limit)
+            .map(({ id }) => id),
+        )
+      }),
+
+    readRecord: (slot, signal) =>
+      run('read the slot record', signal, async () => {
+        const folder = await findSlotFolder(root, slot)
+        return folder === undefined ? emptySlotRecord() : readSlotRecord(folder, log)
+      }),
+
+    writeRecord: (slot, record, signal) =>
+      run('write the slot record', signal, async () =>
+        writeSlotRecord(await makeSlotFolder(root, slot), record),
+      ),
+  }
+}
+
+type Dated = { id: string; createdAt: string }
+type Ids = { complete: Dated[]; unreadable: Dated[] }
+
+/**
+ * An unreadable checkpoint takes no complete one's place. It goes when it is older than all that are kept: until then
+ * it may be another release's, or be wanted for a look at what damaged it.
+ */
+function beyondNewest({ complete, unreadable }: Ids, keep: number): string[] {
+  const oldestKept = complete.slice(0, keep).at(-1)?.id
+  if (oldestKept === undefined) return keep === 0 ? [...complete, ...unreadable].map(({ id }) => id) : []
+  return [...complete, ...unreadable].map(({ id }) => id).filter((id) => id < oldestKept)
+}

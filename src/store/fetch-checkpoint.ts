@@ -1,0 +1,138 @@
+/** Brings a checkpoint's files back, every byte compared with the manifest before anyone uses it. */
+import { constants } from 'node:fs'
+import { lstat, mkdir, rm, rmdir, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { folderMode, withFile } from '../durable-file.ts'
+import { ReprieveError } from '../errors.ts'
+import { requireManifest } from '../manifest-codec.ts'
+import type { CheckpointManifest, StoredFile } from '../manifest.ts'
+import { streamHashed } from './hashed-stream.ts'
+import { limitedParallel } from './limited-parallel.ts'
+import { filesName } from './slot-folder.ts'
+import { foldersOf } from './source-tree.ts'
+import { errnoOf } from './store-failure.ts'
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
+const filesAtOnce = 2
+
+/** What was made so far, newest last, to be taken away again if the fetch fails. */
+type Made = { files: string[]; folders: string[] }
+
+/**
+ * @param checkpoint the checkpoint's folder in the store
+ * @throws ReprieveError `checkpoint-corrupt`; then nothing that this call wrote is left in `targetDir`
+ */
+export async function fetchCheckpoint(
+  checkpoint: string,
+  manifest: CheckpointManifest,
+  targetDir: string,
+  signal: AbortSignal,
+): Promise<void> {
+  requireManifest(manifest)
+  const made: Made = { files: [], folders: [] }
+  try {
+    await requireFolder(checkpoint, manifest.id)
+    await limitedParallel(manifest.files, filesAtOnce, signal, (file) =>
+      withStored(checkpoint, manifest.id, file, () => Promise.resolve()),
+    )
+    await makeFolders(targetDir, manifest.files, made)
+    await limitedParallel(manifest.files, filesAtOnce, signal, (file, either) =>
+      withStored(checkpoint, manifest.id, file, (source) =>
+        fetchFile(source, manifest.id, file, targetDir, made, either),
+      ),
+    )
+  } catch (error) {
+    // A file that is missing because all of the checkpoint was pruned meanwhile does not make it corrupt.
+    const pruned = error instanceof ReprieveError && error.code === 'checkpoint-corrupt'
+    const cause = pruned
+      ? await requireFolder(checkpoint, manifest.id).then(
+          () => error,
+          (gone: unknown) => gone,
+        )
+      : error
+    await takeBack(made)
+    throw cause
+  }
+}
+
+async function requireFolder(checkpoint: string, id: string): Promise<void> {
+  try {
+    if ((await lstat(checkpoint)).isDirectory()) return
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
+  throw new ReprieveError('store-failed', `checkpoint ${id} is not in the store (any more)`, { id })
+}
+
+/** Opens a stored file and compares its kind and size, which costs nothing, before anything is read. */
+async function withStored(
+  checkpoint: string,
+  id: string,
+  { path, sizeBytes }: StoredFile,
+  use: (source: FileHandle) => Promise<void>,
+): Promise<void> {
+  let opened = false
+  try {
+    await withFile(join(checkpoint, filesName, path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, async (source) => {
+      opened = true
+      const stat = await source.stat()
+      if (!stat.isFile()) throw corrupt(id, path, 'is not a regular file')
+      if (stat.size !== sizeBytes) throw corrupt(id, path, `has ${stat.size} bytes instead of ${sizeBytes}`)
+      await use(source)
+    })
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (!opened && (errno === 'ENOENT' || errno === 'ENOTDIR')) throw corrupt(id, path, 'is missing', error)
+    if (!opened && (errno === 'ELOOP' || errno === 'ENXIO'))
+      throw corrupt(id, path, 'is not a regular file', error)
+    throw error
+  }
+}
+
+async function fetchFile(
+  source: FileHandle,
+  id: string,
+  { path, sizeBytes, sha256 }: StoredFile,
+  targetDir: string,
+  made: Made,
+  signal: AbortSignal,
+): Promise<void> {
+  const to = join(targetDir, path)
+  await withFile(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, async (target) => {
+    made.files.push(to)
+    const read = await streamHashed(source, target, sizeBytes, signal)
+    if (read.sizeBytes !== sizeBytes) throw corrupt(id, path, 'changed its size while it was read')
+    if (read.sha256 !== sha256) throw corrupt(id, path, `has SHA-256 ${read.sha256} instead of ${sha256}`)
+  })
+}
+
+async function makeFolders(targetDir: string, files: readonly StoredFile[], made: Made): Promise<void> {
+  if ((await mkdir(targetDir, { recursive: true, mode: folderMode })) !== undefined)
+    made.folders.push(targetDir)
+  for (const folder of foldersOf(files.map(({ path }) => path))) {
+    const path = join(targetDir, folder)
+    try {
+      await mkdir(path, { mode: folderMode })
+      made.folders.push(path)
+    } catch (error) {
+      // A folder that is there already will do; a symbolic link would lead the files elsewhere.
+      if (errnoOf(error) !== 'EEXIST' || !(await lstat(path)).isDirectory()) throw error
+    }
+  }
+}
+
+async function takeBack(made: Made): Promise<void> {
+  for (const file of made.files) await rm(file, { force: true })
+  for (const folder of made.folders.toReversed()) {
+    try {
+      await rmdir(folder)
+    } catch (error) {
+      // Somebody else has put something into it, or removed it: either way it is theirs now.
+      if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'ENOENT') throw error
+    }
+  }
+}
+
+function corrupt(id: string, path: string, what: string, cause?: unknown): ReprieveError {
+  return new ReprieveError('checkpoint-corrupt', `checkpoint ${id}: ${path} ${what}`, { id, path }, cause)
+}

@@ -1,0 +1,161 @@
+/**
+ * Writes a checkpoint beside the others under a hidden name, makes every byte durable, the manifest last, and then
+ * gives it its name in one rename. Killed before that, it leaves a partial that nobody lists; after, a whole one.
+ */
+import { constants } from 'node:fs'
+import { link, lstat, mkdir, rename, rm, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileMode, folderMode, syncFolder, withFile, writeNewFile } from '../durable-file.ts'
+import { ReprieveError } from '../errors.ts'
+import { completeManifest, requireManifest, serializeManifest } from '../manifest-codec.ts'
+import type { Log } from '../log.ts'
+import type { CheckpointDraft, StoredFile } from '../manifest.ts'
+import { streamHashed } from './hashed-stream.ts'
+import { bothDone, limitedParallel } from './limited-parallel.ts'
+import { filesName, manifestName, partialName, trashName } from './slot-folder.ts'
+import { foldersOf, listSourceFiles } from './source-tree.ts'
+import { errnoOf } from './store-failure.ts'
+import type { PutResult } from './store.ts'
+import { ownWriterMark } from './writer-mark.ts'
+
+/**
+ * `link-or-copy` gives the source's file a second name in the store where that works (same mount; the source must not
+ * change afterwards), so that only hashing and syncing remain. Across mounts, which is what pods have, it copies.
+ */
+export type Transfer = 'link-or-copy' | 'copy'
+
+type Spent = { hashMs: number; writeMs: number; syncMs: number }
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
+/** What link(2) says where it cannot serve; anything else is a failure of the store. */
+const linkRefusals = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EACCES'])
+const filesAtOnce = 2
+
+export async function putCheckpoint(
+  place: { slotFolder: string; transfer: Transfer; log: Log | undefined },
+  draft: CheckpointDraft,
+  sourceDir: string,
+  signal: AbortSignal,
+): Promise<PutResult> {
+  const { slotFolder, transfer, log } = place
+  requireManifest(completeManifest(draft, []))
+  const paths = await listSourceFiles(sourceDir, signal)
+  const partial = join(slotFolder, partialName(draft.id, ownWriterMark()))
+  const final = join(slotFolder, draft.id)
+  const spent: Spent = { hashMs: 0, writeMs: 0, syncMs: 0 }
+  let written = partial
+  try {
+    const folders = ['', filesName, ...foldersOf(paths).map((folder) => join(filesName, folder))]
+    for (const folder of folders) await mkdir(join(partial, folder), { mode: folderMode })
+    const files = await limitedParallel(paths, filesAtOnce, signal, (path, either) =>
+      storeFile(sourceDir, join(partial, filesName), path, transfer, spent, either),
+    )
+    const manifest = completeManifest(draft, files)
+    const bytes = serializeManifest(manifest)
+    await timed(spent, 'syncMs', async () => {
+      for (const folder of folders.slice(1)) await syncFolder(join(partial, folder))
+      await writeNewFile(join(partial, manifestName), bytes)
+      await syncFolder(partial)
+      signal.throwIfAborted()
+      await giveName(partial, final, draft.id)
+      written = final
+      await syncFolder(slotFolder)
+    })
+    // Who aborted may already act as if there were no such checkpoint (the application goes on): it must not appear.
+    signal.throwIfAborted()
+    return { manifest, ...spent }
+  } catch (error) {
+    await withdraw(written, join(slotFolder, trashName(draft.id)), log)
+    throw error
+  }
+}
+
+async function storeFile(
+  sourceDir: string,
+  filesFolder: string,
+  path: string,
+  transfer: Transfer,
+  spent: Spent,
+  signal: AbortSignal,
+): Promise<StoredFile> {
+  const from = join(sourceDir, path)
+  const to = join(filesFolder, path)
+  return withFile(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, async (source) => {
+    const { size, ino, dev } = await source.stat()
+    const stream = async (target: FileHandle | undefined): Promise<StoredFile> => {
+      const { sizeBytes, sha256, hashMs, writeMs } = await streamHashed(source, target, size, signal)
+      spent.hashMs += hashMs
+      spent.writeMs += writeMs
+      if (sizeBytes !== size) {
+        throw new ReprieveError('store-failed', `${from} changed while it was being stored`, {
+          path,
+          size,
+          sizeBytes,
+        })
+      }
+      return { path, sizeBytes, sha256 }
+    }
+    if (transfer === 'link-or-copy' && (await linked(from, to, { ino, dev }))) {
+      // Linked data may still be on its way to the disk: it gets there while the main thread hashes.
+      const [file] = await bothDone(
+        stream(undefined),
+        timed(spent, 'syncMs', () => source.datasync()),
+      )
+      return file
+    }
+    return withFile(
+      to,
+      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+      async (target) => {
+        const file = await stream(target)
+        await timed(spent, 'syncMs', () => target.datasync())
+        return file
+      },
+      fileMode,
+    )
+  })
+}
+
+async function linked(from: string, to: string, source: { ino: number; dev: number }): Promise<boolean> {
+  try {
+    await link(from, to)
+  } catch (error) {
+    if (linkRefusals.has(errnoOf(error) ?? '')) return false
+    throw error
+  }
+  const made = await lstat(to)
+  if (made.ino === source.ino && made.dev === source.dev) return true
+  throw new ReprieveError('store-failed', `${from} was replaced while it was being stored`, { path: from })
+}
+
+async function giveName(partial: string, final: string, id: string): Promise<void> {
+  try {
+    await rename(partial, final)
+  } catch (error) {
+    const taken =
+      errnoOf(error) === 'ENOTEMPTY' || errnoOf(error) === 'EEXIST' || errnoOf(error) === 'ENOTDIR'
+    if (!taken) throw error
+    throw new ReprieveError('store-failed', `the store already has a checkpoint ${id}`, { id }, error)
+  }
+}
+
+/** Removes what a failed put has written, under a hidden name first: half a checkpoint must not be listed. */
+async function withdraw(written: string, trash: string, log: Log | undefined): Promise<void> {
+  try {
+    await rename(written, trash)
+    await rm(trash, { recursive: true })
+  } catch (error) {
+    // The failure of the put itself is what the caller must hear; a leftover is removed by a later prune.
+    if (errnoOf(error) !== 'ENOENT')
+      log?.warn({ err: error, path: written }, 'what a failed put wrote could not be removed')
+  }
+}
+
+async function timed<T>(spent: Spent, what: keyof Spent, work: () => Promise<T>): Promise<T> {
+  const began = performance.now()
+  try {
+    return await work()
+  } finally {
+    spent[what] += performance.now() - began
+  }
+}

@@ -1,0 +1,45 @@
+import { rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { replaceFile } from '../durable-file.ts'
+import type { Log } from '../log.ts'
+import type { SlotRecord } from '../manifest.ts'
+import { emptySlotRecord, parseSlotRecord, serializeSlotRecord, slotRecordLimits } from '../slot-record.ts'
+import { readBounded } from './list-checkpoints.ts'
+import { partialName, recordName } from './slot-folder.ts'
+import { errnoOf } from './store-failure.ts'
+import { ownWriterMark } from './writer-mark.ts'
+
+/**
+ * A record that cannot be read costs what it remembered, never a restore: it is put aside for people to look at, and
+ * the slot goes on with an empty one. A disk that cannot read at all is another matter, and throws.
+ */
+export async function readSlotRecord(slotFolder: string, log: Log | undefined): Promise<SlotRecord> {
+  const path = join(slotFolder, recordName)
+  try {
+    return parseSlotRecord(await readBounded(path, slotRecordLimits.recordBytes))
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === 'ENOENT') return emptySlotRecord()
+    if (errno !== undefined && errno !== 'ELOOP' && errno !== 'ENXIO') throw error
+    await putAside(path, error, log)
+    return emptySlotRecord()
+  }
+}
+
+export async function writeSlotRecord(slotFolder: string, record: SlotRecord): Promise<void> {
+  const temporary = join(slotFolder, partialName(recordName, ownWriterMark()))
+  await replaceFile(join(slotFolder, recordName), serializeSlotRecord(record), temporary)
+}
+
+async function putAside(path: string, problem: unknown, log: Log | undefined): Promise<void> {
+  const aside = `${path}.unreadable`
+  try {
+    await rename(path, aside)
+    log?.warn(
+      { err: problem, keptAs: aside },
+      'the slot record could not be read; an empty one takes its place',
+    )
+  } catch (error) {
+    log?.warn({ err: problem, path, asideErr: error }, 'the slot record could not be read, nor be put aside')
+  }
+}

@@ -1,0 +1,87 @@
+/** Removing checkpoints, and what writers and removers that died have left behind. */
+import { lstat, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { syncFolder } from '../durable-file.ts'
+import { errnoOf } from './store-failure.ts'
+import { isTrash, partialName, trashName, writerOfPartial } from './slot-folder.ts'
+import { ownWriterMark, writerState } from './writer-mark.ts'
+
+/**
+ * Removes checkpoints by giving each a hidden name first, in one step and durably: no half-deleted checkpoint is ever
+ * listed, whenever the remover dies. Returns the ids that this call removed, not those that another was faster at.
+ */
+export async function removeCheckpoints(
+  slotFolder: string,
+  ids: readonly string[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const removed: string[] = []
+  for (const id of ids) {
+    signal.throwIfAborted()
+    if (await discard(slotFolder, id)) removed.push(id)
+  }
+  return removed
+}
+
+/**
+ * @param abandonedAfterMs a partial of a writer elsewhere that was not touched for so long belongs to nobody; one of a
+ *   writer that is known to be dead goes at once. A writer whose partial was taken away fails, it harms nothing.
+ */
+export async function sweepLeftovers(
+  slotFolder: string,
+  abandonedAfterMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const name of await readdir(slotFolder)) {
+    signal.throwIfAborted()
+    if (isTrash(name)) await removeTree(join(slotFolder, name))
+    const writer = writerOfPartial(name)
+    if (writer === undefined) continue
+    const state = writerState(writer)
+    const abandoned =
+      state === 'dead' || (state === 'elsewhere' && (await idleMs(slotFolder, name)) > abandonedAfterMs)
+    if (abandoned) await discard(slotFolder, name)
+  }
+}
+
+async function discard(slotFolder: string, name: string): Promise<boolean> {
+  const trash = join(slotFolder, trashName(name))
+  try {
+    await rename(join(slotFolder, name), trash)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw error
+  }
+  await syncFolder(slotFolder)
+  await removeTree(trash)
+  return true
+}
+
+/** Two may remove the same tree at once: a folder that the other empties or removes first is no error. */
+async function removeTree(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 3 })
+}
+
+/** Time since anything in a partial was touched, by the store's own clock: that of a file server may differ from ours. */
+async function idleMs(slotFolder: string, name: string): Promise<number> {
+  const probe = join(slotFolder, partialName('clock', ownWriterMark()))
+  await writeFile(probe, '')
+  try {
+    return (await lstat(probe)).mtimeMs - (await newestTouchMs(join(slotFolder, name)))
+  } finally {
+    await rm(probe, { force: true })
+  }
+}
+
+/** The latest modification in a tree; that of a tree which vanished is now, and so it is left alone. */
+async function newestTouchMs(path: string): Promise<number> {
+  try {
+    const stat = await lstat(path)
+    if (!stat.isDirectory()) return stat.mtimeMs
+    const inside = (await readdir(path)).map((entry) => newestTouchMs(join(path, entry)))
+    return Math.max(stat.mtimeMs, ...(await Promise.all(inside)))
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return Number.POSITIVE_INFINITY
+    throw error
+  }
+}
