@@ -1,0 +1,155 @@
+#include "join.h"
+#include "modes.h"
+#include "process.h"
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A directory that every runtime makes; what it shows is covered only in our own mount namespace. */
+#define MOUNT_POINT "/sys/fs/cgroup"
+#define LISTING_SIZE 16384
+
+/* One line of /proc/PID/cgroup, "ID:CONTROLLERS:PATH": cgroups(7). */
+struct hierarchy {
+	char line[PATH_MAX + 256];
+	const char *controllers; /* empty for v2 */
+	const char *path;
+};
+
+static bool parse_hierarchy(const char *text, struct hierarchy *hierarchy)
+{
+	if (strlen(text) >= sizeof hierarchy->line)
+		return false;
+	strcpy(hierarchy->line, text);
+	char *first = strchr(hierarchy->line, ':'), *second = first ? strchr(first + 1, ':') : NULL;
+	if (!second)
+		return false;
+	*second = '\0';
+	hierarchy->controllers = first + 1;
+	hierarchy->path = second + 1;
+	return true;
+}
+
+static void read_listing(pid_t pid, char *text)
+{
+	char path[32];
+	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+	if (!read_text_at(AT_FDCWD, path, text, LISTING_SIZE))
+		die(EXIT_LAUNCHER, "read %s: %m", path);
+}
+
+/* False with errno set. A namespace that is ours already is joined without harm. */
+static bool enter_view(pid_t pid)
+{
+	char path[48];
+	snprintf(path, sizeof path, "/proc/%d/ns/cgroup", (int)pid);
+	int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+	if (descriptor < 0)
+		return false;
+	int result = setns(descriptor, CLONE_NEWCGROUP), error = errno;
+	close(descriptor);
+	errno = error;
+	return result == 0;
+}
+
+/*
+ * Paths are shown from the root of the reader's cgroup namespace, and a mount shows what is below that root. The pod's
+ * first process commonly sees the whole; where it cannot be asked our own view may do; a path that leads above
+ * ("/../") cannot be reached, and then the process's own view has it, as `/`.
+ */
+static void choose_view(pid_t pid, char *listing)
+{
+	if (!enter_view(1) && errno != EACCES && errno != EPERM && errno != ENOENT)
+		warn("setns to the cgroup namespace of process 1: %m");
+	read_listing(pid, listing);
+	if (!strstr(listing, ":/.."))
+		return;
+	if (!enter_view(pid))
+		warn("setns to the cgroup namespace of process %d: %m", (int)pid);
+	read_listing(pid, listing);
+}
+
+/* True when this process is in it afterwards. */
+static bool join(const struct hierarchy *hierarchy)
+{
+	const char *controllers = hierarchy->controllers;
+	const char *type = *controllers ? "cgroup" : "cgroup2";
+	char path[PATH_MAX + 64];
+	bool joined = false;
+	if (mount(type, MOUNT_POINT, type, MS_NOSUID | MS_NODEV | MS_NOEXEC, *controllers ? controllers : NULL) < 0) {
+		warn("mount %s (%s) on %s: %m", type, controllers, MOUNT_POINT);
+		return false;
+	}
+	snprintf(path, sizeof path, "%s%s/cgroup.procs", MOUNT_POINT, hierarchy->path);
+	int file = open(path, O_WRONLY | O_CLOEXEC);
+	if (file < 0)
+		warn("open cgroup.procs of %s (%s): %m", hierarchy->path, controllers);
+	else if (!(joined = write(file, "0", 1) == 1)) /* 0 is the writer itself */
+		warn("write to cgroup.procs of %s (%s): %m", hierarchy->path, controllers);
+	if (file >= 0)
+		close(file);
+	if (umount2(MOUNT_POINT, MNT_DETACH) < 0)
+		warn("umount %s: %m", MOUNT_POINT);
+	return joined;
+}
+
+/* Whether the controller is one of a comma list. */
+static bool has_controller(const char *controllers, const char *name)
+{
+	size_t length = strlen(name);
+	for (const char *at = controllers; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+			return true;
+	return false;
+}
+
+static bool is_ours(const char *own, const char *line)
+{
+	size_t length = strlen(line);
+	for (const char *at = own; (at = strstr(at, line)); at++)
+		if ((at == own || at[-1] == '\n') && at[length] == '\n')
+			return true;
+	return false;
+}
+
+static void own_mount_namespace(void)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		die(EXIT_LAUNCHER, "unshare(CLONE_NEWNS), to mount cgroups: %m");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		die(EXIT_LAUNCHER, "mount / as private: %m");
+}
+
+void join_cgroups(pid_t pid)
+{
+	static char listing[LISTING_SIZE], own[LISTING_SIZE];
+	struct hierarchy hierarchy;
+	bool memory_is_v1 = false;
+
+	choose_view(pid, listing);
+	read_listing(getpid(), own);
+	own_mount_namespace();
+	for (char *line = strtok(listing, "\n"); line; line = strtok(NULL, "\n")) {
+		if (!parse_hierarchy(line, &hierarchy))
+			die(EXIT_LAUNCHER, "\"%s\" in /proc/%d/cgroup is not as cgroups(7) has it", line, (int)pid);
+		bool unified = !*hierarchy.controllers;
+		bool memory = has_controller(hierarchy.controllers, "memory");
+		memory_is_v1 |= memory;
+		if (is_ours(own, line) || join(&hierarchy))
+			continue;
+		/* Outside its memory cgroup a restored application would escape its limit. v2 comes last in the list. */
+		if (memory || (unified && !memory_is_v1))
+			die(EXIT_LAUNCHER, "process %d's memory cgroup %s cannot be joined", (int)pid, hierarchy.path);
+	}
+	/* The application sees its own cgroup namespace, as before. */
+	if (!enter_view(pid))
+		warn("setns to the cgroup namespace of process %d: %m", (int)pid);
+}

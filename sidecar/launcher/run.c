@@ -1,0 +1,166 @@
+/* Mode run: the entry process of a protected container. */
+#include "run.h"
+#include "clock.h"
+#include "identity.h"
+#include "init.h"
+#include "modes.h"
+#include "options.h"
+#include "report.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 10000
+#define RECONNECT_MS 250
+/* How often things are looked at that cannot wake us. */
+#define TICK_MS 50
+
+void run_start(struct run *run)
+{
+	run->root = fork();
+	if (run->root < 0)
+		die(EXIT_LAUNCHER, "fork, to start the application: %m");
+	if (run->root == 0)
+		be_tree_root(run->command);
+	/* Descriptors that we were started with are the application's alone now: its pipes must see their ends. */
+	const int kept[] = { run->wire.descriptor, run->wakeup };
+	close_descriptors(kept, sizeof kept / sizeof kept[0]);
+	run->stage = STAGE_RUNNING;
+	run->deadline_ms = NEVER_MS;
+	wire_say(&run->wire, "started root=%d", (int)run->root);
+}
+
+static void reconnect(struct run *run)
+{
+	if (!wire_is_open(&run->wire) && now_ms() >= run->reconnect_at_ms) {
+		run->reconnect_at_ms = now_ms() + RECONNECT_MS;
+		if (wire_connect(&run->wire))
+			run_introduce(run);
+	}
+	while (wire_is_open(&run->wire) && run->owed_signals) {
+		int number = __builtin_ctzll(run->owed_signals) + 1;
+		run->owed_signals &= run->owed_signals - 1;
+		wire_say(&run->wire, "signal number=%d root=%d", number, (int)run->root);
+	}
+}
+
+/* Reaps the root; and orphans, which are ours where the pod shares no process namespace and we are its first. */
+static void reap(struct run *run)
+{
+	int status;
+	for (pid_t dead; (dead = waitpid(-1, &status, WNOHANG)) > 0;)
+		if (run->stage == STAGE_RUNNING && dead == run->root)
+			run_ended(run, exit_code_of(status));
+}
+
+static void forward(struct run *run, int number)
+{
+	if (kill(run->root, number) == 0)
+		return;
+	/* A restored application may belong to another user. */
+	if (errno == EPERM)
+		run->owed_signals |= UINT64_C(1) << (number - 1);
+	else if (errno != ESRCH)
+		warn("kill(%d, %d), to forward a signal: %m", (int)run->root, number);
+}
+
+static void take_signals(struct run *run)
+{
+	siginfo_t info;
+	for (int number; run->stage != STAGE_OVER && (number = next_signal(&info)) > 0;) {
+		if (number == SIGCHLD) {
+			reap(run);
+		} else if (number == SIGPIPE && info.si_pid == getpid()) {
+			continue; /* our own message, to a standard error that is closed */
+		} else if (run->stage == STAGE_RUNNING || run->stage == STAGE_ADOPTED) {
+			forward(run, number);
+		} else if (signal_ends(number) && run->stage != STAGE_GONE) {
+			/* Waiting or holding: nobody else is there to obey it. */
+			run->code = 128 + number;
+			run->stage = STAGE_OVER;
+		} else if (signal_ends(number)) {
+			run->stage = STAGE_OVER; /* it ended by itself, with a code of its own */
+		}
+	}
+}
+
+static void keep_deadlines(struct run *run)
+{
+	if (run->deadline_ms == NEVER_MS || now_ms() < run->deadline_ms)
+		return;
+	if (run->stage == STAGE_WAITING) {
+		warn("no verdict from the sidecar at %s in time: starting the application without it", wire_path());
+		run_start(run);
+	} else if (run->stage == STAGE_GONE) {
+		run->stage = STAGE_OVER;
+	}
+}
+
+static long long next_look_ms(const struct run *run)
+{
+	bool adopted = run->stage == STAGE_ADOPTED;
+	bool blind = run->wakeup < 0 || (adopted && (run->supervisor.descriptor < 0 || run->supervisor_gone));
+	long long next = blind ? now_ms() + TICK_MS : NEVER_MS;
+	if (run->stage == STAGE_WAITING || run->stage == STAGE_GONE)
+		next = earlier_ms(next, run->deadline_ms);
+	return wire_is_open(&run->wire) ? next : earlier_ms(next, run->reconnect_at_ms);
+}
+
+static void wait_for_anything(struct run *run)
+{
+	bool watching = run->stage == STAGE_ADOPTED && !run->supervisor_gone;
+	struct pollfd entries[] = {
+		{ .fd = run->wire.descriptor, .events = wire_events(&run->wire) },
+		{ .fd = run->wakeup, .events = POLLIN },
+		{ .fd = watching ? run->supervisor.descriptor : -1, .events = POLLIN },
+	};
+	int ready = poll(entries, 3, poll_timeout_ms(next_look_ms(run)));
+	if (ready < 0 && errno != EINTR)
+		die(EXIT_LAUNCHER, "poll of the sidecar's socket: %m");
+	if (ready > 0 && entries[0].revents & POLLOUT)
+		wire_flush(&run->wire);
+	if (ready > 0 && entries[0].revents & (POLLIN | POLLHUP | POLLERR) && wire_is_open(&run->wire))
+		run_listen(run);
+}
+
+static long long patience_ms(void)
+{
+	long long patience = PATIENCE_MS;
+	const char *text = getenv("REPRIEVE_PATIENCE_MS");
+	if (text && !parse_number(text, &patience)) {
+		warn("REPRIEVE_PATIENCE_MS=%s is not a whole number: %d is used", text, PATIENCE_MS);
+		patience = PATIENCE_MS;
+	}
+	return patience;
+}
+
+int run_mode(char **words)
+{
+	static const char *const known[] = { "container=", NULL };
+	struct options options = parse_options(words, known);
+	struct run run = { .container = option_text(&options, "container"), .command = options.command };
+	if (!run.container || !run.command[0])
+		die(EXIT_LAUNCHER, "usage: launcher run --container=NAME -- COMMAND [ARG...]");
+
+	secure_stdio();
+	block_signals();
+	launcher_hash(run.hash, sizeof run.hash);
+	run.wire.descriptor = run.supervisor.descriptor = run.adopted_root.descriptor = -1;
+	run.wakeup = signal_descriptor();
+	run.reconnect_at_ms = now_ms();
+	run.waits_end_ms = now_ms() + LONGEST_WAIT_MS;
+	run.deadline_ms = now_ms() + patience_ms();
+	while (run.stage != STAGE_OVER) {
+		reconnect(&run);
+		wait_for_anything(&run);
+		take_signals(&run);
+		if (run.stage == STAGE_ADOPTED)
+			run_watch(&run);
+		keep_deadlines(&run);
+	}
+	return run.code;
+}
