@@ -1,0 +1,250 @@
+/**
+ * One checkpoint, from the freeze to the durable copy. While the application stands still CRIU holds it, and asks us
+ * before it lets go; so at every instant one of these is true: it runs; it stands still and goes on when we or CRIU die; it
+ * has been ended because its checkpoint is complete in the store.
+ */
+import { copyFile, mkdir, rm, statfs } from 'node:fs/promises'
+import { makeCheckpointId } from '../src/checkpoint-id.ts'
+import { describeError, ReprieveError } from '../src/errors.ts'
+import type { Log } from '../src/log.ts'
+import type { CheckpointDraft, CheckpointManifest, ExternalFile, StdioPipe } from '../src/manifest.ts'
+import type { ContainerPlan } from '../src/pod-plan.ts'
+import type { PutResult, Store } from '../src/store/store.ts'
+import { volumePaths } from '../src/volume.ts'
+import { dump } from './criu/dump.ts'
+import { archiveEphemeral, archiveLinkRemaps } from './ephemeral/archive.ts'
+import { readBaseline } from './ephemeral/baseline.ts'
+import { parseMounts } from './ephemeral/mounts.ts'
+import { openExternalFiles } from './external-files.ts'
+import { memoryOf, readMountinfo, stdioPipesOf, threadsOf, treeOf } from './process-tree.ts'
+import type { Surroundings } from './surroundings.ts'
+
+export type CheckpointRequest = {
+  trigger: string
+  reason: string
+  /** What becomes of the application when the checkpoint is complete. */
+  afterwards: 'resume' | 'end'
+  /** Milliseconds since the epoch by which it has to be complete. */
+  deadline: number
+}
+
+export type CheckpointTarget = { plan: ContainerPlan; launcherPid: number; launcher: string; root: number }
+
+export type CheckpointDone = { manifest: CheckpointManifest; ended: boolean; phases: Record<string, number> }
+
+/**
+ * @throws ReprieveError `dump-failed`, `archive-failed`, `store-failed` or `deadline-passed`; the application then goes on.
+ */
+export async function takeCheckpoint(
+  around: Surroundings,
+  target: CheckpointTarget,
+  request: CheckpointRequest,
+): Promise<CheckpointDone> {
+  const id = makeCheckpointId(new Date())
+  const folder = `${volumePaths.staging}/${target.plan.name}/${id}.dump`
+  const work = `${volumePaths.staging}/${target.plan.name}/${id}.work`
+  const log = around.log.child({ container: target.plan.name, checkpoint: id })
+  try {
+    await requireRoom(target.root, `${volumePaths.staging}`)
+    for (const path of [`${folder}/criu`, work]) await mkdir(path, { recursive: true, mode: 0o700 })
+    // Its file is mapped into every dumped tree, and must be there, byte for byte, where the tree is restored.
+    const launcher = `launcher-${target.launcher}`
+    await copyFile(`${volumePaths.bin}/${launcher}`, `${folder}/${launcher}`)
+    return await new Checkpoint(around, target, request, { id, folder, work, log }).take()
+  } finally {
+    await rm(work, { recursive: true, force: true })
+    await rm(folder, { recursive: true, force: true }).catch((error) =>
+      log.warn({ err: error }, 'staging was not cleared'),
+    )
+  }
+}
+
+/** A dump that fills the disk fails late and harms neighbours: refuse before freezing when it cannot fit. */
+async function requireRoom(root: number, staging: string): Promise<void> {
+  const needBytes = await memoryOf(await treeOf(root))
+  const { bavail, bsize } = await statfs(staging)
+  if (bavail * bsize < needBytes)
+    throw new ReprieveError(
+      'dump-failed',
+      `staging has ${bavail * bsize} bytes free, the application's memory is ${needBytes}`,
+    )
+}
+
+type Place = { id: string; folder: string; work: string; log: Log }
+
+class Checkpoint {
+  readonly #around: Surroundings
+  readonly #target: CheckpointTarget
+  readonly #request: CheckpointRequest
+  readonly #place: Place
+  readonly #abort = new AbortController()
+  #archive: Promise<{ ms: number; entries: number; deleted: number } | Error> | undefined
+  #standing: Promise<{ pids: number[]; externalFiles: ExternalFile[] } | Error> | undefined
+  #stdio: StdioPipe[] = []
+  #put: PutResult | undefined
+  #failure: unknown
+  #frozenAt = 0
+
+  constructor(around: Surroundings, target: CheckpointTarget, request: CheckpointRequest, place: Place) {
+    this.#around = around
+    this.#target = target
+    this.#request = request
+    this.#place = place
+  }
+
+  async take(): Promise<CheckpointDone> {
+    const { launcherPid, root } = this.#target
+    const began = performance.now()
+    this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
+    const timer = setTimeout(() => this.#abort.abort(), this.#leftMs())
+    try {
+      const times = await dump({
+        launcherPid,
+        root,
+        stdio: this.#stdio,
+        imagesFolder: `${this.#place.folder}/criu`,
+        workFolder: this.#place.work,
+        leaveRunning: this.#request.afterwards === 'resume',
+        frozen: () => this.#whenFrozen(),
+        dumped: () => this.#whenDumped(),
+        deadlineMs: this.#leftMs(),
+        signal: this.#abort.signal,
+        log: this.#place.log,
+      }).catch((error: unknown) => {
+        throw this.#failure ?? error
+      })
+      const draft = await this.#draft(times)
+      const put = this.#put ?? (await this.#store(draft))
+      const archived = await this.#archive
+      const archiveMs = archived instanceof Error || archived === undefined ? 0 : archived.ms
+      const phases = {
+        ...times,
+        archiveMs,
+        hashMs: put.hashMs,
+        writeMs: put.writeMs,
+        syncMs: put.syncMs,
+        totalMs: performance.now() - began,
+      }
+      return { manifest: put.manifest, ended: this.#request.afterwards === 'end', phases: rounded(phases) }
+    } finally {
+      clearTimeout(timer)
+      this.#abort.abort()
+    }
+  }
+
+  #leftMs(): number {
+    return Math.max(1, this.#request.deadline - Date.now())
+  }
+
+  /** All tasks stand still: archive the files beside CRIU's dump of the memory, and note what must fit later. */
+  #whenFrozen(): void {
+    this.#frozenAt = Date.now()
+    this.#archive = this.#archiveOptions().then(archiveEphemeral).catch(asError)
+    this.#standing = this.#lookAround().catch(asError)
+  }
+
+  async #archiveOptions() {
+    const { plan, launcherPid } = this.#target
+    const baseline = await readBaseline(`${volumePaths.run}/${plan.name}`)
+    if (baseline === undefined)
+      throw new ReprieveError('archive-failed', 'what the container began with was never listed')
+    const { folder, log } = this.#place
+    return {
+      pid: launcherPid,
+      plan,
+      baseline,
+      folder,
+      deadlineMs: this.#leftMs(),
+      signal: this.#abort.signal,
+      log,
+    }
+  }
+
+  async #lookAround(): Promise<{ pids: number[]; externalFiles: ExternalFile[] }> {
+    const { plan, launcherPid, root } = this.#target
+    const processes = await treeOf(root)
+    const mountPoints = parseMounts(await readMountinfo(launcherPid)).map((mount) => mount.path)
+    return {
+      pids: await threadsOf(processes),
+      externalFiles: await openExternalFiles(processes, mountPoints, plan.external),
+    }
+  }
+
+  /** The images are complete. Where the application is to end, it ends only when its checkpoint is in the store. */
+  async #whenDumped(): Promise<'go' | 'abort'> {
+    try {
+      const archived = await this.#archive
+      if (archived instanceof Error) throw archived
+      await archiveLinkRemaps(await this.#archiveOptions(), this.#frozenAt - 50)
+      if (this.#request.afterwards === 'end') {
+        this.#put = await this.#store(
+          await this.#draft({ frozenMs: Date.now() - this.#frozenAt, dumpMs: Date.now() - this.#frozenAt }),
+        )
+      }
+      return this.#abort.signal.aborted ? 'abort' : 'go'
+    } catch (error) {
+      this.#failure = error
+      return 'abort'
+    }
+  }
+
+  #store(draft: CheckpointDraft): Promise<PutResult> {
+    const { store } = this.#around
+    return withDeadline(store, draft, this.#place.folder, this.#abort.signal)
+  }
+
+  async #draft(times: { frozenMs: number; dumpMs: number }): Promise<CheckpointDraft> {
+    const standing = await this.#standing
+    if (standing === undefined || standing instanceof Error)
+      throw new ReprieveError('dump-failed', 'the processes could not be looked at', {}, standing)
+    const archived = await this.#archive
+    const { plan, launcher, root } = this.#target
+    const { podPlan, identity, made } = this.#around
+    return {
+      id: this.#place.id,
+      slot: { lineage: podPlan.lineage, container: plan.name },
+      createdAt: new Date().toISOString(),
+      trigger: this.#request.trigger,
+      reason: this.#request.reason,
+      pod: identity,
+      fits: { fingerprint: plan.fingerprint, architecture: process.arch, launcher },
+      made,
+      process: { rootPid: root, pids: standing.pids, stdio: this.#stdio },
+      externalFiles: standing.externalFiles,
+      timings: rounded({
+        frozenMs: times.frozenMs,
+        dumpMs: times.dumpMs,
+        archiveMs: archived === undefined || archived instanceof Error ? 0 : archived.ms,
+      }),
+    }
+  }
+}
+
+async function withDeadline(
+  store: Store,
+  draft: CheckpointDraft,
+  folder: string,
+  signal: AbortSignal,
+): Promise<PutResult> {
+  try {
+    return await store.put(draft, folder, signal)
+  } catch (error) {
+    if (signal.aborted)
+      throw new ReprieveError('deadline-passed', `storing was cut short: ${describeError(error)}`, {}, error)
+    throw error
+  }
+}
+
+function uniquePipes(pipes: StdioPipe[]): StdioPipe[] {
+  return [...new Map(pipes.map((pipe) => [`${pipe.fd} ${pipe.inode}`, pipe])).values()]
+}
+
+function rounded<Key extends string>(values: Record<Key, number>): Record<Key, number> {
+  return Object.fromEntries(
+    Object.entries<number>(values).map(([key, ms]) => [key, Math.round(ms * 10) / 10]),
+  ) as Record<Key, number>
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}

@@ -1,0 +1,295 @@
+/**
+ * Keeps one protected container: feeds its launcher's words and the triggers' requests to the reducer, and carries out the
+ * effects, one after another.
+ */
+import { describeError } from '../src/errors.ts'
+import type { Log } from '../src/log.ts'
+import type { ContainerPlan } from '../src/pod-plan.ts'
+import { diedEarly, finished, provedAlive } from '../src/slot-record.ts'
+import type { SlotRecord } from '../src/manifest.ts'
+import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
+import { newContainer, reduce, type Container, type ContainerEvent, type Effect } from './container-state.ts'
+import type { FromLauncher, ToLauncher } from './launcher-messages.ts'
+import type { LauncherConnection } from './launcher-server.ts'
+import { asidePid, rangeStart, setLastPid } from './pid-range.ts'
+import { prepare, type Rejected } from './preparation.ts'
+import { signal as sendSignal, treeOf } from './process-tree.ts'
+import type { Surroundings } from './surroundings.ts'
+
+/** An application that dies within this time of its restore died of the checkpoint, as far as anyone can tell. */
+export const earlyDeathMs = 60_000
+/** How often a waiting launcher hears from us, and how long each word lasts. */
+const patience = { everyMs: 2_000, lastsMs: 10_000 } as const
+const recordDeadlineMs = 10_000
+const adoptionDeadlineMs = 10_000
+
+export type CheckpointOutcome =
+  | { outcome: 'taken'; id: string; phases: Record<string, number> }
+  | { outcome: 'failed'; reason: string; detail: string }
+
+export type KeeperStatus = {
+  container: string
+  state: Container['state']
+  restoredFrom: string | undefined
+  restorePhases: Record<string, number> | undefined
+  rejected: Rejected[]
+  lastCheckpoint: CheckpointOutcome | undefined
+}
+
+export class ContainerKeeper {
+  readonly plan: ContainerPlan
+  readonly #around: Surroundings
+  readonly #index: number
+  readonly #log: Log
+  #container: Container = newContainer
+  #connection: LauncherConnection | undefined
+  #launcher = ''
+  #queue: Promise<void> = Promise.resolve()
+  #adopted: ((yes: boolean) => void) | undefined
+  #preparing: AbortController | undefined
+  #provedAlive: NodeJS.Timeout | undefined
+  #asked: { request: CheckpointRequest; done: (outcome: CheckpointOutcome) => void }[] = []
+  #status: Omit<KeeperStatus, 'container' | 'state'> = {
+    restoredFrom: undefined,
+    restorePhases: undefined,
+    rejected: [],
+    lastCheckpoint: undefined,
+  }
+
+  constructor(around: Surroundings, plan: ContainerPlan, index: number) {
+    this.#around = around
+    this.plan = plan
+    this.#index = index
+    this.#log = around.log.child({ container: plan.name })
+  }
+
+  get status(): KeeperStatus {
+    return { container: this.plan.name, state: this.#container.state, ...this.#status }
+  }
+
+  /** A launcher's word on the connection that introduced itself with `run`. */
+  hear(connection: LauncherConnection, message: FromLauncher): void {
+    switch (message.verb) {
+      case 'run':
+        this.#connection = connection
+        this.#launcher = message.launcher
+        if (message.at.state === 'waiting') this.#dispatch({ event: 'waiting', launcherPid: message.pid })
+        else if (message.at.state === 'gone') this.#dispatch({ event: 'gone', code: message.at.code })
+        else this.#dispatch({ event: 'running', launcherPid: message.pid, root: message.at.root })
+        return
+      case 'started': {
+        this.#preparing?.abort()
+        const { state } = this.#container
+        if ('launcherPid' in state)
+          this.#dispatch({ event: 'running', launcherPid: state.launcherPid, root: message.root })
+        return
+      }
+      case 'adopted':
+        this.#adopted?.(true)
+        return
+      case 'gone':
+        this.#dispatch({ event: 'gone', code: message.code })
+        return
+      case 'signal':
+        this.#forward(message.number, message.root)
+        return
+      default:
+        connection.close()
+    }
+  }
+
+  lost(connection: LauncherConnection): void {
+    if (this.#connection !== connection) return
+    this.#connection = undefined
+    this.#adopted?.(false)
+  }
+
+  /** The pod was told to end. */
+  ending(): void {
+    this.#dispatch({ event: 'ending' })
+  }
+
+  /**
+   * Takes a checkpoint, after one that is under way. Resolves by the request's deadline with what became of it; what ends the
+   * application is tried up to three times, since there is no later chance.
+   */
+  async checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome> {
+    const tries = request.afterwards === 'end' ? 3 : 1
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await new Promise<CheckpointOutcome>((done) => {
+        this.#asked.push({ request, done })
+        this.#dispatch({ event: 'asked', request })
+      })
+      const left = request.deadline - Date.now()
+      if (outcome.outcome === 'taken' || left < 1_000) return this.#remember(outcome)
+      if (outcome.reason === 'checkpoint-under-way') attempt--
+      else if (outcome.reason === 'not-running' || attempt >= tries) return this.#remember(outcome)
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+  }
+
+  /** Resolves when nothing is under way. */
+  settled(): Promise<void> {
+    return this.#queue
+  }
+
+  #remember(outcome: CheckpointOutcome): CheckpointOutcome {
+    this.#status.lastCheckpoint = outcome
+    return outcome
+  }
+
+  #dispatch(event: ContainerEvent): void {
+    const step = reduce(this.#container, event)
+    this.#container = step.container
+    this.#log.debug(
+      { event, state: step.container.state, effects: step.effects.map((effect) => effect.do) },
+      'event',
+    )
+    for (const effect of step.effects) {
+      if (effect.do === 'refuse')
+        this.#answer(effect.request, { outcome: 'failed', reason: effect.reason, detail: effect.reason })
+      else if (effect.do === 'hold') this.#say({ verb: 'hold' })
+      else
+        this.#queue = this.#queue
+          .then(() => this.#carryOut(effect))
+          .catch((error) => this.#log.error({ err: error }, 'an effect failed'))
+    }
+  }
+
+  async #carryOut(effect: Effect): Promise<void> {
+    switch (effect.do) {
+      case 'prepare':
+        return this.#prepare(effect.launcherPid)
+      case 'take':
+        return this.#take(effect)
+      case 'release':
+        await setLastPid(asidePid, this.#log)
+        return this.#say({ verb: 'release' })
+      case 'record-finished':
+        return this.#finish()
+      case 'record-early-death':
+        this.#log.error(
+          { checkpoint: effect.checkpoint, code: effect.code },
+          'the application died soon after its restore',
+        )
+        return this.#updateRecord((record) =>
+          diedEarly(record, effect.checkpoint, `exit code ${effect.code}`),
+        )
+      case 'record-proved-alive':
+        return this.#updateRecord((record) => provedAlive(record, effect.checkpoint))
+    }
+  }
+
+  async #prepare(launcherPid: number): Promise<void> {
+    const abort = new AbortController()
+    this.#preparing = abort
+    const reassure = () => this.#say({ verb: 'wait', ms: patience.lastsMs })
+    reassure()
+    const timer = setInterval(reassure, patience.everyMs)
+    try {
+      const options = { around: this.#around, plan: this.plan, launcherPid, signal: abort.signal }
+      const prepared = await prepare({ ...options, adopt: (...tree) => this.#adopt(...tree) })
+      this.#status.rejected = prepared.rejected
+      this.#status.restoredFrom = undefined
+      if (prepared.outcome === 'restored') return this.#restored(launcherPid, prepared.restored)
+      this.#log.info({ rejected: prepared.rejected }, 'starting the application from its beginning')
+    } catch (error) {
+      this.#log.error({ err: error }, 'preparing failed: starting the application from its beginning')
+      this.#status.rejected = [{ id: '*', reason: 'restore-failed', detail: describeError(error) }]
+    } finally {
+      clearInterval(timer)
+      this.#preparing = undefined
+    }
+    if (abort.signal.aborted) return
+    await setLastPid(rangeStart(this.#index, this.#around.podPlan.containers.length), this.#log)
+    this.#say({ verb: 'start' })
+  }
+
+  #restored(
+    launcherPid: number,
+    restored: { manifest: { id: string }; root: number; phases: Record<string, number> },
+  ): void {
+    const { id } = restored.manifest
+    this.#status.restoredFrom = id
+    this.#status.restorePhases = restored.phases
+    this.#log.info({ checkpoint: id, ...restored.phases }, 'the application went on from its checkpoint')
+    this.#dispatch({ event: 'running', launcherPid, root: restored.root, restoredFrom: id })
+    clearTimeout(this.#provedAlive)
+    this.#provedAlive = setTimeout(() => this.#dispatch({ event: 'proved-alive' }), earlyDeathMs).unref()
+  }
+
+  #adopt(root: number, supervisor: number, status: string): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), adoptionDeadlineMs)
+      this.#adopted = (yes) => {
+        clearTimeout(timer)
+        this.#adopted = undefined
+        resolve(yes)
+      }
+      if (this.#connection === undefined) this.#adopted(false)
+      else this.#say({ verb: 'adopt', root, supervisor, status })
+    })
+  }
+
+  async #take({ launcherPid, root, request }: Effect & { do: 'take' }): Promise<void> {
+    const target = { plan: this.plan, launcherPid, launcher: this.#launcher, root }
+    try {
+      const { manifest, ended, phases } = await takeCheckpoint(this.#around, target, request)
+      const { id, totalBytes, trigger, reason } = manifest
+      this.#log.info(
+        { checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
+        'a checkpoint was taken',
+      )
+      this.#dispatch({ event: 'taken', ended, checkpoint: id })
+      this.#answer(request, { outcome: 'taken', id, phases })
+      await this.#around.store
+        .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
+        .catch((error) => this.#log.warn({ err: error }, 'old checkpoints were not removed'))
+    } catch (error) {
+      const reason = (error as { code?: string }).code ?? 'dump-failed'
+      this.#log.error(
+        { err: error, trigger: request.trigger },
+        'no checkpoint was taken: the application goes on',
+      )
+      this.#dispatch({ event: 'failed' })
+      this.#answer(request, { outcome: 'failed', reason, detail: describeError(error) })
+    }
+  }
+
+  /** Status 0: nothing made so far may ever be restored. Recorded before the container ends, then its checkpoints are freed. */
+  async #finish(): Promise<void> {
+    this.#say({ verb: 'wait', ms: recordDeadlineMs })
+    const instant = new Date().toISOString()
+    await this.#updateRecord((record) => finished(record, instant))
+    this.#log.info('the application finished: its lineage ends')
+    await this.#around.store
+      .removeBefore(this.#slot, instant, AbortSignal.timeout(recordDeadlineMs))
+      .catch((error) => this.#log.warn({ err: error }, 'the checkpoints of finished work were not removed'))
+  }
+
+  async #updateRecord(change: (record: SlotRecord) => SlotRecord): Promise<void> {
+    const signal = AbortSignal.timeout(recordDeadlineMs)
+    const record = await this.#around.store.readRecord(this.#slot, signal)
+    await this.#around.store.writeRecord(this.#slot, change(record), signal)
+  }
+
+  get #slot() {
+    return { lineage: this.#around.podPlan.lineage, container: this.plan.name }
+  }
+
+  #answer(request: CheckpointRequest, outcome: CheckpointOutcome): void {
+    const index = this.#asked.findIndex((asked) => asked.request === request)
+    this.#asked.splice(index, 1)[0]?.done(outcome)
+  }
+
+  /** The launcher lacks the right to signal an application that changed its user. Only the tree's own root is signalled. */
+  #forward(number: number, root: number): void {
+    const { state } = this.#container
+    if (!('root' in state) || state.root !== root || number < 1 || number > 64) return
+    void treeOf(root).then((tree) => tree.length > 0 && sendSignal(root, number))
+  }
+
+  #say(message: ToLauncher): void {
+    this.#connection?.say(message)
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * What a protected container is doing, as a pure reducer: each event gives the next state and what is to be done. The keeper
+ * (container-keeper.ts) feeds it and carries out the effects, one after another.
+ */
+import type { CheckpointRequest } from './checkpoint.ts'
+
+export type Running = {
+  launcherPid: number
+  root: number
+  /** The checkpoint it came from, while it has not lived long enough to prove that one good. */
+  onTrial: string | undefined
+}
+
+export type ContainerState =
+  /** No launcher has connected. */
+  | { at: 'absent' }
+  /** The launcher waits for a verdict; a restore is tried, or none is left to try. */
+  | { at: 'preparing'; launcherPid: number }
+  | ({ at: 'running' } & Running)
+  | ({ at: 'checkpointing'; afterwards: 'resume' | 'end'; goneWith: number | undefined } & Running)
+  /** Ended for a checkpoint that is in the store; the launcher holds the container open. */
+  | { at: 'held'; launcherPid: number }
+  /** The application ended by itself. */
+  | { at: 'gone'; code: number }
+
+export type ContainerEvent =
+  | { event: 'waiting'; launcherPid: number }
+  | { event: 'running'; launcherPid: number; root: number; restoredFrom?: string }
+  | { event: 'gone'; code: number }
+  | { event: 'ending' }
+  | { event: 'asked'; request: CheckpointRequest }
+  | { event: 'taken'; ended: boolean; checkpoint: string }
+  | { event: 'failed' }
+  | { event: 'proved-alive' }
+
+export type Effect =
+  | { do: 'prepare'; launcherPid: number }
+  | { do: 'take'; launcherPid: number; root: number; request: CheckpointRequest }
+  | { do: 'hold' }
+  | { do: 'release' }
+  /** Status 0 without having been told to end: the work is done, the lineage ends. */
+  | { do: 'record-finished' }
+  | { do: 'record-early-death'; checkpoint: string; code: number }
+  | { do: 'record-proved-alive'; checkpoint: string }
+  | { do: 'refuse'; request: CheckpointRequest; reason: RefusalReason }
+
+export type RefusalReason = 'not-running' | 'checkpoint-under-way'
+
+export type Container = {
+  state: ContainerState
+  /** The pod was told to end: an exit is then no sign of finished work, nor of a bad checkpoint. */
+  ending: boolean
+}
+
+export const newContainer: Container = { state: { at: 'absent' }, ending: false }
+
+type Step = { container: Container; effects: Effect[] }
+
+export function reduce(container: Container, event: ContainerEvent): Step {
+  const { state, ending } = container
+  const to = (next: ContainerState, ...effects: Effect[]): Step => ({
+    container: { state: next, ending },
+    effects,
+  })
+  switch (event.event) {
+    case 'waiting':
+      // A launcher that says it again after a lost connection is already being prepared for.
+      if (state.at === 'preparing' && state.launcherPid === event.launcherPid) return to(state)
+      return {
+        container: { state: { at: 'preparing', launcherPid: event.launcherPid }, ending: false },
+        effects: [{ do: 'prepare', launcherPid: event.launcherPid }],
+      }
+    case 'running': {
+      if (state.at === 'checkpointing' && state.root === event.root) return to(state)
+      const { launcherPid, root, restoredFrom } = event
+      const before = state.at === 'running' && state.root === root ? state.onTrial : undefined
+      return to({ at: 'running', launcherPid, root, onTrial: restoredFrom ?? before })
+    }
+    case 'gone':
+      return whenGone(container, event.code)
+    case 'ending':
+      return { container: { state, ending: true }, effects: [] }
+    case 'asked':
+      if (state.at === 'running') {
+        const { launcherPid, root } = state
+        const { request } = event
+        return to(
+          { ...state, at: 'checkpointing', afterwards: request.afterwards, goneWith: undefined },
+          { do: 'take', launcherPid, root, request },
+        )
+      }
+      return to(state, {
+        do: 'refuse',
+        request: event.request,
+        reason: state.at === 'checkpointing' ? 'checkpoint-under-way' : 'not-running',
+      })
+    case 'taken':
+    case 'failed':
+      return whenCheckpointEnded(container, event)
+    case 'proved-alive':
+      if ((state.at === 'running' || state.at === 'checkpointing') && state.onTrial !== undefined)
+        return to({ ...state, onTrial: undefined }, { do: 'record-proved-alive', checkpoint: state.onTrial })
+      return to(state)
+  }
+}
+
+function whenGone({ state, ending }: Container, code: number): Step {
+  if (state.at === 'checkpointing') {
+    // Whether the checkpoint ended it, or it ended under the checkpoint, is known when the checkpoint's outcome is.
+    return { container: { state: { ...state, goneWith: code }, ending }, effects: [] }
+  }
+  if (state.at === 'held') return { container: { state, ending }, effects: [{ do: 'hold' }] }
+  const effects: Effect[] = []
+  const trial = state.at === 'running' ? state.onTrial : undefined
+  if (code === 0 && !ending) effects.push({ do: 'record-finished' })
+  else if (!ending && trial !== undefined) effects.push({ do: 'record-early-death', checkpoint: trial, code })
+  return { container: { state: { at: 'gone', code }, ending }, effects: [...effects, { do: 'release' }] }
+}
+
+function whenCheckpointEnded(
+  { state, ending }: Container,
+  event: { event: 'taken'; ended: boolean } | { event: 'failed' },
+): Step {
+  if (state.at !== 'checkpointing') return { container: { state, ending }, effects: [] }
+  const { launcherPid, root, goneWith } = state
+  if (event.event === 'taken' && event.ended)
+    return { container: { state: { at: 'held', launcherPid }, ending }, effects: [{ do: 'hold' }] }
+  // A newer checkpoint of it exists now: the one it came from is no longer on trial.
+  const onTrial = event.event === 'taken' ? undefined : state.onTrial
+  const effects: Effect[] =
+    event.event === 'taken' && state.onTrial !== undefined
+      ? [{ do: 'record-proved-alive', checkpoint: state.onTrial }]
+      : []
+  const running: Container = { state: { at: 'running', launcherPid, root, onTrial }, ending }
+  if (goneWith === undefined) return { container: running, effects }
+  const step = whenGone(running, goneWith)
+  return { container: step.container, effects: [...effects, ...step.effects] }
+}

@@ -1,0 +1,75 @@
+/** What every dump and restore say to CRIU, and why. */
+import type { StdioPipe } from '../../src/manifest.ts'
+
+/** Unlinked open files up to this size travel in the images (CRIU's default of 1 MiB loses every mmap'd scratch file). */
+const ghostLimitBytes = 4 * 1024 ** 3
+
+/** Descriptors that the launcher gives CRIU: the images' folder, the folder of logs, and the socket of the hook. */
+export const criuDescriptors = { hook: 3, images: 4, work: 5 } as const
+
+/** The launcher's `supervise` opens the new container's stdio as 100 + fd. */
+export const inheritedStdioBase = 100
+
+const common = [
+  // 3: messages down to pr_info, which mark the phases; 4 writes a line for each memory area and slows the dump.
+  '-v3',
+  '--images-dir',
+  `/proc/self/fd/${criuDescriptors.images}`,
+  '--work-dir',
+  `/proc/self/fd/${criuDescriptors.work}`,
+  // Established connections cannot follow to another address: the program sees them closed.
+  '--tcp-close',
+  '--skip-in-flight',
+  // No firewall rules: left-over ones cut a pod's network (cri-o#4199), and closed connections need no lock.
+  '--network-lock',
+  'skip',
+  '--file-locks',
+  // The pod's cgroups are the runtime's.
+  '--manage-cgroups=ignore',
+  '--action-script',
+  '/reprieve/bin/criu-hook',
+]
+
+export function dumpArguments(root: number, stdio: readonly StdioPipe[], leaveRunning: boolean): string[] {
+  return [
+    'dump',
+    '--tree',
+    String(root),
+    '--log-file',
+    'dump.log',
+    ...common,
+    '--link-remap',
+    '--ghost-limit',
+    String(ghostLimitBytes),
+    // inotify watches whose handle cannot be opened are found by path (criu#2854).
+    '--force-irmap',
+    ...stdioInodes(stdio).flatMap((inode) => ['--external', `pipe:[${inode}]`]),
+    ...(leaveRunning ? ['--leave-running'] : []),
+  ]
+}
+
+/** @param available which of the new container's descriptors 0 to 2 are pipes */
+export function restoreArguments(stdio: readonly StdioPipe[], available: readonly number[]): string[] {
+  const inherited = new Map<string, number>()
+  for (const { fd, inode } of stdio) {
+    // Standard error may have shared standard output's pipe, or there is none now: the nearest that exists takes it.
+    const target = [fd, 1, 2].find((candidate) => available.includes(candidate))
+    if (target !== undefined && !inherited.has(inode)) inherited.set(inode, target)
+  }
+  return [
+    'restore',
+    '--log-file',
+    'restore.log',
+    ...common,
+    '--restore-detached',
+    '--restore-sibling',
+    ...[...inherited].flatMap(([inode, fd]) => [
+      '--inherit-fd',
+      `fd[${inheritedStdioBase + fd}]:pipe:[${inode}]`,
+    ]),
+  ]
+}
+
+function stdioInodes(stdio: readonly StdioPipe[]): string[] {
+  return [...new Set(stdio.map((pipe) => pipe.inode))]
+}

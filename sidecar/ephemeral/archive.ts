@@ -1,0 +1,184 @@
+/**
+ * Archives what CRIU does not carry: everything in the container's writable layer that changed since it began, deletions
+ * included, its emptyDir volumes and /dev/shm. Runs while the application stands still, beside CRIU's dump.
+ * Files in the checkpoint: `ephemeral.tar`, `ephemeral.list` (the paths in it, NUL-separated), `deleted.list`, and where
+ * needed `remaps.tar` with its list.
+ */
+import { createReadStream } from 'node:fs'
+import { lstat, open, rm, writeFile } from 'node:fs/promises'
+import { ReprieveError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import type { ContainerPlan } from '../../src/pod-plan.ts'
+import { mustRun } from '../command.ts'
+import { enterArgv, toolArgv } from '../tools.ts'
+import type { Baseline } from './baseline.ts'
+import { instantArgument, walkArguments } from './find.ts'
+import { readEphemeralRoots } from './mounts.ts'
+
+export const archiveFiles = {
+  tar: 'ephemeral.tar',
+  list: 'ephemeral.list',
+  deleted: 'deleted.list',
+  remapsTar: 'remaps.tar',
+  remapsList: 'remaps.list',
+} as const
+
+export type ArchiveOptions = {
+  /** Any process in the container's mount namespace, e.g. its launcher. */
+  pid: number
+  plan: ContainerPlan
+  baseline: Baseline
+  /** The checkpoint's folder in the staging volume. */
+  folder: string
+  deadlineMs: number
+  signal: AbortSignal
+  log: Log
+}
+
+/** @throws ReprieveError `archive-failed` */
+export async function archiveEphemeral(
+  options: ArchiveOptions,
+): Promise<{ entries: number; deleted: number; ms: number }> {
+  const began = performance.now()
+  try {
+    const found = await findChanged(options)
+    const deleted = await findDeleted(options, found.directories)
+    await writeFile(`${options.folder}/${archiveFiles.list}`, joinNames(found.paths))
+    await writeFile(`${options.folder}/${archiveFiles.deleted}`, joinNames(deleted))
+    await createTar(options, archiveFiles.list, archiveFiles.tar)
+    return { entries: found.paths.length, deleted: deleted.length, ms: performance.now() - began }
+  } catch (error) {
+    throw new ReprieveError('archive-failed', 'archiving the files beside the memory failed', {}, error)
+  }
+}
+
+/**
+ * CRIU gives an open file that lost its name a temporary one, `link_remap.N`, beside it, and needs it at the restore. It does
+ * so in the course of the dump, so these are archived when the dump is done.
+ */
+export async function archiveLinkRemaps(options: ArchiveOptions, since: number): Promise<number> {
+  const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
+  if (roots.length === 0) return 0
+  try {
+    const tests = ['-name', 'link_remap.*', '-newerct', instantArgument(since), '-print0']
+    const paths = splitNames(await findNames(options, walkArguments(roots, mountPoints, ...tests)))
+    if (paths.length === 0) return 0
+    await writeFile(`${options.folder}/${archiveFiles.remapsList}`, joinNames(paths))
+    await createTar(options, archiveFiles.remapsList, archiveFiles.remapsTar)
+    return paths.length
+  } catch (error) {
+    throw new ReprieveError(
+      'archive-failed',
+      'archiving the files that CRIU keeps for open but unnamed files failed',
+      {},
+      error,
+    )
+  }
+}
+
+async function findChanged(options: ArchiveOptions): Promise<{ paths: string[]; directories: Set<string> }> {
+  const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
+  if (roots.length === 0) return { paths: [], directories: new Set() }
+  const tests = [
+    '-newerct',
+    instantArgument(options.baseline.instantMs),
+    '!',
+    '-type',
+    's',
+    '-printf',
+    '%y%p\\0',
+  ]
+  const entries = splitNames(await findNames(options, walkArguments(roots, mountPoints, ...tests)))
+  const paths = entries.map((entry) => entry.slice(1))
+  // A mount point's own folder belongs to the volume, but its entries may have changed.
+  const directories = new Set(entries.filter((entry) => entry.startsWith('d')).map((entry) => entry.slice(1)))
+  return { paths: paths.filter((path) => path !== '/'), directories }
+}
+
+/**
+ * A deletion changes its folder, so only names whose folder changed are looked at. Where a whole folder went, its name alone is kept.
+ */
+async function findDeleted(options: ArchiveOptions, changed: Set<string>): Promise<string[]> {
+  if (options.baseline.names === undefined || changed.size === 0) return []
+  const deleted: string[] = []
+  let rest = ''
+  for await (const chunk of createReadStream(options.baseline.names, {
+    encoding: 'latin1',
+    signal: options.signal,
+  })) {
+    const names = (rest + String(chunk)).split('\0')
+    rest = names.pop() ?? ''
+    for (const path of names) {
+      const parent = path.slice(0, path.lastIndexOf('/')) || '/'
+      if (!changed.has(parent) || path === '/') continue
+      const there = await lstat(Buffer.from(`/proc/${options.pid}/root${path}`, 'latin1')).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
+      )
+      if (!there) deleted.push(path)
+    }
+  }
+  return deleted
+}
+
+/** Runs find and returns its output, which may be large, by way of a file. Names are bytes: latin1 keeps each one. */
+async function findNames(options: ArchiveOptions, args: string[]): Promise<string> {
+  const output = `${options.folder}/find.out`
+  const file = await open(output, 'w+', 0o600)
+  try {
+    await mustRun(enterArgv(options.pid, ...toolArgv('find', ...args)), {
+      ...options,
+      stdio: ['ignore', file.fd, 'pipe'],
+      // 1: something could not be read, e.g. a file of another container vanished meanwhile.
+      okCodes: [0, 1],
+    })
+    const { size } = await file.stat()
+    const bytes = Buffer.alloc(size)
+    await file.read(bytes, 0, size, 0)
+    return bytes.toString('latin1')
+  } finally {
+    await file.close()
+    await rm(output, { force: true })
+  }
+}
+
+async function createTar(options: ArchiveOptions, list: string, tar: string): Promise<void> {
+  const names = await open(`${options.folder}/${list}`, 'r')
+  const output = await open(`${options.folder}/${tar}`, 'w', 0o600)
+  try {
+    const argv = toolArgv(
+      'tar',
+      '--create',
+      '--file=-',
+      '--format=posix',
+      '--directory=/',
+      '--null',
+      '--verbatim-files-from',
+    )
+    argv.push(
+      '--files-from=/proc/self/fd/3',
+      '--no-recursion',
+      '--absolute-names',
+      '--numeric-owner',
+      '--sparse',
+    )
+    argv.push('--xattrs', '--xattrs-include=*', '--ignore-failed-read', '--blocking-factor=2048')
+    await mustRun(enterArgv(options.pid, ...argv), {
+      ...options,
+      stdio: ['ignore', output.fd, 'pipe', names.fd],
+      // tar(1): 1 means that a file changed or vanished while it was read: one that another container shares.
+      okCodes: [0, 1],
+    })
+  } finally {
+    await names.close()
+    await output.close()
+  }
+}
+
+function splitNames(text: string): string[] {
+  return text.split('\0').filter((name) => name !== '')
+}
+
+function joinNames(names: readonly string[]): Buffer {
+  return Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1')
+}

@@ -1,0 +1,66 @@
+/**
+ * Which parts of a container's file tree live and die with the pod. From the kernel's own list of mounts, read
+ * against what the webhook told us of the volumes; whatever is neither (secrets, config maps, /etc/hosts, /proc, /sys,
+ * /dev, our own volume) is nobody's state.
+ */
+import { readFile } from 'node:fs/promises'
+import type { ContainerPlan } from '../../src/pod-plan.ts'
+
+export type Mount = { path: string; type: string; readOnly: boolean }
+
+export type EphemeralRoots = {
+  /** Mount points whose content is archived. */
+  roots: string[]
+  /** Every mount point: the walk of one root never enters another mount. */
+  mountPoints: string[]
+  /** Mount points of volumes that outlive the pod. */
+  external: string[]
+}
+
+/** @param mountinfo text of /proc/PID/mountinfo, see proc(5) */
+export function parseMounts(mountinfo: string): Mount[] {
+  const mounts: Mount[] = []
+  for (const line of mountinfo.split('\n')) {
+    const [left = '', right = ''] = line.split(' - ')
+    const fields = left.split(' ')
+    const [path, options] = [fields[4], fields[5]]
+    if (path === undefined || options === undefined) continue
+    mounts.push({
+      path: path.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+        String.fromCharCode(Number.parseInt(octal, 8)),
+      ),
+      type: right.split(' ')[0] ?? '',
+      readOnly: options.split(',').includes('ro'),
+    })
+  }
+  return mounts
+}
+
+export function ephemeralRoots(mounts: readonly Mount[], plan: ContainerPlan): EphemeralRoots {
+  const mine = new Set(['/', '/dev/shm', ...plan.emptyDirs])
+  // Of several mounts on one path the last one is seen.
+  const last = new Map(mounts.map((mount) => [mount.path, mount]))
+  return {
+    roots: [...last.values()]
+      .filter((mount) => mine.has(mount.path) && !mount.readOnly)
+      .map((mount) => mount.path),
+    mountPoints: [...last.keys()],
+    external: plan.external.filter((path) => last.has(path)),
+  }
+}
+
+export async function readEphemeralRoots(pid: number, plan: ContainerPlan): Promise<EphemeralRoots> {
+  return ephemeralRoots(parseMounts(await readFile(`/proc/${pid}/mountinfo`, 'utf8')), plan)
+}
+
+/** The mount that holds a path: the longest mount point that is a prefix of it. */
+export function mountOf(path: string, mountPoints: readonly string[]): string {
+  let best = '/'
+  for (const point of mountPoints)
+    if (
+      (path === point || path.startsWith(point.endsWith('/') ? point : `${point}/`)) &&
+      point.length > best.length
+    )
+      best = point
+  return best
+}

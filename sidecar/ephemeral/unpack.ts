@@ -1,0 +1,146 @@
+/**
+ * Brings an archive's files into a fresh container, and can take that back: a restore that fails must leave the container
+ * as its image made it for the next older checkpoint, or for a cold start.
+ * All names are resolved inside the container's mount namespace (by tools entered there), never from here, where a
+ * symbolic link of a hostile application would lead into our own files.
+ */
+import { open, readFile, stat, writeFile } from 'node:fs/promises'
+import { ReprieveError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import { mustRun } from '../command.ts'
+import { enterArgv, toolArgv } from '../tools.ts'
+import { archiveFiles } from './archive.ts'
+
+export type UnpackOptions = {
+  pid: number
+  /** The checkpoint's folder in the staging volume. */
+  folder: string
+  deadlineMs: number
+  signal: AbortSignal
+  log: Log
+}
+
+/** Beside the checkpoint's files while it is being restored: what was there before, and the names brought, deepest first. */
+const undoFiles = {
+  replaced: 'undo-replaced.tar',
+  removed: 'undo-removed.tar',
+  brought: 'undo.list',
+} as const
+
+/** @throws ReprieveError `restore-failed`; then `undoUnpack` puts things back. */
+export async function unpackEphemeral(options: UnpackOptions): Promise<{ ms: number }> {
+  const began = performance.now()
+  try {
+    await recordUndo(options)
+    await removeNames(options, archiveFiles.deleted, ['-xdev', '-depth', '-delete'])
+    for (const tar of [archiveFiles.tar, archiveFiles.remapsTar]) await extract(options, tar)
+    return { ms: performance.now() - began }
+  } catch (error) {
+    throw new ReprieveError('restore-failed', 'unpacking the files beside the memory failed', {}, error)
+  }
+}
+
+/** Removes what `unpackEphemeral` brought and puts back what it replaced or removed. */
+export async function undoUnpack(options: UnpackOptions): Promise<void> {
+  // A folder that still holds something of the image is not empty, so it stays.
+  await removeNames(options, undoFiles.brought, ['-maxdepth', '0', '-delete'])
+  for (const tar of [undoFiles.replaced, undoFiles.removed]) await extract(options, tar)
+}
+
+/** Keeps the files that are about to be replaced or removed. In a fresh container few of them exist. */
+async function recordUndo(options: UnpackOptions): Promise<void> {
+  const lists = [archiveFiles.list, archiveFiles.remapsList]
+  const named = await Promise.all(
+    lists.map((list) => readFile(`${options.folder}/${list}`, 'latin1').catch(() => '')),
+  )
+  const names = named
+    .join('')
+    .split('\0')
+    .filter((name) => name !== '')
+  const brought = Buffer.from(
+    names
+      .toReversed()
+      .map((name) => `${name}\0`)
+      .join(''),
+    'latin1',
+  )
+  await writeFile(`${options.folder}/${undoFiles.brought}`, brought)
+  await keep(options, undoFiles.brought, undoFiles.replaced, '--no-recursion')
+  await keep(options, archiveFiles.deleted, undoFiles.removed, '--recursion')
+}
+
+async function keep(options: UnpackOptions, list: string, tar: string, recursion: string): Promise<void> {
+  if ((await sizeOf(options, list)) === 0) return
+  const names = await open(`${options.folder}/${list}`, 'r')
+  const output = await open(`${options.folder}/${tar}`, 'w', 0o600)
+  try {
+    const argv = toolArgv(
+      'tar',
+      '--create',
+      '--file=-',
+      '--format=posix',
+      '--directory=/',
+      recursion,
+      '--one-file-system',
+    )
+    argv.push(
+      '--null',
+      '--verbatim-files-from',
+      '--files-from=/proc/self/fd/3',
+      '--absolute-names',
+      '--numeric-owner',
+      '--sparse',
+    )
+    argv.push('--xattrs', '--xattrs-include=*', '--ignore-failed-read', '--warning=none')
+    // 2: a name that does not exist here, which is the common case; what does exist is in the archive all the same.
+    await mustRun(enterArgv(options.pid, ...argv), {
+      ...options,
+      stdio: ['ignore', output.fd, 'pipe', names.fd],
+      okCodes: [0, 1, 2],
+    })
+  } finally {
+    await names.close()
+    await output.close()
+  }
+}
+
+/** Removes each name of a NUL-separated list that exists. */
+async function removeNames(options: UnpackOptions, list: string, tests: string[]): Promise<void> {
+  if ((await sizeOf(options, list)) === 0) return
+  const names = await open(`${options.folder}/${list}`, 'r')
+  try {
+    const argv = toolArgv('find', '-files0-from', '/proc/self/fd/3', ...tests)
+    // 1: a name that is not there (any more), or a folder that is not empty, or a mount point.
+    await mustRun(enterArgv(options.pid, ...argv), {
+      ...options,
+      stdio: ['ignore', 'pipe', 'pipe', names.fd],
+      okCodes: [0, 1],
+    })
+  } finally {
+    await names.close()
+  }
+}
+
+async function extract(options: UnpackOptions, tar: string): Promise<void> {
+  if ((await sizeOf(options, tar)) === 0) return
+  const input = await open(`${options.folder}/${tar}`, 'r')
+  try {
+    const argv = toolArgv(
+      'tar',
+      '--extract',
+      '--file=-',
+      '--directory=/',
+      '--absolute-names',
+      '--same-permissions',
+    )
+    argv.push('--same-owner', '--numeric-owner', '--xattrs', '--xattrs-include=*', '--blocking-factor=2048')
+    argv.push('--delay-directory-restore')
+    await mustRun(enterArgv(options.pid, ...argv), { ...options, stdio: [input.fd, 'pipe', 'pipe'] })
+  } finally {
+    await input.close()
+  }
+}
+
+async function sizeOf(options: UnpackOptions, name: string): Promise<number> {
+  return (await stat(`${options.folder}/${name}`).catch(() => ({ size: 0 }))).size
+}

@@ -1,0 +1,30 @@
+/** An HTTPS preStop hook, fetched for the launcher, which has no TLS. As the kubelet: certificates are not verified, 200–399 is success. */
+import type { FromLauncher, ToLauncher } from './launcher-messages.ts'
+
+const deadlineMs = 30_000
+
+export async function fetchHook(message: FromLauncher & { verb: 'fetch' }): Promise<ToLauncher> {
+  // Loaded when it is needed: it costs memory in every pod otherwise.
+  const { request } = await import('node:https')
+  return new Promise((resolve) => {
+    const failed = () => resolve({ verb: 'failed', reason: 'hook-unreachable' })
+    try {
+      const headers = message.headers.map(
+        (header) => decodeURIComponent(header).split(/:(.*)/s, 2) as [string, string],
+      )
+      const call = request(decodeURIComponent(message.url), {
+        headers: Object.fromEntries(headers),
+        rejectUnauthorized: false,
+        signal: AbortSignal.timeout(deadlineMs),
+      })
+      call.on('error', failed)
+      call.on('response', (response) => {
+        response.resume()
+        resolve({ verb: 'fetched', status: response.statusCode ?? 0 })
+      })
+      call.end()
+    } catch {
+      failed()
+    }
+  })
+}

@@ -1,0 +1,55 @@
+/** The sidecar: wires its parts. */
+import { mkdir } from 'node:fs/promises'
+import { createLog } from '../src/log.ts'
+import { volumePaths } from '../src/volume.ts'
+import { ContainerKeeper } from './container-keeper.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { listenForLaunchers } from './launcher-server.ts'
+import { moveAside } from './pid-range.ts'
+import { serveStatus } from './status-server.ts'
+import { readSurroundings } from './surroundings.ts'
+import { installTools } from './tools.ts'
+import { ManualTrigger } from './triggers/manual.ts'
+import { PrestopTrigger } from './triggers/prestop.ts'
+
+const log = createLog('sidecar')
+const around = readSurroundings(process.env, log)
+await moveAside(log)
+const { missing } = await installTools()
+if (missing.length > 0) log.error({ missing }, 'tools are missing: applications run unprotected')
+
+const keepers = new Map(
+  around.podPlan.containers.map((plan, index) => [plan.name, new ContainerKeeper(around, plan, index)]),
+)
+for (const name of keepers.keys()) await mkdir(`${volumePaths.run}/${name}`, { recursive: true })
+const prestop = new PrestopTrigger(around.log)
+const triggers = [prestop, new ManualTrigger(volumePaths.control, around.log)]
+for (const trigger of triggers) await trigger.start(keepers)
+const listener = await listenForLaunchers(
+  volumePaths.socket,
+  new Dispatcher(keepers, prestop, around.log),
+  around.log,
+)
+await serveStatus(
+  around.podPlan.statusPort,
+  {
+    ready: () => listener.listening,
+    status: () => ({
+      pod: around.identity,
+      lineage: around.podPlan.lineage,
+      made: around.made,
+      missingTools: missing,
+      residentBytes: process.memoryUsage.rss(),
+      containers: [...keepers.values()].map((keeper) => keeper.status),
+    }),
+  },
+  around.log,
+)
+around.log.info({ containers: [...keepers.keys()] }, 'the sidecar is ready')
+
+for (const name of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(name, () => {
+    around.log.info({ signal: name }, 'the sidecar was told to end')
+    void Promise.all([...keepers.values()].map((keeper) => keeper.settled())).then(() => process.exit(0))
+  })
+}

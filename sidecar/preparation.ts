@@ -1,0 +1,133 @@
+/**
+ * What happens between a launcher's first word and the application's first instruction: from the newest checkpoint that fits
+ * to the oldest, and from nothing when none is left. Nothing here may keep the application from starting.
+ */
+import { mkdir, readFile, readdir, rm } from 'node:fs/promises'
+import { describeError } from '../src/errors.ts'
+import { parseManifest } from '../src/manifest-codec.ts'
+import type { CheckpointManifest } from '../src/manifest.ts'
+import type { ContainerPlan } from '../src/pod-plan.ts'
+import { chooseCheckpoints } from '../src/restore-choice.ts'
+import { volumePaths } from '../src/volume.ts'
+import { takeBaseline } from './ephemeral/baseline.ts'
+import { containerProcesses } from './process-tree.ts'
+import { attemptRestore, clearContainer, type Restored } from './restore-attempt.ts'
+import type { Surroundings } from './surroundings.ts'
+import { installLauncher } from './tools.ts'
+
+export type Rejected = { id: string; reason: string; detail: string }
+
+export type Prepared =
+  | { outcome: 'restored'; restored: Restored; rejected: Rejected[] }
+  | { outcome: 'cold'; rejected: Rejected[] }
+
+/** Where the checkpoint to restore is put, by the restore init container or by the sidecar. */
+export function fetchedFolder(container: string, id: string): string {
+  return `${volumePaths.staging}/${container}/${id}.fetched`
+}
+
+/**
+ * Newest first, the checkpoints that this container may go on from. A store that cannot be read means none: that is said in
+ * `rejected`, and the application starts from nothing.
+ */
+export async function findCandidates(
+  around: Surroundings,
+  plan: ContainerPlan,
+  signal: AbortSignal,
+): Promise<{ candidates: CheckpointManifest[]; rejected: Rejected[] }> {
+  if (around.podPlan.restore === 'never') return { candidates: [], rejected: [] }
+  const slot = { lineage: around.podPlan.lineage, container: plan.name }
+  try {
+    const { manifests, unreadable } = await around.store.list(slot, signal)
+    const record = await around.store.readRecord(slot, signal)
+    const here = { fingerprint: plan.fingerprint, architecture: process.arch }
+    const { candidates, rejected } = chooseCheckpoints(manifests, record, here, around.podPlan.restore)
+    const broken = unreadable.map(({ id, reason }) => ({ id, reason: 'checkpoint-corrupt', detail: reason }))
+    return { candidates, rejected: [...broken, ...rejected] }
+  } catch (error) {
+    return { candidates: [], rejected: [{ id: '*', reason: 'store-failed', detail: describeError(error) }] }
+  }
+}
+
+/** Fetches and verifies one checkpoint into the staging volume. @throws ReprieveError `checkpoint-corrupt` or `store-failed` */
+export async function fetchCheckpoint(
+  around: Surroundings,
+  manifest: CheckpointManifest,
+  signal: AbortSignal,
+): Promise<string> {
+  const folder = fetchedFolder(manifest.slot.container, manifest.id)
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(`${volumePaths.staging}/${manifest.slot.container}`, { recursive: true, mode: 0o700 })
+  await around.store.fetch(manifest, folder, signal)
+  return folder
+}
+
+export type PrepareOptions = {
+  around: Surroundings
+  plan: ContainerPlan
+  launcherPid: number
+  adopt: (root: number, supervisor: number, statusFile: string) => Promise<boolean>
+  signal: AbortSignal
+}
+
+export async function prepare({
+  around,
+  plan,
+  launcherPid,
+  adopt,
+  signal,
+}: PrepareOptions): Promise<Prepared> {
+  const log = around.log.child({ container: plan.name })
+  const runFolder = `${volumePaths.run}/${plan.name}`
+  await mkdir(runFolder, { recursive: true })
+  await clearContainer(launcherPid, await containerProcesses(launcherPid))
+  await takeBaseline(launcherPid, plan, runFolder, log)
+  const { candidates, rejected } = await findCandidates(around, plan, signal)
+  for (const manifest of candidates) {
+    if (signal.aborted) break
+    const folder = fetchedFolder(plan.name, manifest.id)
+    try {
+      // The restore init container has fetched and verified the newest one already, and put its manifest there last.
+      if (!(await isFetched(folder, manifest))) await fetchCheckpoint(around, manifest, signal)
+      await provideLauncher(folder, manifest)
+      const restored = await attemptRestore(around, { plan, launcherPid }, manifest, folder, adopt, signal)
+      await clearFetched(plan.name)
+      return { outcome: 'restored', restored, rejected }
+    } catch (error) {
+      const reason = (error as { code?: string }).code ?? 'restore-failed'
+      rejected.push({ id: manifest.id, reason, detail: describeError(error) })
+      log.error(
+        { err: error, checkpoint: manifest.id },
+        'a checkpoint could not be restored: trying the next older one',
+      )
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+  await clearFetched(plan.name)
+  return { outcome: 'cold', rejected }
+}
+
+export const fetchedMark = 'fetched.json'
+
+async function isFetched(folder: string, manifest: CheckpointManifest): Promise<boolean> {
+  const bytes = await readFile(`${folder}.${fetchedMark}`).catch(() => undefined)
+  if (bytes === undefined) return false
+  try {
+    return parseManifest(bytes).id === manifest.id
+  } catch {
+    return false
+  }
+}
+
+/** The launcher is mapped into the dumped tree: one of another version travels with the checkpoint and is put under its own name. */
+async function provideLauncher(folder: string, manifest: CheckpointManifest): Promise<void> {
+  const hash = manifest.fits.launcher
+  const carried = manifest.files.find((file) => file.path === `launcher-${hash}`)
+  if (carried !== undefined) await installLauncher(`${folder}/${carried.path}`, hash)
+}
+
+async function clearFetched(container: string): Promise<void> {
+  const folder = `${volumePaths.staging}/${container}`
+  for (const name of await readdir(folder).catch(() => []))
+    await rm(`${folder}/${name}`, { recursive: true, force: true })
+}

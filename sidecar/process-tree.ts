@@ -1,0 +1,114 @@
+/** What /proc tells of the processes of the pod. The PID namespace is the pod's own (shareProcessNamespace). */
+import { readlinkSync } from 'node:fs'
+import { readFile, readdir, readlink } from 'node:fs/promises'
+import type { StdioPipe } from '../src/manifest.ts'
+
+/** A process and all its descendants, parents first; empty when it does not exist. */
+export async function treeOf(root: number): Promise<number[]> {
+  const parents = new Map<number, number[]>()
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const stat = await statOf(Number(name))
+    if (stat === undefined) continue
+    const siblings = parents.get(stat.parent)
+    if (siblings === undefined) parents.set(stat.parent, [Number(name)])
+    else siblings.push(Number(name))
+  }
+  if ((await statOf(root)) === undefined) return []
+  const tree = [root]
+  for (let at = 0; at < tree.length; at++)
+    for (const child of parents.get(tree[at] ?? 0) ?? []) tree.push(child)
+  return tree
+}
+
+/** Parent and state letter (proc(5)) of a process; undefined when it is gone. */
+export async function statOf(pid: number): Promise<{ parent: number; state: string } | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
+  // The command name is in parentheses and may hold anything: count from the last one.
+  const [state = '', parent = ''] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return state === '' ? undefined : { parent: Number(parent), state }
+}
+
+/** Whether the process exists and is more than a zombie. */
+export async function isAlive(pid: number): Promise<boolean> {
+  const stat = await statOf(pid)
+  return stat !== undefined && stat.state !== 'Z' && stat.state !== 'X'
+}
+
+/** All thread ids of the processes: each is a PID that a restore will need. */
+export async function threadsOf(pids: readonly number[]): Promise<number[]> {
+  const lists = await Promise.all(pids.map((pid) => readdir(`/proc/${pid}/task`).catch(() => [])))
+  return lists.flat().map(Number)
+}
+
+/** The pipes on descriptors 0 to 2: how the application's output leaves the container. */
+export async function stdioPipesOf(pid: number): Promise<StdioPipe[]> {
+  const pipes: StdioPipe[] = []
+  for (const fd of [0, 1, 2] as const) {
+    const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')
+    const inode = /^pipe:\[(\d+)\]$/.exec(target)?.[1]
+    if (inode !== undefined) pipes.push({ fd, inode })
+  }
+  return pipes
+}
+
+/** Processes that live in the same mount namespace as `pid` (the container's own), without `pid` itself. */
+export async function containerProcesses(pid: number): Promise<number[]> {
+  const home = await readlink(`/proc/${pid}/ns/mnt`).catch(() => '')
+  if (home === '') return []
+  const found: number[] = []
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === pid) continue
+    if ((await readlink(`/proc/${name}/ns/mnt`).catch(() => '')) === home) found.push(Number(name))
+  }
+  return found
+}
+
+/** Ends processes by SIGKILL and waits, at most `deadlineMs`, until they are gone. Returns those that are left. */
+export async function killAll(pids: readonly number[], deadlineMs: number): Promise<number[]> {
+  let left = [...pids]
+  for (const until = Date.now() + deadlineMs; left.length > 0;) {
+    for (const pid of left) signal(pid, 'SIGKILL')
+    const alive = await Promise.all(left.map(isAlive))
+    left = left.filter((_, index) => alive[index])
+    if (Date.now() > until) break
+    if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  return left
+}
+
+/** Sends a signal; false when the process is gone. */
+export function signal(pid: number, name: NodeJS.Signals | number): boolean {
+  try {
+    return process.kill(pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    throw error
+  }
+}
+
+/** Resident bytes of the processes that a dump has to write: anonymous and shared memory, not mapped files (proc(5) VmRSS). */
+export async function memoryOf(pids: readonly number[]): Promise<number> {
+  let bytes = 0
+  for (const pid of pids) {
+    const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
+    for (const kind of ['RssAnon', 'RssShmem'])
+      bytes += Number(new RegExp(`${kind}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) * 1024
+  }
+  return bytes
+}
+
+/** Text of the process's mounts, for `parseMounts`. */
+export function readMountinfo(pid: number): Promise<string> {
+  return readFile(`/proc/${pid}/mountinfo`, 'utf8')
+}
+
+/** Whether a process may be the launcher or the root of an application: not the pause process, not us, not of our own container. */
+export function mayBeLauncher(pid: number): boolean {
+  if (pid <= 1 || pid === process.pid) return false
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`) !== readlinkSync('/proc/self/ns/mnt')
+  } catch {
+    return false
+  }
+}
