@@ -6,7 +6,7 @@ import { folderMode, withFile } from '../durable-file.ts'
 import { ReprieveError } from '../errors.ts'
 import { requireManifest } from '../manifest-codec.ts'
 import type { CheckpointManifest, StoredFile } from '../manifest.ts'
-import { streamHashed } from './hashed-stream.ts'
+import { streamHashed, writerTo } from './hashed-stream.ts'
 import { limitedParallel } from './limited-parallel.ts'
 import { filesName } from './slot-folder.ts'
 import { foldersOf } from './source-tree.ts'
@@ -100,7 +100,7 @@ async function fetchFile(
   const to = join(targetDir, path)
   await withFile(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, async (target) => {
     made.files.push(to)
-    const read = await streamHashed(source, target, sizeBytes, signal)
+    const read = await streamHashed(source, writerTo(target), sizeBytes, signal)
     if (read.sizeBytes !== sizeBytes) throw corrupt(id, path, 'changed its size while it was read')
     if (read.sha256 !== sha256) throw corrupt(id, path, `has SHA-256 ${read.sha256} instead of ${sha256}`)
   })

@@ -21,10 +21,22 @@ export type Streamed = {
   writeMs: number
 }
 
+/** Writes all of a chunk at a position of a file. */
+export type Write = (chunk: Uint8Array, position: number) => Promise<void>
+
+export function writerTo(file: FileHandle): Write {
+  return async (chunk, position) => {
+    // write(2) may take less than it was given.
+    for (let done = 0; done < chunk.length;) {
+      done += (await file.write(chunk, done, chunk.length - done, position + done)).bytesWritten
+    }
+  }
+}
+
 /** @throws the signal's reason within a chunk's time after it was aborted, or the file system's error */
 export async function streamHashed(
   source: FileHandle,
-  target: FileHandle | undefined,
+  target: Write | undefined,
   expectedBytes: number,
   signal: AbortSignal,
 ): Promise<Streamed> {
@@ -45,9 +57,7 @@ export async function streamHashed(
   const write = async (chunk: Buffer, position: number) => {
     if (target === undefined) return
     const began = performance.now()
-    for (let done = 0; done < chunk.length;) {
-      done += (await target.write(chunk, done, chunk.length - done, position + done)).bytesWritten
-    }
+    await target(chunk, position)
     spent.writeMs += performance.now() - began
   }
 

@@ -3,14 +3,15 @@
  * gives it its name in one rename. Killed before that, it leaves a partial that nobody lists; after, a whole one.
  */
 import { constants } from 'node:fs'
-import { link, lstat, mkdir, rename, rm, type FileHandle } from 'node:fs/promises'
+import { link, lstat, mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileMode, folderMode, syncFolder, withFile, writeNewFile } from '../durable-file.ts'
 import { ReprieveError } from '../errors.ts'
 import { completeManifest, requireManifest, serializeManifest } from '../manifest-codec.ts'
 import type { Log } from '../log.ts'
 import type { CheckpointDraft, StoredFile } from '../manifest.ts'
-import { streamHashed } from './hashed-stream.ts'
+import { withEarlySync } from './early-sync.ts'
+import { streamHashed, type Write } from './hashed-stream.ts'
 import { bothDone, limitedParallel } from './limited-parallel.ts'
 import { filesName, manifestName, partialName, trashName } from './slot-folder.ts'
 import { foldersOf, listSourceFiles } from './source-tree.ts'
@@ -82,8 +83,8 @@ async function storeFile(
   const to = join(filesFolder, path)
   return withFile(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, async (source) => {
     const { size, ino, dev } = await source.stat()
-    const stream = async (target: FileHandle | undefined): Promise<StoredFile> => {
-      const { sizeBytes, sha256, hashMs, writeMs } = await streamHashed(source, target, size, signal)
+    const stream = async (write: Write | undefined): Promise<StoredFile> => {
+      const { sizeBytes, sha256, hashMs, writeMs } = await streamHashed(source, write, size, signal)
       spent.hashMs += hashMs
       spent.writeMs += writeMs
       if (sizeBytes !== size) {
@@ -106,10 +107,10 @@ async function storeFile(
     return withFile(
       to,
       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-      async (target) => {
-        const file = await stream(target)
-        await timed(spent, 'syncMs', () => target.datasync())
-        return file
+      async (copy) => {
+        const { result, syncMs } = await withEarlySync(copy, stream)
+        spent.syncMs += syncMs
+        return result
       },
       fileMode,
     )
