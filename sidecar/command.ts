@@ -70,6 +70,10 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
       })
     }
     child.on('error', (error) => finish('unstartable', null, null, error))
+    // A grandchild may hold on to an extra channel: it must not make us wait past the command's own end.
+    child.on('exit', () => {
+      for (const stream of child.stdio.slice(3)) stream?.destroy()
+    })
     child.on('close', (code, signal) =>
       finish(ended ?? (signal === null ? 'exited' : 'killed'), code, signal),
     )

@@ -1,10 +1,17 @@
 /** What CRIU's log says went wrong, for a person: the lines marked Error, first and last ones first. */
 import { readFile } from 'node:fs/promises'
 
+/** CRIU marks these as errors and goes on: a feature it looks for at the start and does not need here. */
+const harmless = [/criu\/tun\.c/, /RLIMIT_NOFILE for self/]
+
 export async function criuErrors(file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch(() => '')
-  const lines = text.split('\n').filter((line) => line.includes('Error ('))
-  const short = lines.map((line) => line.replace(/^\(\d+\.\d+\) +(?:\d+: )?Error /, '').trim())
+  const lines = text
+    .split('\n')
+    .filter((line) => line.includes('Error (') || line.startsWith('reprieve-launcher:'))
+  const short = lines
+    .filter((line) => !harmless.some((pattern) => pattern.test(line)))
+    .map((line) => line.replace(/^\(\d+\.\d+\) +(?:\d+: )?Error /, '').trim())
   return [...new Set(short)].slice(0, 4).join(' | ')
 }
 

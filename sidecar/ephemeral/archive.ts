@@ -14,6 +14,7 @@ import { enterArgv, toolArgv } from '../tools.ts'
 import type { Baseline } from './baseline.ts'
 import { instantArgument, walkArguments } from './find.ts'
 import { readEphemeralRoots } from './mounts.ts'
+import { createArguments } from './tar.ts'
 
 export const archiveFiles = {
   tar: 'ephemeral.tar',
@@ -146,24 +147,7 @@ async function createTar(options: ArchiveOptions, list: string, tar: string): Pr
   const names = await open(`${options.folder}/${list}`, 'r')
   const output = await open(`${options.folder}/${tar}`, 'w', 0o600)
   try {
-    const argv = toolArgv(
-      'tar',
-      '--create',
-      '--file=-',
-      '--format=posix',
-      '--directory=/',
-      '--null',
-      '--verbatim-files-from',
-    )
-    argv.push(
-      '--files-from=/proc/self/fd/3',
-      '--no-recursion',
-      '--absolute-names',
-      '--numeric-owner',
-      '--sparse',
-    )
-    argv.push('--xattrs', '--xattrs-include=*', '--ignore-failed-read', '--blocking-factor=2048')
-    await mustRun(enterArgv(options.pid, ...argv), {
+    await mustRun(enterArgv(options.pid, ...createArguments({ recursion: false })), {
       ...options,
       stdio: ['ignore', output.fd, 'pipe', names.fd],
       // tar(1): 1 means that a file changed or vanished while it was read: one that another container shares.

@@ -10,6 +10,7 @@ import type { Log } from '../../src/log.ts'
 import { mustRun } from '../command.ts'
 import { enterArgv, toolArgv } from '../tools.ts'
 import { archiveFiles } from './archive.ts'
+import { createArguments, extractArguments } from './tar.ts'
 
 export type UnpackOptions = {
   pid: number
@@ -65,35 +66,17 @@ async function recordUndo(options: UnpackOptions): Promise<void> {
     'latin1',
   )
   await writeFile(`${options.folder}/${undoFiles.brought}`, brought)
-  await keep(options, undoFiles.brought, undoFiles.replaced, '--no-recursion')
-  await keep(options, archiveFiles.deleted, undoFiles.removed, '--recursion')
+  await keep(options, undoFiles.brought, undoFiles.replaced, false)
+  await keep(options, archiveFiles.deleted, undoFiles.removed, true)
 }
 
-async function keep(options: UnpackOptions, list: string, tar: string, recursion: string): Promise<void> {
+async function keep(options: UnpackOptions, list: string, tar: string, recursion: boolean): Promise<void> {
   if ((await sizeOf(options, list)) === 0) return
   const names = await open(`${options.folder}/${list}`, 'r')
   const output = await open(`${options.folder}/${tar}`, 'w', 0o600)
   try {
-    const argv = toolArgv(
-      'tar',
-      '--create',
-      '--file=-',
-      '--format=posix',
-      '--directory=/',
-      recursion,
-      '--one-file-system',
-    )
-    argv.push(
-      '--null',
-      '--verbatim-files-from',
-      '--files-from=/proc/self/fd/3',
-      '--absolute-names',
-      '--numeric-owner',
-      '--sparse',
-    )
-    argv.push('--xattrs', '--xattrs-include=*', '--ignore-failed-read', '--warning=none')
     // 2: a name that does not exist here, which is the common case; what does exist is in the archive all the same.
-    await mustRun(enterArgv(options.pid, ...argv), {
+    await mustRun(enterArgv(options.pid, ...createArguments({ recursion })), {
       ...options,
       stdio: ['ignore', output.fd, 'pipe', names.fd],
       okCodes: [0, 1, 2],
@@ -125,17 +108,10 @@ async function extract(options: UnpackOptions, tar: string): Promise<void> {
   if ((await sizeOf(options, tar)) === 0) return
   const input = await open(`${options.folder}/${tar}`, 'r')
   try {
-    const argv = toolArgv(
-      'tar',
-      '--extract',
-      '--file=-',
-      '--directory=/',
-      '--absolute-names',
-      '--same-permissions',
-    )
-    argv.push('--same-owner', '--numeric-owner', '--xattrs', '--xattrs-include=*', '--blocking-factor=2048')
-    argv.push('--delay-directory-restore')
-    await mustRun(enterArgv(options.pid, ...argv), { ...options, stdio: [input.fd, 'pipe', 'pipe'] })
+    await mustRun(enterArgv(options.pid, ...extractArguments()), {
+      ...options,
+      stdio: [input.fd, 'pipe', 'pipe'],
+    })
   } finally {
     await input.close()
   }

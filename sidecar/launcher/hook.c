@@ -4,16 +4,41 @@
 #include "report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SIDECAR 3
 /* A sidecar that dies closes the socket; this is for one that hangs. */
 #define ANSWER_MS (30 * 60 * 1000)
+
+/* CRIU closes every descriptor of a script beyond its stdio (cr_system_userns, criu/util.c): take ours from CRIU itself. */
+static void take_descriptor(void)
+{
+	pid_t parent = getppid();
+	int process, taken;
+	/* A hook whose CRIU was killed must not hold the sidecar's socket open. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		die(1, "prctl(PR_SET_PDEATHSIG): %m");
+	if (getppid() != parent)
+		die(1, "CRIU is gone");
+	if (fcntl(SIDECAR, F_GETFD) >= 0)
+		return;
+	process = (int)syscall(SYS_pidfd_open, parent, 0);
+	if (process < 0)
+		die(1, "pidfd_open of CRIU, process %d: %m", parent);
+	taken = (int)syscall(SYS_pidfd_getfd, process, SIDECAR, 0);
+	if (taken < 0)
+		die(1, "pidfd_getfd of descriptor %d of CRIU, process %d: %m", SIDECAR, parent);
+	if (taken != SIDECAR && dup2(taken, SIDECAR) < 0)
+		die(1, "dup2 of descriptor %d: %m", taken);
+}
 
 static void say(const char *action)
 {
@@ -35,6 +60,7 @@ int hook_mode(void)
 	if (!action)
 		die(1, "criu-hook is for CRIU, which sets CRTOOLS_SCRIPT_ACTION");
 	signal(SIGPIPE, SIG_IGN);
+	take_descriptor();
 	say(action);
 	while (used < sizeof line - 1 && !memchr(line, '\n', used)) {
 		struct pollfd entry = { .fd = SIDECAR, .events = POLLIN };
