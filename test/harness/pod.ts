@@ -1,0 +1,318 @@
+/** A pod on a node of the harness: started, kept, watched, ended. What it promises is written in node.ts. */
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { cgroupProcesses, makeCgroup, removeCgroup } from './cgroup.ts'
+import type { CommandResult } from './command.ts'
+import { readLog, type LogLine } from './container-log.ts'
+import { Container } from './container.ts'
+import { poll, within } from './deadline.ts'
+import type { Images } from './image.ts'
+import type { PodIdentity, PodManifest, PodSpec } from './manifest.ts'
+import { PodContext, type PodEvent } from './pod-context.ts'
+import { initialize, keepRunning, startMains, type Supervision } from './pod-sync.ts'
+import type { Runc } from './runc.ts'
+import { Sandbox } from './sandbox.ts'
+import { phaseOf, type PodStatus } from './status.ts'
+import { killPod } from './termination.ts'
+import { prepareVolume, type VolumeSources } from './volumes.ts'
+
+export type PodInput = {
+  manifest: PodManifest
+  identity: Omit<PodIdentity, 'podIp' | 'hostIp'>
+  nodeDir: string
+  cgroupParent: string
+  images: Images
+  sources: VolumeSources
+  runc: Runc
+  programs: { shim: string; pause: string }
+  backoffScale: number
+  seccompDefault: boolean
+}
+
+export class Pod {
+  readonly name: string
+  readonly uid: string
+  readonly events: PodEvent[] = []
+  /** Resolves when the pod has ended and everything of it but its logs is gone. */
+  readonly ended: Promise<PodStatus>
+  readonly #input: PodInput
+  readonly #dir: string
+  readonly #logDir: string
+  readonly #cgroupPath: string
+  readonly #finish = Promise.withResolvers<PodStatus>()
+  readonly #stopping = new AbortController()
+  #containers: Container[] = []
+  #sandbox: Sandbox | undefined
+  #closing: Promise<PodStatus> | undefined
+  #verdict: { reason: string; message: string } = { reason: '', message: '' }
+  #terminal = false
+
+  private constructor(input: PodInput) {
+    const { name, namespace, uid } = input.identity
+    this.#input = input
+    this.name = name
+    this.uid = uid
+    this.ended = this.#finish.promise
+    this.#dir = join(input.nodeDir, 'pods', uid)
+    this.#logDir = join(input.nodeDir, 'logs', `${namespace}_${name}_${uid}`)
+    this.#cgroupPath = `${input.cgroupParent}/pod${uid}`
+  }
+
+  /** Resolves once the sandbox stands; the containers then come one by one (pkg/kubelet/kuberuntime, SyncPod). */
+  static async start(input: PodInput): Promise<Pod> {
+    const pod = new Pod(input)
+    try {
+      const context = await pod.#setUp()
+      void pod.#live(context)
+    } catch (error) {
+      await pod.#tearDown()
+      throw error
+    }
+    return pod
+  }
+
+  get spec(): PodSpec {
+    return this.#input.manifest.spec
+  }
+
+  async #setUp(): Promise<PodContext> {
+    const { identity, sources, runc, programs, images, seccompDefault } = this.#input
+    mkdirSync(this.#dir, { recursive: true })
+    mkdirSync(this.#logDir, { recursive: true })
+    makeCgroup(this.#cgroupPath)
+    const withoutAddress = { ...identity, podIp: '', hostIp: '' }
+    const describe = (of: PodIdentity) =>
+      (this.spec.volumes ?? []).map((volume) => prepareVolume(volume, this.#dir, this.spec, of, sources))
+    const sandbox = await Sandbox.start({
+      runc,
+      programs,
+      podDir: this.#dir,
+      cgroupPath: this.#cgroupPath,
+      uid: this.uid,
+      hostname: identity.hostname,
+      sysctls: Object.fromEntries(
+        (this.spec.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
+      ),
+      mounts: describe(withoutAddress).flatMap(({ mounts }) => mounts),
+    })
+    this.#sandbox = sandbox
+    const complete = { ...identity, ...sandbox.network }
+    const volumes = describe(complete)
+    for (const volume of volumes) volume.fill(volume.mounts.length > 0 ? sandbox.mountView : '/')
+    const context = new PodContext({
+      spec: this.spec,
+      identity: complete,
+      dir: this.#dir,
+      logDir: this.#logDir,
+      cgroupPath: this.#cgroupPath,
+      images,
+      sources,
+      volumes,
+      sandbox,
+      runc,
+      programs,
+      seccompDefault,
+      event: (reason, message) => this.#event(reason, message),
+    })
+    this.#containers = [
+      ...(this.spec.initContainers ?? []).map(
+        (spec) => new Container(context, spec, spec.restartPolicy === 'Always' ? 'sidecar' : 'init'),
+      ),
+      ...this.spec.containers.map((spec) => new Container(context, spec, 'main')),
+    ]
+    return context
+  }
+
+  async #live(context: PodContext): Promise<void> {
+    const supervision: Supervision = {
+      policy: this.spec.restartPolicy ?? 'Always',
+      backoffScale: this.#input.backoffScale,
+      graceSeconds: context.gracePeriodSeconds,
+      stopping: this.#stopping.signal,
+      note: (reason, message) => this.#event(reason, message),
+    }
+    try {
+      const initialized = await initialize(this.#containers, supervision)
+      if (initialized) {
+        const mains = await startMains(this.#containers, supervision)
+        await Promise.all(mains.map((main) => keepRunning(main, supervision)))
+      }
+      // All main containers have ended for good: SyncPod reports a terminal phase and the pod worker ends the rest.
+      if (!this.#stopping.signal.aborted) await this.#close(context.gracePeriodSeconds)
+    } catch (error) {
+      this.#event('HarnessFailed', error instanceof Error ? (error.stack ?? error.message) : String(error))
+      await this.crash()
+    }
+  }
+
+  #event(reason: string, message: string): void {
+    this.events.push({ timeMs: Date.now(), reason, message })
+  }
+
+  #close(graceSeconds: number): Promise<PodStatus> {
+    this.#stopping.abort()
+    this.#closing ??= (async () => {
+      await killPod(this.#containers, graceSeconds, (reason, message) => this.#event(reason, message))
+      return this.#tearDown()
+    })()
+    return this.#closing
+  }
+
+  async #tearDown(): Promise<PodStatus> {
+    await this.#sandbox?.stop()
+    await within(Promise.all(this.#containers.map((container) => container.ended)), 10_000)
+    await removeCgroup(this.#cgroupPath)
+    rmSync(this.#dir, { recursive: true, force: true })
+    this.#terminal = true
+    const status = this.status()
+    this.#finish.resolve(status)
+    return status
+  }
+
+  /**
+   * The API's deletion or eviction: `terminationGracePeriodSeconds` of the pod unless another is given, whole
+   * containers' hooks and all. Resolves when the pod is gone.
+   */
+  delete(options: { gracePeriodSeconds?: number } = {}): Promise<PodStatus> {
+    return this.#close(options.gracePeriodSeconds ?? this.spec.terminationGracePeriodSeconds ?? 30)
+  }
+
+  /**
+   * The kubelet's own eviction under node pressure (pkg/kubelet/eviction): the same order; a hard threshold gives one
+   * second (immediateEvictionGracePeriodSeconds), a soft one what the node's configuration says.
+   */
+  evict(options: { gracePeriodSeconds?: number } = {}): Promise<PodStatus> {
+    this.#verdict = { reason: 'Evicted', message: 'The node was low on resource: memory.' }
+    return this.delete(options)
+  }
+
+  /** A node that loses its power: every process ends at the same moment, no hook runs, nobody is told. */
+  async crash(): Promise<PodStatus> {
+    this.#stopping.abort()
+    this.#sandbox?.kill()
+    for (const pid of cgroupProcesses(this.#cgroupPath)) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
+    }
+    this.#closing ??= this.#tearDown()
+    return this.#closing
+  }
+
+  status(): PodStatus {
+    const of = (main: boolean) =>
+      this.#containers.filter(({ kind }) => (kind === 'main') === main).map(({ status }) => status)
+    const [init, main] = [of(false), of(true)]
+    const evicted = this.#verdict.reason === 'Evicted' && this.#terminal
+    const phase = evicted ? 'Failed' : phaseOf(this.spec, init, main, this.#terminal)
+    const podIp = this.#sandbox?.network.podIp ?? ''
+    return { phase, ...this.#verdict, podIp, initContainerStatuses: init, containerStatuses: main }
+  }
+
+  container(name: string): Container {
+    const found = this.#containers.find(({ spec }) => spec.name === name)
+    if (found === undefined) throw new Error(`pod ${this.name} has no container ${name}`)
+    return found
+  }
+
+  /** The host's pid of the container's first process. */
+  pidOf(container: string): number {
+    return this.container(container).pid
+  }
+
+  /** The host's pid of the pause process, PID 1 of the pod when it shares its PID namespace. */
+  get podPid(): number {
+    if (this.#sandbox === undefined) throw new Error(`pod ${this.name} has no sandbox`)
+    return this.#sandbox.pid
+  }
+
+  /** The host's folder of a volume of the pod (of one in memory: seen through the sandbox). */
+  volumeFolder(name: string): string {
+    const volume = (this.spec.volumes ?? []).find((candidate) => candidate.name === name)
+    if (volume === undefined) throw new Error(`pod ${this.name} has no volume ${name}`)
+    const prepared = prepareVolume(volume, this.#dir, this.spec, { ...this.#input.identity, podIp: '', hostIp: '' }, this.#input.sources) // prettier-ignore
+    return prepared.mounts.length > 0
+      ? join(this.#sandbox?.mountView ?? '', prepared.source)
+      : prepared.source
+  }
+
+  /** Everything a container has written to stdout and stderr so far, over all its attempts. */
+  logs(container: string): string {
+    return readLog(join(this.#logDir, container)).text
+  }
+
+  /** The same as complete lines, with the moment at which each was written. */
+  logLines(container: string): LogLine[] {
+    return readLog(join(this.#logDir, container)).lines
+  }
+
+  /** Waits for the `nth` (from 1) log line that matches. */
+  waitForLog(
+    container: string,
+    pattern: RegExp,
+    options: { deadlineMs?: number; nth?: number } = {},
+  ): Promise<LogLine> {
+    const nth = options.nth ?? 1
+    return poll(
+      `line ${nth} matching ${pattern} of ${this.name}/${container}`,
+      options.deadlineMs ?? 30_000,
+      () => this.logLines(container).filter(({ text }) => pattern.test(text))[nth - 1],
+      () => this.describe(),
+    )
+  }
+
+  async waitFor(
+    what: string,
+    holds: (status: PodStatus) => boolean,
+    deadlineMs = 30_000,
+  ): Promise<PodStatus> {
+    return poll(
+      `${this.name}: ${what}`,
+      deadlineMs,
+      () => {
+        const status = this.status()
+        return holds(status) ? status : undefined
+      },
+      () => this.describe(),
+    )
+  }
+
+  /** Resolves once all main containers run and are ready. */
+  waitUntilReady(deadlineMs = 30_000): Promise<PodStatus> {
+    return this.waitFor(
+      'all containers ready',
+      (status) => status.containerStatuses.every(({ ready }) => ready),
+      deadlineMs,
+    )
+  }
+
+  /** Resolves once the pod has ended by itself. @throws Error with all that is known at the deadline */
+  async waitUntilEnded(deadlineMs = 30_000): Promise<PodStatus> {
+    const status = await within(this.ended, deadlineMs)
+    if (status === undefined)
+      throw new Error(`pod ${this.name} has not ended after ${deadlineMs} ms\n${this.describe()}`)
+    return status
+  }
+
+  exec(
+    container: string,
+    argv: string[],
+    options: { deadlineMs?: number; input?: string } = {},
+  ): Promise<CommandResult> {
+    return this.container(container).exec(argv, options)
+  }
+
+  /** A signal to a container's first process, from outside the pod. */
+  killContainer(container: string, signal: NodeJS.Signals = 'SIGKILL'): void {
+    this.container(container).signal(signal)
+  }
+
+  /** For failure messages: status, events and the end of every log. */
+  describe(): string {
+    const events = this.events.map(({ reason, message }) => `  ${reason}: ${message}`)
+    const logs = this.#containers.map(({ spec }) => `-- ${spec.name}\n${this.logs(spec.name).slice(-4000)}`)
+    return [`pod ${this.name}: ${JSON.stringify(this.status())}`, ...events, ...logs].join('\n')
+  }
+}
