@@ -28,6 +28,8 @@ export function storeFailure(store: string, action: string, error: unknown): Rep
   )
 }
 
+/** `ENOENT` and the like; the codes of other errors (Node's `ERR_…`, Reprieve's own) are not the kernel's. */
 export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined
 }

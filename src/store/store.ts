@@ -16,7 +16,8 @@ export interface Store {
     signal: AbortSignal,
   ): Promise<{ manifests: CheckpointManifest[]; unreadable: UnreadableCheckpoint[] }>
   /**
-   * Stores every file under `sourceDir` (a flat tree of regular files) as checkpoint `draft.id`.
+   * Stores every file under `sourceDir` (a flat tree of regular files) as checkpoint `draft.id`. The store may go on
+   * sharing these files with the source (a second name for each): they can be removed afterwards, not written to.
    * When this resolves the checkpoint is durable; when it rejects nothing of it is listed.
    * @throws ReprieveError `store-failed`
    */

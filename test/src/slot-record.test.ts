@@ -1,0 +1,111 @@
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  diedEarly,
+  earlyDeathsOf,
+  emptySlotRecord,
+  finished,
+  parseSlotRecord,
+  provedAlive,
+  restoreBegun,
+  restorePending,
+  restoreWithdrawn,
+  serializeSlotRecord,
+  slotRecordLimits,
+  withOnlyTrialsOf,
+} from '../../src/slot-record.ts'
+import { sealJson } from '../../src/sealed-json.ts'
+
+const id = '20260102T030405.678Z-0a1b2c3d'
+const other = '20260102T030405.679Z-0a1b2c3d'
+const fresh = emptySlotRecord()
+
+t.test('a restore counts as a death until the application has proved itself alive', async (t) => {
+  const begun = restoreBegun(fresh, id)
+  t.same(begun.trials, { [id]: { earlyDeaths: 1, lastReason: restorePending } })
+  t.same(provedAlive(begun, id), fresh)
+})
+
+t.test('an early death counts once, with its beginning recorded or without', async (t) => {
+  t.equal(earlyDeathsOf(diedEarly(restoreBegun(fresh, id), id, 'exit 1'), id), 1)
+  t.equal(earlyDeathsOf(diedEarly(fresh, id, 'exit 1'), id), 1)
+  const twice = diedEarly(restoreBegun(diedEarly(restoreBegun(fresh, id), id, 'exit 1'), id), id, 'exit 2')
+  t.same(twice.trials[id], { earlyDeaths: 2, lastReason: 'exit 2' })
+})
+
+t.test('a trial that was withdrawn does not count', async (t) => {
+  t.same(restoreWithdrawn(restoreBegun(fresh, id), id, 'evicted'), fresh)
+  const once = diedEarly(fresh, id, 'exit 1')
+  t.equal(earlyDeathsOf(restoreWithdrawn(restoreBegun(once, id), id, 'evicted'), id), 1)
+  t.equal(restoreWithdrawn(once, id, 'evicted'), once, 'nothing was under way')
+})
+
+t.test("one checkpoint's trials leave those of another alone", async (t) => {
+  const both = diedEarly(diedEarly(fresh, id, 'a'), other, 'b')
+  t.same(provedAlive(both, id).trials, { [other]: { earlyDeaths: 1, lastReason: 'b' } })
+  t.same(Object.keys(withOnlyTrialsOf(both, [id]).trials), [id])
+})
+
+t.test('the end of the application is remembered beside the trials', async (t) => {
+  const record = finished(diedEarly(fresh, id, 'a'), '2026-01-02T03:04:05.678Z')
+  t.equal(record.finishedAt, '2026-01-02T03:04:05.678Z')
+  t.equal(earlyDeathsOf(record, id), 1)
+})
+
+t.test('no transition changes the record it was given', async (t) => {
+  const record = Object.freeze({
+    ...diedEarly(fresh, id, 'a'),
+    trials: Object.freeze(diedEarly(fresh, id, 'a').trials),
+  })
+  const before = JSON.stringify(record)
+  restoreBegun(record, id)
+  diedEarly(record, id, 'b')
+  provedAlive(record, id)
+  finished(record, '2026-01-02T03:04:05.678Z')
+  t.equal(JSON.stringify(record), before)
+})
+
+t.test('whatever happened, the record can be written and reads back the same', async (t) => {
+  const deeds = fc.array(
+    fc.record({
+      which: fc.constantFrom(id, other),
+      deed: fc.nat(4),
+      reason: fc.string({ unit: 'binary', maxLength: 9000 }),
+    }),
+  )
+  fc.assert(
+    fc.property(deeds, (list) => {
+      const record = list.reduce((at, { which, deed, reason }) => {
+        if (deed === 0) return restoreBegun(at, which)
+        if (deed === 1) return diedEarly(at, which, reason)
+        if (deed === 2) return provedAlive(at, which)
+        return deed === 3 ? restoreWithdrawn(at, which, reason) : finished(at, '2026-01-02T03:04:05.678Z')
+      }, fresh)
+      t.strictSame(parseSlotRecord(serializeSlotRecord(record)), record)
+    }),
+  )
+})
+
+t.test('a long last word is cut, so that the record stays writable', async (t) => {
+  const record = diedEarly(fresh, id, '😀'.repeat(100_000))
+  t.ok(serializeSlotRecord(record).length < slotRecordLimits.reasonBytes * 2)
+})
+
+t.test('a record of another form is refused', async (t) => {
+  for (const content of [
+    null,
+    [],
+    {},
+    { version: 2, trials: {} },
+    { version: 1, trials: { nonsense: { earlyDeaths: 1, lastReason: '' } } },
+    { version: 1, trials: { [id]: { earlyDeaths: -1, lastReason: '' } } },
+    { version: 1, trials: {}, finishedAt: 'soon' },
+    JSON.parse('{"version":1,"trials":{"__proto__":{"earlyDeaths":1,"lastReason":""}}}'),
+  ])
+    t.throws(() => parseSlotRecord(sealJson(content)), { code: 'manifest-invalid' }, JSON.stringify(content))
+  t.throws(
+    () => parseSlotRecord(Buffer.from('{"version":1,"trials":{}}')),
+    { code: 'manifest-invalid' },
+    'unsealed',
+  )
+})

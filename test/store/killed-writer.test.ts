@@ -1,0 +1,128 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { createDirectoryStore } from '../../src/store/directory.ts'
+import {
+  differences,
+  folderFor,
+  leftovers,
+  never,
+  readTree,
+  sampleDraft,
+  sampleFiles,
+  slot,
+  writeTree,
+} from './samples.ts'
+
+const program = join(import.meta.dirname, 'writer-process.ts')
+
+function startWriter(...args: string[]): ChildProcess {
+  return spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+}
+
+t.test(
+  'a writer killed at 60 random instants never leaves half a checkpoint, nor harms an earlier one',
+  async (t) => {
+    const folder = folderFor(t)
+    const root = join(folder, 'store')
+    const source = writeTree(join(folder, 'source'), sampleFiles)
+    const store = createDirectoryStore({ name: 'disk', path: root })
+    const { manifest: first } = await store.put(sampleDraft(), source, never)
+    const broken: string[] = []
+    let partials = 0
+    const holds = async (round: number, delayMs: number) => {
+      const { manifests, unreadable } = await store.list(slot, never)
+      for (const { id, reason } of unreadable) broken.push(`round ${round}, ${delayMs} ms: ${id} ${reason}`)
+      if (!manifests.some(({ id }) => id === first.id))
+        broken.push(`round ${round}: the first checkpoint is gone`)
+      for (const manifest of manifests) {
+        const target = join(folder, 'target')
+        await store.fetch(manifest, target, never)
+        const wrong = differences(readTree(target), sampleFiles)
+        if (wrong.length > 0)
+          broken.push(`round ${round}, ${delayMs} ms: ${manifest.id} differs in ${wrong.join()}`)
+        rmSync(target, { recursive: true })
+      }
+      return manifests
+    }
+    let landed = 0
+    for (let round = 0; round < 60; round++) {
+      const writer = startWriter(root, source, round % 2 === 0 ? 'copy' : 'link-or-copy', '1000000')
+      if (writer.stdout) await once(writer.stdout, 'data')
+      const delayMs = Math.random() * 40
+      await sleep(delayMs)
+      writer.kill('SIGKILL')
+      await once(writer, 'exit')
+      const manifests = await holds(round, delayMs)
+      landed += manifests.length - 1
+      if (leftovers(root).length > 0) partials++
+      // The young ones go, so that each round verifies few; what the killed writer left goes with them.
+      const young = manifests.filter(({ id }) => id !== first.id)
+      for (const { id } of young)
+        rmSync(join(root, 'ml-team+StatefulSet+train+0', 'main', id), { recursive: true })
+      await store.prune(slot, 1, never)
+      if (leftovers(root).length > 0) broken.push(`round ${round}: prune left ${leftovers(root).join()}`)
+    }
+    t.same(broken, [])
+    t.ok(
+      partials > 10 && landed > 10,
+      `the instants were spread: ${partials} killed amid a put, ${landed} puts landed`,
+    )
+    t.comment(
+      `60 kills: ${partials} amid a put, ${landed} checkpoints landed, ${60 - broken.length} rounds held`,
+    )
+  },
+)
+
+t.test('two processes that write and prune one slot at once do not harm each other', async (t) => {
+  const folder = folderFor(t)
+  const root = join(folder, 'store')
+  const source = writeTree(join(folder, 'source'), sampleFiles)
+  const store = createDirectoryStore({ name: 'disk', path: root })
+  const writers = [
+    startWriter(root, source, 'copy', '25', '3'),
+    startWriter(root, source, 'link-or-copy', '25', '3'),
+  ]
+  const state = { running: true }
+  const ended = Promise.all(writers.map((writer) => once(writer, 'exit'))).finally(
+    () => (state.running = false),
+  )
+  let [lists, fetches, pruned] = [0, 0, 0]
+  for (; state.running; lists++) {
+    const { manifests, unreadable } = await store.list(slot, never)
+    if (unreadable.length > 0) t.same(unreadable, [], 'what is being pruned is not called unreadable')
+    const oldest = manifests.at(-1)
+    if (oldest === undefined) continue
+    const target = join(folder, 'target')
+    try {
+      await store.fetch(oldest, target, never)
+      fetches++
+      if (differences(readTree(target), sampleFiles).length > 0) t.fail(`${oldest.id} came back different`)
+    } catch (error) {
+      // It was pruned under us: that is said, and never called corrupt.
+      t.match(error, { code: 'store-failed', message: /not in the store/ })
+      pruned++
+    }
+    rmSync(target, { recursive: true, force: true })
+  }
+  t.same(
+    await ended,
+    [
+      [0, null],
+      [0, null],
+    ],
+    'both writers succeeded in all they did',
+  )
+  const { manifests } = await store.list(slot, never)
+  t.equal(manifests.length, 3)
+  for (const manifest of manifests) {
+    const target = join(folder, manifest.id)
+    await store.fetch(manifest, target, never)
+    t.same(differences(readTree(target), sampleFiles), [])
+  }
+  t.same(leftovers(root), [])
+  t.ok(lists > 5 && fetches > 0, `${lists} lists, ${fetches} fetches beside them, ${pruned} met a prune`)
+})
