@@ -1,0 +1,167 @@
+/** The public contract: what an owner may ask of Reprieve on a pod, read from its annotations, all problems at once. */
+import { parseDurationMs } from './duration.ts'
+import { keyForm } from './lineage.ts'
+import { triggerNames, type TriggerName } from './pod-plan.ts'
+import { parseQuantityBytes } from './quantity.ts'
+
+export const prefix = 'reprieve.dev/'
+export const optInAnnotation = `${prefix}checkpoint`
+export const injectedLabel = `${prefix}injected`
+
+export type MemoryPressureAnswer = 'grow' | 'reschedule' | 'checkpoint'
+
+/** What the pod asks for; what it leaves out is undefined and takes the configuration's default. */
+export type Wishes = {
+  containers?: string[]
+  triggers?: TriggerName[]
+  interval?: 'auto' | 'off' | { everyMs: number }
+  memoryThresholdPercent?: number
+  onMemoryPressure?: MemoryPressureAnswer
+  memoryMaxBytes?: number
+  store?: string
+  keep?: number
+  key?: string
+  restore?: string
+}
+
+/** `problem` says what would have been accepted. */
+type Read<T> = { value: T } | { problem: string }
+
+export const checkpointIdForm = /^\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}$/
+
+const shortestIntervalMs = 1000
+
+const readers: {
+  [K in keyof Wishes]-?: { name: string; read: (text: string) => Read<NonNullable<Wishes[K]>> }
+} = {
+  containers: { name: 'containers', read: readNames },
+  triggers: { name: 'triggers', read: readTriggers },
+  interval: { name: 'interval', read: readInterval },
+  memoryThresholdPercent: { name: 'memory-threshold', read: readPercent },
+  onMemoryPressure: {
+    name: 'on-memory-pressure',
+    read: (text) =>
+      text === 'grow' || text === 'reschedule' || text === 'checkpoint'
+        ? { value: text }
+        : { problem: 'one of grow, reschedule, checkpoint' },
+  },
+  memoryMaxBytes: {
+    name: 'memory-max',
+    read: (text) => {
+      const bytes = parseQuantityBytes(text)
+      return bytes === undefined || bytes === 0
+        ? { problem: 'a quantity above 0, for example 16Gi' }
+        : { value: bytes }
+    },
+  },
+  store: {
+    name: 'store',
+    read: (text) =>
+      /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)
+        ? { value: text }
+        : { problem: 'the name of a configured store, never a path or a URL' },
+  },
+  keep: {
+    name: 'keep',
+    read: (text) =>
+      /^[1-9]\d?$|^100$/.test(text) ? { value: Number(text) } : { problem: 'a whole number from 1 to 100' },
+  },
+  key: {
+    name: 'key',
+    read: (text) =>
+      keyForm.test(text)
+        ? { value: text }
+        : {
+            problem:
+              'up to 63 letters, digits, ".", "_" and "-", beginning and ending with a letter or a digit',
+          },
+  },
+  restore: {
+    name: 'restore',
+    read: (text) =>
+      text === 'latest' || text === 'never' || checkpointIdForm.test(text)
+        ? { value: text }
+        : { problem: 'latest, never, or the id of a checkpoint such as 20260102T030405.678Z-89abcdef' },
+  },
+}
+
+export const annotationNames: readonly string[] = [
+  optInAnnotation,
+  ...Object.values(readers).map(({ name }) => prefix + name),
+]
+
+/** The pod's own word: beats the namespace's, both ways. */
+export type OptIn = 'yes' | 'no' | 'unsaid' | 'unclear'
+
+export function readOptIn(annotations: Readonly<Record<string, string>>): OptIn {
+  const text = own(annotations, optInAnnotation)
+  if (text === undefined) return 'unsaid'
+  if (text === 'true') return 'yes'
+  return text === 'false' ? 'no' : 'unclear'
+}
+
+export function readWishes(annotations: Readonly<Record<string, string>>): {
+  wishes: Wishes
+  problems: string[]
+  /** Annotations of ours that this version does not know: told, not refused, since a newer one may know them. */
+  unknown: string[]
+} {
+  const problems: string[] = []
+  if (readOptIn(annotations) === 'unclear')
+    problems.push(problemOf(optInAnnotation, own(annotations, optInAnnotation) ?? '', '"true" or "false"'))
+  const wishes: Wishes = {}
+  for (const [field, { name, read }] of Object.entries(readers)) {
+    const text = own(annotations, prefix + name)
+    if (text === undefined) continue
+    const result: Read<unknown> = read(text)
+    if ('problem' in result) problems.push(problemOf(prefix + name, text, result.problem))
+    else Object.assign(wishes, { [field]: result.value })
+  }
+  const unknown = Object.keys(annotations).filter(
+    (key) => key.startsWith(prefix) && !annotationNames.includes(key),
+  )
+  return { wishes, problems, unknown }
+}
+
+function problemOf(annotation: string, text: string, accepted: string): string {
+  const shown = text.length > 80 ? `${text.slice(0, 77)}...` : text
+  return `${annotation} is ${JSON.stringify(shown)}; accepted: ${accepted}`
+}
+
+function readNames(text: string): Read<string[]> {
+  const names = listOf(text)
+  const valid = names.length > 0 && names.every((name) => /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
+  return valid && new Set(names).size === names.length
+    ? { value: names }
+    : { problem: "a comma-separated list of the pod's container names, each once" }
+}
+
+function readTriggers(text: string): Read<TriggerName[]> {
+  const names = listOf(text)
+  const known = triggerNames.filter((trigger) => names.includes(trigger))
+  return names.length > 0 && known.length === names.length
+    ? { value: known }
+    : { problem: `a comma-separated list of any of ${triggerNames.join(', ')}, each once` }
+}
+
+function readInterval(text: string): Read<NonNullable<Wishes['interval']>> {
+  if (text === 'auto' || text === 'off') return { value: text }
+  const everyMs = parseDurationMs(text)
+  return everyMs === undefined || everyMs < shortestIntervalMs
+    ? { problem: 'auto, off, or a duration of at least 1s such as 15m' }
+    : { value: { everyMs } }
+}
+
+function readPercent(text: string): Read<number> {
+  return /^[1-9]\d?%$/.test(text)
+    ? { value: Number(text.slice(0, -1)) }
+    : { problem: 'a percentage from 1% to 99%' }
+}
+
+function listOf(text: string): string[] {
+  return text.split(',').map((name) => name.trim())
+}
+
+function own(map: Readonly<Record<string, string>>, key: string): string | undefined {
+  return Object.hasOwn(map, key) ? map[key] : undefined
+}

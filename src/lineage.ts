@@ -1,0 +1,133 @@
+/**
+ * The identity of a workload slot across rescheduling: `NAMESPACE/KIND/OWNER[/INDEX…]`. It begins with the namespace,
+ * so that no pod can name another namespace's checkpoints, and every segment is safe as a file name and as an object key.
+ */
+export type OwnerReference = { apiVersion: string; kind: string; name: string; controller?: boolean | null }
+
+export type LineageSource = {
+  namespace: string
+  name?: string
+  labels: Readonly<Record<string, string>>
+  annotations: Readonly<Record<string, string>>
+  ownerReferences: readonly OwnerReference[]
+  /** The node that a DaemonSet's pod is made for. */
+  node?: string
+  /** The annotation `reprieve.dev/key`. */
+  key?: string
+}
+
+/** `shared`: more than one pod may bear the name at a time, and why. */
+export type Lineage = { known: true; lineage: string; shared?: string } | { known: false; why: string }
+
+const segmentForm = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
+
+/** What `reprieve.dev/key` may be: shorter than a segment, since people type it. */
+export const keyForm = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
+
+type Named = { segments: string[]; shared?: string } | { why: string }
+
+export function lineageOf(source: LineageSource): Lineage {
+  const named = nameOf(source)
+  if ('why' in named) return { known: false, why: named.why }
+  const segments = [source.namespace, ...named.segments]
+  const unsafe = segments.find((segment) => !segmentForm.test(segment))
+  if (unsafe !== undefined)
+    return { known: false, why: `${JSON.stringify(unsafe)} cannot be part of a store's key` }
+  const lineage = segments.join('/')
+  return named.shared === undefined
+    ? { known: true, lineage }
+    : { known: true, lineage, shared: named.shared }
+}
+
+function nameOf(source: LineageSource): Named {
+  // Kinds begin with a capital letter, so that a key can never collide with an owner's lineage.
+  if (source.key !== undefined) return { segments: ['key', source.key] }
+  const owner = source.ownerReferences.find((reference) => reference.controller === true)
+  if (owner !== undefined) return ofOwner(owner, source)
+  if (source.name !== undefined) return { segments: ['Pod', source.name] }
+  return {
+    why: 'the pod has neither a name of its own (only generateName) nor a controller: give it a name, or set reprieve.dev/key',
+  }
+}
+
+function ofOwner(owner: OwnerReference, source: LineageSource): Named {
+  switch (qualifiedKind(owner)) {
+    case 'StatefulSet':
+      return ofStatefulSet(owner, source)
+    case 'Job':
+      return ofJob(owner, source)
+    case 'ReplicaSet':
+      return ofReplicaSet(owner, source)
+    case 'DaemonSet':
+      return source.node === undefined
+        ? { why: `no node is named for this pod of DaemonSet ${owner.name}` }
+        : { segments: ['DaemonSet', owner.name, source.node] }
+    default:
+      return ofOther(owner, source)
+  }
+}
+
+function ofStatefulSet(owner: OwnerReference, source: LineageSource): Named {
+  // The name is the identity (<set>-<ordinal>); the label apps.kubernetes.io/pod-index is younger than StatefulSets are.
+  const name = source.name ?? ''
+  const ordinal = name.startsWith(`${owner.name}-`) ? name.slice(owner.name.length + 1) : ''
+  if (!/^\d+$/.test(ordinal))
+    return { why: `pod name ${JSON.stringify(name)} is not that of a pod of StatefulSet ${owner.name}` }
+  return { segments: ['StatefulSet', owner.name, ordinal] }
+}
+
+function ofJob(owner: OwnerReference, source: LineageSource): Named {
+  const indexName = 'batch.kubernetes.io/job-completion-index'
+  const index = own(source.annotations, indexName) ?? own(source.labels, indexName)
+  const jobSet = own(source.labels, 'jobset.sigs.k8s.io/jobset-name')
+  const replicatedJob = own(source.labels, 'jobset.sigs.k8s.io/replicatedjob-name')
+  const jobIndex = own(source.labels, 'jobset.sigs.k8s.io/job-index')
+  // A JobSet makes its Jobs anew when it restarts; its labels say which is which whatever the Jobs are called.
+  const base =
+    jobSet !== undefined && replicatedJob !== undefined && jobIndex !== undefined
+      ? ['JobSet', jobSet, replicatedJob, jobIndex]
+      : ['Job', owner.name]
+  if (index !== undefined) return { segments: [...base, index] }
+  return {
+    segments: base,
+    shared: `all pods of Job ${owner.name} share one lineage: keep its parallelism at 1 or make its completionMode Indexed`,
+  }
+}
+
+function ofReplicaSet(owner: OwnerReference, source: LineageSource): Named {
+  const hash = own(source.labels, 'pod-template-hash')
+  const suffix = `-${hash}`
+  const ofDeployment = hash !== undefined && owner.name.endsWith(suffix) && owner.name.length > suffix.length
+  const kind = ofDeployment ? 'Deployment' : 'ReplicaSet'
+  const name = ofDeployment ? owner.name.slice(0, -suffix.length) : owner.name
+  return {
+    segments: [kind, name],
+    shared: `all pods of ${kind} ${name} share one lineage: keep its replicas at 1 (and its strategy Recreate)`,
+  }
+}
+
+/** Operators' kinds: by the index that their labels give (Kubeflow's, for one), else by the name they chose for the pod. */
+function ofOther(owner: OwnerReference, source: LineageSource): Named {
+  const base = [qualifiedKind(owner), owner.name]
+  const index =
+    own(source.labels, 'training.kubeflow.org/replica-index') ??
+    own(source.labels, 'apps.kubernetes.io/pod-index')
+  const type = own(source.labels, 'training.kubeflow.org/replica-type')
+  if (index !== undefined) return { segments: type === undefined ? [...base, index] : [...base, type, index] }
+  if (source.name !== undefined) return { segments: [...base, source.name] }
+  return {
+    segments: base,
+    shared: `all pods of ${owner.kind} ${owner.name} share one lineage: set reprieve.dev/key on each if they are several`,
+  }
+}
+
+/** `Job`, but `Job.batch.volcano.sh`: another group's kind of the same name is another thing. */
+function qualifiedKind(owner: OwnerReference): string {
+  const slash = owner.apiVersion.indexOf('/')
+  const group = slash < 0 ? '' : owner.apiVersion.slice(0, slash)
+  return group === '' || group === 'apps' || group === 'batch' ? owner.kind : `${owner.kind}.${group}`
+}
+
+function own(map: Readonly<Record<string, string>>, key: string): string | undefined {
+  return Object.hasOwn(map, key) ? map[key] : undefined
+}

@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { loadConfig, parseConfig } from '../../src/config.ts'
+import { ReprieveError } from '../../src/errors.ts'
+
+const sample = new URL('../fixtures/config/webhook.yaml', import.meta.url).pathname
+const least = 'image: reprieve:1\nstores:\n  default:\n    hostPath: { path: /var/lib/reprieve }\n'
+
+function problemsOf(text: string): string[] {
+  try {
+    parseConfig(text, '/etc/reprieve/config.yaml')
+  } catch (error) {
+    if (error instanceof ReprieveError && error.code === 'config-invalid')
+      return (error.data.problems as string[]) ?? []
+    throw error
+  }
+  return []
+}
+
+t.test('the sample file is valid, and its file names are relative to it', async (t) => {
+  const config = await loadConfig(sample)
+  t.equal(config.image, 'docker.io/library/reprieve:test')
+  t.equal(config.checkpointBudgetMs, 60_000)
+  t.ok(config.listen.certFile.endsWith('/test/fixtures/config/certs/tls.crt'))
+  t.same(config.stores.get('shared'), { nfs: { server: 'nfs.example', path: '/exports/checkpoints' } })
+})
+
+t.test('an image and a default store are all that must be said', async (t) => {
+  const config = parseConfig(least, '/etc/reprieve/config.yaml')
+  t.equal(config.keep, 3)
+  t.equal(config.namespace, 'reprieve-system')
+  t.same(config.sidecar.withoutCapabilities, [])
+  t.same(config.stores.get('default'), { hostPath: { path: '/var/lib/reprieve', type: 'DirectoryOrCreate' } })
+})
+
+t.test('a configuration is frozen through and through', async (t) => {
+  const config = parseConfig(least, 'x.yaml')
+  t.ok([config, config.listen, config.sidecar, config.sidecar.resources.requests].every(Object.isFrozen))
+  t.ok(Object.isFrozen(config.stores.get('default')))
+})
+
+t.test('all problems are told at once, each with its path', async (t) => {
+  const problems = problemsOf(`
+image: ""
+imagePullPolicy: Sometimes
+keep: 0
+checkpointBudget: 2d
+statusPort: 70000
+colour: red
+stores:
+  Fast: { hostPath: { path: relative } }
+  two: { hostPath: { path: /a }, nfs: { server: s, path: /b } }
+  none: {}
+  odd: { nfs: { server: s, path: /a/../b }, extra: 1 }
+sidecar:
+  withoutCapabilities: [SYS_ADMIN]
+  resources: { requests: { memory: 2Gi }, limits: { memory: 1Gi } }
+listen: { port: "8443", certFile: 3 }
+`)
+  const expected = [
+    'stores.Fast must be named by a DNS label',
+    'stores.Fast.hostPath.path must be an absolute path without ".."',
+    'stores.two must have exactly one of hostPath, nfs, persistentVolumeClaim',
+    'stores.none must have exactly one of hostPath, nfs, persistentVolumeClaim',
+    'stores.odd.extra is not a known field',
+    'stores.odd.nfs.path must be an absolute path without ".."',
+    'stores.default is required: the store of pods that name none',
+    'image must be an image reference',
+    'imagePullPolicy must be one of Always, IfNotPresent, Never',
+    'keep must be a whole number from 1 to 100',
+    'checkpointBudget must be a duration from 1s to 1h, for example 90s',
+    'statusPort must be a whole number from 0 to 65535',
+    'colour is not a known field',
+    'sidecar.withoutCapabilities must be a list of any of SYS_RESOURCE, SYS_TIME, NET_ADMIN, DAC_READ_SEARCH',
+    'sidecar.resources.requests of memory must not be above its limit',
+    'listen.port must be a whole number from 0 to 65535',
+    'listen.certFile must be a text',
+  ]
+  t.same(problems.toSorted(), expected.toSorted())
+})
+
+t.test('what is not YAML, not a mapping, or not there is a problem too', async (t) => {
+  t.ok(problemsOf('a: [').length > 0)
+  t.ok(problemsOf('- a').includes('the file must be a mapping'))
+  t.ok(problemsOf('').includes('the file must be a mapping'))
+  await t.rejects(loadConfig('/nonexistent/config.yaml'), { code: 'config-invalid' })
+})
+
+t.test('aliases, which could grow without bound, are refused', async (t) => {
+  const text = `${await readFile(sample, 'utf8')}\nx: &a [1]\ny: *a\n`
+  t.throws(() => parseConfig(text, 'x.yaml'), { code: 'config-invalid' })
+})

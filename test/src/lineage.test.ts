@@ -1,0 +1,149 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { lineageOf, type LineageSource } from '../../src/lineage.ts'
+
+const ref = (kind: string, name: string, apiVersion = 'apps/v1') => [
+  { apiVersion, kind, name, controller: true },
+]
+const source = (part: Partial<LineageSource>): LineageSource => ({
+  namespace: 'ml-team',
+  labels: {},
+  annotations: {},
+  ownerReferences: [],
+  ...part,
+})
+
+const shared = (part: Partial<LineageSource>) => Object.hasOwn(lineageOf(source(part)), 'shared')
+
+t.test('each kind of workload has a lineage that its next pod has too', async (t) => {
+  const index = 'batch.kubernetes.io/job-completion-index'
+  const cases: [string, Partial<LineageSource>, string][] = [
+    ['a bare pod, by its name', { name: 'train' }, 'ml-team/Pod/train'],
+    [
+      'a StatefulSet, by its ordinal',
+      { name: 'trainer-12', ownerReferences: ref('StatefulSet', 'trainer') },
+      'ml-team/StatefulSet/trainer/12',
+    ],
+    [
+      'an indexed Job, by its completion index',
+      { annotations: { [index]: '3' }, ownerReferences: ref('Job', 'sweep', 'batch/v1') },
+      'ml-team/Job/sweep/3',
+    ],
+    [
+      'an indexed Job whose index is only a label',
+      { labels: { [index]: '3' }, ownerReferences: ref('Job', 'sweep', 'batch/v1') },
+      'ml-team/Job/sweep/3',
+    ],
+    ['a plain Job', { ownerReferences: ref('Job', 'once', 'batch/v1') }, 'ml-team/Job/once'],
+    [
+      'a JobSet, whatever its Jobs are called',
+      {
+        labels: {
+          'jobset.sigs.k8s.io/jobset-name': 'big',
+          'jobset.sigs.k8s.io/replicatedjob-name': 'workers',
+          'jobset.sigs.k8s.io/job-index': '1',
+        },
+        annotations: { [index]: '7' },
+        ownerReferences: ref('Job', 'big-workers-1', 'batch/v1'),
+      },
+      'ml-team/JobSet/big/workers/1/7',
+    ],
+    [
+      'a Deployment, without the template hash of its ReplicaSet',
+      { labels: { 'pod-template-hash': '75c8' }, ownerReferences: ref('ReplicaSet', 'ingest-75c8') },
+      'ml-team/Deployment/ingest',
+    ],
+    [
+      'a ReplicaSet of its own',
+      { ownerReferences: ref('ReplicaSet', 'ingest-75c8') },
+      'ml-team/ReplicaSet/ingest-75c8',
+    ],
+    [
+      'a DaemonSet, by its node',
+      { node: 'node1', ownerReferences: ref('DaemonSet', 'agent') },
+      'ml-team/DaemonSet/agent/node1',
+    ],
+    [
+      'a Kubeflow job, by its replica labels',
+      {
+        labels: {
+          'training.kubeflow.org/replica-type': 'worker',
+          'training.kubeflow.org/replica-index': '2',
+        },
+        ownerReferences: ref('PyTorchJob', 'mnist', 'kubeflow.org/v1'),
+      },
+      'ml-team/PyTorchJob.kubeflow.org/mnist/worker/2',
+    ],
+    [
+      "another group's Job, apart from Kubernetes' own",
+      { name: 'j-task-0', ownerReferences: ref('Job', 'j', 'batch.volcano.sh/v1alpha1') },
+      'ml-team/Job.batch.volcano.sh/j/j-task-0',
+    ],
+    [
+      'a key, over everything',
+      { key: 'mine', name: 'a', ownerReferences: ref('Job', 'b') },
+      'ml-team/key/mine',
+    ],
+  ]
+  for (const [name, part, expected] of cases)
+    t.match(lineageOf(source(part)), { known: true, lineage: expected }, name)
+})
+
+t.test('pods that would share a lineage are said to', async (t) => {
+  t.ok(shared({ ownerReferences: ref('Job', 'once', 'batch/v1') }))
+  t.ok(shared({ ownerReferences: ref('ReplicaSet', 'web') }))
+  t.ok(shared({ ownerReferences: ref('Thing', 'x', 'example.org/v1') }))
+  t.notOk(shared({ name: 'web-0', ownerReferences: ref('StatefulSet', 'web') }))
+})
+
+t.test('a pod without a lasting identity has no lineage, and the reason is told', async (t) => {
+  const unknown: [string, Partial<LineageSource>][] = [
+    ['only a generated name', {}],
+    [
+      'an owner that is not its controller',
+      { ownerReferences: [{ apiVersion: 'v1', kind: 'Job', name: 'x' }] },
+    ],
+    ['a StatefulSet pod of a foreign name', { name: 'other-0', ownerReferences: ref('StatefulSet', 'web') }],
+    ['a DaemonSet pod without a node', { ownerReferences: ref('DaemonSet', 'agent') }],
+    ['no namespace', { namespace: '', name: 'x' }],
+    ['a name that climbs', { name: '..' }],
+    ['a key with a slash', { key: 'other/Pod/x' }],
+  ]
+  for (const [name, part] of unknown) {
+    const lineage = lineageOf(source(part))
+    t.equal(lineage.known, false, name)
+    t.ok(!lineage.known && lineage.why.length > 0, name)
+  }
+})
+
+t.test('whatever a pod says, its lineage is safe as a path and stays within its namespace', async (t) => {
+  const text = fc.oneof(fc.string(), fc.constantFrom('..', '.', '/', 'a/b', '', 'x', '__proto__', 'a\0b'))
+  fc.assert(
+    fc.property(
+      fc.record({
+        namespace: fc.constantFrom('ml-team', '..', 'a/b'),
+        labels: fc.dictionary(text, text),
+        annotations: fc.dictionary(text, text),
+        ownerReferences: fc.array(
+          fc.record({ apiVersion: text, kind: text, name: text, controller: fc.boolean() }),
+        ),
+        key: fc.option(text, { nil: undefined }),
+        name: fc.option(text, { nil: undefined }),
+      }),
+      ({ key, name, ...rest }) => {
+        const made: LineageSource = { ...rest }
+        if (key !== undefined) made.key = key
+        if (name !== undefined) made.name = name
+        const lineage = lineageOf(made)
+        if (!lineage.known) return true
+        const segments = lineage.lineage.split('/')
+        return (
+          segments[0] === made.namespace &&
+          segments.every((part) => /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(part))
+        )
+      },
+    ),
+    { numRuns: 2000 },
+  )
+  t.pass('2000 sources')
+})

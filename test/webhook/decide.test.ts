@@ -1,0 +1,251 @@
+import t from 'tap'
+import { decide, type Decision } from '../../webhook/decide.ts'
+import type { Pod } from '../../webhook/pod.ts'
+import { skipReasons, type SkipReason } from '../../webhook/skip-reasons.ts'
+import { recorded, sampleConfig, samplePod } from './admission-fixtures.ts'
+
+const config = sampleConfig()
+const asked = (pod: Pod, namespace = 'ml-team') => decide(pod, namespace, 'pod', config)
+const byNamespace = (pod: Pod) => decide(pod, 'ml-team', 'namespace', config)
+const reasonsOf = (decision: Decision) => (decision.outcome === 'inject' ? [] : decision.reasons)
+const silent = (change: Parameters<typeof samplePod>[0] = {}): Pod => {
+  const pod = samplePod(change)
+  delete pod.metadata.annotations?.['reprieve.dev/checkpoint']
+  return pod
+}
+
+t.test('a pod that asks is protected, with the defaults of the configuration', async (t) => {
+  const decision = asked(samplePod())
+  t.match(decision, {
+    outcome: 'inject',
+    warnings: [],
+    plan: {
+      version: 1,
+      namespace: 'ml-team',
+      lineage: 'ml-team/Pod/train',
+      store: { kind: 'directory', name: 'default', path: '/var/reprieve/store' },
+      keep: 3,
+      restore: 'latest',
+      triggers: ['memory', 'disruption', 'spot', 'interval', 'manual'],
+      checkpointBudgetMs: 60_000,
+      statusPort: 9464,
+      containers: [{ name: 'main', emptyDirs: [], external: [] }],
+    },
+  })
+})
+
+t.test('what the pod wishes goes into its plan', async (t) => {
+  const decision = asked(
+    samplePod({
+      annotations: {
+        'reprieve.dev/store': 'shared',
+        'reprieve.dev/keep': '7',
+        'reprieve.dev/key': 'mine',
+        'reprieve.dev/restore': 'never',
+        'reprieve.dev/triggers': 'manual',
+      },
+    }),
+  )
+  t.match(decision, {
+    plan: {
+      store: { name: 'shared' },
+      keep: 7,
+      lineage: 'ml-team/key/mine',
+      restore: 'never',
+      triggers: ['manual'],
+    },
+  })
+})
+
+t.test("the pod's word beats its namespace's, both ways", async (t) => {
+  t.equal(byNamespace(silent()).outcome, 'inject')
+  t.same(reasonsOf(asked(silent())), ['not-opted-in'])
+  t.same(reasonsOf(byNamespace(samplePod({ annotations: { 'reprieve.dev/checkpoint': 'false' } }))), [
+    'opted-out',
+  ])
+  t.same(reasonsOf(asked(samplePod({ annotations: { 'reprieve.dev/checkpoint': 'false' } }))), ['opted-out'])
+})
+
+t.test('the containers are those named, else the default container, else the first', async (t) => {
+  const two = [
+    { name: 'a', command: ['x'] },
+    { name: 'b', command: ['y'] },
+  ]
+  const chosen = (annotations: Record<string, string>) => {
+    const decision = asked(samplePod({ annotations, spec: { containers: two } }))
+    return decision.outcome === 'inject' ? decision.plan.containers.map(({ name }) => name) : decision
+  }
+  t.same(chosen({}), ['a'])
+  t.same(chosen({ 'kubectl.kubernetes.io/default-container': 'b' }), ['b'])
+  t.same(chosen({ 'kubectl.kubernetes.io/default-container': 'gone' }), ['a'])
+  t.same(chosen({ 'reprieve.dev/containers': 'b,a' }), ['a', 'b'])
+  t.match(chosen({ 'reprieve.dev/containers': 'a,c,d' }), {
+    outcome: 'refuse',
+    problems: ['reprieve.dev/containers names c, d; accepted: a, b'],
+  })
+})
+
+const obstacles: [SkipReason, Pod][] = [
+  ['host-network', samplePod({ spec: { hostNetwork: true } })],
+  ['host-pid', samplePod({ spec: { hostPID: true } })],
+  ['host-ipc', samplePod({ spec: { hostIPC: true } })],
+  ['host-users-off', samplePod({ spec: { hostUsers: false } })],
+  ['process-sharing-refused', samplePod({ spec: { shareProcessNamespace: false } })],
+  ['windows', samplePod({ spec: { os: { name: 'windows' } } })],
+  ['windows', samplePod({ spec: { nodeSelector: { 'kubernetes.io/os': 'windows' } } })],
+  ['tty', samplePod({ container: { tty: true } })],
+  ['entrypoint-unknown', samplePod({ container: { command: [] } })],
+  ['lineage-unknown', samplePod({ metadata: { name: null, generateName: 'train-' } })],
+  ['mount-conflict', samplePod({ spec: { volumes: [{ name: 'reprieve-store', emptyDir: {} }] } })],
+  ['mount-conflict', samplePod({ container: { volumeMounts: [{ name: 'x', mountPath: '/reprieve/' }] } })],
+  [
+    'mount-conflict',
+    samplePod({ container: { volumeMounts: [{ name: 'x', mountPath: '//reprieve/bin' }] } }),
+  ],
+  ['mount-conflict', samplePod({ container: { volumeMounts: [{ name: 'x', mountPath: 'reprieve' }] } })],
+  ['container-conflict', samplePod({ spec: { initContainers: [{ name: 'reprieve-restore' }] } })],
+  ['annotations-invalid', samplePod({ annotations: { 'reprieve.dev/keep': 'many' } })],
+  ['annotations-invalid', samplePod({ annotations: { 'reprieve.dev/checkpoint': 'yes' } })],
+  ['annotations-invalid', samplePod({ annotations: { 'reprieve.dev/store': 'nowhere' } })],
+  [
+    'annotations-invalid',
+    samplePod({
+      annotations: { 'reprieve.dev/memory-max': '1Gi' },
+      container: { resources: { limits: { memory: '2Gi' } } },
+    }),
+  ],
+]
+
+t.test('a pod that asks by annotation and cannot be protected is refused with the reason', async (t) => {
+  for (const [reason, pod] of obstacles) {
+    const decision = asked(pod)
+    t.equal(decision.outcome, 'refuse', reason)
+    t.same(reasonsOf(decision), [reason])
+    t.ok(decision.outcome === 'refuse' && decision.problems.length === 1)
+  }
+})
+
+t.test('one that only its namespace opted in is admitted unprotected, with a warning', async (t) => {
+  for (const [reason, pod] of obstacles) {
+    const copy = structuredClone(pod)
+    const unclear = copy.metadata.annotations?.['reprieve.dev/checkpoint'] !== 'true'
+    if (unclear) continue
+    delete copy.metadata.annotations?.['reprieve.dev/checkpoint']
+    const decision = byNamespace(copy)
+    t.match(
+      decision,
+      { outcome: 'skip', reasons: [reason], warnings: [/^this pod is not protected: /] },
+      reason,
+    )
+  }
+})
+
+t.test('every problem is told, not only the first', async (t) => {
+  const decision = asked(
+    samplePod({
+      annotations: { 'reprieve.dev/keep': 'many', 'reprieve.dev/interval': 'often' },
+      spec: { hostNetwork: true, hostPID: true },
+      container: { command: null, tty: true },
+    }),
+  )
+  t.same(reasonsOf(decision), [
+    'annotations-invalid',
+    'host-network',
+    'host-pid',
+    'tty',
+    'entrypoint-unknown',
+  ])
+  t.ok(decision.outcome === 'refuse' && decision.problems.length === 6)
+})
+
+t.test('pods that must not depend on Reprieve are left alone, even when they ask', async (t) => {
+  t.same(reasonsOf(asked(samplePod(), 'kube-system')), ['system-pod'])
+  t.same(reasonsOf(asked(samplePod(), config.namespace)), ['system-pod'])
+  const mirror = samplePod({ annotations: { 'kubernetes.io/config.mirror': 'x' } })
+  t.match(asked(mirror), { outcome: 'skip', reasons: ['mirror-pod'] })
+})
+
+t.test('the label alone does not pass for an injection', async (t) => {
+  const labels = { 'reprieve.dev/injected': 'true' }
+  t.equal(asked(samplePod({ metadata: { labels } })).outcome, 'inject')
+})
+
+t.test('pods that share a lineage and unknown annotations are warned about', async (t) => {
+  const { pod } = recorded('create-deployment-pod')
+  const decision = asked({
+    ...pod,
+    metadata: { ...pod.metadata, annotations: { ...pod.metadata.annotations, 'reprieve.dev/kepp': '1' } },
+  })
+  t.match(decision, {
+    outcome: 'inject',
+    warnings: [/reprieve.dev\/kepp/, /Deployment ingest share one lineage/],
+  })
+})
+
+t.test('volumes are told apart by what becomes of them', async (t) => {
+  const mounts = ['empty', 'memory', 'claim', 'nfs', 'host', 'secret', 'token', 'ephemeral', 'gone']
+  const decision = asked(
+    samplePod({
+      container: {
+        volumeMounts: [
+          ...mounts.map((name) => ({ name, mountPath: `/${name}` })),
+          { name: 'empty', mountPath: '/read-only', readOnly: true },
+        ],
+      },
+      spec: {
+        volumes: [
+          { name: 'empty', emptyDir: {} },
+          { name: 'memory', emptyDir: { medium: 'Memory' } },
+          { name: 'claim', persistentVolumeClaim: { claimName: 'c' } },
+          { name: 'nfs', nfs: { server: 's', path: '/' } },
+          { name: 'host', hostPath: { path: '/data' } },
+          { name: 'secret', secret: { secretName: 's' } },
+          { name: 'token', projected: { sources: [] } },
+          { name: 'ephemeral', ephemeral: {} },
+        ],
+      },
+    }),
+  )
+  t.ok(decision.outcome === 'inject')
+  if (decision.outcome !== 'inject') return
+  t.match(decision.plan.containers[0], {
+    emptyDirs: ['/empty', '/memory', '/ephemeral'],
+    external: ['/claim', '/nfs', '/host', '/gone'],
+  })
+})
+
+const print = (change: Parameters<typeof samplePod>[0]) => {
+  const decision = asked(samplePod(change))
+  return decision.outcome === 'inject' ? decision.plan.containers[0]?.fingerprint : undefined
+}
+const withAccess = (name: string, mountPath = '/var/run/secrets') => {
+  const volumeMounts = [{ name, mountPath, readOnly: true }]
+  const containers = [{ name: 'main', image: 'i', command: ['c'], volumeMounts }]
+  return { spec: { volumes: [{ name, projected: {} }], containers } }
+}
+
+t.test('the fingerprint changes with what the memory depends on, and with nothing else', async (t) => {
+  const base = print({})
+  t.match(base, /^[0-9a-f]{64}$/)
+  t.equal(print({ metadata: { labels: { a: 'b' } } }), base)
+  t.equal(print({ spec: { terminationGracePeriodSeconds: 5 } }), base)
+  t.equal(
+    print({ container: { resources: { limits: { memory: '8Gi' } } } }),
+    base,
+    'growth does not unfit a checkpoint',
+  )
+  t.equal(print(withAccess('kube-api-access-aaaaa')), print(withAccess('kube-api-access-bbbbb')))
+  const others = [
+    print({ container: { image: 'ml-app:2' } }),
+    print({ container: { args: ['x'] } }),
+    print({ container: { command: ['python3', 'other.py'] } }),
+    print({ container: { workingDir: '/srv' } }),
+    print(withAccess('a')),
+    print(withAccess('a', '/elsewhere')),
+  ]
+  t.equal(new Set([base, ...others]).size, others.length + 1)
+})
+
+t.test('every reason has a meaning that a person can read', async (t) => {
+  for (const [reason, { meaning }] of Object.entries(skipReasons)) t.ok(meaning.length > 20, reason)
+})

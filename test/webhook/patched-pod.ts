@@ -1,0 +1,64 @@
+import jsonPatch from 'fast-json-patch'
+import { decide, type OptedInBy } from '../../webhook/decide.ts'
+import type { Config } from '../../src/config.ts'
+import type { PodPlan } from '../../src/pod-plan.ts'
+import { mutate, type Operation } from '../../webhook/mutate.ts'
+import type { Pod } from '../../webhook/pod.ts'
+
+/** Applied by an implementation of RFC 6902 that is not ours, which checks each operation. */
+export function applied(pod: Pod, operations: Operation[]): Pod {
+  const copy = structuredClone(pod)
+  return jsonPatch.applyPatch(copy, structuredClone(operations) as jsonPatch.Operation[], true).newDocument
+}
+
+export type Injection = { plan: PodPlan; operations: Operation[]; warnings: string[]; after: Pod }
+
+/** @returns undefined for a pod that is not injected */
+export function inject(
+  pod: Pod,
+  config: Config,
+  optedInBy: OptedInBy = 'pod',
+  namespace = 'ml-team',
+): Injection | undefined {
+  const decision = decide(pod, namespace, optedInBy, config)
+  if (decision.outcome !== 'inject') return undefined
+  const { operations, warnings } = mutate(pod, decision.plan, config)
+  return { plan: decision.plan, operations, warnings, after: applied(pod, operations) }
+}
+
+/**
+ * The pod without what injection names: to be equal, byte for byte, before and after. What injection may change is
+ * taken away here by its name, not by looking at the patch.
+ */
+export function unnamed(pod: Pod, protectedNames: readonly string[]): unknown {
+  const copy = structuredClone(pod)
+  const { metadata, spec } = copy
+  if (metadata.labels) {
+    delete metadata.labels['reprieve.dev/injected']
+    if (Object.keys(metadata.labels).length === 0) delete metadata.labels
+  }
+  delete spec.shareProcessNamespace
+  delete spec.terminationGracePeriodSeconds
+  dropNamed(spec, 'volumes', ['reprieve', 'reprieve-store'])
+  dropNamed(spec, 'initContainers', ['reprieve-restore', 'reprieve-sidecar'])
+  for (const container of spec.containers) {
+    if (!protectedNames.includes(container.name)) continue
+    delete container.command
+    dropNamed(container, 'volumeMounts', ['reprieve'])
+    if (container.lifecycle) {
+      delete container.lifecycle.preStop
+      if (Object.keys(container.lifecycle).length === 0) delete container.lifecycle
+    }
+  }
+  return copy
+}
+
+function dropNamed<K extends string>(
+  owner: { [P in K]?: { name: string }[] | null | undefined },
+  field: K,
+  names: readonly string[],
+): void {
+  const left = (owner[field] ?? []).filter(({ name }) => !names.includes(name))
+  if (left.length === 0) delete owner[field]
+  else owner[field] = left
+}

@@ -1,0 +1,53 @@
+/** What a container's mounts mean for its checkpoints. */
+import type { Container, Pod, Volume, VolumeMount } from './pod.ts'
+
+/** What becomes of a volume's contents when the pod is gone. */
+type Lifetime = 'with-pod' | 'outlives-pod' | 'made-anew'
+
+/**
+ * By the kind of the volume's source. Secrets, config maps, projected, image and inline CSI volumes are made anew for
+ * the next pod from what the cluster says then. Whatever is not listed is storage of its own and outlives the pod.
+ */
+const lifetimes: Readonly<Record<string, Lifetime>> = {
+  emptyDir: 'with-pod',
+  // A generic ephemeral volume is a claim that is deleted with its pod.
+  ephemeral: 'with-pod',
+  gitRepo: 'with-pod',
+  configMap: 'made-anew',
+  secret: 'made-anew',
+  projected: 'made-anew',
+  downwardAPI: 'made-anew',
+  image: 'made-anew',
+  csi: 'made-anew',
+}
+
+/** The name of the volume's source field, for example `emptyDir`. */
+export function kindOfVolume(volume: Volume | undefined): string {
+  if (volume === undefined) return 'unknown'
+  return (
+    Object.keys(volume).find(
+      (field) => field !== 'name' && volume[field] !== null && volume[field] !== undefined,
+    ) ?? 'emptyDir'
+  )
+}
+
+/**
+ * Mounts that the container may write to: archived with a checkpoint, or brought back to size. Through a read-only
+ * mount the application changed nothing, and nothing could be put back.
+ */
+export function writableMounts(pod: Pod, container: Container): { emptyDirs: string[]; external: string[] } {
+  const emptyDirs: string[] = []
+  const external: string[] = []
+  for (const mount of container.volumeMounts ?? []) {
+    if (mount.readOnly === true) continue
+    const kind = kindOfVolume(volumeOf(pod, mount))
+    const lifetime = Object.hasOwn(lifetimes, kind) ? lifetimes[kind] : 'outlives-pod'
+    if (lifetime === 'with-pod') emptyDirs.push(mount.mountPath)
+    else if (lifetime === 'outlives-pod') external.push(mount.mountPath)
+  }
+  return { emptyDirs, external }
+}
+
+export function volumeOf(pod: Pod, mount: VolumeMount): Volume | undefined {
+  return pod.spec.volumes?.find((volume) => volume.name === mount.name)
+}

@@ -1,0 +1,21 @@
+/** Where things lie in the one image that serves as webhook, restore init container and sidecar. */
+export const imagePaths = {
+  launcher: '/usr/local/lib/reprieve/launcher',
+  node: '/usr/local/bin/node',
+  restoreMain: '/opt/reprieve/sidecar/restore-main.js',
+  sidecarMain: '/opt/reprieve/sidecar/main.js',
+} as const
+
+/** Where the store's volume is mounted in our containers; a directory store's path in the plan. */
+export const storeMountPath = '/var/reprieve/store'
+
+/** Names that injection takes in a pod. */
+export const injectedNames = {
+  restoreContainer: 'reprieve-restore',
+  sidecarContainer: 'reprieve-sidecar',
+  volume: 'reprieve',
+  storeVolume: 'reprieve-store',
+} as const
+
+/** No container or volume of the user's may begin with it. */
+export const reservedNamePrefix = 'reprieve'

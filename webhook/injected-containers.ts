@@ -1,0 +1,90 @@
+/** The two containers that injection adds. Neither has a probe: a broken sidecar must never hold a pod up, nor unready. */
+import type { Config } from '../src/config.ts'
+import { planVariable, type PodPlan } from '../src/pod-plan.ts'
+import { volumeRoot } from '../src/volume.ts'
+import { restoreCapabilities, sidecarCapabilityNames } from './capabilities.ts'
+import { imagePaths, injectedNames, storeMountPath } from './image-paths.ts'
+import { resourcesFor, type QosClass } from './quality-of-service.ts'
+
+/**
+ * Runs once, before everything of the user's, and ends with 0 by its deadline whatever happens: `guard --once` sees to
+ * that.
+ */
+export function restoreContainer(plan: PodPlan, config: Config, qos: QosClass): object {
+  return {
+    name: injectedNames.restoreContainer,
+    ...common(plan, config),
+    command: [
+      imagePaths.launcher,
+      'guard',
+      '--once',
+      `--deadline-ms=${config.restoreBudgetMs}`,
+      '--',
+      imagePaths.node,
+      imagePaths.restoreMain,
+    ],
+    resources: resourcesFor(qos, config.restore.resources),
+    securityContext: {
+      ...asRoot,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'], add: [...restoreCapabilities] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+  }
+}
+
+/** A native sidecar: an init container that is restarted always, and outlives the main containers. */
+export function sidecarContainer(plan: PodPlan, config: Config, qos: QosClass): object {
+  return {
+    name: injectedNames.sidecarContainer,
+    ...common(plan, config),
+    command: [imagePaths.launcher, 'guard', '--', imagePaths.node, imagePaths.sidecarMain],
+    restartPolicy: 'Always',
+    resources: resourcesFor(qos, config.sidecar.resources),
+    securityContext: {
+      ...asRoot,
+      // Kubernetes refuses SYS_ADMIN without it; and no_new_privs would stay on whatever the sidecar restores.
+      allowPrivilegeEscalation: true,
+      capabilities: { drop: ['ALL'], add: sidecarCapabilityNames(config.sidecar.withoutCapabilities) },
+      seccompProfile: { type: 'Unconfined' },
+      appArmorProfile: { type: 'Unconfined' },
+    },
+  }
+}
+
+/** Said in full, since the pod's own security context would fill in what is left out. */
+const asRoot = {
+  privileged: false,
+  readOnlyRootFilesystem: true,
+  runAsGroup: 0,
+  runAsNonRoot: false,
+  runAsUser: 0,
+}
+
+function common(plan: PodPlan, config: Config): object {
+  return {
+    image: config.image,
+    imagePullPolicy: config.imagePullPolicy,
+    env: [
+      { name: planVariable, value: escaped(JSON.stringify(plan)) },
+      fromField('REPRIEVE_POD_NAME', 'metadata.name'),
+      fromField('REPRIEVE_POD_UID', 'metadata.uid'),
+      fromField('REPRIEVE_NODE_NAME', 'spec.nodeName'),
+    ],
+    volumeMounts: [
+      { name: injectedNames.volume, mountPath: volumeRoot },
+      { name: injectedNames.storeVolume, mountPath: storeMountPath },
+    ],
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'File',
+  }
+}
+
+function fromField(name: string, fieldPath: string): object {
+  return { name, valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } } }
+}
+
+/** The kubelet expands `$(NAME)` in values, and reads `$$` as a dollar sign. */
+function escaped(value: string): string {
+  return value.replaceAll('$', () => '$$')
+}

@@ -1,0 +1,22 @@
+/** The webhook's entry: `node webhook/main.ts --config FILE`. */
+import { parseArgs } from 'node:util'
+import { loadConfig } from '../src/config.ts'
+import { describeError } from '../src/errors.ts'
+import { createLog } from '../src/log.ts'
+import { serveWebhook } from './serve.ts'
+
+const log = createLog('webhook')
+try {
+  const { values } = parseArgs({
+    options: { config: { type: 'string', default: '/etc/reprieve/config.yaml' } },
+  })
+  const config = await loadConfig(values.config)
+  const webhook = await serveWebhook({ config, log })
+  const { promise: told, resolve: tell } = Promise.withResolvers<string>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => tell(signal))
+  log.info({ signal: await told }, 'was told to stop')
+  await webhook.stop()
+} catch (error) {
+  log.fatal({ error: describeError(error) }, 'failed')
+  process.exitCode = 1
+}

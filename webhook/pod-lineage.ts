@@ -1,0 +1,47 @@
+import { lineageOf, type Lineage, type LineageSource } from '../src/lineage.ts'
+import type { Pod } from './pod.ts'
+import { isRecord } from './shape.ts'
+
+/** @param namespace the request's, since the pod's own may be missing at admission */
+export function podLineage(pod: Pod, namespace: string, key: string | undefined): Lineage {
+  const { name, labels, annotations, ownerReferences } = pod.metadata
+  const source: LineageSource = {
+    namespace,
+    labels: labels ?? {},
+    annotations: annotations ?? {},
+    ownerReferences: ownerReferences ?? [],
+  }
+  if (name !== undefined && name !== null && name !== '') source.name = name
+  const node = pod.spec.nodeName || nodeOfDaemonPod(pod)
+  if (node !== undefined) source.node = node
+  if (key !== undefined) source.key = key
+  return lineageOf(source)
+}
+
+/** The DaemonSet controller names the node in a required match of `metadata.name`, and nowhere else. */
+function nodeOfDaemonPod(pod: Pod): string | undefined {
+  const terms = at(
+    pod.spec.affinity,
+    'nodeAffinity',
+    'requiredDuringSchedulingIgnoredDuringExecution',
+    'nodeSelectorTerms',
+  )
+  for (const term of listAt(terms)) {
+    for (const field of listAt(at(term, 'matchFields'))) {
+      const [node, ...others] = listAt(at(field, 'values'))
+      if (at(field, 'key') === 'metadata.name' && at(field, 'operator') === 'In' && others.length === 0)
+        if (typeof node === 'string') return node
+    }
+  }
+  return undefined
+}
+
+function at(value: unknown, ...path: string[]): unknown {
+  let inner = value
+  for (const name of path) inner = isRecord(inner) && Object.hasOwn(inner, name) ? inner[name] : undefined
+  return inner
+}
+
+function listAt(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : []
+}

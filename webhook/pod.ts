@@ -1,0 +1,137 @@
+/**
+ * The part of a Pod that Reprieve reads. The value stays the raw JSON: these types only describe what `isPod` has
+ * looked at, so that no field that they do not know is ever lost.
+ */
+import type { OwnerReference } from '../src/lineage.ts'
+import { isFlag, isRecord, isText, isWhole, listOf, mapOf, optional, recordOf, type Check } from './shape.ts'
+
+type Maybe<T> = T | null | undefined
+type TextMap = Record<string, string>
+
+export type VolumeMount = {
+  name: string
+  mountPath: string
+  subPath?: Maybe<string>
+  readOnly?: Maybe<boolean>
+}
+export type ContainerPort = { name?: Maybe<string>; containerPort: number }
+export type Resources = { limits?: Maybe<Record<string, unknown>>; requests?: Maybe<Record<string, unknown>> }
+export type HttpHeader = { name: string; value?: Maybe<string> }
+export type LifecycleHandler = {
+  exec?: Maybe<{ command?: Maybe<string[]> }>
+  httpGet?: Maybe<{
+    host?: Maybe<string>
+    path?: Maybe<string>
+    port: string | number
+    scheme?: Maybe<string>
+    httpHeaders?: Maybe<HttpHeader[]>
+  }>
+  sleep?: Maybe<{ seconds?: Maybe<number> }>
+  tcpSocket?: unknown
+}
+export type Container = {
+  name: string
+  image?: Maybe<string>
+  command?: Maybe<string[]>
+  args?: Maybe<string[]>
+  workingDir?: Maybe<string>
+  tty?: Maybe<boolean>
+  ports?: Maybe<ContainerPort[]>
+  volumeMounts?: Maybe<VolumeMount[]>
+  lifecycle?: Maybe<{ preStop?: Maybe<LifecycleHandler> }>
+  resources?: Maybe<Resources>
+}
+/** A volume's other field is its source, named by its kind. */
+export type Volume = { name: string } & Record<string, unknown>
+
+export type Pod = {
+  metadata: {
+    name?: Maybe<string>
+    generateName?: Maybe<string>
+    namespace?: Maybe<string>
+    labels?: Maybe<TextMap>
+    annotations?: Maybe<TextMap>
+    ownerReferences?: Maybe<OwnerReference[]>
+  }
+  spec: {
+    containers: Container[]
+    initContainers?: Maybe<Container[]>
+    volumes?: Maybe<Volume[]>
+    nodeName?: Maybe<string>
+    nodeSelector?: Maybe<TextMap>
+    affinity?: unknown
+    os?: Maybe<{ name: string }>
+    hostNetwork?: Maybe<boolean>
+    hostPID?: Maybe<boolean>
+    hostIPC?: Maybe<boolean>
+    hostUsers?: Maybe<boolean>
+    shareProcessNamespace?: Maybe<boolean>
+    terminationGracePeriodSeconds?: Maybe<number>
+    resources?: unknown
+  }
+}
+
+const isTextMap = optional(mapOf(isText))
+const isFlagMaybe = optional(isFlag)
+const isTextMaybe = optional(isText)
+const isTexts = optional(listOf(isText))
+
+const isHandler: Check = recordOf({
+  exec: optional(recordOf({ command: isTexts })),
+  httpGet: optional(
+    recordOf({
+      host: isTextMaybe,
+      path: isTextMaybe,
+      port: (value) => isText(value) || isWhole(value),
+      scheme: isTextMaybe,
+      httpHeaders: optional(listOf(recordOf({ name: isText, value: isTextMaybe }))),
+    }),
+  ),
+  sleep: optional(recordOf({ seconds: optional(isWhole) })),
+})
+
+const isContainer: Check = recordOf({
+  name: isText,
+  image: isTextMaybe,
+  command: isTexts,
+  args: isTexts,
+  workingDir: isTextMaybe,
+  tty: isFlagMaybe,
+  ports: optional(listOf(recordOf({ name: isTextMaybe, containerPort: isWhole }))),
+  volumeMounts: optional(
+    listOf(recordOf({ name: isText, mountPath: isText, subPath: isTextMaybe, readOnly: isFlagMaybe })),
+  ),
+  lifecycle: optional(recordOf({ preStop: optional(isHandler) })),
+  resources: optional(recordOf({ limits: optional(isRecord), requests: optional(isRecord) })),
+})
+
+const checkPod: Check = recordOf({
+  metadata: recordOf({
+    name: isTextMaybe,
+    generateName: isTextMaybe,
+    namespace: isTextMaybe,
+    labels: isTextMap,
+    annotations: isTextMap,
+    ownerReferences: optional(
+      listOf(recordOf({ apiVersion: isText, kind: isText, name: isText, controller: isFlagMaybe })),
+    ),
+  }),
+  spec: recordOf({
+    containers: (value) => listOf(isContainer)(value) && (value as unknown[]).length > 0,
+    initContainers: optional(listOf(isContainer)),
+    volumes: optional(listOf(recordOf({ name: isText }))),
+    nodeName: isTextMaybe,
+    nodeSelector: isTextMap,
+    os: optional(recordOf({ name: isText })),
+    hostNetwork: isFlagMaybe,
+    hostPID: isFlagMaybe,
+    hostIPC: isFlagMaybe,
+    hostUsers: isFlagMaybe,
+    shareProcessNamespace: isFlagMaybe,
+    terminationGracePeriodSeconds: optional(isWhole),
+  }),
+})
+
+export function isPod(value: unknown): value is Pod {
+  return checkPod(value)
+}

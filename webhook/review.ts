@@ -1,0 +1,71 @@
+/** AdmissionReview v1, as far as Reprieve reads and writes it. */
+import { isFlag, isRecord, isText, optional, recordOf } from './shape.ts'
+
+export type AdmissionRequest = {
+  uid: string
+  kind: { group?: string | null; kind: string }
+  resource: { group?: string | null; resource: string }
+  subResource?: string | null
+  namespace?: string | null
+  operation: string
+  dryRun?: boolean | null
+  object?: unknown
+}
+
+export type AdmissionResponse = {
+  uid: string
+  allowed: boolean
+  warnings?: string[]
+  patchType?: 'JSONPatch'
+  /** Base64 of the JSON text. */
+  patch?: string
+  status?: { code: number; reason: string; message: string }
+}
+
+export type AdmissionReview = {
+  apiVersion: 'admission.k8s.io/v1'
+  kind: 'AdmissionReview'
+  response: AdmissionResponse
+}
+
+export type ReadReview =
+  | { readable: true; request: AdmissionRequest }
+  /** With the uid, if there is one, an answer can still be given. */
+  | { readable: false; uid?: string; why: string }
+
+const isRequest = recordOf({
+  uid: isText,
+  kind: recordOf({ group: optional(isText), kind: isText }),
+  resource: recordOf({ group: optional(isText), resource: isText }),
+  subResource: optional(isText),
+  namespace: optional(isText),
+  operation: isText,
+  dryRun: optional(isFlag),
+})
+
+export function readReview(body: unknown): ReadReview {
+  if (!isRecord(body) || body.kind !== 'AdmissionReview' || body.apiVersion !== 'admission.k8s.io/v1')
+    return { readable: false, why: 'the body is not an AdmissionReview of admission.k8s.io/v1' }
+  const request = body.request
+  if (!isRecord(request) || typeof request.uid !== 'string' || request.uid === '')
+    return { readable: false, why: 'the AdmissionReview has no request with a uid' }
+  return isRequest(request)
+    ? { readable: true, request: request as AdmissionRequest }
+    : { readable: false, uid: request.uid, why: 'the request of the AdmissionReview is not of a known form' }
+}
+
+export function answer(response: AdmissionResponse): AdmissionReview {
+  return { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response }
+}
+
+/** The API server cuts longer ones (admission.k8s.io/v1, AdmissionResponse.warnings). */
+const maxWarningLength = 256
+
+export function allow(uid: string, warnings: readonly string[]): AdmissionResponse {
+  if (warnings.length === 0) return { uid, allowed: true }
+  return {
+    uid,
+    allowed: true,
+    warnings: warnings.map((text) => `reprieve: ${text}`.slice(0, maxWarningLength)),
+  }
+}

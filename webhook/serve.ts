@@ -1,0 +1,76 @@
+/** A running webhook: both servers and the certificate's reload, and how it all ends. */
+import type { AddressInfo } from 'node:net'
+import type { Server as TlsServer } from 'node:tls'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import type { Config } from '../src/config.ts'
+import type { Log } from '../src/log.ts'
+import { createAdminServer } from './admin-server.ts'
+import { AdmissionCounts } from './admission-counts.ts'
+import { admit } from './admit.ts'
+import { createServer, type ServerParts } from './server.ts'
+import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
+
+export type RunningWebhook = {
+  port: number
+  adminPort: number
+  counts: AdmissionCounts
+  /** Answers what is under way, for at most the configured time, then closes every connection. */
+  stop: () => Promise<void>
+}
+
+export type ServeOptions = {
+  config: Config
+  log: Log
+  certificateWaitMs?: number
+  reloadEveryMs?: number
+  admit?: ServerParts['admit']
+}
+
+/** @throws ReprieveError when no certificate appears in time; an Error when a port is taken */
+export async function serveWebhook(options: ServeOptions): Promise<RunningWebhook> {
+  const { config, log } = options
+  const { host, port, adminHost, adminPort, drainMs } = config.listen
+  const counts = new AdmissionCounts()
+  const ending = new AbortController()
+  let ready = false
+  const admin = createAdminServer({ counts, isReady: () => ready })
+  await admin.listen({ host: adminHost, port: adminPort })
+  let server: FastifyInstance
+  try {
+    const certificate = await waitForCertificate(config.listen, options.certificateWaitMs ?? 60_000)
+    server = createServer({ config, certificate, counts, log, admit: options.admit ?? admit })
+    await server.listen({ host, port })
+    void reloadCertificate({
+      files: config.listen,
+      current: certificate,
+      everyMs: options.reloadEveryMs ?? 5000,
+      log,
+      use: (pair) =>
+        (server.server as unknown as TlsServer).setSecureContext({ ...pair, minVersion: 'TLSv1.2' }),
+      signal: ending.signal,
+    })
+  } catch (error) {
+    await admin.close()
+    throw error
+  }
+  ready = true
+  const bound = { port: portOf(server), adminPort: portOf(admin) }
+  log.info(bound, 'listened')
+
+  const stop = async () => {
+    ready = false
+    ending.abort()
+    const drained = server.close()
+    await Promise.race([drained, sleep(drainMs, undefined, { ref: false })])
+    server.server.closeAllConnections()
+    await drained
+    await admin.close()
+    log.info('stopped')
+  }
+  return { ...bound, counts, stop }
+}
+
+function portOf(app: FastifyInstance): number {
+  return (app.server.address() as AddressInfo).port
+}

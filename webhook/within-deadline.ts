@@ -1,0 +1,35 @@
+import { parseDurationMs } from '../src/duration.ts'
+
+/** The API server's own default and maximum (admissionregistration.k8s.io/v1, timeoutSeconds). */
+const defaultTimeoutMs = 10_000
+const maxTimeoutMs = 30_000
+/** What the answer takes on its way back. */
+const marginMs = 500
+
+/** The time there is for an answer, from the `?timeout=10s` that the API server sends along. */
+export function answerBudgetMs(timeout: unknown): number {
+  const said = typeof timeout === 'string' ? parseDurationMs(timeout) : undefined
+  const timeoutMs = Math.min(said ?? defaultTimeoutMs, maxTimeoutMs)
+  return Math.max(timeoutMs - marginMs, timeoutMs / 2)
+}
+
+/** The work's result, or what `late` gives once the time is up; the work is then told through its signal. */
+export async function withinDeadline<T>(
+  budgetMs: number,
+  work: (signal: AbortSignal) => Promise<T> | T,
+  late: () => T,
+): Promise<T> {
+  const abort = new AbortController()
+  const { promise: passed, resolve } = Promise.withResolvers<T>()
+  const timer = setTimeout(() => {
+    abort.abort()
+    resolve(late())
+  }, budgetMs)
+  try {
+    // An async function of its own: what `work` throws at once becomes a rejection like any other.
+    const working = (async () => work(abort.signal))()
+    return await Promise.race([working, passed])
+  } finally {
+    clearTimeout(timer)
+  }
+}
