@@ -9,7 +9,7 @@ const earlyBytes = 64 << 20
  * and few dirty pages weigh on the memory of the pod. When this resolves, all of it is on the disk.
  */
 export async function withEarlySync<T>(
-  file: FileHandle,
+  file: Pick<FileHandle, 'write' | 'datasync'>,
   use: (write: Write) => Promise<T>,
 ): Promise<{ result: T; syncMs: number }> {
   const write = writerTo(file)

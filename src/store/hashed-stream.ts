@@ -24,7 +24,7 @@ export type Streamed = {
 /** Writes all of a chunk at a position of a file. */
 export type Write = (chunk: Uint8Array, position: number) => Promise<void>
 
-export function writerTo(file: FileHandle): Write {
+export function writerTo(file: Pick<FileHandle, 'write'>): Write {
   return async (chunk, position) => {
     // write(2) may take less than it was given.
     for (let done = 0; done < chunk.length;) {

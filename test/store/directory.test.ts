@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import t from 'tap'
 import { createLog } from '../../src/log.ts'
 import { parseManifest } from '../../src/manifest-codec.ts'
@@ -192,7 +193,12 @@ t.test('a slot remembers its record; one never written is empty', async (t) => {
 
 t.test('a damaged record is put aside, and the slot goes on with an empty one', async (t) => {
   const path = folderFor(t)
-  const store = createDirectoryStore({ name: 'disk', path })
+  const lines: string[] = []
+  const store = createDirectoryStore({
+    name: 'disk',
+    path,
+    log: pino({ write: (line: string) => lines.push(line) }),
+  })
   await store.writeRecord(slot, finished(emptySlotRecord(), '2026-01-02T03:04:05.678Z'), never)
   const file = join(slotPath(path), 'record.json')
   const damaged = readFileSync(file).fill(0x20, 40, 41)
@@ -200,6 +206,7 @@ t.test('a damaged record is put aside, and the slot goes on with an empty one', 
   t.same(await store.readRecord(slot, never), emptySlotRecord())
   t.ok(readFileSync(`${file}.unreadable`).equals(damaged))
   t.notOk(existsSync(file))
+  t.match(lines, [/could not be read; an empty one takes its place/], 'a warning says so, once')
 })
 
 t.test('an id that is there already is not overwritten', async (t) => {
