@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { cgroupFolders, cgroupProcesses, removeCgroup, wasOomKilled } from './cgroup.ts'
-import type { CommandResult } from './command.ts'
+import type { CommandResult } from '../../scripts/command.ts'
 import { within } from './deadline.ts'
 import { runHandler, type HandlerTarget } from './handler.ts'
 import type { ContainerSpec } from './manifest.ts'

@@ -1,31 +1,20 @@
 /** The two small C programs of the harness, compiled once into the cache (keyed by their source). */
-import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
-import { join } from 'node:path'
-import { must } from './command.ts'
+import { readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { cached, hashOf } from '../../scripts/cache.ts'
+import { must } from '../../scripts/command.ts'
 
-export const cacheDir = process.env.REPRIEVE_CACHE ?? '/var/cache/reprieve'
-
-/** Compiles one C file statically with musl; returns the program's path. Safe to call from several processes at once. */
-export async function compile(source: string, name: string, flags: string[] = ['-static']): Promise<string> {
-  const hash = createHash('sha256')
-    .update(readFileSync(source))
-    .update(flags.join(' '))
-    .digest('hex')
-    .slice(0, 16)
-  const program = join(cacheDir, 'programs', `${name}-${hash}`)
-  if (existsSync(program)) return program
-  mkdirSync(join(cacheDir, 'programs'), { recursive: true })
-  const unfinished = `${program}.${process.pid}`
-  await must(['musl-gcc', '-O2', '-Wall', '-Wextra', '-Werror', ...flags, '-o', unfinished, source])
-  renameSync(unfinished, program)
-  return program
+/** Compiles one C file with musl, statically unless `flags` say otherwise; returns the program's path. */
+export async function compile(source: string, flags: string[] = ['-static']): Promise<string> {
+  const name = basename(source, '.c')
+  const recipe = hashOf('musl-gcc 1', flags.join(' '), readFileSync(source))
+  const folder = await cached('programs', name, recipe, async (out) => {
+    await must(['musl-gcc', '-O2', '-Wall', '-Wextra', '-Werror', ...flags, '-o', join(out, name), source])
+  })
+  return join(folder, name)
 }
 
 export async function nativePrograms(): Promise<{ shim: string; pause: string }> {
   const source = (name: string) => join(import.meta.dirname, 'native', `${name}.c`)
-  return {
-    shim: await compile(source('shim'), 'pod-shim'),
-    pause: await compile(source('pause'), 'pod-pause'),
-  }
+  return { shim: await compile(source('shim')), pause: await compile(source('pause')) }
 }

@@ -4,7 +4,7 @@
  * A real node's CNI plugin does the same (github.com/containernetworking/plugins, ptp). Both ends go with the namespace.
  */
 import { randomInt } from 'node:crypto'
-import { must, run } from './command.ts'
+import { must, run } from '../../scripts/command.ts'
 
 export type PodNetwork = { podIp: string; hostIp: string }
 

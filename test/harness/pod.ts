@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { cgroupProcesses, makeCgroup, removeCgroup } from './cgroup.ts'
-import type { CommandResult } from './command.ts'
+import type { CommandResult } from '../../scripts/command.ts'
 import { readLog, type LogLine } from './container-log.ts'
 import { Container } from './container.ts'
 import { poll, within } from './deadline.ts'

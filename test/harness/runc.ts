@@ -1,7 +1,7 @@
 /** runc, with its state in the node's own folder. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { must, run, type CommandResult } from './command.ts'
+import { must, run, type CommandResult } from '../../scripts/command.ts'
 
 export class Runc {
   readonly #root: string

@@ -2,15 +2,15 @@
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { must } from '../harness/command.ts'
+import { must } from '../../scripts/command.ts'
 import type { Image } from '../harness/image.ts'
-import { cachedRootfs } from './recipe.ts'
+import { cached } from '../../scripts/cache.ts'
 
 const program = '/bin/busybox'
 
 export async function busyboxImage(): Promise<Image> {
   const digest = createHash('sha256').update(readFileSync(program)).digest('hex')
-  const rootfs = await cachedRootfs('busybox', `busybox 1 ${digest}`, async (folder) => {
+  const rootfs = await cached('rootfs', 'busybox', `busybox 1 ${digest}`, async (folder) => {
     for (const name of ['bin', 'etc', 'home', 'root', 'tmp', 'var']) mkdirSync(join(folder, name))
     chmodSync(join(folder, 'tmp'), 0o1777)
     copyFileSync(program, join(folder, 'bin/busybox'))

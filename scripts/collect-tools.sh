@@ -1,0 +1,25 @@
+#!/bin/sh
+# Collects the programs that run inside an application's mount namespace, with every library they need and the dynamic
+# linker, so that they start in a container that holds nothing of its own:
+#   collect-tools.sh FOLDER     makes FOLDER/bin/{criu,tar,find,cp}, FOLDER/lib/*.so*, FOLDER/lib/ld.so
+set -eu
+out=$1
+mkdir -p "$out/bin" "$out/lib"
+for name in criu tar find cp; do
+  path=$(PATH=/usr/sbin:/usr/bin:/sbin:/bin command -v "$name") || { echo "collect-tools: no $name" >&2; exit 1; }
+  cp -L "$path" "$out/bin/$name"
+  # ldd prints "libfoo.so.1 => /lib/.../libfoo.so.1 (0x...)", and the linker itself without an arrow.
+  ldd "$path" | while read -r library arrow target rest; do
+    case "$library $arrow" in
+    *'=>') [ "$target" != not ] || { echo "collect-tools: $name lacks $library" >&2; exit 1; } ;;
+    /*) cp -L "$library" "$out/lib/ld.so"; continue ;;
+    *) continue ;;
+    esac
+    cp -L "$target" "$out/lib/$library"
+  done
+done
+chmod 0755 "$out"/bin/* "$out"/lib/*
+# The proof: each starts by the collected linker and libraries alone.
+for name in criu tar find cp; do
+  "$out/lib/ld.so" --library-path "$out/lib" "$out/bin/$name" --version >/dev/null
+done

@@ -1,0 +1,81 @@
+/**
+ * Reprieve's own image for the harness: the same layers as the Dockerfile's last stage, made by the same scripts, each
+ * kept in the cache. A change to a TypeScript file or to the launcher remakes only the last, in about a second.
+ */
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { cached, hashOf, hashOfFiles } from '../../scripts/cache.ts'
+import { must } from '../../scripts/command.ts'
+import { copyModules } from '../../scripts/production-modules.ts'
+import { baseRootfs, baseSuite, debootstrap } from '../../scripts/rootfs.ts'
+import type { Image } from '../harness/image.ts'
+
+const root = join(import.meta.dirname, '../..')
+const sources = ['src', 'webhook', 'sidecar', 'certs']
+const launcherFolder = 'sidecar/launcher'
+
+export async function reprieveImage(): Promise<Image> {
+  return {
+    layers: [await baseRootfs(), await toolsLayer(), await nodeLayer(), await programLayer()],
+    config: {
+      env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+      workingDir: '/opt/reprieve',
+    },
+  }
+}
+
+/** CRIU and its companions, collected in a Debian of their own that is thrown away afterwards. */
+function toolsLayer(): Promise<string> {
+  const script = readFileSync(join(root, 'scripts/collect-tools.sh'))
+  return cached('layers', 'tools', hashOf(baseSuite, script), async (folder) => {
+    const builder = join(folder, 'builder')
+    await debootstrap(builder, baseSuite, ['criu'])
+    writeFileSync(join(builder, 'collect-tools.sh'), script)
+    await must(['chroot', builder, 'sh', '/collect-tools.sh', '/tools'])
+    mkdirSync(join(folder, 'usr/local/lib/reprieve'), { recursive: true })
+    await must(['mv', join(builder, 'tools'), join(folder, 'usr/local/lib/reprieve/tools')])
+    await must(['rm', '-rf', builder])
+  })
+}
+
+function nodeLayer(): Promise<string> {
+  const recipe = hashOf('node 1', readFileSync(join(root, 'package-lock.json')), readFileSync(join(root, 'scripts/production-modules.ts'))) // prettier-ignore
+  return cached('layers', 'node', recipe, async (folder) => {
+    mkdirSync(join(folder, 'usr/local/bin'), { recursive: true })
+    cpSync(join(root, `node_modules/node-linux-${process.arch}/bin/node`), join(folder, 'usr/local/bin/node'))
+    copyModules(root, join(folder, 'opt/reprieve'))
+  })
+}
+
+async function programLayer(): Promise<string> {
+  const present = sources.filter((folder) => existsSync(join(root, folder)))
+  const recipe = hashOf('program 1', hashOfFiles(root, present, (path) => /\.(ts|c|h)$|Makefile$/.test(path)), readFileSync(join(root, 'package.json'))) // prettier-ignore
+  return cached('layers', 'program', recipe, async (folder) => {
+    const strip = [
+      'sh',
+      '-c',
+      'cd "$1" && shift && exec "$@"',
+      'sh',
+      root,
+      process.execPath,
+      'scripts/strip-types.ts',
+    ]
+    await must([...strip, join(folder, 'opt/reprieve'), ...present])
+    cpSync(join(root, 'package.json'), join(folder, 'opt/reprieve/package.json'))
+    mkdirSync(join(folder, 'usr/local/lib/reprieve'), { recursive: true })
+    // In a folder of the layer's own: the working tree's build/ may be in other hands at this moment.
+    cpSync(join(root, launcherFolder), join(folder, 'launcher-source/sidecar/launcher'), { recursive: true })
+    await must(['make', '-s', '-C', join(folder, 'launcher-source', launcherFolder)], { deadlineMs: 120_000 })
+    cpSync(
+      join(folder, 'launcher-source/build/launcher/launcher'),
+      join(folder, 'usr/local/lib/reprieve/launcher'),
+    )
+    await must(['rm', '-rf', join(folder, 'launcher-source')])
+  })
+}
+
+if (import.meta.main) {
+  const start = performance.now()
+  const image = await reprieveImage()
+  process.stdout.write(`${JSON.stringify(image, null, 2)}\n${Math.round(performance.now() - start)} ms\n`)
+}
