@@ -197,7 +197,7 @@ t.test('a damaged record is put aside, and the slot goes on with an empty one', 
   const store = createDirectoryStore({
     name: 'disk',
     path,
-    log: pino({ write: (line: string) => lines.push(line) }),
+    log: pino({}, { write: (line: string) => lines.push(line) }),
   })
   await store.writeRecord(slot, finished(emptySlotRecord(), '2026-01-02T03:04:05.678Z'), never)
   const file = join(slotPath(path), 'record.json')
