@@ -52,7 +52,8 @@ t.test(
     for (let round = 0; round < 60; round++) {
       const writer = startWriter(root, source, round % 2 === 0 ? 'copy' : 'link-or-copy', '1000000')
       if (writer.stdout) await once(writer.stdout, 'data')
-      const delayMs = Math.random() * 40
+      // Over about three puts, however fast this machine is.
+    const delayMs = Math.random() * 3 * putMs
       await sleep(delayMs)
       writer.kill('SIGKILL')
       await once(writer, 'exit')
@@ -68,7 +69,7 @@ t.test(
     }
     t.same(broken, [])
     t.ok(
-      partials > 10 && landed > 10,
+      partials > 5 && landed > 5,
       `the instants were spread: ${partials} killed amid a put, ${landed} puts landed`,
     )
     t.comment(
