@@ -30,7 +30,9 @@ t.test(
     const root = join(folder, 'store')
     const source = writeTree(join(folder, 'source'), sampleFiles)
     const store = createDirectoryStore({ name: 'disk', path: root })
+    const began = performance.now()
     const { manifest: first } = await store.put(sampleDraft(), source, never)
+    const putMs = performance.now() - began
     const broken: string[] = []
     let partials = 0
     const holds = async (round: number, delayMs: number) => {
@@ -53,7 +55,7 @@ t.test(
       const writer = startWriter(root, source, round % 2 === 0 ? 'copy' : 'link-or-copy', '1000000')
       if (writer.stdout) await once(writer.stdout, 'data')
       // Over about three puts, however fast this machine is.
-    const delayMs = Math.random() * 3 * putMs
+      const delayMs = Math.random() * 3 * putMs
       await sleep(delayMs)
       writer.kill('SIGKILL')
       await once(writer, 'exit')
