@@ -25,6 +25,8 @@ export async function withinDeadline<T>(
     abort.abort()
     resolve(late())
   }, budgetMs)
+  // The connection that waits for the answer keeps the process alive; without it nobody does wait.
+  timer.unref()
   try {
     // An async function of its own: what `work` throws at once becomes a rejection like any other.
     const working = (async () => work(abort.signal))()
