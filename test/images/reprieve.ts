@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { cached, hashOf, hashOfFiles } from '../../scripts/cache.ts'
 import { must } from '../../scripts/command.ts'
 import { copyModules } from '../../scripts/production-modules.ts'
-import { baseRootfs, baseSuite, debootstrap } from '../../scripts/rootfs.ts'
+import { baseSuite, debianRootfs, installInto } from '../../scripts/rootfs.ts'
 import type { Image } from '../harness/image.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -24,12 +24,22 @@ export async function reprieveImage(): Promise<Image> {
   }
 }
 
+/** All layers but the program's: what takes long, and does not depend on what is being worked on. */
+export async function prepareReprieveImage(): Promise<void> {
+  await Promise.all([baseRootfs(), toolsLayer(), nodeLayer()])
+}
+
+function baseRootfs(): Promise<string> {
+  return debianRootfs('base', baseSuite, ['ca-certificates'])
+}
+
 /** CRIU and its companions, collected in a Debian of their own that is thrown away afterwards. */
 function toolsLayer(): Promise<string> {
   const script = readFileSync(join(root, 'scripts/collect-tools.sh'))
   return cached('layers', 'tools', hashOf(baseSuite, script), async (folder) => {
     const builder = join(folder, 'builder')
-    await debootstrap(builder, baseSuite, ['criu'])
+    mkdirSync(builder)
+    await installInto(builder, baseSuite, ['criu'])
     writeFileSync(join(builder, 'collect-tools.sh'), script)
     await must(['chroot', builder, 'sh', '/collect-tools.sh', '/tools'])
     mkdirSync(join(folder, 'usr/local/lib/reprieve'), { recursive: true })

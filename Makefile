@@ -1,0 +1,57 @@
+# What people run here. `make setup` brings an ordinary Debian 12 machine to where the rest works; it is cheap to repeat.
+SHELL := /bin/sh
+MODULES := node_modules/node-linux-$(shell uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
+export PATH := $(CURDIR)/$(MODULES)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export REPRIEVE_CACHE ?= /var/cache/reprieve
+
+IMAGE ?= localhost/reprieve:latest
+BENCHES := $(patsubst bench/%.ts,%,$(filter-out bench/lib%,$(wildcard bench/*.ts)))
+
+.PHONY: help setup check format test unit e2e soak demo image image-archive bench clean clean-cache
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+setup: ## installs what is missing: npm and Debian packages, root filesystems (once)
+	@scripts/setup.sh
+
+check: setup ## format, lint, types, layering
+	prettier --check --log-level warn .
+	oxlint
+	tsc --noEmit
+	node scripts/check-layers.ts
+
+format: setup ## writes the format that check wants
+	prettier --write --log-level warn .
+
+test: setup ## every test; those that run containers one after the other
+	@scripts/test.sh all
+
+unit: setup ## the tests that need no containers
+	@scripts/test.sh unit
+
+soak: setup ## the repetitions that are too long for every day
+	REPRIEVE_SOAK=1 scripts/test.sh soak
+
+demo: setup ## a pod dies and carries on, told as it happens (WORKLOAD=torch for PyTorch)
+	@node demo/main.ts
+
+image: setup ## builds the image: IMAGE=localhost/reprieve:latest BASE=a-debian-13-image
+	@scripts/build-image.sh $(IMAGE)
+
+image-archive: image ## build/reprieve-image.tar, for docker load or a registry
+	@scripts/build-image.sh --archive $(IMAGE)
+
+e2e: setup ## the same on the cluster that KUBECONFIG names, with IMAGE
+	node test/cluster/main.ts
+
+bench: setup $(BENCHES:%=bench-%) ## every benchmark
+
+bench-%: setup
+	@node bench/$*.ts
+
+clean: ## what builds and dead test runs have left
+	@if [ -x $(MODULES)/bin/node ]; then node test/harness/sweep.ts; fi
+	rm -rf build .tap
+
+clean-cache: clean ## the root filesystems as well
+	rm -rf $(REPRIEVE_CACHE)

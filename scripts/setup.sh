@@ -1,0 +1,56 @@
+#!/bin/sh
+# Brings a Debian 12 machine with Node, npm and root to where everything else here can run: npm packages (among them
+# the Node that this project needs), Debian packages, root filesystems. Cheap when there is nothing to do.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { echo "setup: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# COMMAND up to three times, each at most SECONDS long.
+try() {
+  seconds=$1; shift
+  for attempt in 1 2 3; do
+    if timeout --kill-after=10 "$seconds" "$@" >&2; then return 0; fi
+    say "attempt $attempt of 3 failed: $*"
+    sleep "$attempt"
+  done
+  return 1
+}
+
+stamp=node_modules/.reprieve-setup
+wanted=$(sha256sum package-lock.json | cut -c1-64)
+if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
+  if [ -d node_modules ] && npm ls --all >/dev/null 2>&1; then
+    say "npm packages are as the lock file says"
+  else
+    command -v npm >/dev/null || fail "npm is missing: install Node.js (any version brings it)"
+    try 600 npm ci --no-audit --no-fund || fail "npm ci failed: is a registry reachable?"
+  fi
+  echo "$wanted" >"$stamp"
+fi
+
+# containers; pod networks and nsenter
+needed="runc iproute2 util-linux"
+# root filesystems where no registry is reachable; make image, with its policy, registries.conf and the seccomp profile
+needed="$needed debootstrap buildah ca-certificates golang-github-containers-common golang-github-containers-image"
+# the small application image; the launcher and the harness's shim
+needed="$needed busybox-static make gcc musl-tools linux-libc-dev"
+missing=
+for package in $needed; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+  [ "$(id -u)" = 0 ] || fail "these Debian packages are missing, and only root can install them:$missing"
+  command -v apt-get >/dev/null || fail "this machine has no apt-get; install these by hand:$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  try 120 apt-get -o Acquire::Retries=3 update || fail "apt-get update failed: is the Debian mirror reachable?"
+  # shellcheck disable=SC2086
+  try 600 apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120 install -y --no-install-recommends $missing ||
+    fail "apt-get could not install:$missing"
+fi
+
+if [ "$(id -u)" = 0 ]; then
+  exec "node_modules/node-linux-$(node -p process.arch)/bin/node" test/images/prepare.ts
+fi
+say "not root: containers cannot be run, so their root filesystems are not made"

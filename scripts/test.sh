@@ -1,0 +1,31 @@
+#!/bin/sh
+# Runs the tests: `unit` beside each other, those that run containers (`serial`) one after the other, since they measure
+# time and share the machine. The runner's own counts are left in build/test/*.tap; .ci/run reads them.
+#   scripts/test.sh all|unit|serial|soak
+set -u
+cd "$(dirname "$0")/.."
+what=${1:-all}
+out=build/test
+mkdir -p "$out"
+status=0
+
+run() { # NAME JOBS SECONDS FILE...
+  name=$1 jobs=$2 seconds=$3
+  shift 3
+  rm -f "$out/$name.tap"
+  [ $# -gt 0 ] || return 0
+  tap --jobs="$jobs" --timeout="$seconds" --reporter="${TAP_REPORTER:-terse}" --output-file="$out/$name.tap" "$@" || status=1
+}
+
+serial='^test/(harness|images|e2e|cluster|container)/'
+all=$(find test -name '*.test.ts' -not -path 'test/soak/*' | sort)
+unit_files=$(echo "$all" | grep -Ev "$serial" || true)
+serial_files=$(echo "$all" | grep -E "$serial" || true)
+case $what in
+unit) rm -f "$out"/*.tap; run unit 2 180 $unit_files ;;
+serial) rm -f "$out"/*.tap; run serial 1 600 $serial_files ;;
+all) rm -f "$out"/*.tap; run unit 2 180 $unit_files; run serial 1 600 $serial_files ;;
+soak) rm -f "$out"/*.tap; run soak 1 14400 $(find test/soak -name '*.test.ts' 2>/dev/null | sort) ;;
+*) echo "usage: scripts/test.sh all|unit|serial|soak" >&2; exit 2 ;;
+esac
+exit $status
