@@ -3,6 +3,7 @@
  * randomness. node-forge only encodes and signs; everything is looked at and verified with node:crypto.
  */
 import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { isIP } from 'node:net'
 import forge from 'node-forge'
 
 /** PEM texts. */
@@ -94,5 +95,5 @@ function keyIdentifier(certificate: forge.pki.Certificate): string {
 
 /** By GeneralName's tags (RFC 5280, 4.2.1.6): 7 for an address, 2 for a DNS name. */
 function alternativeName(name: string): object {
-  return /^[\d.]+$|:/.test(name) ? { type: 7, ip: name } : { type: 2, value: name }
+  return isIP(name) !== 0 ? { type: 7, ip: name } : { type: 2, value: name }
 }

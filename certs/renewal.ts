@@ -4,6 +4,7 @@
  * replica ever serves a leaf that somebody does not trust yet. An old CA stays in the bundle until it expires.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import { makeAuthority, makeLeaf } from './authority.ts'
 
 /** PEM texts, as they stand in the Secret. */
@@ -76,7 +77,7 @@ function isGoodLeaf(
   return (
     remaining(leaf, now) >= renewAtPart &&
     leaf.verify(newest.publicKey) &&
-    dnsNames.every((name) => leaf.checkHost(name) !== undefined || leaf.checkIP(name) !== undefined)
+    dnsNames.every((name) => (isIP(name) === 0 ? leaf.checkHost(name) : leaf.checkIP(name)) !== undefined)
   )
 }
 
