@@ -1,0 +1,115 @@
+import t from 'tap'
+import { join } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { childrenOf, isAlive, launch, scratch, until } from './launcher.ts'
+
+t.jobs = 8
+// tap writes into the options, so each test gets its own
+const beside = () => ({ buffered: true })
+
+void t.test('starts a command again that dies, later each time', beside(), async (t) => {
+  const log = join(scratch(t), 'log')
+  const guard = launch(t, ['guard', '--', 'sh', '-c', `date +%s%N >> ${log}; exit 3`])
+  const times = () =>
+    readFileSync(log, 'utf8')
+      .trim()
+      .split('\n')
+      .map((ns) => Number(BigInt(ns) / 1_000_000n))
+  await until('four starts', () => guard.errors().split('started again').length > 3 && times().length >= 4)
+  const [first = 0, second = 0, third = 0, fourth = 0] = times()
+  t.ok(
+    second - first >= 100 && third - second >= 200 && fourth - third >= 400,
+    `at ${times()
+      .map((at) => at - first)
+      .join(', ')} ms`,
+  )
+  guard.child.kill('SIGTERM')
+  t.equal((await guard.ended).code, 143, 'ended between two starts')
+})
+
+void t.test('forwards signals, and does not start again after SIGTERM', beside(), async (t) => {
+  const guard = launch(t, [
+    'guard',
+    '--',
+    'sh',
+    '-c',
+    'trap "echo usr1" USR1; trap "echo bye; exit 5" TERM; echo up; while :; do sleep 0.02; done',
+  ])
+  await until('it is up', () => guard.output() === 'up\n')
+  guard.child.kill('SIGUSR1')
+  await until('the first signal', () => guard.output() === 'up\nusr1\n')
+  guard.child.kill('SIGTERM')
+  const ending = await guard.ended
+  t.equal(ending.stdout, 'up\nusr1\nbye\n')
+  t.equal(ending.code, 5)
+  t.equal(ending.stderr, '')
+})
+
+void t.test('reaps orphans where it is the first process', beside(), async (t) => {
+  const script = 'for i in $(seq 50); do (sleep 0.02 &) ; done; sleep 0.3; ps -eo stat= | grep -c Z'
+  const child = launch(
+    t,
+    [
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      join(import.meta.dirname, '../../build/launcher/launcher'),
+      'guard',
+      '--once',
+      '--',
+      'sh',
+      '-c',
+      script,
+    ],
+    {
+      file: 'unshare',
+    },
+  )
+  t.equal((await child.ended).stdout, '0\n')
+})
+
+for (const [what, command] of [
+  ['succeeds', ['true']],
+  ['fails', ['false']],
+  ['cannot be executed', ['/nonexistent']],
+  ['kills itself', ['sh', '-c', 'kill -KILL $$']],
+] as const)
+  void t.test(`with --once exits 0 when the command ${what}`, beside(), async (t) => {
+    const ending = await launch(t, ['guard', '--once', '--deadline-ms=5000', '--', ...command]).ended
+    t.equal(ending.code, 0)
+    t.ok(ending.tookMs < 2000)
+    if (what === 'succeeds') t.equal(ending.stderr, '')
+    else t.match(ending.stderr, /ended with code (1|127|137)/)
+  })
+
+void t.test(
+  'with --once tells the command to end before the deadline, kills it at the deadline, and exits 0',
+  beside(),
+  async (t) => {
+    const mark = join(scratch(t), 'mark')
+    writeFileSync(mark, '')
+    const guard = launch(t, [
+      'guard',
+      '--once',
+      '--deadline-ms=1000',
+      '--',
+      'sh',
+      '-c',
+      `trap "echo told >> ${mark}" TERM; while :; do sleep 0.05; done`,
+    ])
+    const command = await until('the command', () => childrenOf(guard.pid)[0])
+    const ending = await guard.ended
+    t.equal(ending.code, 0)
+    t.ok(ending.tookMs >= 950 && ending.tookMs < 1800, `took ${ending.tookMs} ms`)
+    t.equal(readFileSync(mark, 'utf8'), 'told\n')
+    await until('the command is dead', () => !isAlive(command))
+  },
+)
+
+void t.test('with --once exits 0 also when it is told to end', beside(), async (t) => {
+  const guard = launch(t, ['guard', '--once', '--deadline-ms=60000', '--', 'sleep', '60'])
+  await until('the command', () => childrenOf(guard.pid)[0])
+  guard.child.kill('SIGTERM')
+  t.equal((await guard.ended).code, 0)
+})

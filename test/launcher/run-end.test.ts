@@ -1,0 +1,138 @@
+import t from 'tap'
+import { rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
+import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
+import { launch, scratch, until, type Started } from './launcher.ts'
+
+// Most of each test is waiting, so they run beside each other.
+t.jobs = 8
+// tap writes into the options, so each test gets its own
+const beside = () => ({ buffered: true })
+
+async function gone(
+  t: Test,
+  script = 'exit 7',
+): Promise<{ sidecar: FakeSidecar; launcher: Started; talk: Connection }> {
+  const sidecar = await fakeSidecar(t)
+  const launcher = launch(t, ['run', '--container=app', '--', 'sh', '-c', script], { env: sidecar.env })
+  const talk = await sidecar.next()
+  await talk.next()
+  talk.say('start')
+  await talk.next()
+  t.match(await talk.next(), /^gone code=/)
+  return { sidecar, launcher, talk }
+}
+
+const stillThere = async (launcher: Started, forMs: number) =>
+  (await Promise.race([launcher.ended.then(() => 'ended'), sleep(forMs, 'there')])) === 'there'
+
+void t.test('exits with the code when nobody answers for two seconds', beside(), async (t) => {
+  const { launcher } = await gone(t)
+  const ending = await launcher.ended
+  t.equal(ending.code, 7)
+  t.ok(ending.tookMs >= 1900 && ending.tookMs < 3500, `took ${ending.tookMs} ms`)
+})
+
+void t.test('a wait said before the end counts after it', beside(), async (t) => {
+  const sidecar = await fakeSidecar(t)
+  const launcher = launch(t, ['run', '--container=app', '--', 'sleep', '0.2'], { env: sidecar.env })
+  const talk = await sidecar.next()
+  await talk.next()
+  talk.say('start', 'wait ms=60000')
+  await talk.next()
+  t.equal(await talk.next(), 'gone code=0')
+  t.ok(await stillThere(launcher, 2500), 'waits longer than two seconds')
+  talk.say('release')
+  t.equal((await launcher.ended).code, 0)
+})
+
+for (const [signal, code] of [
+  ['SIGTERM', 143],
+  ['SIGINT', 130],
+] as const)
+  void t.test(`holds the container open until ${signal}`, beside(), async (t) => {
+    const { launcher, talk } = await gone(t, 'kill -KILL $PPID; sleep 5')
+    talk.say('hold')
+    t.ok(await stillThere(launcher, signal === 'SIGTERM' ? 2500 : 200), 'no deadline while holding')
+    launcher.child.kill('SIGWINCH')
+    t.ok(await stillThere(launcher, 100), 'a signal that ends nothing does not end it')
+    launcher.child.kill(signal)
+    t.equal((await launcher.ended).code, code)
+  })
+
+void t.test('a hold ends by release, with the code', beside(), async (t) => {
+  const { launcher, talk } = await gone(t)
+  talk.say('hold', 'release')
+  t.equal((await launcher.ended).code, 7)
+})
+
+void t.test(
+  'SIGTERM while waiting for the verdict ends the container at once with 143',
+  beside(),
+  async (t) => {
+    const sidecar = await fakeSidecar(t)
+    const launcher = launch(t, ['run', '--container=app', '--', 'echo', 'ran'], {
+      env: { ...sidecar.env, REPRIEVE_PATIENCE_MS: '30000' },
+    })
+    const talk = await sidecar.next()
+    await talk.next()
+    launcher.child.kill('SIGTERM')
+    const ending = await launcher.ended
+    t.equal(ending.code, 143)
+    t.equal(ending.stdout, '')
+    t.ok(ending.tookMs < 1500, `took ${ending.tookMs} ms`)
+  },
+)
+
+void t.test('reconnects and says its state again, whichever it is', beside(), async (t) => {
+  const directory = scratch(t)
+  let sidecar = await fakeSidecar(t, directory)
+  const launcher = launch(
+    t,
+    ['run', '--container=app', '--', 'sh', '-c', 'trap "exit 5" TERM; while :; do sleep 0.02; done'],
+    {
+      env: { ...sidecar.env, REPRIEVE_PATIENCE_MS: '20000' },
+    },
+  )
+  const who = `run container=app pid=${launcher.pid} launcher=unknown`
+  const again = async () => {
+    await sidecar.stop()
+    rmSync(sidecar.env.REPRIEVE_SOCKET, { force: true })
+    await sleep(300)
+    sidecar = await fakeSidecar(t, directory)
+    return sidecar.next()
+  }
+  let talk = await sidecar.next()
+  t.equal(await talk.next(), `${who} state=waiting`)
+  talk = await again()
+  t.equal(await talk.next(), `${who} state=waiting`)
+  talk.say('start')
+  const root = (await talk.next()).slice('started '.length)
+  talk = await again()
+  t.equal(await talk.next(), `${who} state=running ${root}`)
+  launcher.child.kill('SIGTERM')
+  t.equal(await talk.next(), 'gone code=5')
+  talk.say('wait ms=20000')
+  await sleep(50)
+  talk = await again()
+  t.equal(await talk.next(), `${who} state=gone code=5`)
+  talk.say('hold')
+  await sleep(50)
+  talk = await again()
+  t.equal(await talk.next(), `${who} state=gone code=5`)
+  talk.say('release')
+  t.equal((await launcher.ended).code, 5)
+})
+
+void t.test('tries to connect four times a second, not more', beside(), async (t) => {
+  const sidecar = await fakeSidecar(t)
+  const launcher = launch(t, ['run', '--container=app', '--', 'sleep', '1.2'], { env: sidecar.env })
+  const deadline = performance.now() + 1000
+  while (performance.now() < deadline) (await sidecar.next()).close()
+  t.ok(
+    sidecar.connections() >= 3 && sidecar.connections() <= 6,
+    `${sidecar.connections()} connections in a second`,
+  )
+  await until('the launcher lives', () => launcher.child.exitCode === null)
+})
