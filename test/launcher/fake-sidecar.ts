@@ -57,6 +57,7 @@ class Queue<T> {
         this.#waiting.splice(this.#waiting.indexOf(taker), 1)
         fail(new Error(`not within ${withinMs} ms: ${what}`))
       }, withinMs)
+      timer.unref() // the server or the launcher keeps the test alive
       this.#waiting.push(taker)
     })
   }

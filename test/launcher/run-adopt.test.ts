@@ -51,7 +51,7 @@ void t.test('adopts a restored tree: its output, its signals, its code', beside(
 })
 
 void t.test('a restored application that dies by a signal gives 128 and the signal', beside(), async (t) => {
-  const all = await adoption(t, 'kill -KILL $$')
+  const all = await adoption(t, 'sleep 0.2; kill -KILL $$')
   t.equal((await all.supervisor.ended).code, 137)
   t.equal(readFileSync(all.status, 'utf8'), '137\n')
 })

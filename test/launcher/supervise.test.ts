@@ -116,7 +116,7 @@ void t.test(
     const target = await container(t)
     const { listed } = memoryCgroup(t, target.pid)
     const status = join(scratch(t), 'code')
-    const restored = 'cat /mnt/mark; cat /proc/self/cgroup; exit 12'
+    const restored = 'sleep 0.1; cat /mnt/mark; cat /proc/self/cgroup; exit 12'
     const supervisor = launch(
       t,
       ['supervise', `--pid=${target.pid}`, `--status=${status}`, '--', 'sh', '-c', `sh -c '${restored}' &`],
