@@ -1,0 +1,65 @@
+/** What the sidecar and the restore init container tell of their work: their logs, their status port, the manifest. */
+import { pino } from 'pino'
+import { must } from '../scripts/command.ts'
+import type { CheckpointManifest, Slot } from '../src/manifest.ts'
+import { openStore } from '../src/store/open.ts'
+import type { Pod } from '../test/harness/pod.ts'
+import { statusPort } from './webhook-process.ts'
+
+export const sidecarName = 'reprieve-sidecar'
+export const restorerName = 'reprieve-restore'
+
+const readDeadlineMs = 10_000
+
+/** Milliseconds by name. */
+export type Phases = Record<string, number>
+
+export type Restored = { restoredFrom: string; restorePhases: Phases; residentBytes: number }
+
+/** The fields of the sidecar's (or restorer's) first log entry with this message. @throws Error with the whole log */
+export function entryOf(pod: Pod, container: string, message: string): Record<string, unknown> {
+  const lines = pod.logLines(container)
+  for (const { text } of lines) {
+    const entry = parsed(text)
+    if (entry?.msg === message) return entry
+  }
+  const log = lines.map(({ text }) => text).join('\n')
+  throw new Error(`${container} of ${pod.name} never said "${message}"; it said:\n${log}`)
+}
+
+/** The log is JSON, but for what a broken runtime may print between. */
+function parsed(line: string): Record<string, unknown> | undefined {
+  if (!line.startsWith('{')) return undefined
+  try {
+    return JSON.parse(line) as Record<string, unknown>
+  } catch {
+    return undefined
+  }
+}
+
+export function phasesOf(entry: Record<string, unknown>): Phases {
+  return Object.fromEntries(
+    Object.entries(entry).filter((field): field is [string, number] => field[0].endsWith('Ms')),
+  )
+}
+
+/** The sidecar's status, asked for inside the pod's network namespace: the port is open on 127.0.0.1 only. */
+export async function statusOf(pod: Pod): Promise<Restored> {
+  const ask = `fetch('http://127.0.0.1:${statusPort}/status').then((it) => it.text()).then((it) => console.log(it))`
+  const argv = ['nsenter', `--net=/proc/${pod.podPid}/ns/net`, process.execPath, '-e', ask]
+  const status = JSON.parse(await must(argv, { deadlineMs: readDeadlineMs })) as {
+    residentBytes: number
+    containers: { restoredFrom?: string; restorePhases?: Phases; rejected: unknown[] }[]
+  }
+  const [container] = status.containers
+  if (container?.restoredFrom === undefined || container.restorePhases === undefined)
+    throw new Error(`the sidecar has restored nothing: ${JSON.stringify(status)}`)
+  const { restoredFrom, restorePhases } = container
+  return { restoredFrom, restorePhases, residentBytes: status.residentBytes }
+}
+
+/** What the store holds of a slot, newest first. */
+export async function checkpointsIn(folder: string, slot: Slot): Promise<CheckpointManifest[]> {
+  const store = openStore({ kind: 'directory', name: 'demo', path: folder }, pino({ level: 'silent' }))
+  return (await store.list(slot, AbortSignal.timeout(readDeadlineMs))).manifests
+}
