@@ -9,49 +9,6 @@ t.jobs = 8
 // tap writes into the options, so each test gets its own
 const beside = () => ({ buffered: true })
 
-/** Parent, process group and session. */
-const ids = (pid: number) =>
-    readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ').slice(1, 4).map(Number)
-  t.strictSame(ids(application), [root, application, root], 'parent, group and session of the application')
-  t.equal(ids(root)?.[2], root, 'session of the root')
-  t.strictSame(readdirSync(`/proc/${root}/fd`), ['0', '1', '2'], 'the root keeps three descriptors')
-/** Descriptors and what they lead to. */
-const open = (pid: number) =>
-    Object.fromEntries(
-      readdirSync(`/proc/${pid}/fd`).map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)]),
-    )
-  const { 0: stdin, 1: stdout, 2: stderr, ...inherited } = open(application)
-  t.match(inherited, { 3: '/dev/null', 4: '/dev/zero' })
-  t.notMatch(Object.values(inherited).join(), /socket|signalfd|eventfd/, 'no connection of the launcher')
-  const own = Object.values(open(launcher.pid))
-  t.notOk(own.includes('/dev/zero'), "the launcher lets go of what is the application's")
-  t.equal(own.length, 5, `standard ones, the sidecar, signals: ${own.join(', ')}`)
-  t.strictSame([stdin, stdout, stderr], [own[0], own[1], own[2]])
-},
-)
-
-void t.test('the application starts with default signals and nothing blocked', beside(), async (t) => {
-const script =
-  "trap '' PIPE HUP; exec \"$0\" run --container=app -- grep -E 'Sig(Blk|Ign)' /proc/self/status"
-const launcher = launch(t, ['-c', script, launcherPath], { file: 'sh', env: { REPRIEVE_PATIENCE_MS: '0' } })
-t.equal((await launcher.ended).stdout, 'SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n')
-})
-
-for (const [signal, code] of [
-['SIGTERM', 41],
-['SIGUSR1', 42],
-['SIGHUP', 43],
-['SIGWINCH', 44],
-] as const)
-void t.test(`${signal} reaches the application`, beside(), async (t) => {
-  const name = signal.slice(3)
-  const launcher = launch(
-    t,
-    run('sh', '-c', `trap 'exit ${code}' ${name}; echo ready; while :; do sleep 0.02; done`),
-    {
-      env: { REPRIEVE_PATIENCE_MS: '0' },
-    },
-  )
 const run = (...command: string[]) => ['run', '--container=app', '--', ...command]
 
 void t.test(
@@ -127,7 +84,12 @@ void t.test(
       'the application executed',
       () => readFileSync(`/proc/${application}/comm`, 'utf8') === 'sleep\n',
     )
-    },
+    const ids = (pid: number) =>
+      readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ').slice(1, 4).map(Number)
+    t.strictSame(ids(application), [root, application, root], 'parent, group and session of the application')
+    t.equal(ids(root)?.[2], root, 'session of the root')
+    t.strictSame(readdirSync(`/proc/${root}/fd`), ['0', '1', '2'], 'the root keeps three descriptors')
+  },
 )
 
 void t.test(
@@ -147,7 +109,43 @@ void t.test(
       'the application executed',
       () => readFileSync(`/proc/${application}/comm`, 'utf8') === 'sleep\n',
     )
-      await until('the application is ready', () => launcher.output().includes('ready'))
+    const open = (pid: number) =>
+      Object.fromEntries(
+        readdirSync(`/proc/${pid}/fd`).map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)]),
+      )
+    const { 0: stdin, 1: stdout, 2: stderr, ...inherited } = open(application)
+    t.match(inherited, { 3: '/dev/null', 4: '/dev/zero' })
+    t.notMatch(Object.values(inherited).join(), /socket|signalfd|eventfd/, 'no connection of the launcher')
+    const own = Object.values(open(launcher.pid))
+    t.notOk(own.includes('/dev/zero'), "the launcher lets go of what is the application's")
+    t.equal(own.length, 5, `standard ones, the sidecar, signals: ${own.join(', ')}`)
+    t.strictSame([stdin, stdout, stderr], [own[0], own[1], own[2]])
+  },
+)
+
+void t.test('the application starts with default signals and nothing blocked', beside(), async (t) => {
+  const script =
+    "trap '' PIPE HUP; exec \"$0\" run --container=app -- grep -E 'Sig(Blk|Ign)' /proc/self/status"
+  const launcher = launch(t, ['-c', script, launcherPath], { file: 'sh', env: { REPRIEVE_PATIENCE_MS: '0' } })
+  t.equal((await launcher.ended).stdout, 'SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n')
+})
+
+for (const [signal, code] of [
+  ['SIGTERM', 41],
+  ['SIGUSR1', 42],
+  ['SIGHUP', 43],
+  ['SIGWINCH', 44],
+] as const)
+  void t.test(`${signal} reaches the application`, beside(), async (t) => {
+    const name = signal.slice(3)
+    const launcher = launch(
+      t,
+      run('sh', '-c', `trap 'exit ${code}' ${name}; echo ready; while :; do sleep 0.02; done`),
+      {
+        env: { REPRIEVE_PATIENCE_MS: '0' },
+      },
+    )
+    await until('the application is ready', () => launcher.output().includes('ready'))
     launcher.child.kill(signal)
     t.equal((await launcher.ended).code, code)
   })
