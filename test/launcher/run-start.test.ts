@@ -9,6 +9,12 @@ t.jobs = 8
 // tap writes into the options, so each test gets its own
 const beside = () => ({ buffered: true })
 
+/** Parent, process group and session. */
+const ids = (pid: number) =>
+  readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ').slice(1, 4).map(Number)
+/** Descriptors and what they lead to. */
+const open = (pid: number) =>
+  Object.fromEntries(readdirSync(`/proc/${pid}/fd`).map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)]))
 const run = (...command: string[]) => ['run', '--container=app', '--', ...command]
 
 void t.test(
@@ -84,8 +90,6 @@ void t.test(
       'the application executed',
       () => readFileSync(`/proc/${application}/comm`, 'utf8') === 'sleep\n',
     )
-    const ids = (pid: number) =>
-      readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ').slice(1, 4).map(Number)
     t.strictSame(ids(application), [root, application, root], 'parent, group and session of the application')
     t.equal(ids(root)?.[2], root, 'session of the root')
     t.strictSame(readdirSync(`/proc/${root}/fd`), ['0', '1', '2'], 'the root keeps three descriptors')
@@ -109,10 +113,6 @@ void t.test(
       'the application executed',
       () => readFileSync(`/proc/${application}/comm`, 'utf8') === 'sleep\n',
     )
-    const open = (pid: number) =>
-      Object.fromEntries(
-        readdirSync(`/proc/${pid}/fd`).map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)]),
-      )
     const { 0: stdin, 1: stdout, 2: stderr, ...inherited } = open(application)
     t.match(inherited, { 3: '/dev/null', 4: '/dev/zero' })
     t.notMatch(Object.values(inherited).join(), /socket|signalfd|eventfd/, 'no connection of the launcher')
