@@ -54,18 +54,21 @@ export type Config = Readonly<{
 }>
 
 /** @throws ReprieveError `config-invalid`, naming every problem of the file */
-export async function loadConfig(file: string): Promise<Config> {
+export async function loadConfig(file: string, given: { image?: string } = {}): Promise<Config> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
   } catch (error) {
     throw new ReprieveError('config-invalid', `cannot read the configuration file ${file}`, { file }, error)
   }
-  return parseConfig(text, file)
+  return parseConfig(text, file, given)
 }
 
-/** @param file relative file names in it are resolved against its folder */
-export function parseConfig(text: string, file: string): Config {
+/**
+ * @param file relative file names in it are resolved against its folder
+ * @param given the image, for a file that leaves it out: a deployment knows its own
+ */
+export function parseConfig(text: string, file: string, given: { image?: string } = {}): Config {
   const document = parseDocument(text)
   const invalid = (problems: string[]) =>
     new ReprieveError('config-invalid', `${file} is not a valid configuration: ${problems.join('; ')}`, {
@@ -75,7 +78,7 @@ export function parseConfig(text: string, file: string): Config {
   if (document.errors.length > 0)
     throw invalid(document.errors.map((error) => error.message.split('\n')[0] ?? ''))
   const reader = new ConfigReader(plainValue(document, invalid))
-  const config = readConfig(reader, dirname(file))
+  const config = readConfig(reader, dirname(file), given.image)
   if (reader.problems.length > 0) throw invalid(reader.problems)
   return deepFreeze(config)
 }
@@ -92,7 +95,7 @@ function plainValue(document: Document, invalid: (problems: string[]) => Repriev
 const hour = 3_600_000
 const port = { from: 0, to: 65_535 }
 
-function readConfig(root: ConfigReader, folder: string): Config {
+function readConfig(root: ConfigReader, folder: string, givenImage: string | undefined): Config {
   const sidecar = root.section('sidecar')
   const restore = root.section('restore')
   const listen = root.section('listen')
@@ -101,7 +104,7 @@ function readConfig(root: ConfigReader, folder: string): Config {
       pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
       accepted: 'the name of a namespace',
     }),
-    image: root.text('image', undefined, { pattern: /^\S{1,1024}$/, accepted: 'an image reference' }),
+    image: root.text('image', givenImage, { pattern: /^\S{1,1024}$/, accepted: 'an image reference' }),
     imagePullPolicy: root.oneOf('imagePullPolicy', 'IfNotPresent', ['Always', 'IfNotPresent', 'Never']),
     stores: readStores(root.section('stores')),
     keep: root.whole('keep', 3, { from: 1, to: 100 }),

@@ -1,4 +1,4 @@
-/** The webhook's entry: `node webhook/main.ts --config FILE`. */
+/** The webhook's entry: `node webhook/main.ts --config FILE`; REPRIEVE_IMAGE where the file names no image. */
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config.ts'
 import { describeError } from '../src/errors.ts'
@@ -10,7 +10,8 @@ try {
   const { values } = parseArgs({
     options: { config: { type: 'string', default: '/etc/reprieve/config.yaml' } },
   })
-  const config = await loadConfig(values.config)
+  const image = process.env.REPRIEVE_IMAGE
+  const config = await loadConfig(values.config, image === undefined ? {} : { image })
   const webhook = await serveWebhook({ config, log })
   const { promise: told, resolve: tell } = Promise.withResolvers<string>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => tell(signal))

@@ -33,6 +33,15 @@ t.test('an image and a default store are all that must be said', async (t) => {
   t.same(config.stores.get('default'), { hostPath: { path: '/var/lib/reprieve', type: 'DirectoryOrCreate' } })
 })
 
+t.test(
+  'a file without an image takes the one it is given, and one with an image keeps its own',
+  async (t) => {
+    const without = least.replace('image: reprieve:1\n', '')
+    t.equal(parseConfig(without, 'x.yaml', { image: 'given:1' }).image, 'given:1')
+    t.equal(parseConfig(least, 'x.yaml', { image: 'given:1' }).image, 'reprieve:1')
+  },
+)
+
 t.test('a configuration is frozen through and through', async (t) => {
   const config = parseConfig(least, 'x.yaml')
   t.ok([config, config.listen, config.sidecar, config.sidecar.resources.requests].every(Object.isFrozen))
