@@ -1,8 +1,8 @@
 /** What a mutation changed in a pod, as a person reads it: YAML lines that went and came, with a little around them. */
-import { Document, isCollection, isScalar, visit, type Node } from 'yaml'
+import { Document, isScalar, isSeq, visit } from 'yaml'
 
-/** Lists and mappings of plain values go on one line up to this length: thirty lines of capabilities say little. */
-const flowColumns = 92
+/** What is no longer goes on one line, and so does every list of plain values: twenty lines of capabilities say little. */
+const flowColumns = 84
 const context = 2
 
 /** Lines that begin with `+`, `-` or a blank; `⋮` stands for what is the same. */
@@ -21,20 +21,11 @@ function linesOf(value: unknown): string[] {
   const document = new Document(value, { aliasDuplicateObjects: false })
   visit(document, {
     Collection: (_, node) => {
-      const plain = node.items.every(
-        (item) =>
-          isScalar(item) ||
-          (typeof item === 'object' && item !== null && 'value' in item && isScalar(item.value)),
-      )
-      node.flow = plain && JSON.stringify(node).length <= flowColumns && !isSingle(node)
+      const isPlainList = isSeq(node) && node.items.every((item) => isScalar(item))
+      node.flow = isPlainList || (node !== document.contents && JSON.stringify(node).length <= flowColumns)
     },
   })
-  return document.toString({ lineWidth: 0, flowCollectionPadding: true }).trimEnd().split('\n')
-}
-
-/** `{ name: x }` in a line of its own reads worse than `name: x`. */
-function isSingle(node: Node): boolean {
-  return isCollection(node) && node.items.length === 1 && !isScalar(node.items[0])
+  return document.toString({ lineWidth: 0 }).trimEnd().split('\n')
 }
 
 /** The longest common subsequence, by the textbook: pods have a few hundred lines. */

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { must } from '../scripts/command.ts'
 import type { CheckpointManifest, Slot } from '../src/manifest.ts'
 import { openStore } from '../src/store/open.ts'
+import { poll } from '../test/harness/deadline.ts'
 import type { Pod } from '../test/harness/pod.ts'
 import { statusPort } from './webhook-process.ts'
 
@@ -43,19 +44,30 @@ export function phasesOf(entry: Record<string, unknown>): Phases {
   )
 }
 
-/** The sidecar's status, asked for inside the pod's network namespace: the port is open on 127.0.0.1 only. */
-export async function statusOf(pod: Pod): Promise<Restored> {
+/** What the sidecar's status says of the restore. The application may well print a line before the sidecar has noted its own. */
+export function restoredOf(pod: Pod): Promise<Restored> {
+  let last: unknown
+  const ask = async (): Promise<Restored | undefined> => {
+    const status = await statusOf(pod)
+    last = status
+    const [container] = status.containers
+    if (container?.restoredFrom === undefined || container.restorePhases === undefined) return undefined
+    const { restoredFrom, restorePhases } = container
+    return { restoredFrom, restorePhases, residentBytes: status.residentBytes }
+  }
+  return poll('the sidecar to say what it restored', readDeadlineMs, ask, () => JSON.stringify(last))
+}
+
+type Status = {
+  residentBytes: number
+  containers: { restoredFrom?: string; restorePhases?: Phases }[]
+}
+
+/** Asked for inside the pod's network namespace: the port is open on 127.0.0.1 only. */
+async function statusOf(pod: Pod): Promise<Status> {
   const ask = `fetch('http://127.0.0.1:${statusPort}/status').then((it) => it.text()).then((it) => console.log(it))`
   const argv = ['nsenter', `--net=/proc/${pod.podPid}/ns/net`, process.execPath, '-e', ask]
-  const status = JSON.parse(await must(argv, { deadlineMs: readDeadlineMs })) as {
-    residentBytes: number
-    containers: { restoredFrom?: string; restorePhases?: Phases; rejected: unknown[] }[]
-  }
-  const [container] = status.containers
-  if (container?.restoredFrom === undefined || container.restorePhases === undefined)
-    throw new Error(`the sidecar has restored nothing: ${JSON.stringify(status)}`)
-  const { restoredFrom, restorePhases } = container
-  return { restoredFrom, restorePhases, residentBytes: status.residentBytes }
+  return JSON.parse(await must(argv, { deadlineMs: readDeadlineMs })) as Status
 }
 
 /** What the store holds of a slot, newest first. */

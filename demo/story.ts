@@ -18,7 +18,7 @@ export class Story {
   }
 
   headline(text: string): void {
-    this.#write(this.#style('bold', text))
+    for (const line of wrapped(text, columns)) this.#write(this.#style('bold', line))
   }
 
   chapter(title: string): void {
@@ -29,7 +29,7 @@ export class Story {
   }
 
   say(text: string): void {
-    this.#write(`   ${text}`)
+    for (const line of wrapped(text, columns - 3)) this.#write(`   ${line}`)
   }
 
   /** A line that somebody else has written. */
@@ -70,6 +70,16 @@ export class Story {
   #write(line: string): void {
     this.#out.write(`${line}\n`)
   }
+}
+
+function wrapped(text: string, width: number): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1) ?? ''
+    if (last !== '' && last.length + 1 + word.length > width) lines.push(word)
+    else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`
+  }
+  return lines
 }
 
 export function inWords(bytes: number): string {

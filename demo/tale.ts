@@ -8,7 +8,7 @@ import {
   phasesOf,
   restorerName,
   sidecarName,
-  statusOf,
+  restoredOf,
   type Phases,
 } from './sidecar-words.ts'
 import type { Stage } from './stage.ts'
@@ -79,7 +79,6 @@ async function watch(story: Story, pod: Pod, until: number): Promise<void> {
 
 async function evict(story: Story, stage: Stage, pod: Pod): Promise<Saved> {
   const began = Date.now()
-  const processes = pod.container(application).processes().length
   const status = await pod.evict()
   const tookMs = Date.now() - began
   const last = stepsOf(pod.logLines(application)).at(-1)
@@ -90,7 +89,8 @@ async function evict(story: Story, stage: Stage, pod: Pod): Promise<Saved> {
     `Why: ${status.message} The kubelet ends the pod: preStop, SIGTERM, and SIGKILL for what is left.`,
   )
   const entry = entryOf(pod, sidecarName, 'a checkpoint was taken')
-  const phases = phasesOf(entry)
+  const measured = phasesOf(entry)
+  const phases = { ...measured, storeMs: Math.round((measured.frozenMs ?? 0) - (measured.dumpMs ?? 0)) }
   const [manifest] = await checkpointsIn(stage.storeFolder, {
     lineage: String(entry.lineage),
     container: application,
@@ -99,40 +99,40 @@ async function evict(story: Story, stage: Stage, pod: Pod): Promise<Saved> {
   const dumpBytes = manifest.files
     .filter(({ path }) => path.startsWith('criu/'))
     .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  const ms = (name: string) => `${phases[name] ?? 0} ms`
+  // CRIU writes one such image for each process that has memory.
+  const processes = manifest.files.filter(({ path }) => /^criu\/mm-\d+\.img$/.test(path)).length
+  const ms = inMs(phases)
   story.table([
     [
       'died',
       pod.name,
-      `${processes} processes of ${application}, all at once, in the middle of step ${(last?.step ?? 0) + 1}`,
+      `${processes} processes of ${application}, all at once, after step ${last?.step ?? 0}`,
     ],
     [
       'saved',
       inWords(manifest.totalBytes),
-      `${inWords(dumpBytes)} of memory and processes, the rest is files that they had changed`,
+      `${inWords(dumpBytes)} of memory and processes, the rest are files they had changed`,
     ],
     [
       'kept as',
       manifest.slot.lineage,
       `${manifest.id}, ${manifest.files.length} files, each with its SHA-256`,
     ],
-    ['dump', ms('dumpMs'), `CRIU wrote ${manifest.process.pids.length} threads of ${processes} processes`],
+    ['dump', ms('dumpMs'), `CRIU wrote memory and ${manifest.process.pids.length} threads to local disk`],
+    ['archive', ms('archiveMs'), 'changed files, /dev/shm, open files without a name; beside the dump'],
     [
-      'archive',
-      ms('archiveMs'),
-      'their changed files, /dev/shm and open files without a name, beside the dump',
+      'store',
+      ms('storeMs'),
+      `hash ${ms('hashMs')}, write ${ms('writeMs')}, sync ${ms('syncMs')}, each summed over files side by side`,
     ],
-    ['hash', ms('hashMs'), 'SHA-256 of every file'],
-    ['write', ms('writeMs'), 'into the store'],
-    ['sync', ms('syncMs'), 'to its disk'],
-    ['frozen', ms('frozenMs'), 'the time they stood still, from the freeze until the store had it all'],
+    ['frozen', ms('frozenMs'), 'how long they stood still: until the checkpoint was whole in the store'],
     ['pod gone', `${tookMs} ms`, 'after the kubelet began'],
   ])
   return { id: manifest.id, dumpBytes, phases }
 }
 
 async function replace(story: Story, stage: Stage, dead: Pod, saved: Saved): Promise<WentOn> {
-  const lastStep = stepsOf(dead.logLines(application)).at(-1)?.step ?? 0
+  const last = stepsOf(dead.logLines(application)).at(-1)
   const { admitted } = await admit(newPod(stage.workload), stage.webhook)
   const manifest = named(admitted)
   story.chapter(`${manifest.metadata.name} takes its place`)
@@ -141,13 +141,14 @@ async function replace(story: Story, stage: Stage, dead: Pod, saved: Saved): Pro
   const pod = await stage.run(manifest)
   const line = await pod.waitForLog(application, /^step /, { deadlineMs: stepDeadlineMs })
   const fetched = entryOf(pod, restorerName, 'a checkpoint was fetched and verified')
-  const { restoredFrom, restorePhases, residentBytes } = await statusOf(pod)
+  const { restoredFrom, restorePhases, residentBytes } = await restoredOf(pod)
   const phases: Phases = {
     fetchMs: phasesOf({ fetchMs: fetched.ms }).fetchMs ?? 0,
     ...restorePhases,
     podToFirstLineMs: Math.round(line.timeMs - began),
+    awayMs: Math.round(line.timeMs - (last?.timeMs ?? 0)),
   }
-  const ms = (name: string) => `${phases[name] ?? 0} ms`
+  const ms = inMs(phases)
   story.table([
     [
       'from',
@@ -161,13 +162,14 @@ async function replace(story: Story, stage: Stage, dead: Pod, saved: Saved): Pro
     [
       'new line',
       ms('podToFirstLineMs'),
-      'after the pod was created: sandbox, init containers, restore, and the rest of a step',
+      'after its pod was created: sandbox, init containers, restore, the rest of a step',
     ],
-    ['sidecar', inWords(residentBytes), 'resident'],
+    ['away', ms('awayMs'), 'from the last line of the one to the first line of the other'],
+    ['sidecar', inWords(residentBytes), 'of memory, its own, just after the restore'],
   ])
   await pod.waitForLog(application, /^step /, { nth: 3, deadlineMs: stepDeadlineMs })
   const steps = stepsOf(pod.logLines(application)).slice(0, 3)
-  story.say(`The last step before was ${lastStep}. It went on at step ${steps[0]?.step ?? 0}:`)
+  story.say(`The last step before was ${last?.step ?? 0}. It went on at step ${steps[0]?.step ?? 0}:`)
   for (const step of steps) story.quote(pod.name, step.line)
   story.gap()
   return { pod, phases }
@@ -214,6 +216,10 @@ async function finish(
 function exitCodeOf(pod: Pod): number {
   const state = pod.container(application).state
   return state.kind === 'terminated' ? state.exitCode : -1
+}
+
+function inMs(phases: Phases): (name: string) => string {
+  return (name) => `${Math.round(phases[name] ?? 0)} ms`
 }
 
 function stepLine(step: number): RegExp {
