@@ -27,6 +27,8 @@ export type CommandOptions = {
 }
 
 const collectBytes = 64 * 1024
+/** What is killed closes its streams at once; what does not is held up by a hung mount, or left a child that holds them. */
+const lingerMs = 1_000
 
 /** Runs an external command to its end, its deadline or the abort, whichever is first. Never rejects. */
 export function runCommand(argv: readonly string[], options: CommandOptions): Promise<CommandResult> {
@@ -35,7 +37,8 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
   return new Promise((resolve) => {
     let ended: CommandResult['outcome'] | undefined
     const text = { stdout: '', stderr: '' }
-    let child: ChildProcess
+    let child: ChildProcess | undefined
+    let lingering: NodeJS.Timeout | undefined
     const finish = (
       outcome: CommandResult['outcome'],
       code: number | null,
@@ -43,6 +46,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
       error?: unknown,
     ) => {
       clearTimeout(timer)
+      clearTimeout(lingering)
       options.signal?.removeEventListener('abort', abort)
       const result: CommandResult = { outcome, code, signal, ...text, ms: performance.now() - began }
       if (error !== undefined) result.error = error
@@ -52,6 +56,11 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
     const stop = (why: 'deadline' | 'aborted') => {
       ended ??= why
       child?.kill('SIGKILL')
+      lingering ??= setTimeout(() => {
+        child?.removeAllListeners('close')
+        for (const stream of child?.stdio ?? []) stream?.destroy()
+        finish(why, child?.exitCode ?? null, child?.signalCode ?? null)
+      }, lingerMs)
     }
     const abort = () => stop('aborted')
     const timer = setTimeout(() => stop('deadline'), options.deadlineMs)
@@ -66,20 +75,22 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
     }
     for (const name of ['stdout', 'stderr'] as const) {
       child[name]?.on('data', (chunk: Buffer) => {
-        if (text[name].length < collectBytes) text[name] += chunk.toString('utf8')
+        const room = collectBytes - text[name].length
+        if (room > 0) text[name] += chunk.toString('utf8').slice(0, room)
       })
     }
     child.on('error', (error) => finish('unstartable', null, null, error))
     // A grandchild may hold on to an extra channel: it must not make us wait past the command's own end.
     child.on('exit', () => {
-      for (const stream of child.stdio.slice(3)) stream?.destroy()
+      for (const stream of child?.stdio.slice(3) ?? []) stream?.destroy()
     })
     child.on('close', (code, signal) =>
       finish(ended ?? (signal === null ? 'exited' : 'killed'), code, signal),
     )
     if (options.signal?.aborted) abort()
     else options.signal?.addEventListener('abort', abort)
-    options.started?.(child)
+    // Without a process there may be no streams either (EMFILE); its error event follows.
+    if (child.pid !== undefined) options.started?.(child)
   })
 }
 
