@@ -106,8 +106,9 @@ export function reduce(container: Container, event: ContainerEvent): Step {
 
 function whenGone({ state, ending }: Container, code: number): Step {
   if (state.at === 'checkpointing') {
-    // Whether the checkpoint ended it, or it ended under the checkpoint, is known when the checkpoint's outcome is.
-    return { container: { state: { ...state, goneWith: code }, ending }, effects: [] }
+    // Whether the checkpoint ended it, or it ended under the checkpoint, is known when the checkpoint's outcome is. Until
+    // then the launcher stays: it would leave by itself after 2 s, and clearing a large dump away takes longer.
+    return { container: { state: { ...state, goneWith: code }, ending }, effects: [{ do: 'hold' }] }
   }
   if (state.at === 'held') return { container: { state, ending }, effects: [{ do: 'hold' }] }
   const effects: Effect[] = []
