@@ -27,10 +27,13 @@ function userHook(container: Container): Hook {
   const preStop = container.lifecycle?.preStop
   if (preStop === undefined || preStop === null) return { words: [] }
   const { exec, httpGet, sleep } = preStop
-  if (exec !== undefined && exec !== null) return { words: ['--exec', '--', ...(exec.command ?? [])] }
+  // An empty command would make the launcher refuse its arguments, and the checkpoint with them.
+  if (exec?.command?.length) return { words: ['--exec', '--', ...exec.command] }
   if (httpGet !== undefined && httpGet !== null) return httpHook(container, httpGet)
-  if (sleep !== undefined && sleep !== null) return { words: [`--sleep=${sleep.seconds ?? 0}`] }
-  // tcpSocket: "lifecycle hooks will fail at runtime when it is specified" (core/v1, LifecycleHandler): there is nothing to keep.
+  if (sleep !== undefined && sleep !== null && (sleep.seconds ?? 0) >= 0)
+    return { words: [`--sleep=${sleep.seconds ?? 0}`] }
+  // tcpSocket: "lifecycle hooks will fail at runtime when it is specified" (core/v1, LifecycleHandler). It and
+  // whatever the API server would have refused leave nothing to keep.
   return { warning: `container ${container.name}: its preStop does nothing in Kubernetes and was left out` }
 }
 

@@ -64,6 +64,8 @@ t.test('a hook that does nothing in Kubernetes is left out, and that is told', a
     { tcpSocket: { port: 80 } },
     { httpGet: { port: 'nameless' } },
     { httpGet: { port: 0 } },
+    { exec: { command: [] } },
+    { sleep: { seconds: -1 } },
     {},
   ]) {
     const { words, warnings } = hook(preStop)
