@@ -19,13 +19,14 @@ export function productionModules(lock: Lock): string[] {
     .filter((path) => !path.replace(/^node_modules\//, '').includes('/node_modules/')) // comes with its parent
 }
 
+const wanted = (file: string) =>
+  !['test', 'docs', 'examples', 'benchmark', '.github'].includes(basename(file)) &&
+  !/\.(md|map|d\.ts)$/.test(file)
+
 export function copyModules(root: string, out: string): number {
   const paths = productionModules(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as Lock)
   for (const path of paths) {
     if (!existsSync(join(root, path))) throw new Error(`${path} is not installed: run make setup`)
-    const wanted = (file: string) =>
-      !['test', 'docs', 'examples', 'benchmark', '.github'].includes(basename(file)) &&
-      !/\.(md|map|d\.ts)$/.test(file)
     cpSync(join(root, path), join(out, path), { recursive: true, filter: wanted })
   }
   return paths.length

@@ -34,6 +34,10 @@ export function debianRootfs(name: string, suite: string, packages: string[]): P
   )
 }
 
+export function baseRootfs(): Promise<string> {
+  return debianRootfs('base', baseSuite, ['ca-certificates'])
+}
+
 /** Fills an empty folder with the suite's system and the packages. */
 export async function installInto(folder: string, suite: string, packages: string[]): Promise<void> {
   await must(['cp', '-a', `${await plainRootfs(suite)}/.`, folder], { deadlineMs: 300_000 })

@@ -108,6 +108,9 @@ export function makeCgroup(path: string): void {
   if (cgroupVersion === 1) for (const folder of cgroupFolders(path)) mkdirSync(folder, { recursive: true })
 }
 
+const milli = (quantity: string | number | undefined) =>
+  quantity === undefined ? 0 : Math.round(parseQuantity(quantity) * 1000)
+
 /**
  * The kubelet's conversion (pkg/kubelet/cm/helpers_linux.go: MilliCPUToShares, MilliCPUToQuota; requests default
  * to the limits): shares from the request, quota in a period of 100 ms from the limit.
@@ -115,8 +118,6 @@ export function makeCgroup(path: string): void {
 export function resourcesOf(spec: ContainerSpec): Record<string, unknown> {
   const limits = spec.resources?.limits ?? {}
   const requests = { ...limits, ...spec.resources?.requests }
-  const milli = (quantity: string | number | undefined) =>
-    quantity === undefined ? 0 : Math.round(parseQuantity(quantity) * 1000)
   const cpu: Record<string, number> = {
     shares: Math.max(2, Math.floor((milli(requests.cpu) * 1024) / 1000)),
     period: 100_000,

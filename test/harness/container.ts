@@ -87,8 +87,21 @@ export class Container {
     this.state = { kind: 'waiting', reason, message }
   }
 
+  /** No further attempt comes: what counts is how the last one ended (ShouldContainerBeRestarted says no to a dying pod). */
+  giveUp(): void {
+    if (this.state.kind === 'waiting' && this.lastState !== undefined) this.state = this.lastState
+  }
+
+  /** Resolves when no attempt is just being started. */
+  starting: Promise<void> = Promise.resolve()
+
   /** pkg/kubelet/kuberuntime/kuberuntime_container.go, startContainer. Failures end up in `state`, never thrown. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.starting = this.#start()
+    return this.starting
+  }
+
+  async #start(): Promise<void> {
     if (this.state.kind === 'terminated') this.lastState = this.state
     const number = this.attempts++
     this.started = this.ready = false

@@ -19,12 +19,13 @@ export function expand(text: string, known: Record<string, string>): string {
   )
 }
 
+const list = (entries: Record<string, string>) =>
+  Object.keys(entries).sort().map((key) => `${key}=${JSON.stringify(entries[key])}`).join('\n') // prettier-ignore
+
 /** `fieldRef` values (pkg/fieldpath/fieldpath.go and podFieldSelectorRuntimeValue). */
 export function fieldValue(path: string, pod: PodIdentity): string {
   const keyed = /^metadata\.(labels|annotations)\['([^']+)'\]$/.exec(path)
   if (keyed) return (keyed[1] === 'labels' ? pod.labels : pod.annotations)[keyed[2] ?? ''] ?? ''
-  const list = (entries: Record<string, string>) =>
-    Object.keys(entries).sort().map((key) => `${key}=${JSON.stringify(entries[key])}`).join('\n') // prettier-ignore
   const values: Record<string, () => string> = {
     'metadata.name': () => pod.name,
     'metadata.namespace': () => pod.namespace,

@@ -14,7 +14,8 @@ export async function compile(source: string, flags: string[] = ['-static']): Pr
   return join(folder, name)
 }
 
+const source = (name: string) => join(import.meta.dirname, 'native', `${name}.c`)
+
 export async function nativePrograms(): Promise<{ shim: string; pause: string }> {
-  const source = (name: string) => join(import.meta.dirname, 'native', `${name}.c`)
   return { shim: await compile(source('shim')), pause: await compile(source('pause')) }
 }

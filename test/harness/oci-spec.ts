@@ -40,6 +40,8 @@ const standardMounts = [
   { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
 ] // prettier-ignore
 
+const namespace = (type: string, path?: string) => (path === undefined ? { type } : { type, path })
+
 export function ociSpec(input: ContainerInput): Record<string, unknown> {
   const { spec, image, environment, user, capabilities, namespaces } = input
   const security = spec.securityContext ?? {}
@@ -47,7 +49,6 @@ export function ociSpec(input: ContainerInput): Record<string, unknown> {
   const profileType = profile?.type ?? (input.seccompDefault ? 'RuntimeDefault' : 'Unconfined')
   if (!['RuntimeDefault', 'Unconfined'].includes(profileType))
     throw new Error(`container ${spec.name}: the harness has no seccomp profile of type ${profileType}`)
-  const namespace = (type: string, path?: string) => (path === undefined ? { type } : { type, path })
   return {
     ociVersion: '1.0.2',
     hostname: '',

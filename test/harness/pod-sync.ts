@@ -85,7 +85,7 @@ export async function keepRunning(
       supervision.note('BackOff', `${container.spec.name}: ${waitMs} ms`)
       await delay(waitMs, undefined, { signal: stopping }).catch(() => undefined)
     }
-    if (stopping.aborted) return
+    if (stopping.aborted) return container.giveUp()
     await begin(container, supervision, onStarted)
   }
 }

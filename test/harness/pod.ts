@@ -152,6 +152,8 @@ export class Pod {
   #close(graceSeconds: number): Promise<PodStatus> {
     this.#stopping.abort()
     this.#closing ??= (async () => {
+      // One worker does all that happens to a pod, one thing after the other (pkg/kubelet/pod_workers.go).
+      await Promise.all(this.#containers.map(({ starting }) => starting))
       await killPod(this.#containers, graceSeconds, (reason, message) => this.#event(reason, message))
       return this.#tearDown()
     })()
@@ -159,9 +161,11 @@ export class Pod {
   }
 
   async #tearDown(): Promise<PodStatus> {
-    await this.#sandbox?.stop()
-    await within(Promise.all(this.#containers.map((container) => container.ended)), 10_000)
+    this.#sandbox?.kill()
+    await Promise.all(this.#containers.map(({ starting }) => starting))
     await removeCgroup(this.#cgroupPath)
+    await within(Promise.all(this.#containers.map((container) => container.ended)), 10_000)
+    await this.#sandbox?.stop()
     rmSync(this.#dir, { recursive: true, force: true })
     this.#terminal = true
     const status = this.status()
@@ -249,18 +253,20 @@ export class Pod {
   }
 
   /** Waits for the `nth` (from 1) log line that matches. */
-  waitForLog(
+  async waitForLog(
     container: string,
     pattern: RegExp,
     options: { deadlineMs?: number; nth?: number } = {},
   ): Promise<LogLine> {
     const nth = options.nth ?? 1
-    return poll(
+    const line = await poll(
       `line ${nth} matching ${pattern} of ${this.name}/${container}`,
       options.deadlineMs ?? 30_000,
       () => this.logLines(container).filter(({ text }) => pattern.test(text))[nth - 1],
       () => this.describe(),
     )
+    await this.container(container).starting // it may write before runc has told that it runs
+    return line
   }
 
   async waitFor(

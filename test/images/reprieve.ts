@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { cached, hashOf, hashOfFiles } from '../../scripts/cache.ts'
 import { must } from '../../scripts/command.ts'
 import { copyModules } from '../../scripts/production-modules.ts'
-import { baseSuite, debianRootfs, installInto } from '../../scripts/rootfs.ts'
+import { baseRootfs, baseSuite, installInto } from '../../scripts/rootfs.ts'
 import type { Image } from '../harness/image.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -27,10 +27,6 @@ export async function reprieveImage(): Promise<Image> {
 /** All layers but the program's: what takes long, and does not depend on what is being worked on. */
 export async function prepareReprieveImage(): Promise<void> {
   await Promise.all([baseRootfs(), toolsLayer(), nodeLayer()])
-}
-
-function baseRootfs(): Promise<string> {
-  return debianRootfs('base', baseSuite, ['ca-certificates'])
 }
 
 /** CRIU and its companions, collected in a Debian of their own that is thrown away afterwards. */

@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { busyboxNode, never, shell, sidecar, untilTerm } from './busybox-node.ts'
+
+const shared = { volumes: [{ name: 'v', emptyDir: {} }], ...never }
+const volumeMounts = [{ name: 'v', mountPath: '/v' }]
+
+t.test('init containers run one after the other, before the main containers', async (t) => {
+  const run = await busyboxNode(t)
+  const note = (name: string) =>
+    shell(name, `echo ${name} >>/v/order; sleep 0.2; echo ${name} done >>/v/order`, { volumeMounts })
+  const pod = await run({
+    ...shared,
+    initContainers: [note('one'), note('two')],
+    containers: [shell('app', 'cat /v/order', { volumeMounts })],
+  })
+  t.equal((await pod.waitUntilEnded()).phase, 'Succeeded')
+  t.equal(pod.logs('app'), 'one\none done\ntwo\ntwo done\n')
+})
+
+t.test(
+  'a failed init container ends a pod that never restarts, and its main containers never run',
+  async (t) => {
+    const run = await busyboxNode(t)
+    const pod = await run({
+      ...never,
+      initContainers: [shell('init', 'exit 4')],
+      containers: [shell('app', 'echo no')],
+    })
+    const status = await pod.waitUntilEnded()
+    t.equal(status.phase, 'Failed')
+    t.match(status.initContainerStatuses[0]?.state, { exitCode: 4 })
+    t.equal(pod.logs('app'), '')
+  },
+)
+
+t.test('a failed init container is retried until it succeeds when the pod may restart', async (t) => {
+  const run = await busyboxNode(t)
+  const script = 'echo x >>/v/tries; [ $(wc -l </v/tries) = 3 ]'
+  const pod = await run({
+    ...shared,
+    restartPolicy: 'OnFailure',
+    initContainers: [shell('init', script, { volumeMounts })],
+    containers: [shell('app', 'cat /v/tries', { volumeMounts })],
+  })
+  t.equal((await pod.waitUntilEnded()).initContainerStatuses[0]?.restartCount, 2)
+  t.equal(pod.logs('app'), 'x\nx\nx\n')
+})
+
+t.test('a sidecar’s startup probe holds back what comes after it', async (t) => {
+  const run = await busyboxNode(t)
+  const pod = await run({
+    ...shared,
+    initContainers: [
+      shell('side', 'sleep 1.2; touch /v/ready; while :; do sleep 0.05; done', {
+        ...sidecar,
+        volumeMounts,
+        startupProbe: {
+          exec: { command: ['test', '-e', '/v/ready'] },
+          periodSeconds: 1,
+          failureThreshold: 10,
+        },
+      }),
+    ],
+    containers: [shell('app', 'ls /v', { volumeMounts })],
+    terminationGracePeriodSeconds: 1,
+  })
+  await pod.waitUntilEnded()
+  t.equal(pod.logs('app'), 'ready\n')
+})
+
+t.test(
+  'a sidecar that dies is restarted beside the running main container, whatever the pod’s policy',
+  async (t) => {
+    const run = await busyboxNode(t)
+    const pod = await run({
+      ...never,
+      initContainers: [shell('side', untilTerm(), sidecar)],
+      containers: [shell('app', untilTerm())],
+    })
+    await pod.waitForLog('app', /up/)
+    pod.killContainer('side')
+    await pod.waitForLog('side', /up/, { nth: 2 })
+    const status = pod.status()
+    t.equal(status.initContainerStatuses[0]?.restartCount, 1)
+    t.match(status.initContainerStatuses[0]?.lastState, { exitCode: 137 })
+    t.equal(status.containerStatuses[0]?.restartCount, 0)
+  },
+)
+
+t.test(
+  'sidecars end after the main containers, the last one first, even when the pod ends by itself',
+  async (t) => {
+    const run = await busyboxNode(t)
+    const side = (name: string) =>
+      shell(name, `trap 'echo ${name} >>/v/order; exit 0' TERM; while :; do sleep 0.05; done`, {
+        ...sidecar,
+        volumeMounts,
+      })
+    const folder = t.testdir()
+    const pod = await run({
+      ...never,
+      volumes: [{ name: 'v', hostPath: { path: folder } }],
+      initContainers: [side('first'), side('second')],
+      containers: [shell('app', 'echo app >>/v/order; sleep 0.3', { volumeMounts })],
+    })
+    const status = await pod.waitUntilEnded()
+    t.equal(readFileSync(`${folder}/order`, 'utf8'), 'app\nsecond\nfirst\n')
+    t.equal(status.phase, 'Succeeded', 'sidecars do not count')
+  },
+)
+
+t.test('a liveness probe that fails kills the container, and it starts again', async (t) => {
+  const run = await busyboxNode(t)
+  const pod = await run({
+    terminationGracePeriodSeconds: 1,
+    containers: [
+      shell('app', untilTerm(), {
+        livenessProbe: { exec: { command: ['false'] }, periodSeconds: 1, failureThreshold: 1 },
+      }),
+    ],
+  })
+  await pod.waitForLog('app', /got TERM/)
+  await pod.waitFor('a restart', ({ containerStatuses: [app] }) => app?.restartCount === 1)
+  t.ok(pod.events.some(({ reason }) => reason === 'Unhealthy'))
+})
+
+t.test('readiness follows the readiness probe, by HTTP at the pod’s address', async (t) => {
+  const run = await busyboxNode(t)
+  const pod = await run({
+    containers: [
+      shell('app', 'mkdir /www; httpd -f -p 8080 -h /www & sleep 0.5; touch /www/ok; wait', {
+        ports: [{ name: 'web', containerPort: 8080 }],
+        readinessProbe: { httpGet: { port: 'web', path: '/ok' }, periodSeconds: 1 },
+      }),
+    ],
+  })
+  await pod.waitFor('running', ({ containerStatuses: [app] }) => app?.state.kind === 'running')
+  t.notOk(pod.status().containerStatuses[0]?.ready)
+  await pod.waitUntilReady(10_000)
+  t.ok(pod.status().containerStatuses[0]?.ready)
+})

@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import { run as runCommand } from '../../../scripts/command.ts'
+import { busyboxImage } from '../../images/busybox.ts'
+import { cgroupFolders } from '../cgroup.ts'
+import { poll } from '../deadline.ts'
+import { Node } from '../node.ts'
+import { nodesRoot, sweepDeadNodes } from '../sweep.ts'
+import { shell, untilTerm } from './busybox-node.ts'
+
+const alive = (pid: number) =>
+  existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+
+const podLinks = async (): Promise<string[]> => [
+  ...((await runCommand(['ip', '-o', 'link'])).stdout.match(/ rv\w+@/g) ?? []),
+]
+
+t.test(
+  'three pods at once, and a destroyed node leaves no process, mount, cgroup, network or folder',
+  async (t) => {
+    const before = await podLinks()
+    const node = await Node.create()
+    const images = { busybox: await busyboxImage() }
+    const spec = {
+      shareProcessNamespace: true,
+      volumes: [{ name: 'm', emptyDir: { medium: 'Memory' } }],
+      containers: [shell('app', untilTerm())],
+    }
+    const pods = await Promise.all([1, 2, 3].map(() => node.run({ metadata: {}, spec }, { images })))
+    await Promise.all(pods.map((pod) => pod.waitForLog('app', /up/)))
+    t.equal(new Set(pods.map((pod) => pod.status().podIp)).size, 3)
+    const pids = pods.flatMap((pod) => [pod.podPid, pod.pidOf('app')])
+    t.ok(pids.every(alive))
+    await node.destroy()
+    t.notOk(pids.some(alive))
+    t.notMatch(readFileSync('/proc/self/mountinfo', 'utf8'), node.dir)
+    t.notOk(cgroupFolders(node.cgroupParent).some((folder) => existsSync(folder)))
+    t.notOk(existsSync(node.dir))
+    const after = await podLinks()
+    t.ok(after.filter((name) => !before.includes(name)).length < 3, 'the pods’ links are gone')
+  },
+)
+
+t.test(
+  'when the test process is killed its containers die, and the next run clears away the rest',
+  async (t) => {
+    const script = `
+    const { Node } = await import(${JSON.stringify(join(import.meta.dirname, '../node.ts'))})
+    const { busyboxImage } = await import(${JSON.stringify(join(import.meta.dirname, '../../images/busybox.ts'))})
+    const node = await Node.create()
+    const spec = { containers: [{ name: 'app', image: 'busybox', command: ['sh', '-c', 'echo up; sleep 600'] }] }
+    const pod = await node.run({ metadata: {}, spec }, { images: { busybox: await busyboxImage() } })
+    await pod.waitForLog('app', /up/)
+    console.log(JSON.stringify({ pids: [pod.podPid, pod.pidOf('app')], dir: node.dir, cgroup: node.cgroupParent }))
+    setInterval(() => {}, 1000)`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    t.teardown(() => child.kill('SIGKILL'))
+    const line = await new Promise<string>((resolve) =>
+      createInterface({ input: child.stdout }).once('line', resolve),
+    )
+    const { pids, dir, cgroup } = JSON.parse(line) as { pids: number[]; dir: string; cgroup: string }
+    t.ok(pids.every(alive))
+    child.kill('SIGKILL')
+    await poll('the containers to die', 10_000, () => (pids.some(alive) ? undefined : true))
+    await poll(
+      'the sweep',
+      10_000,
+      async () => ((await sweepDeadNodes()).length, existsSync(dir) ? undefined : true),
+    )
+    t.notOk(cgroupFolders(cgroup).some((folder) => existsSync(folder)))
+    t.notOk(readdirSync(nodesRoot).some((name) => dir.endsWith(name)))
+  },
+)
