@@ -5,6 +5,8 @@ import type { Log } from '../src/log.ts'
 import { formatMessage, parseMessage, type FromLauncher, type ToLauncher } from './launcher-messages.ts'
 
 const longestLineBytes = 4096
+/** Our words are short and few: a peer that lets this many pile up does not read. */
+const mostUnreadBytes = 64 * 1024
 /** More than a pod's containers and their preStops can need; whoever connects beyond it is turned away. */
 const mostConnections = 256
 
@@ -38,6 +40,7 @@ export async function listenForLaunchers(
 function serve(socket: Socket, listener: LauncherListener, log: Log): void {
   const connection: LauncherConnection = {
     say: (message) => {
+      if (socket.writableLength > mostUnreadBytes) socket.destroy()
       if (!socket.destroyed) socket.write(formatMessage(message))
     },
     close: () => socket.destroy(),
@@ -52,7 +55,8 @@ function serve(socket: Socket, listener: LauncherListener, log: Log): void {
     const lines = rest.split('\n')
     rest = lines.pop() ?? ''
     for (const line of lines) {
-      const message = parseMessage(line)
+      if (socket.destroyed) return
+      const message = line.length < longestLineBytes ? parseMessage(line) : undefined
       if (message === undefined) {
         log.warn({ line: line.slice(0, 200) }, 'a launcher said something unknown')
         socket.destroy()
