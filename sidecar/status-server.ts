@@ -10,8 +10,9 @@ export type StatusSource = { ready: () => boolean; status: () => unknown }
 const requestDeadlineMs = 2_000
 const longestRequestBytes = 8192
 
-/** Resolves undefined when the port cannot be had: a pod that uses it itself still runs. */
+/** Resolves undefined for port 0 (none), and when the port cannot be had: a pod that uses it itself still runs. */
 export async function serveStatus(port: number, source: StatusSource, log: Log): Promise<Server | undefined> {
+  if (port === 0) return undefined
   const server = createServer((socket) => serve(socket, source))
   server.maxConnections = 32
   try {
@@ -29,13 +30,18 @@ export async function serveStatus(port: number, source: StatusSource, log: Log):
 
 function serve(socket: Socket, source: StatusSource): void {
   let text = ''
-  socket.setTimeout(requestDeadlineMs, () => socket.destroy())
+  // From the start, not since the last byte: who drips its request would keep the few connections for hours.
+  const timer = setTimeout(() => socket.destroy(), requestDeadlineMs)
+  socket.on('close', () => clearTimeout(timer))
   socket.on('error', () => socket.destroy())
   socket.setEncoding('latin1')
   socket.on('data', (chunk: string) => {
     text += chunk
     if (text.length > longestRequestBytes) socket.destroy()
-    else if (text.includes('\r\n\r\n')) socket.end(answer(text.slice(0, text.indexOf('\r\n')), source))
+    else if (text.includes('\r\n\r\n')) {
+      socket.removeAllListeners('data').resume()
+      socket.end(answer(text.slice(0, text.indexOf('\r\n')), source))
+    }
   })
 }
 

@@ -1,0 +1,77 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import t, { type Test } from 'tap'
+import { serveStatus, type StatusSource } from '../../sidecar/status-server.ts'
+import { quietLog } from './quiet-log.ts'
+import { peer } from './stand-ins.ts'
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+async function serve(t: Test, source: Partial<StatusSource> = {}) {
+  const port = await freePort()
+  const server = await serveStatus(
+    port,
+    { ready: () => true, status: () => ({ a: 'ä' }), ...source },
+    quietLog,
+  )
+  t.teardown(() => server?.close())
+  return port
+}
+
+t.test('answers what is there, by HTTP that other clients understand', async (t) => {
+  const port = await serve(t)
+  const get = (path: string, method = 'GET') => fetch(`http://127.0.0.1:${port}${path}`, { method })
+  t.equal((await get('/healthz')).status, 200)
+  t.equal((await get('/readyz?verbose')).status, 200)
+  const status = await get('/status')
+  t.match(status.headers.get('content-type'), 'application/json')
+  t.strictSame(await status.json(), { a: 'ä' })
+  t.equal((await get('/')).status, 404)
+  t.equal((await get('/status/../etc/passwd')).status, 404)
+  t.equal((await get('/healthz', 'POST')).status, 405)
+})
+
+t.test('is not ready until it is', async (t) => {
+  const port = await serve(t, { ready: () => false })
+  t.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 503)
+  t.equal((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200)
+})
+
+t.test('ends a request that is too long, or drips in, or never comes', async (t) => {
+  const port = await serve(t)
+  const huge = await peer(t, port)
+  huge.socket.write(`GET /healthz HTTP/1.1\r\n${'x'.repeat(10_000)}`)
+  await huge.ended
+  t.equal(huge.said(), '')
+
+  const began = Date.now()
+  const [idle, slow] = await Promise.all([peer(t, port), peer(t, port)])
+  slow.socket.write('GET /heal')
+  const drip = setInterval(() => slow.socket.write('x'), 200)
+  await Promise.all([idle.ended, slow.ended])
+  clearInterval(drip)
+  t.ok(Date.now() - began < 4_000, 'within the deadline, however often a byte comes')
+})
+
+t.test('takes garbage for what it is, and answers once', async (t) => {
+  const port = await serve(t)
+  const garbage = await peer(t, port)
+  garbage.socket.write('\0\0\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n')
+  await garbage.ended
+  t.match(garbage.said(), /^HTTP\/1\.1 405 /)
+  t.equal(garbage.said().split('HTTP/1.1').length, 2)
+})
+
+t.test('does without a port that is taken, or that is not wanted', async (t) => {
+  const source = { ready: () => true, status: () => ({}) }
+  t.equal(await serveStatus(await serve(t), source, quietLog), undefined)
+  t.equal(await serveStatus(0, source, quietLog), undefined)
+})
