@@ -46,8 +46,10 @@ export class ManualTrigger implements Trigger {
     socket.on('error', (error) => this.#log.debug({ error: error.message }, 'a control connection broke'))
     socket.on('data', (chunk: string) => {
       text += chunk
-      if (text.length > longestRequestBytes)
+      if (text.length > longestRequestBytes) {
+        socket.removeAllListeners('data').resume()
         return answer({ error: `a request is at most ${longestRequestBytes} bytes` })
+      }
       const end = text.indexOf('\n')
       if (end < 0) return
       socket.removeAllListeners('data')
