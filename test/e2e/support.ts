@@ -229,3 +229,19 @@ export function numbersIn(pod: Pod, pattern: RegExp, container = application): n
     return match === null ? [] : [Number(match[1])]
   })
 }
+
+/** Runs a pod until its application has said `line`, evicts it, and runs its replacement until that has said it, too. */
+export async function replaced(
+  stage: Stage,
+  options: PodOptions,
+  line: RegExp,
+): Promise<{ before: Pod; after: Pod }> {
+  const before = await stage.run(podOf(options))
+  await before.waitForLog(application, line, { deadlineMs })
+  await before.evict()
+  const after = await stage.run(podOf(options))
+  await after.waitForLog(application, line, { deadlineMs })
+  const entry = sidecarEntries(after).find(({ msg }) => msg === 'the application went on from its checkpoint')
+  if (entry === undefined) await after.waitForLog(sidecar, /went on from its checkpoint/, { deadlineMs })
+  return { before, after }
+}
