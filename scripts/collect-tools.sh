@@ -1,7 +1,7 @@
 #!/bin/sh
 # Collects the programs that run inside an application's mount namespace, with every library they need and the dynamic
 # linker, so that they start in a container that holds nothing of its own:
-#   collect-tools.sh FOLDER     makes FOLDER/bin/{criu,tar,find,cp}, FOLDER/lib/*.so*, FOLDER/lib/ld.so
+#   collect-tools.sh FOLDER     makes FOLDER/bin/{criu,tar,find,cp}, FOLDER/lib/*.so*, FOLDER/lib/ld.so, FOLDER/criu-version
 set -eu
 out=$1
 mkdir -p "$out/bin" "$out/lib"
@@ -23,3 +23,4 @@ chmod 0755 "$out"/bin/* "$out"/lib/*
 for name in criu tar find cp; do
   "$out/lib/ld.so" --library-path "$out/lib" "$out/bin/$name" --version >/dev/null
 done
+"$out/lib/ld.so" --library-path "$out/lib" "$out/bin/criu" --version | sed -n 's/^Version: //p' >"$out/criu-version"

@@ -1,33 +1,19 @@
 /** A pod on a node of the harness: started, kept, watched, ended. What it promises is written in node.ts. */
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { cgroupProcesses, makeCgroup, removeCgroup } from './cgroup.ts'
+import { cgroupProcesses, removeCgroup } from './cgroup.ts'
 import type { CommandResult } from '../../scripts/command.ts'
 import { readLog, type LogLine } from './container-log.ts'
-import { Container } from './container.ts'
+import type { Container } from './container.ts'
 import { poll, within } from './deadline.ts'
-import type { Images } from './image.ts'
-import type { PodIdentity, PodManifest, PodSpec } from './manifest.ts'
-import { PodContext, type PodEvent } from './pod-context.ts'
+import type { PodSpec } from './manifest.ts'
+import type { PodContext, PodEvent } from './pod-context.ts'
+import { setUpPod, type PodInput } from './pod-setup.ts'
 import { initialize, keepRunning, startMains, type Supervision } from './pod-sync.ts'
-import type { Runc } from './runc.ts'
-import { Sandbox } from './sandbox.ts'
+import type { Sandbox } from './sandbox.ts'
 import { phaseOf, type PodStatus } from './status.ts'
 import { killPod } from './termination.ts'
-import { prepareVolume, type VolumeSources } from './volumes.ts'
-
-export type PodInput = {
-  manifest: PodManifest
-  identity: Omit<PodIdentity, 'podIp' | 'hostIp'>
-  nodeDir: string
-  cgroupParent: string
-  images: Images
-  sources: VolumeSources
-  runc: Runc
-  programs: { shim: string; pause: string }
-  backoffScale: number
-  seccompDefault: boolean
-}
+import { prepareVolume } from './volumes.ts'
 
 export class Pod {
   readonly name: string
@@ -62,7 +48,12 @@ export class Pod {
   static async start(input: PodInput): Promise<Pod> {
     const pod = new Pod(input)
     try {
-      const context = await pod.#setUp()
+      const paths = { dir: pod.#dir, logDir: pod.#logDir, cgroupPath: pod.#cgroupPath }
+      const { sandbox, context, containers } = await setUpPod(input, paths, (reason, message) =>
+        pod.#event(reason, message),
+      )
+      pod.#sandbox = sandbox
+      pod.#containers = containers
       void pod.#live(context)
     } catch (error) {
       await pod.#tearDown()
@@ -73,54 +64,6 @@ export class Pod {
 
   get spec(): PodSpec {
     return this.#input.manifest.spec
-  }
-
-  async #setUp(): Promise<PodContext> {
-    const { identity, sources, runc, programs, images, seccompDefault } = this.#input
-    mkdirSync(this.#dir, { recursive: true })
-    mkdirSync(this.#logDir, { recursive: true })
-    makeCgroup(this.#cgroupPath)
-    const withoutAddress = { ...identity, podIp: '', hostIp: '' }
-    const describe = (of: PodIdentity) =>
-      (this.spec.volumes ?? []).map((volume) => prepareVolume(volume, this.#dir, this.spec, of, sources))
-    const sandbox = await Sandbox.start({
-      runc,
-      programs,
-      podDir: this.#dir,
-      cgroupPath: this.#cgroupPath,
-      uid: this.uid,
-      hostname: identity.hostname,
-      sysctls: Object.fromEntries(
-        (this.spec.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
-      ),
-      mounts: describe(withoutAddress).flatMap(({ mounts }) => mounts),
-    })
-    this.#sandbox = sandbox
-    const complete = { ...identity, ...sandbox.network }
-    const volumes = describe(complete)
-    for (const volume of volumes) volume.fill(volume.mounts.length > 0 ? sandbox.mountView : '/')
-    const context = new PodContext({
-      spec: this.spec,
-      identity: complete,
-      dir: this.#dir,
-      logDir: this.#logDir,
-      cgroupPath: this.#cgroupPath,
-      images,
-      sources,
-      volumes,
-      sandbox,
-      runc,
-      programs,
-      seccompDefault,
-      event: (reason, message) => this.#event(reason, message),
-    })
-    this.#containers = [
-      ...(this.spec.initContainers ?? []).map(
-        (spec) => new Container(context, spec, spec.restartPolicy === 'Always' ? 'sidecar' : 'init'),
-      ),
-      ...this.spec.containers.map((spec) => new Container(context, spec, 'main')),
-    ]
-    return context
   }
 
   async #live(context: PodContext): Promise<void> {
@@ -236,7 +179,8 @@ export class Pod {
   volumeFolder(name: string): string {
     const volume = (this.spec.volumes ?? []).find((candidate) => candidate.name === name)
     if (volume === undefined) throw new Error(`pod ${this.name} has no volume ${name}`)
-    const prepared = prepareVolume(volume, this.#dir, this.spec, { ...this.#input.identity, podIp: '', hostIp: '' }, this.#input.sources) // prettier-ignore
+    const identity = { ...this.#input.identity, podIp: '', hostIp: '' }
+    const prepared = prepareVolume(volume, this.#dir, this.spec, identity, this.#input.sources)
     return prepared.mounts.length > 0
       ? join(this.#sandbox?.mountView ?? '', prepared.source)
       : prepared.source
