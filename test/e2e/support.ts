@@ -241,7 +241,6 @@ export async function replaced(
   await before.evict()
   const after = await stage.run(podOf(options))
   await after.waitForLog(application, line, { deadlineMs })
-  const entry = sidecarEntries(after).find(({ msg }) => msg === 'the application went on from its checkpoint')
-  if (entry === undefined) await after.waitForLog(sidecar, /went on from its checkpoint/, { deadlineMs })
+  await after.waitForLog(sidecar, /went on from its checkpoint/, { deadlineMs })
   return { before, after }
 }
