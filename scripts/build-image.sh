@@ -1,12 +1,19 @@
 #!/bin/sh
 # Builds the image from the Dockerfile with buildah (as root, with its storage in the cache) or else with docker.
-#   scripts/build-image.sh [--archive] NAME        --archive: writes build/reprieve-image.tar instead of building
+#   scripts/build-image.sh NAME                    builds it, prints its name and digest
+#   scripts/build-image.sh --archive NAME          writes it to build/reprieve-image.tar
+#   scripts/build-image.sh --digest NAME           prints the digest of what was built before
+#   scripts/build-image.sh --rootfs FOLDER NAME    unpacks it (buildah only)
 # BASE names the base image. Where it is not given and no registry is reachable, a Debian made by debootstrap serves.
 set -eu
 cd "$(dirname "$0")/.."
-archive=
-if [ "${1:-}" = --archive ]; then archive=build/reprieve-image.tar; shift; fi
-name=${1:?usage: build-image.sh [--archive] NAME}
+archive= rootfs_out= digest_only=
+case "${1:-}" in
+--archive) archive=build/reprieve-image.tar; shift ;;
+--digest) digest_only=yes; shift ;;
+--rootfs) rootfs_out=${2:?usage: build-image.sh --rootfs FOLDER NAME}; shift 2 ;;
+esac
+name=${1:?usage: build-image.sh [--archive | --digest | --rootfs FOLDER] NAME}
 cache=${REPRIEVE_CACHE:-/var/cache/reprieve}
 node_package=node-linux-$(node -p process.arch)
 say() { echo "image: $*" >&2; }
@@ -33,6 +40,19 @@ if [ -n "$archive" ]; then
   rm -f "$archive"
   build push -q "$name" "docker-archive:$archive:$name" >&2
   echo "$archive"
+  exit 0
+fi
+
+if [ -n "$digest_only" ]; then
+  build inspect --type image --format '{{.FromImageDigest}}' "$name"
+  exit 0
+fi
+
+if [ -n "$rootfs_out" ]; then
+  container=$(build from --pull-never "$name")
+  trap 'build rm "$container" >/dev/null' EXIT
+  cp -a "$(build mount "$container")/." "$rootfs_out"
+  build umount "$container" >/dev/null
   exit 0
 fi
 

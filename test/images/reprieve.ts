@@ -14,14 +14,29 @@ const root = join(import.meta.dirname, '../..')
 const sources = ['src', 'webhook', 'sidecar', 'certs']
 const launcherFolder = 'sidecar/launcher'
 
+/**
+ * REPRIEVE_IMAGE names an image that `make image` has built, to be run as it is instead: what a test shows of the layers
+ * here can so be shown of the Dockerfile's result.
+ */
 export async function reprieveImage(): Promise<Image> {
+  const built = process.env.REPRIEVE_IMAGE
   return {
-    layers: [await baseRootfs(), await toolsLayer(), await nodeLayer(), await programLayer()],
+    layers: built
+      ? [await builtRootfs(built)]
+      : [await baseRootfs(), await toolsLayer(), await nodeLayer(), await programLayer()],
     config: {
       env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
       workingDir: '/opt/reprieve',
     },
   }
+}
+
+async function builtRootfs(name: string): Promise<string> {
+  const script = join(root, 'scripts/build-image.sh')
+  const digest = (await must([script, '--digest', name])).trim()
+  return cached('rootfs', 'image', digest, async (folder) => {
+    await must([script, '--rootfs', folder, name], { deadlineMs: 300_000 })
+  })
 }
 
 /** All layers but the program's: what takes long, and does not depend on what is being worked on. */

@@ -18,7 +18,7 @@ async function output(t: Test, images: Images, command?: string[]): Promise<stri
     { images },
   )
   const status = await pod.waitUntilEnded(60_000)
-  t.equal(status.phase, 'Succeeded', pod.describe())
+  if (status.phase !== 'Succeeded') t.fail(pod.describe())
   return pod.logs('app')
 }
 
