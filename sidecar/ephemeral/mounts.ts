@@ -37,7 +37,8 @@ export function parseMounts(mountinfo: string): Mount[] {
 }
 
 export function ephemeralRoots(mounts: readonly Mount[], plan: ContainerPlan): EphemeralRoots {
-  const mine = new Set(['/', '/dev/shm', ...plan.emptyDirs])
+  const emptyDirs = plan.emptyDirs.map(withoutTrailingSlash)
+  const mine = new Set(['/', '/dev/shm', ...emptyDirs])
   // Of several mounts on one path the last one is seen.
   const last = new Map(mounts.map((mount) => [mount.path, mount]))
   return {
@@ -45,8 +46,13 @@ export function ephemeralRoots(mounts: readonly Mount[], plan: ContainerPlan): E
       .filter((mount) => mine.has(mount.path) && !mount.readOnly)
       .map((mount) => mount.path),
     mountPoints: [...last.keys()],
-    external: plan.external.filter((path) => last.has(path)),
+    external: plan.external.map(withoutTrailingSlash).filter((path) => last.has(path)),
   }
+}
+
+/** Kubernetes takes `mountPath: /data/`; the kernel lists it as `/data`. */
+function withoutTrailingSlash(path: string): string {
+  return path.replace(/(?<=.)\/+$/, '')
 }
 
 export async function readEphemeralRoots(pid: number, plan: ContainerPlan): Promise<EphemeralRoots> {
