@@ -4,7 +4,7 @@
  * beside them, so that the application appends again where it stood and nothing is lost.
  */
 import { constants } from 'node:fs'
-import { open, readdir, readlink, stat, type FileHandle } from 'node:fs/promises'
+import { open, readdir, readlink, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname, basename } from 'node:path'
 import { describeError, ReprieveError } from '../src/errors.ts'
 import type { ExternalFile } from '../src/manifest.ts'
@@ -34,10 +34,12 @@ export async function openExternalFiles(
   return [...found].map(([path, sizeBytes]) => ({ path, sizeBytes }))
 }
 
+const mostTails = 1_000
+
 export type BroughtBack = { path: string; tail: string; cutBytes: number }
 
 /**
- * Cuts each file that has grown back to its recorded size, after its tail was copied to `<path>.reprieve-tail-<id>` and synced.
+ * Cuts each file that has grown back to its recorded size, after its tail was copied to `<path>.reprieve-tail-<id>` (`.2`, …) and synced.
  * @throws ReprieveError `restore-failed` when a file is gone or shorter than it was: then the checkpoint cannot be restored.
  */
 export async function bringBackExternalFiles(
@@ -49,16 +51,21 @@ export async function bringBackExternalFiles(
 ): Promise<BroughtBack[]> {
   const brought: BroughtBack[] = []
   const problems: string[] = []
-  for (const { path, sizeBytes } of files) {
-    try {
-      if (!external.includes(mountOf(path, mountPoints)))
-        throw new Error('it no longer lies on an external volume')
-      const cutBytes = await bringBack(pid, path, sizeBytes, checkpointId)
-      if (cutBytes > 0) brought.push({ path, tail: tailName(path, checkpointId), cutBytes })
-    } catch (error) {
-      problems.push(`${path}: ${describeError(error)}`)
-    }
+  const forEach = async (work: (file: ExternalFile) => Promise<void>) => {
+    for (const file of files)
+      await work(file).catch((error) => problems.push(`${file.path}: ${describeError(error)}`))
   }
+  // Every file is looked at before the first is cut: a checkpoint that cannot be restored must not change any.
+  await forEach(async ({ path, sizeBytes }) => {
+    if (!external.includes(mountOf(path, mountPoints)))
+      throw new Error('it no longer lies on an external volume')
+    await withGrown(pid, path, sizeBytes, async () => undefined)
+  })
+  if (problems.length === 0)
+    await forEach(async ({ path, sizeBytes }) => {
+      const cut = await withGrown(pid, path, sizeBytes, (grown) => cutTail(grown, sizeBytes, checkpointId))
+      if (cut !== undefined) brought.push({ path, tail: `${dirname(path)}/${cut.tail}`, cutBytes: cut.bytes })
+    })
   if (problems.length > 0)
     throw new ReprieveError(
       'restore-failed',
@@ -68,41 +75,27 @@ export async function bringBackExternalFiles(
   return brought
 }
 
-function tailName(path: string, checkpointId: string): string {
-  return `${path}.reprieve-tail-${checkpointId}`
-}
+type Grown = { file: FileHandle; folder: FileHandle; name: string; sizeBytes: number }
 
-async function bringBack(
+/** Opens the file, never through a symbolic link, and hands it on if it has grown. @throws Error when it does not fit */
+async function withGrown<Out>(
   pid: number,
   path: string,
   sizeBytes: number,
-  checkpointId: string,
-): Promise<number> {
+  work: (grown: Grown) => Promise<Out>,
+): Promise<Out | undefined> {
   const folder = await openBeneath(`/proc/${pid}/root`, dirname(path))
   try {
-    const file = await open(
-      `/proc/self/fd/${folder.fd}/${basename(path)}`,
-      constants.O_RDWR | constants.O_NOFOLLOW,
-    )
+    // Without O_NONBLOCK a pipe that somebody put in its place could hold us up.
+    const flags = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK
+    const file = await open(`/proc/self/fd/${folder.fd}/${basename(path)}`, flags)
     try {
       const now = await file.stat()
       if (!now.isFile()) throw new Error('it is not a regular file any more')
       if (now.size < sizeBytes)
         throw new Error(`it has ${now.size} bytes, but had ${sizeBytes} at the checkpoint`)
-      if (now.size === sizeBytes) return 0
-      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
-      const tailPath = `/proc/self/fd/${folder.fd}/${basename(tailName(path, checkpointId))}`
-      const tail = await open(tailPath, flags, now.mode & 0o777)
-      try {
-        await copyFrom(file, sizeBytes, now.size, tail)
-        await tail.chown(now.uid, now.gid)
-        await tail.sync()
-      } finally {
-        await tail.close()
-      }
-      await folder.sync()
-      await file.truncate(sizeBytes)
-      return now.size - sizeBytes
+      if (now.size === sizeBytes) return undefined
+      return await work({ file, folder, name: basename(path), sizeBytes: now.size })
     } finally {
       await file.close()
     }
@@ -111,12 +104,51 @@ async function bringBack(
   }
 }
 
+async function cutTail(
+  { file, folder, name, sizeBytes }: Grown,
+  keepBytes: number,
+  checkpointId: string,
+): Promise<{ tail: string; bytes: number }> {
+  const { name: tail, handle } = await newTail(folder, `${name}.reprieve-tail-${checkpointId}`)
+  try {
+    const { mode, uid, gid } = await file.stat()
+    await copyFrom(file, keepBytes, sizeBytes, handle)
+    await handle.chmod(mode & 0o777)
+    await handle.chown(uid, gid)
+    await handle.sync()
+  } catch (error) {
+    // The file itself is whole still: half a copy of its tail beside it would only mislead.
+    await rm(`/proc/self/fd/${folder.fd}/${tail}`, { force: true })
+    throw error
+  } finally {
+    await handle.close()
+  }
+  await folder.sync()
+  await file.truncate(keepBytes)
+  return { tail, bytes: sizeBytes - keepBytes }
+}
+
+/** A file of its own for each tail: a checkpoint that is restored twice must not cost what it cut off the first time. */
+async function newTail(folder: FileHandle, name: string): Promise<{ name: string; handle: FileHandle }> {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+  for (let count = 1; ; count++) {
+    const numbered = count === 1 ? name : `${name}.${count}`
+    try {
+      return { name: numbered, handle: await open(`/proc/self/fd/${folder.fd}/${numbered}`, flags, 0o600) }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || count >= mostTails) throw error
+    }
+  }
+}
+
 async function copyFrom(from: FileHandle, start: number, end: number, to: FileHandle): Promise<void> {
   const buffer = Buffer.alloc(Math.min(1 << 20, end - start))
   for (let at = start; at < end;) {
     const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, end - at), at)
     if (bytesRead === 0) throw new Error('it shrank while its tail was read')
-    await to.write(buffer, 0, bytesRead)
+    // A write may be short (a full disk, a quota): the next one then says why.
+    for (let done = 0; done < bytesRead;)
+      done += (await to.write(buffer, done, bytesRead - done)).bytesWritten
     at += bytesRead
   }
 }
