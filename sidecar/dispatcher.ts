@@ -4,14 +4,16 @@ import type { ContainerKeeper } from './container-keeper.ts'
 import { fetchHook } from './hook-fetch.ts'
 import type { FromLauncher } from './launcher-messages.ts'
 import type { LauncherConnection, LauncherListener } from './launcher-server.ts'
-import { mayBeLauncher } from './process-tree.ts'
+import { mayBeLauncher, shareMounts } from './process-tree.ts'
 import type { PrestopTrigger } from './triggers/prestop.ts'
 
 export class Dispatcher implements LauncherListener {
   readonly #keepers: ReadonlyMap<string, ContainerKeeper>
   readonly #prestop: PrestopTrigger
   readonly #log: Log
-  readonly #introduced = new WeakMap<LauncherConnection, ContainerKeeper>()
+  readonly #introduced = new WeakMap<LauncherConnection, { keeper: ContainerKeeper; pid: number }>()
+  readonly #asking = new WeakSet<LauncherConnection>()
+  readonly #fetching = new WeakSet<LauncherConnection>()
 
   constructor(keepers: ReadonlyMap<string, ContainerKeeper>, prestop: PrestopTrigger, log: Log) {
     this.#keepers = keepers
@@ -21,34 +23,43 @@ export class Dispatcher implements LauncherListener {
 
   message(connection: LauncherConnection, message: FromLauncher): void {
     if (message.verb === 'prestop') {
+      // One hook asks once; a peer that asks over and over would have each answered.
+      if (this.#asking.has(connection)) return connection.close()
+      this.#asking.add(connection)
       void this.#prestop.asked(connection, message.container, message.budgetMs)
       return
     }
     if (message.verb === 'fetch') {
+      if (this.#fetching.has(connection)) return connection.close()
+      this.#fetching.add(connection)
       void fetchHook(message).then((answer) => connection.say(answer))
       return
     }
     if (message.verb === 'run') this.#introduce(connection, message)
-    const keeper = this.#introduced.get(connection)
-    if (keeper === undefined) connection.close()
-    else keeper.hear(connection, message)
+    const launcher = this.#introduced.get(connection)
+    // What it names as its tree is what we dump: never another container's.
+    const isForeign = message.verb === 'started' && !shareMounts(launcher?.pid ?? 0, message.root)
+    if (launcher === undefined || isForeign) connection.close()
+    else launcher.keeper.hear(connection, message)
   }
 
   closed(connection: LauncherConnection): void {
-    this.#introduced.get(connection)?.lost(connection)
+    this.#introduced.get(connection)?.keeper.lost(connection)
   }
 
   #introduce(connection: LauncherConnection, message: FromLauncher & { verb: 'run' }): void {
     const keeper = this.#keepers.get(message.container)
     // Any process of the pod can connect: one that names this sidecar or the pause process as its tree is not a launcher.
-    const pids = [message.pid, ...('root' in message.at ? [message.at.root] : [])]
-    if (keeper === undefined || !pids.every(mayBeLauncher)) {
+    const root = 'root' in message.at ? message.at.root : message.pid
+    // Said again on a connection that was good, it is judged anew.
+    this.#introduced.delete(connection)
+    if (keeper === undefined || !mayBeLauncher(message.pid) || !shareMounts(message.pid, root)) {
       this.#log.warn(
         { container: message.container, pid: message.pid },
         'a connection that is no launcher of this pod was refused',
       )
       return
     }
-    this.#introduced.set(connection, keeper)
+    this.#introduced.set(connection, { keeper, pid: message.pid })
   }
 }

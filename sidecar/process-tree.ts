@@ -87,20 +87,46 @@ export function signal(pid: number, name: NodeJS.Signals | number): boolean {
   }
 }
 
-/** Resident bytes of the processes that a dump has to write: anonymous and shared memory, not mapped files (proc(5) VmRSS). */
+/**
+ * Bytes that a dump of the processes has to write: anonymous and shared memory, not mapped files (proc(5)). Memory that they
+ * share counts once, as Pss: RssShmem would count a data loader's batches for each of its workers.
+ */
 export async function memoryOf(pids: readonly number[]): Promise<number> {
   let bytes = 0
   for (const pid of pids) {
     const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
-    for (const kind of ['RssAnon', 'RssShmem'])
-      bytes += Number(new RegExp(`${kind}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) * 1024
+    bytes += kilobytes(status, 'RssAnon') * 1024
+    const shared = kilobytes(status, 'RssShmem')
+    // The rollup walks the page tables: only where there is something to tell apart.
+    const rollup =
+      shared === 0 ? '' : await readFile(`/proc/${pid}/smaps_rollup`, 'latin1').catch(() => undefined)
+    bytes += (rollup === undefined ? shared : kilobytes(rollup, 'Pss_Shmem')) * 1024
   }
   return bytes
+}
+
+function kilobytes(text: string, key: string): number {
+  return Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)
 }
 
 /** Text of the process's mounts, for `parseMounts`. */
 export function readMountinfo(pid: number): Promise<string> {
   return readFile(`/proc/${pid}/mountinfo`, 'utf8')
+}
+
+/** Whether two processes live in the same container, as far as its mounts tell. */
+export function shareMounts(one: number, other: number): boolean {
+  try {
+    return readlinkSync(`/proc/${one}/ns/mnt`) === readlinkSync(`/proc/${other}/ns/mnt`)
+  } catch {
+    return false
+  }
+}
+
+/** The hash in the name of the launcher that the root of a tree is: after an upgrade not that of its container's launcher. */
+export async function launcherHashOf(root: number): Promise<string | undefined> {
+  const exe = await readlink(`/proc/${root}/exe`).catch(() => '')
+  return /\/launcher-([0-9a-f]{12})$/.exec(exe)?.[1]
 }
 
 /** Whether a process may be the launcher or the root of an application: not the pause process, not us, not of our own container. */
