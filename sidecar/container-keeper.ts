@@ -13,7 +13,7 @@ import type { FromLauncher, ToLauncher } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
 import { asidePid, rangeStart, setLastPid } from './pid-range.ts'
 import { prepare, type Rejected } from './preparation.ts'
-import { signal as sendSignal, treeOf } from './process-tree.ts'
+import { launcherHashOf, signal as sendSignal, treeOf } from './process-tree.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** An application that dies within this time of its restore died of the checkpoint, as far as anyone can tell. */
@@ -22,6 +22,10 @@ export const earlyDeathMs = 60_000
 const patience = { everyMs: 2_000, lastsMs: 10_000 } as const
 const recordDeadlineMs = 10_000
 const adoptionDeadlineMs = 10_000
+/** All of a preparation. The launcher loses patience after 30 min (PROTOCOL.md): stop before, and start the application in order. */
+const preparationDeadlineMs = 25 * 60_000
+/** How much later than its deadline a checkpoint answers at the latest: it is cut short at its deadline, and cleans up. */
+const answerGraceMs = 5_000
 
 export type CheckpointOutcome =
   | { outcome: 'taken'; id: string; phases: Record<string, number> }
@@ -47,6 +51,8 @@ export class ContainerKeeper {
   #queue: Promise<void> = Promise.resolve()
   #adopted: ((yes: boolean) => void) | undefined
   #preparing: AbortController | undefined
+  #patience: NodeJS.Timeout | undefined
+  #toldToStart: number | undefined
   #provedAlive: NodeJS.Timeout | undefined
   #asked: { request: CheckpointRequest; done: (outcome: CheckpointOutcome) => void }[] = []
   #status: Omit<KeeperStatus, 'container' | 'state'> = {
@@ -73,6 +79,9 @@ export class ContainerKeeper {
       case 'run':
         this.#connection = connection
         this.#launcher = message.launcher
+        // One that does not wait (any more) wants no restore.
+        if (message.at.state === 'waiting') this.#reassure(message.pid)
+        else this.#preparing?.abort()
         if (message.at.state === 'waiting') this.#dispatch({ event: 'waiting', launcherPid: message.pid })
         else if (message.at.state === 'gone') this.#dispatch({ event: 'gone', code: message.at.code })
         else this.#dispatch({ event: 'running', launcherPid: message.pid, root: message.at.root })
@@ -88,6 +97,7 @@ export class ContainerKeeper {
         this.#adopted?.(true)
         return
       case 'gone':
+        this.#preparing?.abort()
         this.#dispatch({ event: 'gone', code: message.code })
         return
       case 'signal':
@@ -116,16 +126,30 @@ export class ContainerKeeper {
   async checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome> {
     const tries = request.afterwards === 'end' ? 3 : 1
     for (let attempt = 1; ; attempt++) {
-      const outcome = await new Promise<CheckpointOutcome>((done) => {
-        this.#asked.push({ request, done })
-        this.#dispatch({ event: 'asked', request })
-      })
+      const outcome = await this.#ask(request)
       const left = request.deadline - Date.now()
       if (outcome.outcome === 'taken' || left < 1_000) return this.#remember(outcome)
       if (outcome.reason === 'checkpoint-under-way') attempt--
       else if (outcome.reason === 'not-running' || attempt >= tries) return this.#remember(outcome)
       await new Promise((resolve) => setTimeout(resolve, 200))
     }
+  }
+
+  /** What is done for one container is done in turn: behind something that hangs, the answer must come all the same. */
+  #ask(request: CheckpointRequest): Promise<CheckpointOutcome> {
+    return new Promise((done) => {
+      const latest = Math.min(request.deadline + answerGraceMs - Date.now(), 2 ** 31 - 1)
+      const timer = setTimeout(() => {
+        const detail = 'no checkpoint was complete in time'
+        this.#answer(request, { outcome: 'failed', reason: 'deadline-passed', detail })
+      }, latest)
+      const answered = (outcome: CheckpointOutcome) => {
+        clearTimeout(timer)
+        done(outcome)
+      }
+      this.#asked.push({ request, done: answered })
+      this.#dispatch({ event: 'asked', request })
+    })
   }
 
   /** Resolves when nothing is under way. */
@@ -181,49 +205,80 @@ export class ContainerKeeper {
   }
 
   async #prepare(launcherPid: number): Promise<void> {
+    // Its turn came late: the launcher lost patience, or is another one by now.
+    const { state } = this.#container
+    if (state.at !== 'preparing' || state.launcherPid !== launcherPid) return
     const abort = new AbortController()
     this.#preparing = abort
-    const reassure = () => this.#say({ verb: 'wait', ms: patience.lastsMs })
-    reassure()
-    const timer = setInterval(reassure, patience.everyMs)
+    const tooLong = AbortSignal.timeout(preparationDeadlineMs)
     try {
-      const options = { around: this.#around, plan: this.plan, launcherPid, signal: abort.signal }
-      const prepared = await prepare({ ...options, adopt: (...tree) => this.#adopt(...tree) })
+      const options = { around: this.#around, plan: this.plan, launcherPid }
+      const signal = AbortSignal.any([abort.signal, tooLong])
+      const adopt = (id: string, ...tree: [number, number, string]) => this.#adopt(launcherPid, id, ...tree)
+      const prepared = await prepare({ ...options, signal, adopt })
       this.#status.rejected = prepared.rejected
       this.#status.restoredFrom = undefined
-      if (prepared.outcome === 'restored') return this.#restored(launcherPid, prepared.restored)
+      if (prepared.outcome === 'restored') return this.#restored(prepared.restored)
       this.#log.info({ rejected: prepared.rejected }, 'starting the application from its beginning')
     } catch (error) {
       this.#log.error({ err: error }, 'preparing failed: starting the application from its beginning')
       this.#status.rejected = [{ id: '*', reason: 'restore-failed', detail: describeError(error) }]
     } finally {
-      clearInterval(timer)
       this.#preparing = undefined
     }
     if (abort.signal.aborted) return
     await setLastPid(rangeStart(this.#index, this.#around.podPlan.containers.length), this.#log)
+    clearInterval(this.#patience)
+    this.#toldToStart = launcherPid
     this.#say({ verb: 'start' })
   }
 
-  #restored(
-    launcherPid: number,
-    restored: { manifest: { id: string }; root: number; phases: Record<string, number> },
-  ): void {
+  /**
+   * A launcher that waits hears of us at once, also while what was asked before is still being done; and hears the verdict
+   * again when its connection broke just as it was said.
+   */
+  #reassure(launcherPid: number): void {
+    if (this.#toldToStart === launcherPid) return this.#say({ verb: 'start' })
+    const say = () => {
+      if (this.#container.state.at === 'preparing') this.#say({ verb: 'wait', ms: patience.lastsMs })
+      else clearInterval(this.#patience)
+    }
+    this.#say({ verb: 'wait', ms: patience.lastsMs })
+    clearInterval(this.#patience)
+    this.#patience = setInterval(say, patience.everyMs).unref()
+  }
+
+  #restored(restored: { manifest: { id: string }; phases: Record<string, number> }): void {
     const { id } = restored.manifest
     this.#status.restoredFrom = id
     this.#status.restorePhases = restored.phases
     this.#log.info({ checkpoint: id, ...restored.phases }, 'the application went on from its checkpoint')
-    this.#dispatch({ event: 'running', launcherPid, root: restored.root, restoredFrom: id })
-    clearTimeout(this.#provedAlive)
-    this.#provedAlive = setTimeout(() => this.#dispatch({ event: 'proved-alive' }), earlyDeathMs).unref()
   }
 
-  #adopt(root: number, supervisor: number, status: string): Promise<boolean> {
+  /**
+   * It runs, on trial, from the moment the launcher adopted it: an application that dies at its first instruction is gone
+   * before the restore has cleared up, and has to count as an early death, or it would be restored to die for ever.
+   */
+  #adopt(
+    launcherPid: number,
+    id: string,
+    root: number,
+    supervisor: number,
+    status: string,
+  ): Promise<boolean> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), adoptionDeadlineMs)
+      const timer = setTimeout(() => this.#adopted?.(false), adoptionDeadlineMs)
       this.#adopted = (yes) => {
         clearTimeout(timer)
         this.#adopted = undefined
+        if (yes) {
+          this.#dispatch({ event: 'running', launcherPid, root, restoredFrom: id })
+          clearTimeout(this.#provedAlive)
+          this.#provedAlive = setTimeout(
+            () => this.#dispatch({ event: 'proved-alive' }),
+            earlyDeathMs,
+          ).unref()
+        }
         resolve(yes)
       }
       if (this.#connection === undefined) this.#adopted(false)
@@ -232,8 +287,9 @@ export class ContainerKeeper {
   }
 
   async #take({ launcherPid, root, request }: Effect & { do: 'take' }): Promise<void> {
-    const target = { plan: this.plan, launcherPid, launcher: this.#launcher, root }
     try {
+      const launcher = (await launcherHashOf(root)) ?? this.#launcher
+      const target = { plan: this.plan, launcherPid, launcher, root }
       const { manifest, ended, phases } = await takeCheckpoint(this.#around, target, request)
       const { id, totalBytes, trigger, reason } = manifest
       this.#log.info(
@@ -279,14 +335,16 @@ export class ContainerKeeper {
 
   #answer(request: CheckpointRequest, outcome: CheckpointOutcome): void {
     const index = this.#asked.findIndex((asked) => asked.request === request)
-    this.#asked.splice(index, 1)[0]?.done(outcome)
+    if (index >= 0) this.#asked.splice(index, 1)[0]?.done(outcome)
   }
 
   /** The launcher lacks the right to signal an application that changed its user. Only the tree's own root is signalled. */
   #forward(number: number, root: number): void {
     const { state } = this.#container
     if (!('root' in state) || state.root !== root || number < 1 || number > 64) return
-    void treeOf(root).then((tree) => tree.length > 0 && sendSignal(root, number))
+    treeOf(root)
+      .then((tree) => tree.length > 0 && sendSignal(root, number))
+      .catch((error) => this.#log.warn({ err: error, number, root }, 'a signal was not passed on'))
   }
 
   #say(message: ToLauncher): void {

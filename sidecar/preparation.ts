@@ -15,6 +15,11 @@ import { attemptRestore, clearContainer, type Restored } from './restore-attempt
 import type { Surroundings } from './surroundings.ts'
 import { installLauncher } from './tools.ts'
 
+/** A listing is a few small files; a store that takes longer hangs, and the application must not hang with it. */
+const listDeadlineMs = 30_000
+/** And a checkpoint that comes slower than 20 MB/s is not worth waiting for. */
+const fetchDeadline = { baseMs: 30_000, slowBytesPerMs: 20_000 } as const
+
 export type Rejected = { id: string; reason: string; detail: string }
 
 export type Prepared =
@@ -38,8 +43,9 @@ export async function findCandidates(
   if (around.podPlan.restore === 'never') return { candidates: [], rejected: [] }
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
   try {
-    const { manifests, unreadable } = await around.store.list(slot, signal)
-    const record = await around.store.readRecord(slot, signal)
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(listDeadlineMs)])
+    const { manifests, unreadable } = await around.store.list(slot, bounded)
+    const record = await around.store.readRecord(slot, bounded)
     const here = { fingerprint: plan.fingerprint, architecture: process.arch }
     const { candidates, rejected } = chooseCheckpoints(manifests, record, here, around.podPlan.restore)
     const broken = unreadable.map(({ id, reason }) => ({ id, reason: 'checkpoint-corrupt', detail: reason }))
@@ -56,9 +62,10 @@ export async function fetchCheckpoint(
   signal: AbortSignal,
 ): Promise<string> {
   const folder = fetchedFolder(manifest.slot.container, manifest.id)
-  await rm(folder, { recursive: true, force: true })
+  await removeFetched(folder)
   await mkdir(`${volumePaths.staging}/${manifest.slot.container}`, { recursive: true, mode: 0o700 })
-  await around.store.fetch(manifest, folder, signal)
+  const deadlineMs = Math.ceil(fetchDeadline.baseMs + manifest.totalBytes / fetchDeadline.slowBytesPerMs)
+  await around.store.fetch(manifest, folder, AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]))
   return folder
 }
 
@@ -66,7 +73,8 @@ export type PrepareOptions = {
   around: Surroundings
   plan: ContainerPlan
   launcherPid: number
-  adopt: (root: number, supervisor: number, statusFile: string) => Promise<boolean>
+  adopt: (id: string, root: number, supervisor: number, statusFile: string) => Promise<boolean>
+  /** The launcher waits no more, or the whole has taken too long. */
   signal: AbortSignal
 }
 
@@ -90,7 +98,9 @@ export async function prepare({
       // The restore init container has fetched and verified the newest one already, and put its manifest there last.
       if (!(await isFetched(folder, manifest))) await fetchCheckpoint(around, manifest, signal)
       await provideLauncher(folder, manifest)
-      const restored = await attemptRestore(around, { plan, launcherPid }, manifest, folder, adopt, signal)
+      const target = { plan, launcherPid }
+      const adoptIt = (...tree: [number, number, string]) => adopt(manifest.id, ...tree)
+      const restored = await attemptRestore(around, target, manifest, folder, adoptIt, signal)
       await clearFetched(plan.name)
       return { outcome: 'restored', restored, rejected }
     } catch (error) {
@@ -100,7 +110,7 @@ export async function prepare({
         { err: error, checkpoint: manifest.id },
         'a checkpoint could not be restored: trying the next older one',
       )
-      await rm(folder, { recursive: true, force: true })
+      await removeFetched(folder)
     }
   }
   await clearFetched(plan.name)
@@ -126,8 +136,17 @@ async function provideLauncher(folder: string, manifest: CheckpointManifest): Pr
   if (carried !== undefined) await installLauncher(`${folder}/${carried.path}`, hash)
 }
 
+/** The mark goes first: killed in between, no half of a checkpoint is taken for whole. */
+async function removeFetched(folder: string): Promise<void> {
+  await rm(`${folder}.${fetchedMark}`, { force: true })
+  await rm(folder, { recursive: true, force: true })
+}
+
+const isMark = (name: string) => name.endsWith(`.${fetchedMark}`)
+
 async function clearFetched(container: string): Promise<void> {
   const folder = `${volumePaths.staging}/${container}`
-  for (const name of await readdir(folder).catch(() => []))
+  const names = await readdir(folder).catch(() => [])
+  for (const name of [...names.filter(isMark), ...names.filter((name) => !isMark(name))])
     await rm(`${folder}/${name}`, { recursive: true, force: true })
 }

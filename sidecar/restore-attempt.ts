@@ -50,11 +50,14 @@ export async function attemptRestore(
   const began = performance.now()
   const work = `${folder}.work`
   const statusFile = `${volumePaths.run}/${plan.name}/exit-${manifest.id}-${Date.now()}`
+  // Before anything is done, so that nothing is taken back: the process that has the root's number is somebody else's.
+  await requireFreePids(manifest.process.pids)
+  signal.throwIfAborted()
   try {
-    await requireFreePids(manifest.process.pids)
     await mkdir(work, { recursive: true, mode: 0o700 })
     const { mountPoints, external } = ephemeralRoots(parseMounts(await readMountinfo(launcherPid)), plan)
     const unpacked = await unpackEphemeral(unpack)
+    signal.throwIfAborted()
     const brought = await bringBackExternalFiles(
       launcherPid,
       manifest.externalFiles,
@@ -104,10 +107,10 @@ async function takeBack(
   unpack: Parameters<typeof undoUnpack>[0],
 ): Promise<void> {
   try {
-    await killAll(
-      await treeOf(manifest.process.rootPid).then((pids) => withoutPod(pids, target.launcherPid)),
-      5_000,
-    )
+    // What the launcher started when it lost patience is its own; what CRIU restored is never its child.
+    const own = new Set(await treeOf(target.launcherPid))
+    const tree = (await treeOf(manifest.process.rootPid)).filter((pid) => !own.has(pid))
+    await killAll(await withoutPod(tree, target.launcherPid), 5_000)
     await undoUnpack({ ...unpack, signal: AbortSignal.timeout(unpack.deadlineMs) })
   } catch (error) {
     around.log.error({ err: error, container: target.plan.name }, 'a failed restore was not taken back whole')
@@ -135,8 +138,10 @@ async function requireFreePids(pids: readonly number[]): Promise<void> {
 
 /** Ends what an earlier life of this sidecar may have left half restored in a container whose launcher still waits. */
 export async function clearContainer(launcherPid: number, others: readonly number[]): Promise<void> {
+  // A launcher that still waits has no child; one that lost patience has, and that is the running application.
+  const own = new Set([launcherPid, ...(await treeOf(launcherPid))])
   const left = await killAll(
-    others.filter((pid) => pid !== launcherPid),
+    others.filter((pid) => !own.has(pid)),
     5_000,
   )
   const alive = await Promise.all(left.map(isAlive))

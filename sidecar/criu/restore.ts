@@ -68,7 +68,8 @@ export async function restore(options: CriuRestoreOptions): Promise<{ supervisor
       // The supervisor kills what it has restored so far when its standard input ends.
       const stop = () => child.stdin?.destroy()
       const timer = setTimeout(stop, options.deadlineMs)
-      options.signal.addEventListener('abort', stop)
+      if (options.signal.aborted) stop()
+      else options.signal.addEventListener('abort', stop)
       child.on('error', (error) => void fail('the supervisor could not be started', error))
       child.on('exit', (code, signal) => void fail(`CRIU did not restore the tree (${signal ?? code})`))
       answerHooks(child.stdio[3] as Duplex, async (action) => {
