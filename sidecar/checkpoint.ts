@@ -52,10 +52,11 @@ export async function takeCheckpoint(
     await copyFile(`${volumePaths.bin}/${launcher}`, `${folder}/${launcher}`)
     return await new Checkpoint(around, target, request, { id, folder, work, log }).take()
   } finally {
-    await rm(work, { recursive: true, force: true })
-    await rm(folder, { recursive: true, force: true }).catch((error) =>
-      log.warn({ err: error }, 'staging was not cleared'),
-    )
+    // A complete checkpoint must not become a failed one because its scratch files were in the way.
+    for (const path of [work, folder])
+      await rm(path, { recursive: true, force: true }).catch((error) =>
+        log.warn({ err: error }, 'staging was not cleared'),
+      )
   }
 }
 
@@ -133,7 +134,8 @@ class Checkpoint {
   }
 
   #leftMs(): number {
-    return Math.max(1, this.#request.deadline - Date.now())
+    // A timer of Node's that is longer than 2^31 ms ends at once.
+    return Math.min(Math.max(1, this.#request.deadline - Date.now()), 2 ** 31 - 1)
   }
 
   /** All tasks stand still: archive the files beside CRIU's dump of the memory, and note what must fit later. */
