@@ -182,7 +182,9 @@ t.test('a container that starts anew is not ending', async (t) => {
 const pid = fc.integer({ min: 2, max: 4 })
 const anyEvent: fc.Arbitrary<ContainerEvent> = fc.oneof(
   pid.map((launcherPid): ContainerEvent => ({ event: 'waiting', launcherPid })),
-  fc.record({ launcherPid: pid, root: pid }).map((at): ContainerEvent => ({ event: 'running', ...at })),
+  fc
+    .record({ launcherPid: pid, root: pid })
+    .map(({ launcherPid, root }): ContainerEvent => ({ event: 'running', launcherPid, root })),
   pid.map((root): ContainerEvent => ({ event: 'running', launcherPid: 2, root, restoredFrom: 'ckpt' })),
   fc.constantFrom(0, 1, 137).map(gone),
   fc.constantFrom<ContainerEvent>(
