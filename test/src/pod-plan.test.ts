@@ -1,0 +1,64 @@
+import t from 'tap'
+import { parsePodPlan, type PodPlan } from '../../src/pod-plan.ts'
+
+const plan: PodPlan = {
+  version: 1,
+  namespace: 'ml-team',
+  lineage: 'ml-team/StatefulSet/train/0',
+  store: { kind: 'directory', name: 'default', path: '/store' },
+  keep: 3,
+  restore: 'latest',
+  triggers: ['memory', 'manual'],
+  checkpointBudgetMs: 25_000,
+  statusPort: 9_901,
+  containers: [{ name: 'train', fingerprint: 'abc', emptyDirs: ['/scratch'], external: [] }],
+}
+
+t.test('reads what the webhook writes', async (t) => {
+  t.strictSame(parsePodPlan(JSON.stringify(plan)), plan)
+  t.strictSame(parsePodPlan(JSON.stringify({ ...plan, triggers: [], statusPort: 0 })).triggers, [])
+})
+
+const wrong: [string, unknown][] = [
+  ['version', 2],
+  ['namespace', ''],
+  ['lineage', 7],
+  ['restore', undefined],
+  ['keep', 0],
+  ['keep', 1.5],
+  ['checkpointBudgetMs', -1],
+  ['checkpointBudgetMs', '1'],
+  ['statusPort', 65_536],
+  ['store', { ...plan.store, path: 'relative' }],
+  ['store', { ...plan.store, kind: 's3' }],
+  ['store', null],
+  ['triggers', ['sunshine']],
+  ['triggers', 'memory'],
+  ['containers', []],
+  ['containers', {}],
+  ['containers', [null]],
+  ['containers', [{ ...plan.containers[0], name: '../../etc' }]],
+  ['containers', [{ ...plan.containers[0], name: 'a'.repeat(64) }]],
+  ['containers', [{ ...plan.containers[0], fingerprint: undefined }]],
+  ['containers', [{ ...plan.containers[0], emptyDirs: [1] }]],
+]
+for (const [key, value] of wrong)
+  t.test(`refuses ${key} ${JSON.stringify(value)}, and names it`, async (t) => {
+    t.throws(() => parsePodPlan(JSON.stringify({ ...plan, [key]: value })), {
+      code: 'plan-invalid',
+      message: new RegExp(`not a pod plan: ${key}`),
+    })
+  })
+
+t.test('all problems are named at once', async (t) => {
+  t.throws(() => parsePodPlan('{}'), {
+    code: 'plan-invalid',
+    data: { problems: { length: 10 } },
+  })
+})
+
+t.test('refuses what is no JSON, or no object', async (t) => {
+  t.throws(() => parsePodPlan('{'), { code: 'plan-invalid', message: 'REPRIEVE_PLAN is not JSON' })
+  for (const text of ['null', '[]', '1', '"a"'])
+    t.throws(() => parsePodPlan(text), { message: /not an object/ })
+})
