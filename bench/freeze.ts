@@ -1,0 +1,71 @@
+/**
+ * How long the application stands still in a checkpoint after which it goes on, over a bare `criu dump --leave-running` of the
+ * same tree. The program itself says so: the longest pause in its own beat.
+ */
+import { beatsIn, median, standstillMs } from './lib/beats.ts'
+import { bareDump, forgetBareDump } from './lib/bare-criu.ts'
+import { report, requireMemory, round, say, settleDisk, type Result } from './lib/report.ts'
+import { application, askControl, Stage } from './lib/stage.ts'
+import type { Pod } from '../test/harness/pod.ts'
+
+const sizes = [
+  { name: '256MiB', mebibytes: 256, rounds: 9 },
+  { name: '1GiB', mebibytes: 1024, rounds: 7 },
+  { name: '4GiB', mebibytes: 4096, rounds: 5 },
+]
+const limits = { frozen_256MiB: 1.5, frozen_1GiB: 1.15, frozen_4GiB: 1.1 }
+
+await report(limits, async (): Promise<Result> => {
+  const stage = await Stage.open()
+  try {
+    const [ratios, figures]: [Record<string, number>, Record<string, unknown>] = [{}, {}]
+    for (const { name, mebibytes, rounds } of sizes) {
+      // The program, and each side's images in the page cache, of which the checkpoint's lie there twice for a while.
+      requireMemory(3 * mebibytes + 1024, `a checkpoint of ${name}`)
+      const { ours, bare, phases } = await measure(stage, name.toLowerCase(), mebibytes, rounds)
+      ratios[`frozen_${name}`] = round(median(ours) / median(bare))
+      figures[name] = {
+        frozenMs: { ours: ours.map(round), bareCriu: bare.map(round) },
+        medianMs: { ours: round(median(ours)), bareCriu: round(median(bare)) },
+        lastPhases: phases,
+      }
+    }
+    return { bench: 'freeze', ratios, figures }
+  } finally {
+    await stage.close()
+  }
+})
+
+async function measure(stage: Stage, key: string, mebibytes: number, rounds: number) {
+  const pod = await stage.runToFirstBeat(key, mebibytes)
+  const ours: number[] = []
+  const bare: number[] = []
+  let phases: unknown
+  // The first of each touches disk and memory for the first time, which here costs several times the second.
+  for (let round = 0; round <= rounds; round++) {
+    const checkpoint = await standstillIn(pod, async () => {
+      const answer = await askControl(pod, { afterwards: 'resume' })
+      const outcome = answer[application]
+      if (outcome?.outcome !== 'taken') throw new Error(`no checkpoint: ${JSON.stringify(answer)}`)
+      phases = (outcome as { phases?: unknown }).phases
+    })
+    const dump = await standstillIn(pod, () => bareDump(pod))
+    await forgetBareDump(pod)
+    say(
+      `${mebibytes} MiB, round ${round}: ${checkpoint.toFixed(0)} ms frozen, bare CRIU ${dump.toFixed(0)} ms`,
+    )
+    if (round > 0) ours.push(checkpoint)
+    if (round > 0) bare.push(dump)
+  }
+  await pod.crash()
+  return { ours, bare, phases }
+}
+
+async function standstillIn(pod: Pod, work: () => Promise<void>): Promise<number> {
+  settleDisk()
+  const from = Date.now()
+  await work()
+  const to = Date.now()
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  return standstillMs(beatsIn(pod.logLines(application)), from, to)
+}

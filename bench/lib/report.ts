@@ -1,0 +1,53 @@
+/** A benchmark's last words, and how it begins and ends. */
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { describeError } from '../../src/errors.ts'
+
+export type Result = {
+  bench: string
+  /** What is promised: ours over a peer, measured in this same run. */
+  ratios: Record<string, number>
+  /** Everything that was measured, with its unit in its name. */
+  figures: Record<string, unknown>
+}
+
+/** @param limits what each ratio may be at most: one beyond it is told, and makes the benchmark fail */
+export async function report(limits: Record<string, number>, measure: () => Promise<Result>): Promise<void> {
+  try {
+    const result = await measure()
+    for (const [name, limit] of Object.entries(limits)) {
+      const ratio = result.ratios[name]
+      const verdict = ratio === undefined ? 'was not measured' : ratio > limit ? 'is MISSED' : 'is met'
+      say(`${name} = ${ratio ?? 'nothing'}: the bound of ${limit} ${verdict}`)
+      if (ratio === undefined || ratio > limit) process.exitCode = 1
+    }
+    process.stdout.write(`${JSON.stringify({ ...result, limits })}\n`)
+  } catch (error) {
+    process.stderr.write(`bench: ${describeError(error)}\n`)
+    process.exitCode = 1
+  }
+}
+
+export function say(text: string): void {
+  process.stderr.write(`bench: ${text}\n`)
+}
+
+/** Both sides begin with a quiet disk. */
+export function settleDisk(): void {
+  execFileSync('sync')
+}
+
+/** @throws Error, since what is swapped or killed for memory measures nothing */
+export function requireMemory(mebibytes: number, what: string): void {
+  const available =
+    Number(/^MemAvailable:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]) / 1024
+  if (available < mebibytes)
+    throw new Error(
+      `${what} needs ${mebibytes} MiB of free memory, and this machine has ${Math.floor(available)} MiB`,
+    )
+}
+
+/** To three digits after the point. */
+export function round(value: number): number {
+  return Math.round(value * 1000) / 1000
+}
