@@ -24,7 +24,7 @@ run() { # NAME JOBS SECONDS FILE...
   fi
 }
 
-serial='^test/(harness|images|e2e|cluster|container)/'
+serial='^test/(harness|images|e2e|demo)/'
 all=$(find test -name '*.test.ts' -not -path 'test/soak/*' | sort)
 unit_files=$(echo "$all" | grep -Ev "$serial" || true)
 serial_files=$(echo "$all" | grep -E "$serial" || true)
