@@ -9,6 +9,8 @@ import { reprieveImage } from '../test/images/reprieve.ts'
 import { reprieveReference, WebhookProcess } from './webhook-process.ts'
 import type { Workload } from './workloads.ts'
 
+const programs = join(import.meta.dirname, '../test/programs')
+
 export class Stage {
   readonly workload: Workload
   readonly webhook: WebhookProcess
@@ -16,6 +18,7 @@ export class Stage {
   readonly #folder: string
   readonly #node: Node
   readonly #images: Images
+  readonly #starting: Promise<Pod>[] = []
   #struck = false
 
   private constructor(parts: {
@@ -33,29 +36,25 @@ export class Stage {
     this.#images = parts.images
   }
 
-  static async set(workload: Workload): Promise<Stage> {
+  /** @param signal what takes long is done before anything is there that would have to be cleared away */
+  static async set(workload: Workload, signal: AbortSignal): Promise<Stage> {
+    const [application, reprieve] = await Promise.all([workload.image(), reprieveImage()])
+    signal.throwIfAborted()
     // Not in /tmp: that may be a tmpfs, and a store is a disk.
     const folder = mkdtempSync('/var/tmp/reprieve-demo-')
-    const undo: (() => Promise<void>)[] = []
+    let webhook: WebhookProcess | undefined
     try {
-      const application = await workload.image()
-      const reprieve = await reprieveImage()
-      const programs = join(folder, 'image')
-      mkdirSync(join(programs, 'app'), { recursive: true })
-      copyFileSync(
-        join(import.meta.dirname, '../test/programs', workload.program),
-        join(programs, 'app/train.py'),
-      )
+      const program = join(folder, 'image')
+      mkdirSync(join(program, 'app'), { recursive: true })
+      copyFileSync(join(programs, workload.program), join(program, 'app/train.py'))
       const images = {
-        trainer: { layers: [...application.layers, programs], config: application.config },
+        trainer: { layers: [...application.layers, program], config: application.config },
         [reprieveReference]: reprieve,
       }
-      const webhook = await WebhookProcess.start(folder, join(folder, 'store'))
-      undo.push(() => webhook.stop())
-      const node = await Node.create()
-      return new Stage({ workload, webhook, folder, node, images })
+      webhook = await WebhookProcess.start(folder, join(folder, 'store'))
+      return new Stage({ workload, webhook, folder, images, node: await Node.create() })
     } catch (error) {
-      for (const step of undo) await step()
+      await webhook?.stop()
       rmSync(folder, { recursive: true, force: true })
       throw error
     }
@@ -64,15 +63,19 @@ export class Stage {
   /** Starts a pod. @throws Error once the stage has been cleared */
   async run(manifest: PodManifest): Promise<Pod> {
     if (this.#struck) throw new Error('the demo has ended')
-    return this.#node.run(manifest, {
+    const starting = this.#node.run(manifest, {
       images: this.#images,
       configMaps: { 'kube-root-ca.crt': { 'ca.crt': 'of no use to this program\n' } },
     })
+    this.#starting.push(starting)
+    return starting
   }
 
   /** Ends every process, and removes every file, mount and cgroup. Can be repeated. */
   async strike(): Promise<void> {
     this.#struck = true
+    // A pod that is half way into being would escape.
+    await Promise.allSettled(this.#starting)
     await Promise.all([this.webhook.stop(), this.#node.destroy()])
     rmSync(this.#folder, { recursive: true, force: true })
   }

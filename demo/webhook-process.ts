@@ -35,9 +35,16 @@ export class WebhookProcess {
     await must([process.execPath, join(root, 'certs/main.ts'), '--out', certificates, '--dns', serviceName])
     const configFile = join(folder, 'webhook.yaml')
     writeFileSync(configFile, stringify(configuration(certificates, storeFolder)))
-    const child = spawn(process.execPath, [join(root, 'webhook/main.ts'), '--config', configFile], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    // Should the demo be killed itself, the webhook is told to end by the kernel.
+    const argv = [
+      '--pdeathsig',
+      'TERM',
+      process.execPath,
+      join(root, 'webhook/main.ts'),
+      '--config',
+      configFile,
+    ]
+    const child = spawn('setpriv', argv, { stdio: ['ignore', 'pipe', 'pipe'] })
     try {
       const port = await listening(child)
       return new WebhookProcess(port, child, readFileSync(join(certificates, 'ca.crt'), 'utf8'))
