@@ -119,6 +119,18 @@ export async function openStage(t: Test, options: StageOptions = {}): Promise<St
   }
 }
 
+/** Reprieve's image as a broken build would leave it: all is there but CRIU. */
+export async function reprieveWithoutCriu(t: Test): Promise<Image> {
+  const { layers, config } = await reprieveImage()
+  const layer = mkdtempSync('/var/tmp/reprieve-e2e-')
+  t.teardown(() => rmSync(layer, { recursive: true, force: true }))
+  const bin = join(layer, 'usr/local/lib/reprieve/tools/bin')
+  mkdirSync(bin, { recursive: true })
+  // A file of a lower layer is removed by a character device 0, 0 of its name (kernel: filesystems/overlayfs.rst).
+  await must(['mknod', join(bin, 'criu'), 'c', '0', '0'])
+  return { layers: [...layers, layer], config }
+}
+
 async function programLayer(folder: string, programs: string[]): Promise<string> {
   mkdirSync(join(folder, 'app'), { recursive: true })
   for (const program of programs) {
