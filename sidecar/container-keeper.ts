@@ -2,7 +2,7 @@
  * Keeps one protected container: feeds its launcher's words and the triggers' requests to the reducer, and carries out the
  * effects, one after another.
  */
-import { describeError } from '../src/errors.ts'
+import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
 import { diedEarly, finished, provedAlive } from '../src/slot-record.ts'
@@ -12,8 +12,9 @@ import { newContainer, reduce, type Container, type ContainerEvent, type Effect 
 import type { FromLauncher, ToLauncher } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
 import { asidePid, rangeStart, setLastPid } from './pid-range.ts'
-import { prepare, type Rejected } from './preparation.ts'
+import { claimOf, lineageBusy, prepare, type Rejected } from './preparation.ts'
 import { launcherHashOf, signal as sendSignal, treeOf } from './process-tree.ts'
+import { SlotClaim } from './slot-claim.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** An application that dies within this time of its restore died of the checkpoint, as far as anyone can tell. */
@@ -45,6 +46,7 @@ export class ContainerKeeper {
   readonly #around: Surroundings
   readonly #index: number
   readonly #log: Log
+  readonly #claim: SlotClaim
   #container: Container = newContainer
   #connection: LauncherConnection | undefined
   #launcher = ''
@@ -67,6 +69,7 @@ export class ContainerKeeper {
     this.plan = plan
     this.#index = index
     this.#log = around.log.child({ container: plan.name })
+    this.#claim = claimOf(around, plan)
   }
 
   get status(): KeeperStatus {
@@ -79,11 +82,11 @@ export class ContainerKeeper {
       case 'run':
         this.#connection = connection
         this.#launcher = message.launcher
-        // One that does not wait (any more) wants no restore.
+        // One that lost patience wants no restore; one that adopted has it, and CRIU may still be letting it go.
         if (message.at.state === 'waiting') this.#reassure(message.pid)
-        else this.#preparing?.abort()
+        else if (message.at.state !== 'adopted') this.#preparing?.abort()
         if (message.at.state === 'waiting') this.#dispatch({ event: 'waiting', launcherPid: message.pid })
-        else if (message.at.state === 'gone') this.#dispatch({ event: 'gone', code: message.at.code })
+        else if (message.at.state === 'gone') this.#dispatch({ event: 'gone', ...ended(message.at) })
         else this.#dispatch({ event: 'running', launcherPid: message.pid, root: message.at.root })
         return
       case 'started': {
@@ -98,7 +101,7 @@ export class ContainerKeeper {
         return
       case 'gone':
         this.#preparing?.abort()
-        this.#dispatch({ event: 'gone', code: message.code })
+        this.#dispatch({ event: 'gone', ...ended(message) })
         return
       case 'signal':
         this.#forward(message.number, message.root)
@@ -115,8 +118,9 @@ export class ContainerKeeper {
   }
 
   /** The pod was told to end. */
-  ending(): void {
+  ending(deadline: number): void {
     this.#dispatch({ event: 'ending' })
+    void this.#claim.leaving(deadline)
   }
 
   /**
@@ -212,7 +216,7 @@ export class ContainerKeeper {
     this.#preparing = abort
     const tooLong = AbortSignal.timeout(preparationDeadlineMs)
     try {
-      const options = { around: this.#around, plan: this.plan, launcherPid }
+      const options = { around: this.#around, plan: this.plan, launcherPid, claim: this.#claim }
       const signal = AbortSignal.any([abort.signal, tooLong])
       const adopt = (id: string, ...tree: [number, number, string]) => this.#adopt(launcherPid, id, ...tree)
       const prepared = await prepare({ ...options, signal, adopt })
@@ -290,6 +294,7 @@ export class ContainerKeeper {
     try {
       const launcher = (await launcherHashOf(root)) ?? this.#launcher
       const target = { plan: this.plan, launcherPid, launcher, root }
+      await this.#requireClaim(request.deadline)
       const { manifest, ended, phases } = await takeCheckpoint(this.#around, target, request)
       const { id, totalBytes, trigger, reason } = manifest
       this.#log.info(
@@ -301,6 +306,8 @@ export class ContainerKeeper {
       await this.#around.store
         .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
         .catch((error) => this.#log.warn({ err: error }, 'old checkpoints were not removed'))
+      // Nothing more is written: the replacement, which may be waiting, can go on.
+      if (ended) this.#claim.release()
     } catch (error) {
       const reason = (error as { code?: string }).code ?? 'dump-failed'
       this.#log.error(
@@ -309,6 +316,15 @@ export class ContainerKeeper {
       )
       this.#dispatch({ event: 'failed' })
       this.#answer(request, { outcome: 'failed', reason, detail: describeError(error) })
+    }
+  }
+
+  /** @throws ReprieveError `lineage-busy`: what another pod of the lineage has stored is not to be mixed with this one's. */
+  async #requireClaim(deadline: number): Promise<void> {
+    const outcome = await this.#claim.take(0, AbortSignal.timeout(Math.max(1, deadline - Date.now())))
+    if (outcome.outcome === 'busy') {
+      const { detail, reason } = lineageBusy(outcome.holder)
+      throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })
     }
   }
 
@@ -350,4 +366,9 @@ export class ContainerKeeper {
   #say(message: ToLauncher): void {
     this.#connection?.say(message)
   }
+}
+
+/** How it ended; a property that is undefined is one too many for an optional one. */
+function ended({ code, told }: { code: number; told?: number }): { code: number; told?: number } {
+  return told === undefined ? { code } : { code, told }
 }
