@@ -3,7 +3,12 @@
  * the same disk, but with nobody beside it: no hook, no archive, no store.
  */
 import { readFileSync } from 'node:fs'
-import { criuDescriptors, dumpArguments, restoreArguments } from '../../sidecar/criu/options.ts'
+import {
+  criuDescriptors,
+  dumpArguments,
+  inheritedStdioBase,
+  restoreArguments,
+} from '../../sidecar/criu/options.ts'
 import { stdioPipesOf } from '../../sidecar/process-tree.ts'
 import { enterArgv, toolArgv } from '../../sidecar/tools.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
@@ -42,12 +47,9 @@ export async function bareRestore(
   manifest: CheckpointManifest,
   from: string,
 ): Promise<{ startedAtMs: number; line: string }> {
-  const { stdio } = manifest.process
-  const inodes = [...new Set(stdio.map(({ inode }) => inode))]
-  const options = withoutHook(restoreArguments(stdio, []))
+  const options = withoutHook(restoreArguments(manifest.process.stdio, [1, 2]))
     // Under its supervisor it would be the restored tree's sibling; here nobody waits for the tree.
     .filter((word) => word !== '--restore-sibling')
-  options.push(...inodes.flatMap((inode) => ['--inherit-fd', `fd[1]:pipe:[${inode}]`]))
   const argv = enterArgv(podPidOf(pod.pidOf(application)), ...toolArgv('criu', ...options))
   await inSidecar(pod, `rm -rf ${folder}; mkdir -p ${work}`)
   const output = await inSidecar(pod, `date +%s%N; { ${criuScript(from, argv)}; } | head -n 1`)
@@ -64,11 +66,13 @@ function withoutHook(options: string[]): string[] {
 function criuScript(from: string, argv: readonly string[]): string {
   const { images: imagesFd, work: workFd } = criuDescriptors
   const words = argv.map((word) => `'${word}'`).join(' ')
-  return `( exec ${imagesFd}<${from} ${workFd}<${work}; ${words} )`
+  // A shell's descriptor numbers above 9 need bash.
+  const stdio = [1, 2].map((fd) => `${inheritedStdioBase + fd}>&1`).join(' ')
+  return `( exec ${imagesFd}<${from} ${workFd}<${work} ${stdio}; ${words} )`
 }
 
 async function inSidecar(pod: Pod, script: string): Promise<string> {
-  const result = await pod.exec(sidecar, ['/bin/sh', '-euc', script], { deadlineMs })
+  const result = await pod.exec(sidecar, ['/bin/bash', '-euo', 'pipefail', '-c', script], { deadlineMs })
   if (result.code === 0) return result.stdout
   const log = await pod.exec(sidecar, ['sh', '-c', `grep Error ${work}/*.log | head -5`])
   throw new Error(`${script} failed: ${JSON.stringify(result)}\n${log.stdout}`)
