@@ -17,15 +17,18 @@ export type Phases = Record<string, number>
 
 export type Restored = { restoredFrom: string; restorePhases: Phases; residentBytes: number }
 
-/** The fields of the sidecar's (or restorer's) first log entry with this message. @throws Error with the whole log */
+/** The fields of the sidecar's (or restorer's) first log entry with this message. @throws Error with the end of its log */
 export function entryOf(pod: Pod, container: string, message: string): Record<string, unknown> {
   const lines = pod.logLines(container)
   for (const { text } of lines) {
     const entry = parsed(text)
     if (entry?.msg === message) return entry
   }
-  const log = lines.map(({ text }) => text).join('\n')
-  throw new Error(`${container} of ${pod.name} never said "${message}"; it said:\n${log}`)
+  const log = lines
+    .slice(-20)
+    .map(({ text }) => text)
+    .join('\n')
+  throw new Error(`${container} of ${pod.name} never said "${message}"; its last words:\n${log}`)
 }
 
 /** The log is JSON, but for what a broken runtime may print between. */

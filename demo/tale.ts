@@ -1,4 +1,5 @@
 /** The story itself, act by act: each does one thing to real containers, and tells what was measured. */
+import type { Slot } from '../src/manifest.ts'
 import type { Pod } from '../test/harness/pod.ts'
 import { admit, named, newPod, withoutAnnotation } from './api-server.ts'
 import { podDiff } from './pod-diff.ts'
@@ -28,7 +29,7 @@ export type Result = { workload: string } & Comparison & {
     phases: { checkpoint: Phases; restore: Phases }
   }
 
-type Saved = { id: string; dumpBytes: number; phases: Phases }
+type Saved = { id: string; slot: Slot; dumpBytes: number; phases: Phases }
 type WentOn = { pod: Pod; phases: Phases }
 
 export async function tell(story: Story, stage: Stage): Promise<Result> {
@@ -42,7 +43,13 @@ export async function tell(story: Story, stage: Stage): Promise<Result> {
   await watch(story, first, workload.evictAfter)
   const saved = await evict(story, stage, first)
   const second = await replace(story, stage, first, saved)
-  const comparison = await finish(story, stage, first, second.pod, undisturbed)
+  const comparison = await finish(story, stage, { first, second: second.pod, undisturbed })
+  const left = await checkpointsIn(stage.storeFolder, saved.slot)
+  story.say(
+    left.length === 0
+      ? 'The store has let go of its checkpoints: exit code 0 ends a lineage.'
+      : `The store still has ${left.length} checkpoints of it.`,
+  )
   return {
     workload: workload.name,
     ...comparison,
@@ -78,16 +85,13 @@ async function watch(story: Story, pod: Pod, until: number): Promise<void> {
 }
 
 async function evict(story: Story, stage: Stage, pod: Pod): Promise<Saved> {
+  story.chapter('The node runs out of memory')
+  story.say(`The kubelet evicts ${pod.name}: preStop, then SIGTERM, then SIGKILL for whatever is left.`)
   const began = Date.now()
   const status = await pod.evict()
   const tookMs = Date.now() - began
   const last = stepsOf(pod.logLines(application)).at(-1)
   if (last !== undefined) story.quote(pod.name, last.line)
-
-  story.chapter(`${pod.name} is evicted`)
-  story.say(
-    `Why: ${status.message} The kubelet ends the pod: preStop, SIGTERM, and SIGKILL for what is left.`,
-  )
   const entry = entryOf(pod, sidecarName, 'a checkpoint was taken')
   const measured = phasesOf(entry)
   const phases = { ...measured, storeMs: Math.round((measured.frozenMs ?? 0) - (measured.dumpMs ?? 0)) }
@@ -103,11 +107,8 @@ async function evict(story: Story, stage: Stage, pod: Pod): Promise<Saved> {
   const processes = manifest.files.filter(({ path }) => /^criu\/mm-\d+\.img$/.test(path)).length
   const ms = inMs(phases)
   story.table([
-    [
-      'died',
-      pod.name,
-      `${processes} processes of ${application}, all at once, after step ${last?.step ?? 0}`,
-    ],
+    ['why', status.reason, status.message],
+    ['died', pod.name, `${processes} processes, all at once, after step ${last?.step ?? 0}`],
     [
       'saved',
       inWords(manifest.totalBytes),
@@ -128,7 +129,7 @@ async function evict(story: Story, stage: Stage, pod: Pod): Promise<Saved> {
     ['frozen', ms('frozenMs'), 'how long they stood still: until the checkpoint was whole in the store'],
     ['pod gone', `${tookMs} ms`, 'after the kubelet began'],
   ])
-  return { id: manifest.id, dumpBytes, phases }
+  return { id: manifest.id, slot: manifest.slot, dumpBytes, phases }
 }
 
 async function replace(story: Story, stage: Stage, dead: Pod, saved: Saved): Promise<WentOn> {
@@ -178,15 +179,12 @@ async function replace(story: Story, stage: Stage, dead: Pod, saved: Saved): Pro
 async function finish(
   story: Story,
   stage: Stage,
-  first: Pod,
-  second: Pod,
-  undisturbed: Pod,
+  { first, second, undisturbed }: Record<'first' | 'second' | 'undisturbed', Pod>,
 ): Promise<Comparison> {
+  story.chapter('It finishes')
   const status = await second.waitUntilEnded(endDeadlineMs)
   for (const { text } of second.logLines(application).slice(-3)) story.quote(second.name, text)
   await undisturbed.waitUntilEnded(endDeadlineMs)
-
-  story.chapter('It finished')
   const logs = [first, second, undisturbed].map((pod) => pod.logLines(application))
   const [before = [], after = [], whole = []] = logs
   const comparison = compareRuns(before, after, whole)
