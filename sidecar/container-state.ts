@@ -26,7 +26,8 @@ export type ContainerState =
 export type ContainerEvent =
   | { event: 'waiting'; launcherPid: number }
   | { event: 'running'; launcherPid: number; root: number; restoredFrom?: string }
-  | { event: 'gone'; code: number }
+  /** `told`: the signal that told it to end, where one did: said by the launcher, who outlives a sidecar that knew it. */
+  | { event: 'gone'; code: number; told?: number }
   | { event: 'ending' }
   | { event: 'asked'; request: CheckpointRequest }
   | { event: 'taken'; ended: boolean; checkpoint: string }
@@ -77,7 +78,7 @@ export function reduce(container: Container, event: ContainerEvent): Step {
       return to({ at: 'running', launcherPid, root, onTrial: restoredFrom ?? before })
     }
     case 'gone':
-      return whenGone(container, event.code)
+      return whenGone({ state, ending: ending || event.told !== undefined }, event.code)
     case 'ending':
       return { container: { state, ending: true }, effects: [] }
     case 'asked':

@@ -4,7 +4,8 @@ export type FromLauncher =
   | { verb: 'run'; container: string; pid: number; launcher: string; at: RunPosition }
   | { verb: 'started'; root: number }
   | { verb: 'adopted' }
-  | { verb: 'gone'; code: number }
+  /** `told`: the signal that told the application to end, where one did. */
+  | { verb: 'gone'; code: number; told?: number }
   | { verb: 'signal'; number: number; root: number }
   | { verb: 'prestop'; container: string; budgetMs: number }
   | { verb: 'fetch'; url: string; headers: string[] }
@@ -13,7 +14,7 @@ export type RunPosition =
   | { state: 'waiting' }
   | { state: 'running'; root: number }
   | { state: 'adopted'; root: number; supervisor: number }
-  | { state: 'gone'; code: number }
+  | { state: 'gone'; code: number; told?: number }
 
 export type ToLauncher =
   | { verb: 'wait'; ms: number }
@@ -43,11 +44,12 @@ export function parseMessage(line: string): FromLauncher | undefined {
   }
   const text = (key: string) => values.get(key) ?? ''
   const number = (key: string) => (/^\d{1,10}$/.test(text(key)) ? Number(text(key)) : Number.NaN)
+  const told = text('told') === '' ? {} : { told: number('told') }
   const whole = (message: FromLauncher): FromLauncher | undefined =>
     Object.values(message).some((value) => Number.isNaN(value)) ? undefined : message
   switch (verb) {
     case 'run': {
-      const at = parsePosition(text('state'), number)
+      const at = parsePosition(text('state'), told, number)
       if (at === undefined || text('container') === '') return undefined
       return whole({ verb, container: text('container'), pid: number('pid'), launcher: text('launcher'), at })
     }
@@ -56,7 +58,7 @@ export function parseMessage(line: string): FromLauncher | undefined {
     case 'adopted':
       return { verb }
     case 'gone':
-      return whole({ verb, code: number('code') })
+      return whole({ verb, code: number('code'), ...told })
     case 'signal':
       return whole({ verb, number: number('number'), root: number('root') })
     case 'prestop':
@@ -70,7 +72,11 @@ export function parseMessage(line: string): FromLauncher | undefined {
   }
 }
 
-function parsePosition(state: string, number: (key: string) => number): RunPosition | undefined {
+function parsePosition(
+  state: string,
+  told: { told?: number },
+  number: (key: string) => number,
+): RunPosition | undefined {
   const position = ((): RunPosition | undefined => {
     switch (state) {
       case 'waiting':
@@ -80,7 +86,7 @@ function parsePosition(state: string, number: (key: string) => number): RunPosit
       case 'adopted':
         return { state, root: number('root'), supervisor: number('supervisor') }
       case 'gone':
-        return { state, code: number('code') }
+        return { state, code: number('code'), ...told }
       default:
         return undefined
     }

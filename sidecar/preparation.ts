@@ -12,6 +12,7 @@ import { volumePaths } from '../src/volume.ts'
 import { takeBaseline } from './ephemeral/baseline.ts'
 import { containerProcesses } from './process-tree.ts'
 import { attemptRestore, clearContainer, type Restored } from './restore-attempt.ts'
+import { SlotClaim } from './slot-claim.ts'
 import type { Surroundings } from './surroundings.ts'
 import { installLauncher } from './tools.ts'
 
@@ -25,6 +26,9 @@ export type Rejected = { id: string; reason: string; detail: string }
 export type Prepared =
   | { outcome: 'restored'; restored: Restored; rejected: Rejected[] }
   | { outcome: 'cold'; rejected: Rejected[] }
+
+/** Making a folder of the store. */
+const claimDeadlineMs = 5_000
 
 /** Where the checkpoint to restore is put, by the restore init container or by the sidecar. */
 export function fetchedFolder(container: string, id: string): string {
@@ -69,11 +73,27 @@ export async function fetchCheckpoint(
   return folder
 }
 
+export function claimOf(around: Surroundings, plan: ContainerPlan): SlotClaim {
+  const slot = { lineage: around.podPlan.lineage, container: plan.name }
+  const lockFile = () => around.store.lockFile(slot, AbortSignal.timeout(claimDeadlineMs))
+  return new SlotClaim(lockFile, around.identity, around.log.child({ container: plan.name }))
+}
+
+/** Left by the restore init container when another pod of the lineage was still alive after it had waited. */
+export function busyMark(container: string): string {
+  return `${volumePaths.run}/${container}.busy`
+}
+
+export function lineageBusy(holder: string): Rejected {
+  return { id: '*', reason: 'lineage-busy', detail: `pod ${holder} of the same lineage is alive` }
+}
+
 export type PrepareOptions = {
   around: Surroundings
   plan: ContainerPlan
   launcherPid: number
   adopt: (id: string, root: number, supervisor: number, statusFile: string) => Promise<boolean>
+  claim: SlotClaim
   /** The launcher waits no more, or the whole has taken too long. */
   signal: AbortSignal
 }
@@ -83,6 +103,7 @@ export async function prepare({
   plan,
   launcherPid,
   adopt,
+  claim,
   signal,
 }: PrepareOptions): Promise<Prepared> {
   const log = around.log.child({ container: plan.name })
@@ -90,6 +111,14 @@ export async function prepare({
   await mkdir(runFolder, { recursive: true })
   await clearContainer(launcherPid, await containerProcesses(launcherPid))
   await takeBaseline(launcherPid, plan, runFolder, log)
+  // The restore init container has waited already where another pod lives on.
+  const waited = await readFile(busyMark(plan.name)).then(
+    () => true,
+    () => false,
+  )
+  const turn = waited ? await claim.take(0, signal) : await claim.await(signal)
+  if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
+  if (turn.outcome === 'unfenced') log.warn({ why: turn.why }, 'the lineage could not be claimed')
   const { candidates, rejected } = await findCandidates(around, plan, signal)
   for (const manifest of candidates) {
     if (signal.aborted) break

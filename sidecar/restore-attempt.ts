@@ -44,7 +44,7 @@ export async function attemptRestore(
 ): Promise<Restored> {
   const { plan, launcherPid } = target
   const log = around.log.child({ container: plan.name, checkpoint: manifest.id })
-  const deadlineMs = restoreBaseMs + manifest.totalBytes / slowBytesPerMs
+  const deadlineMs = Math.ceil(restoreBaseMs + manifest.totalBytes / slowBytesPerMs)
   const unpack = { pid: launcherPid, folder, deadlineMs, signal, log }
   const root = manifest.process.rootPid
   const began = performance.now()

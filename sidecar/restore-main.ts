@@ -4,9 +4,16 @@
  */
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
-import { createLog } from '../src/log.ts'
+import { createLog, type Log } from '../src/log.ts'
 import { serializeManifest } from '../src/manifest-codec.ts'
-import { fetchCheckpoint, fetchedMark, findCandidates } from './preparation.ts'
+import {
+  busyMark,
+  claimOf,
+  fetchCheckpoint,
+  fetchedMark,
+  findCandidates,
+  lineageBusy,
+} from './preparation.ts'
 import { readSurroundings, type Surroundings } from './surroundings.ts'
 import { installTools } from './tools.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
@@ -28,6 +35,25 @@ try {
 
 async function bringNewest(around: Surroundings, plan: ContainerPlan, signal: AbortSignal): Promise<void> {
   const bound = around.log.child({ container: plan.name })
+  const claim = claimOf(around, plan)
+  const turn = await claim.await(signal)
+  if (turn.outcome === 'busy') {
+    await writeFile(busyMark(plan.name), turn.holder)
+    return bound.warn(lineageBusy(turn.holder), 'no checkpoint was fetched')
+  }
+  try {
+    await fetchNewest(around, plan, bound, signal)
+  } finally {
+    claim.release()
+  }
+}
+
+async function fetchNewest(
+  around: Surroundings,
+  plan: ContainerPlan,
+  bound: Log,
+  signal: AbortSignal,
+): Promise<void> {
   const { candidates, rejected } = await findCandidates(around, plan, signal)
   for (const rejection of rejected) bound.warn(rejection, 'a checkpoint was passed over')
   for (const manifest of candidates) {

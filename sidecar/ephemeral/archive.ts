@@ -43,7 +43,7 @@ export async function archiveEphemeral(
   const began = performance.now()
   try {
     const found = await findChanged(options)
-    const deleted = await findDeleted(options, found.directories)
+    const deleted = await findDeleted(options, found)
     await writeFile(`${options.folder}/${archiveFiles.list}`, joinNames(found.paths))
     await writeFile(`${options.folder}/${archiveFiles.deleted}`, joinNames(deleted))
     await createTar(options, archiveFiles.list, archiveFiles.tar)
@@ -61,9 +61,10 @@ export async function archiveLinkRemaps(options: ArchiveOptions, since: number):
   const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
   if (roots.length === 0) return 0
   try {
-    const tests = ['-name', 'link_remap.*', '-newerct', instantArgument(since), '-print0']
+    // Such a name is a hard link, and making it changed the file's ctime: all names of the file are found, and stay one file.
+    const tests = ['-type', 'f', '-links', '+1', '-newerct', instantArgument(since), '-print0']
     const paths = splitNames(await findNames(options, walkArguments(roots, mountPoints, ...tests)))
-    if (paths.length === 0) return 0
+    if (!paths.some((path) => path.includes('/link_remap.'))) return 0
     await writeFile(`${options.folder}/${archiveFiles.remapsList}`, joinNames(paths))
     await createTar(options, archiveFiles.remapsList, archiveFiles.remapsTar)
     return paths.length
@@ -77,31 +78,31 @@ export async function archiveLinkRemaps(options: ArchiveOptions, since: number):
   }
 }
 
-async function findChanged(options: ArchiveOptions): Promise<{ paths: string[]; directories: Set<string> }> {
+type Changed = { paths: string[]; directories: Set<string>; others: Set<string> }
+
+async function findChanged(options: ArchiveOptions): Promise<Changed> {
   const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
-  if (roots.length === 0) return { paths: [], directories: new Set() }
-  const tests = [
-    '-newerct',
-    instantArgument(options.baseline.instantMs),
-    '!',
-    '-type',
-    's',
-    '-printf',
-    '%y%p\\0',
-  ]
-  const entries = splitNames(await findNames(options, walkArguments(roots, mountPoints, ...tests)))
+  const kept = ['!', '-type', 's', '-printf', '%y%p\\0']
+  const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), ...kept]
+  const entries: string[] = []
+  // The image's own files are there again. What a volume held when this container began (an init container's or a neighbour's) is
+  // not, or not the same; and in a folder that was renamed nothing has a new ctime.
+  for (const [root, tests] of roots.map((root) => [root, root === '/' ? changedOnly : kept] as const))
+    entries.push(...splitNames(await findNames(options, walkArguments([root], mountPoints, ...tests))))
   const paths = entries.map((entry) => entry.slice(1))
+  const named = (isDirectory: boolean) =>
+    new Set(entries.filter((entry) => entry.startsWith('d') === isDirectory).map((entry) => entry.slice(1)))
   // A mount point's own folder belongs to the volume, but its entries may have changed.
-  const directories = new Set(entries.filter((entry) => entry.startsWith('d')).map((entry) => entry.slice(1)))
-  return { paths: paths.filter((path) => path !== '/'), directories }
+  return { paths: paths.filter((path) => path !== '/'), directories: named(true), others: named(false) }
 }
 
 /**
- * A deletion changes its folder, so only names whose folder changed are looked at. Where a whole folder went, its name alone is kept.
+ * A deletion changes its folder, so only names whose folder changed are looked at. Where a whole folder went, its name alone is
+ * kept; so is that of a folder that has become something else, since tar puts a file only in place of an empty one.
  */
-async function findDeleted(options: ArchiveOptions, changed: Set<string>): Promise<string[]> {
-  if (options.baseline.names === undefined || changed.size === 0) return []
-  const deleted: string[] = []
+async function findDeleted(options: ArchiveOptions, changed: Changed): Promise<string[]> {
+  if (options.baseline.names === undefined || changed.paths.length + changed.directories.size === 0) return []
+  const deleted = new Set<string>()
   let rest = ''
   for await (const chunk of createReadStream(options.baseline.names, {
     encoding: 'latin1',
@@ -111,15 +112,16 @@ async function findDeleted(options: ArchiveOptions, changed: Set<string>): Promi
     rest = names.pop() ?? ''
     for (const path of names) {
       const parent = path.slice(0, path.lastIndexOf('/')) || '/'
-      if (!changed.has(parent) || path === '/') continue
+      if (changed.others.has(parent)) deleted.add(parent)
+      if (!changed.directories.has(parent) || path === '/') continue
       const there = await lstat(Buffer.from(`/proc/${options.pid}/root${path}`, 'latin1')).then(
         () => true,
         (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
       )
-      if (!there) deleted.push(path)
+      if (!there) deleted.add(path)
     }
   }
-  return deleted
+  return [...deleted]
 }
 
 /** Runs find and returns its output, which may be large, by way of a file. Names are bytes: latin1 keeps each one. */

@@ -12,5 +12,6 @@ int supervise_mode(char **words);
 int hook_mode(void);
 int lastpid_mode(char **words);
 int guard_mode(char **words);
+int lock_mode(char **words);
 
 #endif

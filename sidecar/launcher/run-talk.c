@@ -9,10 +9,23 @@
 
 #define PATIENCE_AFTER_END_MS 2000
 
+/* ` told=N`, or nothing where no signal told the application to end. */
+static const char *told_key(const struct run *run, char *text, size_t size)
+{
+	snprintf(text, size, run->told ? " told=%d" : "", run->told);
+	return text;
+}
+
+static void say_gone(struct run *run)
+{
+	char told[16];
+	wire_say(&run->wire, "gone code=%d%s", run->code, told_key(run, told, sizeof told));
+}
+
 /* The first line of every connection says how things stand, so that a sidecar that was restarted knows. */
 void run_introduce(struct run *run)
 {
-	char state[96];
+	char state[96], told[16];
 	switch (run->stage) {
 	case STAGE_WAITING:
 		snprintf(state, sizeof state, "waiting");
@@ -24,7 +37,7 @@ void run_introduce(struct run *run)
 		snprintf(state, sizeof state, "adopted root=%d supervisor=%d", (int)run->root, (int)run->supervisor.pid);
 		break;
 	default:
-		snprintf(state, sizeof state, "gone code=%d", run->code);
+		snprintf(state, sizeof state, "gone code=%d%s", run->code, told_key(run, told, sizeof told));
 	}
 	wire_say(&run->wire, "run container=%s pid=%d launcher=%s state=%s", run->container, (int)getpid(), run->hash,
 		 state);
@@ -38,7 +51,7 @@ static void say_stage(struct run *run)
 	else if (run->stage == STAGE_ADOPTED)
 		wire_say(&run->wire, "adopted");
 	else
-		wire_say(&run->wire, "gone code=%d", run->code);
+		say_gone(run);
 }
 
 static bool hear_wait(struct run *run, const struct message *message)
@@ -119,5 +132,5 @@ void run_ended(struct run *run, int code)
 	run->code = code;
 	run->deadline_ms = run->said_until_ms > least ? run->said_until_ms : least;
 	run->waits_end_ms = now_ms() + LONGEST_WAIT_MS;
-	wire_say(&run->wire, "gone code=%d", code);
+	say_gone(run);
 }

@@ -59,6 +59,9 @@ static void reap(struct run *run)
 
 static void forward(struct run *run, int number)
 {
+	/* Whoever ends well after one of these has not finished its work; a sidecar that was restarted must hear of it. */
+	if (number == SIGTERM || number == SIGINT || number == SIGQUIT)
+		run->told = number;
 	if (kill(run->root, number) == 0)
 		return;
 	/* A restored application may belong to another user. */

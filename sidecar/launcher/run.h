@@ -25,6 +25,7 @@ struct run {
 	char hash[24];
 	enum stage stage;
 	int code;
+	int told; /* the signal that told the application to end, 0 */
 	pid_t root;
 	struct wire wire;
 	int wakeup; /* signal descriptor */

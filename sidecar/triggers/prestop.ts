@@ -26,7 +26,8 @@ export class PrestopTrigger implements Trigger {
   async asked(connection: LauncherConnection, name: string, budgetMs: number): Promise<void> {
     const container = this.#containers.get(name)
     if (container === undefined) return connection.say({ verb: 'failed', reason: 'container-unknown' })
-    container.ending()
+    const deadline = Date.now() + budgetMs
+    container.ending(deadline)
     const reassure = () => connection.say({ verb: 'wait', ms: patience.lastsMs })
     reassure()
     const timer = setInterval(reassure, patience.everyMs)
@@ -35,7 +36,7 @@ export class PrestopTrigger implements Trigger {
         trigger: this.name,
         reason: 'the pod was told to end',
         afterwards: 'end',
-        deadline: Date.now() + budgetMs,
+        deadline,
       })
       if (outcome.outcome === 'taken') connection.say({ verb: 'taken', id: outcome.id })
       else connection.say({ verb: 'failed', reason: outcome.reason })

@@ -5,8 +5,8 @@ import type { CheckpointOutcome } from '../container-keeper.ts'
 export type Checkpointable = {
   readonly plan: { readonly name: string }
   checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome>
-  /** The pod was told to end. */
-  ending(): void
+  /** The pod was told to end; its last checkpoint may take until `deadline`, milliseconds since the epoch. */
+  ending(deadline: number): void
 }
 
 /**

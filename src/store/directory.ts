@@ -135,6 +135,9 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
         )
       }),
 
+    lockFile: (slot, signal) =>
+      run('find the lock file', signal, async () => join(await makeSlotFolder(root, slot), lockName)),
+
     readRecord: (slot, signal) =>
       run('read the slot record', signal, async () => {
         const folder = await findSlotFolder(root, slot)
@@ -147,6 +150,8 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       ),
   }
 }
+
+const lockName = 'claim'
 
 type Dated = { id: string; createdAt: string }
 type Ids = { complete: Dated[]; unreadable: Dated[] }

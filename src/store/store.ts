@@ -31,6 +31,11 @@ export interface Store {
   prune(slot: Slot, keep: number, signal: AbortSignal): Promise<{ removed: string[] }>
   /** Removes every checkpoint of the slot made before the instant (ISO 8601). */
   removeBefore(slot: Slot, instant: string, signal: AbortSignal): Promise<{ removed: string[] }>
+  /**
+   * A file, made with its folder if missing, whose flock(2) whoever writes the slot holds (sidecar/slot-claim.ts).
+   * @throws ReprieveError `store-failed`
+   */
+  lockFile(slot: Slot, signal: AbortSignal): Promise<string>
   readRecord(slot: Slot, signal: AbortSignal): Promise<SlotRecord>
   /** Replaces the record atomically. */
   writeRecord(slot: Slot, record: SlotRecord, signal: AbortSignal): Promise<void>

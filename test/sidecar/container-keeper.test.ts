@@ -110,7 +110,7 @@ t.test('a store that fails does not keep the launcher', async (t) => {
 
 t.test('told to end, status 0 is no finished work', async (t) => {
   const { keeper, connection, run, store } = keep()
-  keeper.ending()
+  keeper.ending(Date.now() + 1_000)
   run(await launcher(t), { state: 'gone', code: 0 })
   await keeper.settled()
   t.strictSame(store.calls, [])

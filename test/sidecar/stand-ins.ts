@@ -41,6 +41,7 @@ export function standInStore(parts: Partial<Store> = {}): StandInStore {
     put: () => Promise.reject(new Error('nothing is put here')),
     fetch: () => Promise.reject(new Error('nothing is here')),
     prune: async () => ({ removed: [] }),
+    lockFile: () => Promise.reject(new Error('nothing locks here')),
     removeBefore: async () => {
       store.calls.push('removeBefore')
       return { removed: [] }
