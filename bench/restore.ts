@@ -10,7 +10,7 @@ import type { Pod } from '../test/harness/pod.ts'
 import { bareRestore } from './lib/bare-criu.ts'
 import { beatsIn, median } from './lib/beats.ts'
 import { report, requireMemory, round, say, settleDisk, type Result } from './lib/report.ts'
-import { entryWhere, phasesOf, timeOf } from './lib/sidecar-log.ts'
+import { entryWhere, launcherWaits, phasesOf, saying, timeOf } from './lib/sidecar-log.ts'
 import { application, askControl, sidecar, Stage } from './lib/stage.ts'
 
 const mebibytes = 1024
@@ -30,7 +30,6 @@ await report(limits, async (): Promise<Result> => {
     for (let round = 0; round <= rounds; round++) {
       settleDisk()
       const replacement = await restoreInPod(stage)
-      settleDisk()
       const { startedAtMs, line } = await bareRestore(held, manifest, images)
       const peer = (beatsIn([{ text: line }])[0]?.timeMs ?? Number.NaN) - startedAtMs
       say(`round ${round}: ${replacement.ms.toFixed(0)} ms, bare CRIU ${peer.toFixed(0)} ms`)
@@ -57,7 +56,7 @@ async function checkpointOf(pod: Pod, stage: Stage) {
   const outcome = (await askControl(pod, { afterwards: 'end' }))[application]
   if (outcome?.outcome !== 'taken' || outcome.id === undefined)
     throw new Error(`no checkpoint: ${JSON.stringify(outcome)}\n${pod.describe()}`)
-  const { lineage } = entryWhere(pod, sidecar, ({ msg }) => msg === 'a checkpoint was taken')
+  const { lineage } = entryWhere(pod, sidecar, saying('a checkpoint was taken'))
   const folder = `${String(lineage).replaceAll('/', '+')}/${application}/${outcome.id}`
   const manifest = parseManifest(readFileSync(join(stage.folder, 'store', folder, 'manifest.json')))
   return { manifest, images: `${storeMountPath}/${folder}/files/criu` }
@@ -67,10 +66,9 @@ async function restoreInPod(stage: Stage) {
   const pod = await stage.runToFirstBeat(key, mebibytes, { debug: true })
   const first = beatsIn(pod.logLines(application))[0]
   if (first === undefined || first.number === 1) throw new Error(`it began anew\n${pod.describe()}`)
-  const heard = entryWhere(pod, sidecar, (entry) => (entry.event as { event?: string })?.event === 'waiting')
-  const wentOn = (entry: { msg: string }) => entry.msg === 'the application went on from its checkpoint'
+  const heard = entryWhere(pod, sidecar, launcherWaits)
   await pod.waitForLog(sidecar, /went on from its checkpoint/)
-  const phases = phasesOf(entryWhere(pod, sidecar, wentOn))
+  const phases = phasesOf(entryWhere(pod, sidecar, saying('the application went on from its checkpoint')))
   await pod.crash()
   return { ms: first.timeMs - timeOf(heard), phases }
 }

@@ -29,7 +29,7 @@ export async function bareDump(pod: Pod): Promise<void> {
   const options = withoutHook(dumpArguments(Number(state?.root), stdio, true))
   const argv = enterArgv(Number(state?.launcherPid), ...toolArgv('criu', ...options))
   await inSidecar(pod, `rm -rf ${folder}; mkdir -p ${images} ${work}`)
-  await inSidecar(pod, criuScript(images, argv))
+  await inSidecar(pod, criuScript(argv))
 }
 
 export async function forgetBareDump(pod: Pod): Promise<void> {
@@ -39,6 +39,8 @@ export async function forgetBareDump(pod: Pod): Promise<void> {
 /**
  * Restores a checkpoint's images in a pod whose application is gone and whose launcher holds the container open. The restored
  * program writes to a pipe that is read once, and ends at its second line.
+ * The images are copied to the pod's disk just before, as the restore init container brings them: they lie in the page cache in
+ * the same state.
  * @param from the images' folder, as the sidecar sees it
  * @returns when CRIU was started, and the program's first line
  */
@@ -51,8 +53,8 @@ export async function bareRestore(
     // Under its supervisor it would be the restored tree's sibling; here nobody waits for the tree.
     .filter((word) => word !== '--restore-sibling')
   const argv = enterArgv(podPidOf(pod.pidOf(application)), ...toolArgv('criu', ...options))
-  await inSidecar(pod, `rm -rf ${folder}; mkdir -p ${work}`)
-  const output = await inSidecar(pod, `date +%s%N; { ${criuScript(from, argv)}; } | head -n 1`)
+  await inSidecar(pod, `rm -rf ${folder}; mkdir -p ${work}; cp -r ${from} ${images}`)
+  const output = await inSidecar(pod, `date +%s%N; { ${criuScript(argv)}; } | head -n 1`)
   const [started = '', line = ''] = output.split('\n')
   return { startedAtMs: Number(started) / 1e6, line }
 }
@@ -63,12 +65,12 @@ function withoutHook(options: string[]): string[] {
 }
 
 /** With the descriptors that the sidecar would have handed it. */
-function criuScript(from: string, argv: readonly string[]): string {
+function criuScript(argv: readonly string[]): string {
   const { images: imagesFd, work: workFd } = criuDescriptors
   const words = argv.map((word) => `'${word}'`).join(' ')
   // A shell's descriptor numbers above 9 need bash.
   const stdio = [1, 2].map((fd) => `${inheritedStdioBase + fd}>&1`).join(' ')
-  return `( exec ${imagesFd}<${from} ${workFd}<${work} ${stdio}; ${words} )`
+  return `( exec ${imagesFd}<${images} ${workFd}<${work} ${stdio}; ${words} )`
 }
 
 async function inSidecar(pod: Pod, script: string): Promise<string> {

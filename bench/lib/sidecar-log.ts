@@ -9,6 +9,16 @@ export function entryWhere(pod: Pod, container: string, fits: (entry: LogEntry) 
   return found
 }
 
+export function saying(message: string): (entry: LogEntry) => boolean {
+  return ({ msg }) => msg === message
+}
+
+/** The launcher's first word: its container stands, and the application waits for its state. Needs `debug`. */
+export function launcherWaits(entry: LogEntry): boolean {
+  const { event } = entry
+  return typeof event === 'object' && event !== null && 'event' in event && event.event === 'waiting'
+}
+
 export function timeOf(entry: LogEntry): number {
   return Date.parse(String(entry.time))
 }
