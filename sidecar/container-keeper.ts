@@ -13,7 +13,7 @@ import type { FromLauncher, ToLauncher } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
 import { asidePid, rangeStart, setLastPid } from './pid-range.ts'
 import { claimOf, lineageBusy, prepare, type Rejected } from './preparation.ts'
-import { launcherHashOf, signal as sendSignal, treeOf } from './process-tree.ts'
+import { isAliveNow, launcherHashOf, signal as sendSignal, treeOf } from './process-tree.ts'
 import { SlotClaim } from './slot-claim.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -25,6 +25,8 @@ const recordDeadlineMs = 10_000
 const adoptionDeadlineMs = 10_000
 /** All of a preparation. The launcher loses patience after 30 min (PROTOCOL.md): stop before, and start the application in order. */
 const preparationDeadlineMs = 25 * 60_000
+/** Before each further try of a checkpoint that ends the application. */
+const retryPausesMs = [200, 1_000, 3_000]
 /** How much later than its deadline a checkpoint answers at the latest: it is cut short at its deadline, and cleans up. */
 const answerGraceMs = 5_000
 
@@ -72,6 +74,12 @@ export class ContainerKeeper {
     this.#claim = claimOf(around, plan)
   }
 
+  /** Of the launcher that was heard last, while its container is not known to have ended. */
+  get launcherPid(): number | undefined {
+    const { state } = this.#container
+    return 'launcherPid' in state ? state.launcherPid : undefined
+  }
+
   get status(): KeeperStatus {
     return { container: this.plan.name, state: this.#container.state, ...this.#status }
   }
@@ -100,6 +108,9 @@ export class ContainerKeeper {
         this.#adopted?.(true)
         return
       case 'gone':
+        // An end that the process table belies would make a running application's checkpoints those of finished work.
+        if ('root' in this.#container.state && isAliveNow(this.#container.state.root))
+          return connection.close()
         this.#preparing?.abort()
         this.#dispatch({ event: 'gone', ...ended(message) })
         return
@@ -124,18 +135,19 @@ export class ContainerKeeper {
   }
 
   /**
-   * Takes a checkpoint, after one that is under way. Resolves by the request's deadline with what became of it; what ends the
-   * application is tried up to three times, since there is no later chance.
+   * Takes a checkpoint, after one that is under way. Resolves by the request's deadline with what became of it. What ends the
+   * application is tried again, ever more slowly, since there is no later chance: a dump fails, for one, while the CRIU of an
+   * earlier life of this sidecar still holds the tree.
    */
   async checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome> {
-    const tries = request.afterwards === 'end' ? 3 : 1
+    const tries = request.afterwards === 'end' ? retryPausesMs.length + 1 : 1
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#ask(request)
       const left = request.deadline - Date.now()
       if (outcome.outcome === 'taken' || left < 1_000) return this.#remember(outcome)
       if (outcome.reason === 'checkpoint-under-way') attempt--
       else if (outcome.reason === 'not-running' || attempt >= tries) return this.#remember(outcome)
-      await new Promise((resolve) => setTimeout(resolve, 200))
+      await new Promise((resolve) => setTimeout(resolve, retryPausesMs[attempt - 1] ?? 200))
     }
   }
 
@@ -223,6 +235,7 @@ export class ContainerKeeper {
       this.#status.rejected = prepared.rejected
       this.#status.restoredFrom = undefined
       if (prepared.outcome === 'restored') return this.#restored(prepared.restored)
+      if (prepared.outcome === 'ended') return
       this.#log.info({ rejected: prepared.rejected }, 'starting the application from its beginning')
     } catch (error) {
       this.#log.error({ err: error }, 'preparing failed: starting the application from its beginning')
@@ -301,7 +314,7 @@ export class ContainerKeeper {
         { checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
         'a checkpoint was taken',
       )
-      this.#dispatch({ event: 'taken', ended, checkpoint: id })
+      this.#dispatch({ event: 'taken', root, ended, checkpoint: id })
       this.#answer(request, { outcome: 'taken', id, phases })
       await this.#around.store
         .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
@@ -314,7 +327,7 @@ export class ContainerKeeper {
         { err: error, trigger: request.trigger },
         'no checkpoint was taken: the application goes on',
       )
-      this.#dispatch({ event: 'failed' })
+      this.#dispatch({ event: 'failed', root })
       this.#answer(request, { outcome: 'failed', reason, detail: describeError(error) })
     }
   }
@@ -330,9 +343,12 @@ export class ContainerKeeper {
 
   /** Status 0: nothing made so far may ever be restored. Recorded before the container ends, then its checkpoints are freed. */
   async #finish(): Promise<void> {
-    this.#say({ verb: 'wait', ms: recordDeadlineMs })
+    this.#say({ verb: 'wait', ms: 2 * recordDeadlineMs })
     const instant = new Date().toISOString()
-    await this.#updateRecord((record) => finished(record, instant))
+    await this.#updateRecord((record) => finished(record, instant)).catch(async (error: unknown) => {
+      this.#log.warn({ err: error }, 'the end of the work could not be recorded: trying once more')
+      await this.#updateRecord((record) => finished(record, instant))
+    })
     this.#log.info('the application finished: its lineage ends')
     await this.#around.store
       .removeBefore(this.#slot, instant, AbortSignal.timeout(recordDeadlineMs))

@@ -26,6 +26,8 @@ export type Rejected = { id: string; reason: string; detail: string }
 export type Prepared =
   | { outcome: 'restored'; restored: Restored; rejected: Rejected[] }
   | { outcome: 'cold'; rejected: Rejected[] }
+  /** The launcher adopted the tree, and it is gone again: the container ends, and there is nothing to start in it. */
+  | { outcome: 'ended'; rejected: Rejected[] }
 
 /** Making a folder of the store. */
 const claimDeadlineMs = 5_000
@@ -123,23 +125,29 @@ export async function prepare({
   for (const manifest of candidates) {
     if (signal.aborted) break
     const folder = fetchedFolder(plan.name, manifest.id)
+    let adopted = false
     try {
       // The restore init container has fetched and verified the newest one already, and put its manifest there last.
       if (!(await isFetched(folder, manifest))) await fetchCheckpoint(around, manifest, signal)
       await provideLauncher(folder, manifest)
       const target = { plan, launcherPid }
-      const adoptIt = (...tree: [number, number, string]) => adopt(manifest.id, ...tree)
+      const adoptIt = async (...tree: [number, number, string]) =>
+        (adopted = await adopt(manifest.id, ...tree))
       const restored = await attemptRestore(around, target, manifest, folder, adoptIt, signal)
       await clearFetched(plan.name)
       return { outcome: 'restored', restored, rejected }
     } catch (error) {
       const reason = (error as { code?: string }).code ?? 'restore-failed'
       rejected.push({ id: manifest.id, reason, detail: describeError(error) })
+      // A task that dies before CRIU has let go of the last one makes CRIU fail a restore that was none (finalize_restore_detach).
       log.error(
         { err: error, checkpoint: manifest.id },
-        'a checkpoint could not be restored: trying the next older one',
+        adopted
+          ? 'the application was restored, and ended at once'
+          : 'a checkpoint could not be restored: trying the next older one',
       )
       await removeFetched(folder)
+      if (adopted) return { outcome: 'ended', rejected }
     }
   }
   await clearFetched(plan.name)

@@ -178,6 +178,9 @@ int supervise_mode(char **words)
 
 	restore.command = start_command(options.command);
 	if (!await_command(&restore) || restore.command_code != 0 || !find_root(&restore)) {
+		/* A root that ended by itself, before CRIU had let go of all others, makes CRIU fail: its code is the truth. */
+		if (restore.root_ended)
+			write_status(&status, restore.root_code);
 		kill_descendants(&restore.family);
 		return EXIT_LAUNCHER;
 	}
