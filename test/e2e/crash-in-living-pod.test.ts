@@ -1,0 +1,222 @@
+/** A container that crashes while its pod lives is restored by its sidecar, unless its checkpoint is what kills it. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { poll } from '../harness/deadline.ts'
+import type { Pod } from '../harness/pod.ts'
+import { application, deadlineMs, exitCodeOf } from './support.ts'
+import {
+  goesOn,
+  lastStep,
+  mustCheckpoint,
+  openSurvivorStage,
+  rejectedBy,
+  restoredFrom,
+  runSurvivor,
+  sidecarNode,
+  stepsOf,
+  waitForWord,
+} from './survivor.ts'
+
+/** Steps of the container's nth life, from 0. */
+const stepsOfLife = (pod: Pod, life: number) => stepsOf(pod).filter(({ attempt }) => attempt === life)
+
+function lifeBegan(pod: Pod, life: number): Promise<number> {
+  return poll(
+    `steps of life ${life}`,
+    deadlineMs,
+    () => stepsOfLife(pod, life)[0]?.step,
+    () => pod.describe(),
+  )
+}
+
+for (const restartPolicy of ['Always', 'OnFailure'] as const)
+  t.test(
+    `with restartPolicy ${restartPolicy} a crashed container goes on from its newest checkpoint`,
+    async (t) => {
+      const stage = await openSurvivorStage(t)
+      const pod = await runSurvivor(stage, { spec: { restartPolicy } })
+      await mustCheckpoint(pod)
+      await goesOn(pod)
+      const newest = await checkpointBetween(pod)
+      stage.tell('exit-5')
+      await pod.waitFor(
+        'an exit',
+        ({ containerStatuses: [app] }) => app?.state.kind !== 'running',
+        deadlineMs,
+      )
+      stage.takeBack('exit-5')
+      const first = await lifeBegan(pod, 1)
+      t.equal(await restoredFrom(pod, newest.id), newest.id)
+      t.ok(newest.couldGoOnAt(first), `went on at step ${first}: ${JSON.stringify(newest)}`)
+      await goesOn(pod)
+
+      // Killed from outside, all of it at once, as the kernel does it when memory runs out.
+      const again = await checkpointBetween(pod)
+      for (const pid of pod.container(application).processes()) killIfThere(pid)
+      const second = await lifeBegan(pod, 2)
+      t.equal(await restoredFrom(pod, again.id), again.id)
+      t.ok(again.couldGoOnAt(second), `went on at step ${second}: ${JSON.stringify(again)}`)
+      t.equal(
+        pod.logLines(application).filter(({ text }) => text === 'began').length,
+        1,
+        'it never began anew',
+      )
+    },
+  )
+
+t.test('a checkpoint from which the application died twice is passed over for an older one', async (t) => {
+  const stage = await openSurvivorStage(t)
+  const pod = await runSurvivor(stage, { spec: { restartPolicy: 'Always' } })
+  const healthy = await mustCheckpoint(pod)
+  await goesOn(pod)
+  stage.tell('doom')
+  await pod.waitForLog(application, /^doomed$/, { deadlineMs })
+  stage.takeBack('doom')
+  const doomed = await mustCheckpoint(pod)
+  stage.tell('die')
+  const first = await lifeBegan(pod, 3)
+  t.equal(await restoredFrom(pod, healthy), healthy)
+  t.match(await rejectedBy(pod), [{ id: doomed, reason: 'died-early' }])
+  t.ok(first > 1, `it went on at step ${first}`)
+  const lives = [1, 2].map(
+    (life) => pod.logLines(application).filter(({ attempt }) => attempt === life).length,
+  )
+  t.ok(
+    lives.every((lines) => lines <= 2),
+    'two lives of the doomed one, each short',
+  )
+  t.equal(pod.events.filter(({ message }) => message === 'container app: 7 Error').length, 3)
+  await goesOn(pod)
+})
+
+t.test(
+  'a checkpoint from which the application died twice, and the only one, leaves a cold start',
+  async (t) => {
+    const stage = await openSurvivorStage(t)
+    const pod = await runSurvivor(stage, { spec: { restartPolicy: 'OnFailure' } })
+    stage.tell('doom')
+    await pod.waitForLog(application, /^doomed$/, { deadlineMs })
+    stage.takeBack('doom')
+    const doomed = await mustCheckpoint(pod)
+    stage.tell('die')
+    await pod.waitForLog(application, /^began$/, { nth: 2, deadlineMs })
+    t.equal(await lifeBegan(pod, 3), 1)
+    t.equal(await restoredFrom(pod), undefined)
+    t.match(await rejectedBy(pod), [{ id: doomed, reason: 'died-early' }])
+    await goesOn(pod)
+    const next = await pod.delete().then(() => runSurvivor(stage))
+    t.not(await restoredFrom(next), doomed, 'nor does the next pod try it')
+  },
+)
+
+t.test(
+  'early deaths count across pods: the second pod that dies of a checkpoint is the last to try it',
+  async (t) => {
+    const stage = await openSurvivorStage(t)
+    // It dies a millisecond after it was let go, perhaps while CRIU is still letting go of its child.
+    const options = { stepMs: 1 }
+    const pod = await runSurvivor(stage, options)
+    const healthy = await mustCheckpoint(pod)
+    await goesOn(pod)
+    stage.tell('doom')
+    await pod.waitForLog(application, /^doomed$/, { deadlineMs })
+    stage.takeBack('doom')
+    const doomed = await mustCheckpoint(pod)
+    stage.tell('die')
+    t.match(await pod.waitUntilEnded(deadlineMs), { phase: 'Failed' })
+    for (const time of ['first', 'second']) {
+      const dying = await stage.run(stage.survivor(options))
+      await dying.waitUntilEnded(deadlineMs)
+      await waitForWord(dying, 'the application died soon after its restore')
+      t.equal(exitCodeOf(dying), 7, `the ${time} restore died`)
+    }
+    const last = await runSurvivor(stage, options)
+    t.equal(await restoredFrom(last, healthy), healthy)
+    t.match(await rejectedBy(last), [{ id: doomed, reason: 'died-early' }])
+  },
+)
+
+t.test('exit 0 ends the lineage: its checkpoints go, and the next pod begins anew', async (t) => {
+  const stage = await openSurvivorStage(t)
+  const pod = await runSurvivor(stage)
+  await mustCheckpoint(pod)
+  await goesOn(pod)
+  await mustCheckpoint(pod)
+  t.equal((await stage.manifests()).length, 2)
+  stage.tell('exit-0')
+  t.match(await pod.waitUntilEnded(deadlineMs), { phase: 'Succeeded' })
+  stage.takeBack('exit-0')
+  await waitForWord(pod, 'the application finished: its lineage ends')
+  t.same(await stage.manifests(), [])
+  const next = await runSurvivor(stage)
+  t.equal(stepsOf(next)[0]?.step, 1)
+  t.equal(await restoredFrom(next), undefined)
+  t.ok(await mustCheckpoint(next), 'the new work has checkpoints of its own')
+  await next.evict()
+  const third = await runSurvivor(stage)
+  t.ok((stepsOf(third)[0]?.step ?? 0) > 1, 'and goes on from them')
+})
+
+t.test('an exit with 0 because the pod was told to end is no end of the work', async (t) => {
+  const stage = await openSurvivorStage(t)
+  const env = [{ name: 'TERM_CODE', value: '0' }]
+  const pod = await runSurvivor(stage, { env })
+  const kept = await mustCheckpoint(pod)
+  await goesOn(pod)
+  // Without CRIU there is no last checkpoint: the application is told to end, and obeys.
+  rmSync(join(pod.volumeFolder('reprieve'), 'bin/criu'))
+  await pod.evict()
+  t.equal(exitCodeOf(pod), 0)
+  t.ok(
+    pod.logLines(application).some(({ text }) => text === 'told to end'),
+    pod.describe(),
+  )
+  t.same(
+    (await stage.manifests()).map(({ id }) => id),
+    [kept],
+  )
+  const next = await runSurvivor(stage, { env })
+  t.equal(await restoredFrom(next, kept), kept)
+})
+
+t.test(
+  'an exit with 0 after SIGTERM is no end of the work, also when the sidecar knows nothing of the end',
+  async (t) => {
+    const stage = await openSurvivorStage(t)
+    // It takes its time: the sidecar is back before it has ended.
+    const options = { env: [{ name: 'TERM_CODE', value: '0' }], stepMs: 1_500 }
+    const pod = await runSurvivor(stage, options)
+    const kept = await mustCheckpoint(pod)
+    process.kill(await sidecarNode(pod), 'SIGKILL')
+    await pod.evict()
+    t.equal(exitCodeOf(pod), 0)
+    t.ok(
+      pod.logLines(application).some(({ text }) => text === 'told to end'),
+      pod.describe(),
+    )
+    t.same(
+      (await stage.manifests()).map(({ id }) => id),
+      [kept],
+    )
+    const next = await runSurvivor(stage, options)
+    t.equal(await restoredFrom(next, kept), kept)
+  },
+)
+
+/** A checkpoint, and the steps between which it stood still. */
+async function checkpointBetween(pod: Pod) {
+  const before = lastStep(pod)
+  const id = await mustCheckpoint(pod)
+  await goesOn(pod)
+  const after = lastStep(pod)
+  return { id, before, after, couldGoOnAt: (step: number) => step > before && step <= after }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
