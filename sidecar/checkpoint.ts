@@ -71,6 +71,9 @@ async function requireRoom(root: number, staging: string): Promise<void> {
     )
 }
 
+/** Killing or waking a tree of ten thousand tasks takes about a second. */
+const lettingGoMs = 60_000
+
 type Place = { id: string; folder: string; work: string; log: Log }
 
 class Checkpoint {
@@ -85,6 +88,7 @@ class Checkpoint {
   #put: PutResult | undefined
   #failure: unknown
   #frozenAt = 0
+  #deadline: NodeJS.Timeout | undefined
 
   constructor(around: Surroundings, target: CheckpointTarget, request: CheckpointRequest, place: Place) {
     this.#around = around
@@ -97,7 +101,7 @@ class Checkpoint {
     const { launcherPid, root } = this.#target
     const began = performance.now()
     this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
-    const timer = setTimeout(() => this.#abort.abort(), this.#leftMs())
+    this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
     try {
       const times = await dump({
         launcherPid,
@@ -108,7 +112,8 @@ class Checkpoint {
         leaveRunning: this.#request.afterwards === 'resume',
         frozen: () => this.#whenFrozen(),
         dumped: () => this.#whenDumped(),
-        deadlineMs: this.#leftMs(),
+        // The deadline itself is ours (#deadline); this one is for a CRIU that does not come to its end after it was let go.
+        deadlineMs: this.#leftMs() + lettingGoMs,
         signal: this.#abort.signal,
         log: this.#place.log,
       }).catch((error: unknown) => {
@@ -128,7 +133,7 @@ class Checkpoint {
       }
       return { manifest: put.manifest, ended: this.#request.afterwards === 'end', phases: rounded(phases) }
     } finally {
-      clearTimeout(timer)
+      clearTimeout(this.#deadline)
       this.#abort.abort()
     }
   }
@@ -183,7 +188,10 @@ class Checkpoint {
           await this.#draft({ frozenMs: Date.now() - this.#frozenAt, dumpMs: Date.now() - this.#frozenAt }),
         )
       }
-      return this.#abort.signal.aborted ? 'abort' : 'go'
+      if (this.#abort.signal.aborted) return 'abort'
+      // From here CRIU is ending or waking the tree: cutting that short would leave half of it.
+      clearTimeout(this.#deadline)
+      return 'go'
     } catch (error) {
       this.#failure = error
       return 'abort'

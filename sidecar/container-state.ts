@@ -30,8 +30,9 @@ export type ContainerEvent =
   | { event: 'gone'; code: number; told?: number }
   | { event: 'ending' }
   | { event: 'asked'; request: CheckpointRequest }
-  | { event: 'taken'; ended: boolean; checkpoint: string }
-  | { event: 'failed' }
+  /** `root`: of the tree that the checkpoint was of, which may have been replaced since. */
+  | { event: 'taken'; root: number; ended: boolean; checkpoint: string }
+  | { event: 'failed'; root: number }
   | { event: 'proved-alive' }
 
 export type Effect =
@@ -69,7 +70,7 @@ export function reduce(container: Container, event: ContainerEvent): Step {
       if (state.at === 'preparing' && state.launcherPid === event.launcherPid) return to(state)
       return {
         container: { state: { at: 'preparing', launcherPid: event.launcherPid }, ending: false },
-        effects: [{ do: 'prepare', launcherPid: event.launcherPid }],
+        effects: [...killedWhole(container), { do: 'prepare', launcherPid: event.launcherPid }],
       }
     case 'running': {
       if (state.at === 'checkpointing' && state.root === event.root) return to(state)
@@ -105,6 +106,14 @@ export function reduce(container: Container, event: ContainerEvent): Step {
   }
 }
 
+/** A new launcher, and the last one never said how its application ended: the whole container was killed (out of memory, say). */
+function killedWhole({ state, ending }: Container): Effect[] {
+  if (ending || state.at !== 'running' || state.onTrial === undefined) return []
+  return [{ do: 'record-early-death', checkpoint: state.onTrial, code: killedCode }]
+}
+/** 128 + SIGKILL, as the runtime reports it. */
+const killedCode = 137
+
 function whenGone({ state, ending }: Container, code: number): Step {
   if (state.at === 'checkpointing') {
     // Whether the checkpoint ended it, or it ended under the checkpoint, is known when the checkpoint's outcome is. Until
@@ -121,9 +130,10 @@ function whenGone({ state, ending }: Container, code: number): Step {
 
 function whenCheckpointEnded(
   { state, ending }: Container,
-  event: { event: 'taken'; ended: boolean } | { event: 'failed' },
+  event: { event: 'taken'; root: number; ended: boolean } | { event: 'failed'; root: number },
 ): Step {
-  if (state.at !== 'checkpointing') return { container: { state, ending }, effects: [] }
+  if (state.at !== 'checkpointing' || state.root !== event.root)
+    return { container: { state, ending }, effects: [] }
   const { launcherPid, root, goneWith } = state
   if (event.event === 'taken' && event.ended)
     return { container: { state: { at: 'held', launcherPid }, ending }, effects: [{ do: 'hold' }] }

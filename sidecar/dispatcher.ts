@@ -4,20 +4,27 @@ import type { ContainerKeeper } from './container-keeper.ts'
 import { fetchHook } from './hook-fetch.ts'
 import type { FromLauncher } from './launcher-messages.ts'
 import type { LauncherConnection, LauncherListener } from './launcher-server.ts'
-import { mayBeLauncher, shareMounts } from './process-tree.ts'
+import { isAliveNow, shareMounts } from './process-tree.ts'
 import type { PrestopTrigger } from './triggers/prestop.ts'
 
 export class Dispatcher implements LauncherListener {
   readonly #keepers: ReadonlyMap<string, ContainerKeeper>
   readonly #prestop: PrestopTrigger
+  readonly #isLauncher: (pid: number) => boolean
   readonly #log: Log
   readonly #introduced = new WeakMap<LauncherConnection, { keeper: ContainerKeeper; pid: number }>()
   readonly #asking = new WeakSet<LauncherConnection>()
   readonly #fetching = new WeakSet<LauncherConnection>()
 
-  constructor(keepers: ReadonlyMap<string, ContainerKeeper>, prestop: PrestopTrigger, log: Log) {
+  constructor(
+    keepers: ReadonlyMap<string, ContainerKeeper>,
+    prestop: PrestopTrigger,
+    isLauncher: (pid: number) => boolean,
+    log: Log,
+  ) {
     this.#keepers = keepers
     this.#prestop = prestop
+    this.#isLauncher = isLauncher
     this.#log = log
   }
 
@@ -49,11 +56,18 @@ export class Dispatcher implements LauncherListener {
 
   #introduce(connection: LauncherConnection, message: FromLauncher & { verb: 'run' }): void {
     const keeper = this.#keepers.get(message.container)
-    // Any process of the pod can connect: one that names this sidecar or the pause process as its tree is not a launcher.
     const root = 'root' in message.at ? message.at.root : message.pid
     // Said again on a connection that was good, it is judged anew.
     this.#introduced.delete(connection)
-    if (keeper === undefined || !mayBeLauncher(message.pid) || !shareMounts(message.pid, root)) {
+    // A container has one launcher at a time: whoever else says it is that one lies.
+    const incumbent = keeper?.launcherPid
+    const isRival = incumbent !== undefined && incumbent !== message.pid && isAliveNow(incumbent)
+    if (
+      keeper === undefined ||
+      isRival ||
+      !this.#isLauncher(message.pid) ||
+      !shareMounts(message.pid, root)
+    ) {
       this.#log.warn(
         { container: message.container, pid: message.pid },
         'a connection that is no launcher of this pod was refused',

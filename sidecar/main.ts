@@ -6,6 +6,7 @@ import { ContainerKeeper } from './container-keeper.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { listenForLaunchers } from './launcher-server.ts'
 import { moveAside } from './pid-range.ts'
+import { runsLauncher } from './process-tree.ts'
 import { serveStatus } from './status-server.ts'
 import { readSurroundings } from './surroundings.ts'
 import { installTools } from './tools.ts'
@@ -27,7 +28,7 @@ const triggers = [prestop, new ManualTrigger(volumePaths.control, around.log)]
 for (const trigger of triggers) await trigger.start(keepers)
 const listener = await listenForLaunchers(
   volumePaths.socket,
-  new Dispatcher(keepers, prestop, around.log),
+  new Dispatcher(keepers, prestop, (pid) => runsLauncher(pid, volumePaths.bin), around.log),
   around.log,
 )
 await serveStatus(

@@ -1,5 +1,5 @@
 /** What /proc tells of the processes of the pod. The PID namespace is the pod's own (shareProcessNamespace). */
-import { readlinkSync } from 'node:fs'
+import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import { readFile, readdir, readlink } from 'node:fs/promises'
 import type { StdioPipe } from '../src/manifest.ts'
 
@@ -129,11 +129,28 @@ export async function launcherHashOf(root: number): Promise<string | undefined> 
   return /\/launcher-([0-9a-f]{12})$/.exec(exe)?.[1]
 }
 
-/** Whether a process may be the launcher or the root of an application: not the pause process, not us, not of our own container. */
-export function mayBeLauncher(pid: number): boolean {
+/**
+ * Whether a process runs a launcher of ours: its program is, by device and inode, a file that we put in the shared volume. Any
+ * process of the pod may connect to our socket; only protected containers have that volume to run a launcher from.
+ */
+export function runsLauncher(pid: number, folder: string): boolean {
   if (pid <= 1 || pid === process.pid) return false
   try {
-    return readlinkSync(`/proc/${pid}/ns/mnt`) !== readlinkSync('/proc/self/ns/mnt')
+    const program = statSync(`/proc/${pid}/exe`)
+    return readdirSync(folder)
+      .filter((name) => name.startsWith('launcher-'))
+      .map((name) => statSync(`${folder}/${name}`))
+      .some(({ dev, ino }) => dev === program.dev && ino === program.ino)
+  } catch {
+    return false
+  }
+}
+
+/** As `isAlive`, at once: for a word that must be judged before the next one is heard. */
+export function isAliveNow(pid: number): boolean {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return !/^[ZX]/.test(text.slice(text.lastIndexOf(')') + 2))
   } catch {
     return false
   }

@@ -22,7 +22,7 @@ const refuse = (reason: 'not-running' | 'checkpoint-under-way'): Effect => ({
   request: resume,
   reason,
 })
-const taken = (ended: boolean): ContainerEvent => ({ event: 'taken', ended, checkpoint: 'new' })
+const taken = (ended: boolean): ContainerEvent => ({ event: 'taken', root: 9, ended, checkpoint: 'new' })
 const record = (code: number): Effect => ({ do: 'record-early-death', checkpoint: 'ckpt', code })
 
 type Row = [name: string, from: ContainerState, event: ContainerEvent, to: ContainerState, effects: Effect[]]
@@ -92,7 +92,21 @@ const table: Row[] = [
   ['nor when it is held', held, asked, held, [refuse('not-running')]],
   ['a checkpoint that ended it has the launcher stay', ending, taken(true), held, [{ do: 'hold' }]],
   ['one that did not lets it run on', checkpointing, taken(false), running, []],
-  ['a failed one lets it run on', ending, { event: 'failed' }, running, []],
+  ['a failed one lets it run on', ending, { event: 'failed', root: 9 }, running, []],
+  [
+    'the outcome of a checkpoint of a tree that was replaced since changes nothing',
+    { ...checkpointing, root: 10 },
+    taken(true),
+    { ...checkpointing, root: 10 },
+    [],
+  ],
+  [
+    'a container killed whole while on trial died early',
+    onTrial,
+    { event: 'waiting', launcherPid: 8 },
+    { at: 'preparing', launcherPid: 8 },
+    [record(137), { do: 'prepare', launcherPid: 8 }],
+  ],
   [
     'a newer checkpoint ends the trial of the older',
     { ...checkpointing, onTrial: 'ckpt' },
@@ -103,7 +117,7 @@ const table: Row[] = [
   [
     'a failed one leaves it on trial',
     { ...checkpointing, onTrial: 'ckpt' },
-    { event: 'failed' },
+    { event: 'failed', root: 9 },
     onTrial,
     [],
   ],
@@ -117,14 +131,14 @@ const table: Row[] = [
   [
     'an application that ended under a failing checkpoint is let go',
     { ...checkpointing, goneWith: 3 },
-    { event: 'failed' },
+    { event: 'failed', root: 9 },
     { at: 'gone', code: 3 },
     [{ do: 'release' }],
   ],
   [
     'an application that died on trial under a failing checkpoint died early',
     { ...checkpointing, onTrial: 'ckpt', goneWith: 3 },
-    { event: 'failed' },
+    { event: 'failed', root: 9 },
     { at: 'gone', code: 3 },
     [record(3), { do: 'release' }],
   ],
@@ -193,7 +207,7 @@ const anyEvent: fc.Arbitrary<ContainerEvent> = fc.oneof(
     { event: 'asked', request: end },
     taken(true),
     taken(false),
-    { event: 'failed' },
+    { event: 'failed', root: 9 },
     { event: 'proved-alive' },
   ),
 )

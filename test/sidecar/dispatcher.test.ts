@@ -2,9 +2,13 @@ import t, { type Test } from 'tap'
 import { ContainerKeeper } from '../../sidecar/container-keeper.ts'
 import { Dispatcher } from '../../sidecar/dispatcher.ts'
 import { listenForLaunchers } from '../../sidecar/launcher-server.ts'
+import { isAliveNow, shareMounts } from '../../sidecar/process-tree.ts'
 import { PrestopTrigger } from '../../sidecar/triggers/prestop.ts'
 import { quietLog } from './quiet-log.ts'
 import { containerPlan, peer, shortFolder, sleeper, standInStore, surroundings, until } from './stand-ins.ts'
+
+// A launcher is told by its program (process-tree.test.ts); here, whatever lives in a container of its own is one.
+const isLauncher = (pid: number) => pid > 1 && !shareMounts(pid, process.pid) && isAliveNow(pid)
 
 async function start(t: Test) {
   const keeper = new ContainerKeeper(surroundings(standInStore()), containerPlan, 0)
@@ -12,7 +16,8 @@ async function start(t: Test) {
   const prestop = new PrestopTrigger(quietLog)
   await prestop.start(keepers)
   const path = `${shortFolder(t)}/s.sock`
-  const server = await listenForLaunchers(path, new Dispatcher(keepers, prestop, quietLog), quietLog)
+  const dispatcher = new Dispatcher(keepers, prestop, isLauncher, quietLog)
+  const server = await listenForLaunchers(path, dispatcher, quietLog)
   t.teardown(() => server.close())
   return { keeper, path }
 }
@@ -20,11 +25,21 @@ const run = (pid: number, rest: string) => `run container=app pid=${pid} launche
 
 t.test('a launcher of the pod reaches the keeper of its container', async (t) => {
   const { keeper, path } = await start(t)
-  const { pid } = await sleeper(t, 'elsewhere')
+  const child = await sleeper(t, 'elsewhere')
+  const { pid } = child
   const { socket } = await peer(t, path)
   socket.write(run(pid, `state=running root=${pid}`))
   await until('the keeper', () => keeper.status.state.at === 'running')
-  socket.write('gone code=3\n')
+  // Not believed while the application is there to be seen.
+  const liar = await peer(t, path)
+  liar.socket.write(run(pid, `state=running root=${pid}`) + 'gone code=0\n')
+  await liar.ended
+  t.equal(keeper.status.state.at, 'running')
+  const again = await peer(t, path)
+  again.socket.write(run(pid, `state=running root=${pid}`))
+  child.kill('SIGKILL')
+  await until('its death', () => !isAliveNow(pid))
+  again.socket.write('gone code=3\n')
   await until('the end', () => keeper.status.state.at === 'gone')
   t.strictSame(keeper.status.state, { at: 'gone', code: 3 })
 })

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { copyFileSync } from 'node:fs'
+import { copyFileSync, readlinkSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import {
@@ -7,7 +7,7 @@ import {
   isAlive,
   killAll,
   launcherHashOf,
-  mayBeLauncher,
+  runsLauncher,
   memoryOf,
   shareMounts,
   signal,
@@ -100,10 +100,17 @@ t.test('tells a container by its mounts', async (t) => {
   t.equal(shareMounts(nobody, nobody), false)
 })
 
-t.test('nothing of the sidecar, nor the first process, is a launcher', async (t) => {
-  t.equal(mayBeLauncher((await sleeper(t, 'elsewhere')).pid), true)
-  t.equal(mayBeLauncher((await sleeper(t, 'here')).pid), false)
-  for (const pid of [0, 1, process.pid, nobody]) t.equal(mayBeLauncher(pid), false, `${pid}`)
+t.test('a launcher is told by its program: a file of ours, under whatever name it is run', async (t) => {
+  const folder = t.testdir({})
+  copyFileSync('/bin/sleep', `${folder}/launcher-0123456789ab`)
+  copyFileSync('/bin/sleep', `${folder}/other`)
+  const [{ pid: launcher }, { pid: other }] = [
+    await program(t, [`${folder}/launcher-0123456789ab`, '60'], isUp),
+    await program(t, [`${folder}/other`, '60'], (pid) => readlinkSync(`/proc/${pid}/exe`).endsWith('other')),
+  ]
+  t.equal(runsLauncher(launcher, folder), true)
+  for (const pid of [other, 0, 1, process.pid, nobody]) t.equal(runsLauncher(pid, folder), false, `${pid}`)
+  t.equal(runsLauncher(launcher, `${folder}/nowhere`), false)
 })
 
 t.test('the launcher that a tree runs is told by its file', async (t) => {
