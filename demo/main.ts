@@ -14,6 +14,8 @@ const interrupted = new Promise<never>((_, reject) => {
 interrupted.catch(() => undefined) // it matters only to who waits for it
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.once(signal, () => ending.abort(new Error(`the demo was interrupted by ${signal}`)))
+// `make demo | head`: nobody listens any more.
+process.stdout.on('error', (error) => ending.abort(error))
 
 let setting: Promise<Stage> | undefined
 try {

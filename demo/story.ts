@@ -14,7 +14,7 @@ export class Story {
 
   constructor(out: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY'>>) {
     this.#out = out
-    this.#coloured = out.isTTY === true && process.env.NO_COLOR === undefined
+    this.#coloured = out.isTTY === true
   }
 
   headline(text: string): void {

@@ -63,6 +63,19 @@ t.test('Ctrl-C in the middle of the work ends it, with nothing left', async (t) 
   t.same(leftOver(names), [])
 })
 
+t.test('it ends when nobody listens any more, with nothing left', async (t) => {
+  const names: Names = { nodes: new Set(), folders: new Set() }
+  const child = spawn(process.execPath, [entry], { stdio: ['ignore', 'pipe', 'ignore'] })
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    lookFor(child.pid ?? 0, names)
+    if (/\| step 1 /.test(text)) child.stdout.destroy()
+  })
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  t.equal(await within(exited, runDeadlineMs), 1)
+  t.equal(names.nodes.size, 1)
+  t.same(leftOver(names), [])
+})
+
 t.test('a workload that there is not is refused in one line', async (t) => {
   const { code, stdout, stderr } = await runDemo({ WORKLOAD: 'fortran' })
   t.equal(code, 1)
