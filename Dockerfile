@@ -10,9 +10,10 @@ RUN apt-get -qq update \
 COPY sidecar/launcher /build/sidecar/launcher
 RUN make -s -C /build/sidecar/launcher
 
-# CRIU and its companions with all their libraries: they run in the application's mount namespace. Trixie has CRIU 4.1.1.
+# CRIU and its companions with all their libraries: they run in the application's mount namespace.
 FROM ${BASE} AS tools
-RUN apt-get -qq update && apt-get -qq install --yes --no-install-recommends criu
+COPY scripts/install-criu.sh /build/
+RUN sh /build/install-criu.sh
 COPY scripts/collect-tools.sh /build/
 RUN sh /build/collect-tools.sh /build/tools
 

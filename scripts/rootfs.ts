@@ -53,10 +53,29 @@ export async function installInto(folder: string, suite: string, packages: strin
   await tidy(folder)
 }
 
-const installScript = `
+/** Runs a script of the repository inside a system of `baseSuite`, with the network, in an empty folder. */
+export async function preparedByScript(folder: string, script: string): Promise<void> {
+  await must(['cp', '-a', `${await plainRootfs(baseSuite)}/.`, folder], { deadlineMs: 300_000 })
+  copyFileSync('/etc/resolv.conf', join(folder, 'etc/resolv.conf'))
+  copyFileSync(script, join(folder, 'script.sh'))
+  await attempts(`what ${script} makes`, () =>
+    must(['unshare', '--mount', '--pid', '--fork', 'sh', '-euc', insideScript, 'sh', folder, mirror], {
+      deadlineMs: installDeadlineMs,
+    }),
+  )
+}
+
+const mounts = `
 root=$1; shift
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
+`
+
+const insideScript = `${mounts}
+chroot "$root" sh /script.sh "$@"
+`
+
+const installScript = `${mounts}
 export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin
 chroot "$root" apt-get -o Acquire::Retries=3 -qq update
 chroot "$root" apt-get -o Acquire::Retries=3 -qq install --yes --no-install-recommends "$@"

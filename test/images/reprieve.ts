@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { cached, hashOf, hashOfFiles } from '../../scripts/cache.ts'
 import { must } from '../../scripts/command.ts'
 import { copyModules } from '../../scripts/production-modules.ts'
-import { baseRootfs, baseSuite, installInto } from '../../scripts/rootfs.ts'
+import { baseRootfs, baseSuite, preparedByScript } from '../../scripts/rootfs.ts'
 import type { Image } from '../harness/image.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -47,10 +47,11 @@ export async function prepareReprieveImage(): Promise<void> {
 /** CRIU and its companions, collected in a Debian of their own that is thrown away afterwards. */
 function toolsLayer(): Promise<string> {
   const script = readFileSync(join(root, 'scripts/collect-tools.sh'))
-  return cached('layers', 'tools', hashOf(baseSuite, script), async (folder) => {
+  const install = join(root, 'scripts/install-criu.sh')
+  return cached('layers', 'tools', hashOf(baseSuite, readFileSync(install), script), async (folder) => {
     const builder = join(folder, 'builder')
     mkdirSync(builder)
-    await installInto(builder, baseSuite, ['criu'])
+    await preparedByScript(builder, install)
     writeFileSync(join(builder, 'collect-tools.sh'), script)
     await must(['chroot', builder, 'sh', '/collect-tools.sh', '/tools'])
     mkdirSync(join(folder, 'usr/local/lib/reprieve'), { recursive: true })
