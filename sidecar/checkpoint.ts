@@ -14,9 +14,9 @@ import { volumePaths } from '../src/volume.ts'
 import { dump } from './criu/dump.ts'
 import { archiveEphemeral, archiveLinkRemaps } from './ephemeral/archive.ts'
 import { readBaseline } from './ephemeral/baseline.ts'
-import { parseMounts } from './ephemeral/mounts.ts'
+import { readEphemeralRoots } from './ephemeral/mounts.ts'
 import { openExternalFiles } from './external-files.ts'
-import { memoryOf, readMountinfo, stdioPipesOf, threadsOf, treeOf } from './process-tree.ts'
+import { memoryOf, stdioPipesOf, threadsOf, treeOf } from './process-tree.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export type CheckpointRequest = {
@@ -170,10 +170,10 @@ class Checkpoint {
   async #lookAround(): Promise<{ pids: number[]; externalFiles: ExternalFile[] }> {
     const { plan, launcherPid, root } = this.#target
     const processes = await treeOf(root)
-    const mountPoints = parseMounts(await readMountinfo(launcherPid)).map((mount) => mount.path)
+    const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
     return {
       pids: await threadsOf(processes),
-      externalFiles: await openExternalFiles(processes, mountPoints, plan.external),
+      externalFiles: await openExternalFiles(processes, mountPoints, external),
     }
   }
 

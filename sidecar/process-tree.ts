@@ -109,11 +109,6 @@ function kilobytes(text: string, key: string): number {
   return Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)
 }
 
-/** Text of the process's mounts, for `parseMounts`. */
-export function readMountinfo(pid: number): Promise<string> {
-  return readFile(`/proc/${pid}/mountinfo`, 'utf8')
-}
-
 /** Whether two processes live in the same container, as far as its mounts tell. */
 export function shareMounts(one: number, other: number): boolean {
   try {

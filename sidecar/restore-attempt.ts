@@ -9,11 +9,11 @@ import type { ContainerPlan } from '../src/pod-plan.ts'
 import { volumePaths } from '../src/volume.ts'
 import type { HookAnswer } from './criu/hook-channel.ts'
 import { restore } from './criu/restore.ts'
-import { ephemeralRoots, parseMounts } from './ephemeral/mounts.ts'
+import { readEphemeralRoots } from './ephemeral/mounts.ts'
 import { undoUnpack, unpackEphemeral } from './ephemeral/unpack.ts'
 import { bringBackExternalFiles } from './external-files.ts'
 import { setLastPid } from './pid-range.ts'
-import { isAlive, killAll, readMountinfo, treeOf } from './process-tree.ts'
+import { isAlive, killAll, treeOf } from './process-tree.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export type RestoreTarget = { plan: ContainerPlan; launcherPid: number }
@@ -55,7 +55,7 @@ export async function attemptRestore(
   signal.throwIfAborted()
   try {
     await mkdir(work, { recursive: true, mode: 0o700 })
-    const { mountPoints, external } = ephemeralRoots(parseMounts(await readMountinfo(launcherPid)), plan)
+    const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
     const unpacked = await unpackEphemeral(unpack)
     signal.throwIfAborted()
     const brought = await bringBackExternalFiles(

@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
+import { resolvePath } from './resolve-path.ts'
 
 export type Mount = { path: string; type: string; readOnly: boolean }
 
@@ -36,7 +37,10 @@ export function parseMounts(mountinfo: string): Mount[] {
   return mounts
 }
 
-export function ephemeralRoots(mounts: readonly Mount[], plan: ContainerPlan): EphemeralRoots {
+export function ephemeralRoots(
+  mounts: readonly Mount[],
+  plan: Pick<ContainerPlan, 'emptyDirs' | 'external'>,
+): EphemeralRoots {
   const emptyDirs = plan.emptyDirs.map(withoutTrailingSlash)
   const mine = new Set(['/', '/dev/shm', ...emptyDirs])
   // Of several mounts on one path the last one is seen.
@@ -55,8 +59,13 @@ function withoutTrailingSlash(path: string): string {
   return path.replace(/(?<=.)\/+$/, '')
 }
 
+/** The same for a process of the container, with the paths of the plan followed to where they lead. */
 export async function readEphemeralRoots(pid: number, plan: ContainerPlan): Promise<EphemeralRoots> {
-  return ephemeralRoots(parseMounts(await readFile(`/proc/${pid}/mountinfo`, 'utf8')), plan)
+  const mounts = parseMounts(await readFile(`/proc/${pid}/mountinfo`, 'utf8'))
+  const resolve = (paths: readonly string[]) =>
+    Promise.all(paths.map((path) => resolvePath(`/proc/${pid}/root`, path)))
+  const [emptyDirs, external] = await Promise.all([resolve(plan.emptyDirs), resolve(plan.external)])
+  return ephemeralRoots(mounts, { emptyDirs, external })
 }
 
 /** The mount that holds a path: the longest mount point that is a prefix of it. */
