@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #define SIDECAR 3
-/* A sidecar that dies closes the socket; this is for one that hangs. */
+/* A sidecar that dies closes the socket; one that hangs says nothing, and must not keep the application standing still. */
+#define SILENCE_MS (10 * 1000)
+/* All of its `wait`s together. */
 #define ANSWER_MS (30 * 60 * 1000)
 
 /* CRIU closes every descriptor of a script beyond its stdio (cr_system_userns, criu/util.c): take ours from CRIU itself. */
@@ -51,22 +53,16 @@ static void say(const char *action)
 		die(1, "write to descriptor %d at %s: %m", SIDECAR, action);
 }
 
-int hook_mode(void)
+/* One line, at most `size` - 1 bytes of it. */
+static void hear(const char *action, char *line, size_t size, long long deadline)
 {
-	const char *action = getenv("CRTOOLS_SCRIPT_ACTION");
-	long long deadline = now_ms() + ANSWER_MS;
-	char line[16] = "";
 	size_t used = 0;
-	if (!action)
-		die(1, "criu-hook is for CRIU, which sets CRTOOLS_SCRIPT_ACTION");
-	signal(SIGPIPE, SIG_IGN);
-	take_descriptor();
-	say(action);
-	while (used < sizeof line - 1 && !memchr(line, '\n', used)) {
+	memset(line, 0, size);
+	while (used < size - 1 && !memchr(line, '\n', used)) {
 		struct pollfd entry = { .fd = SIDECAR, .events = POLLIN };
 		int ready = poll(&entry, 1, poll_timeout_ms(deadline));
 		if (ready == 0)
-			die(1, "no answer from the sidecar at %s", action);
+			die(1, "no word from the sidecar at %s", action);
 		ssize_t got = ready < 0 ? -1 : read(SIDECAR, line + used, 1);
 		if (got < 0 && errno != EINTR && errno != EAGAIN)
 			die(1, "read from descriptor %d at %s: %m", SIDECAR, action);
@@ -74,5 +70,20 @@ int hook_mode(void)
 			die(1, "the sidecar is gone at %s", action);
 		used += got > 0 ? 1 : 0;
 	}
+}
+
+int hook_mode(void)
+{
+	const char *action = getenv("CRTOOLS_SCRIPT_ACTION");
+	long long latest = now_ms() + ANSWER_MS;
+	char line[16];
+	if (!action)
+		die(1, "criu-hook is for CRIU, which sets CRTOOLS_SCRIPT_ACTION");
+	signal(SIGPIPE, SIG_IGN);
+	take_descriptor();
+	say(action);
+	do
+		hear(action, line, sizeof line, earlier_ms(now_ms() + SILENCE_MS, latest));
+	while (strcmp(line, "wait\n") == 0);
 	return strcmp(line, "go\n") == 0 ? 0 : 1;
 }

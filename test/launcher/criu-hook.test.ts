@@ -2,6 +2,7 @@ import t from 'tap'
 import { join } from 'node:path'
 import { symlinkSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { launch, launcherPath, scratch, until } from './launcher.ts'
 
@@ -39,6 +40,26 @@ void t.test('makes CRIU stop at anything else', async (t) => {
   const { ended, socket } = await hook(t)
   socket.write('going going going going\n')
   t.equal((await ended).code, 1)
+})
+
+void t.test('waits on as long as the sidecar says so', async (t) => {
+  const { ended, socket } = await hook(t)
+  const early = Promise.race([ended.then(() => true), sleep(300).then(() => false)])
+  for (let word = 0; word < 5; word++) socket.write('wait\n')
+  t.equal(await early, false)
+  socket.write('wait\ngo\n')
+  t.equal((await ended).code, 0)
+})
+
+void t.test('makes CRIU stop when the sidecar is silent for ten seconds', async (t) => {
+  const { ended, socket } = await hook(t)
+  await sleep(2_000)
+  socket.write('wait\n')
+  const said = Date.now()
+  t.equal((await ended).code, 1)
+  const silentMs = Date.now() - said
+  t.ok(silentMs > 9_500 && silentMs < 15_000, `${silentMs} ms after its last word`)
+  t.match((await ended).stderr, /no word from the sidecar at post-restore/)
 })
 
 void t.test('makes CRIU stop when the sidecar is gone', async (t) => {
