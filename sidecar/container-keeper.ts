@@ -147,7 +147,9 @@ export class ContainerKeeper {
       if (outcome.outcome === 'taken' || left < 1_000) return this.#remember(outcome)
       if (outcome.reason === 'checkpoint-under-way') attempt--
       else if (outcome.reason === 'not-running' || attempt >= tries) return this.#remember(outcome)
-      await new Promise((resolve) => setTimeout(resolve, retryPausesMs[attempt - 1] ?? 200))
+      // Not past the deadline: what comes after it is the grace that the pod's owner gave.
+      const pauseMs = Math.min(retryPausesMs[attempt - 1] ?? 200, left - 500)
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
   }
 
