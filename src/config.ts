@@ -115,14 +115,16 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
       withoutCapabilities: sidecar.listOf('withoutCapabilities', [], optionalCapabilities),
       resources: readResources(sidecar.section('resources'), {
         requests: { cpu: '20m', memory: '64Mi' },
-        limits: { memory: '1Gi' },
+        // None: the page cache of a dump counts towards it, and a dump that must wait for the disk holds the application still.
+        limits: {},
         guaranteed: { cpu: '500m', memory: '256Mi' },
       }),
     },
     restore: {
       resources: readResources(restore.section('resources'), {
         requests: { cpu: '20m', memory: '64Mi' },
-        limits: { memory: '1Gi' },
+        // None, for the same reason: it writes a whole checkpoint.
+        limits: {},
         guaranteed: { cpu: '500m', memory: '256Mi' },
       }),
     },

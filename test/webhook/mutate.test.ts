@@ -200,7 +200,7 @@ t.test('the class of service stays what it was', async (t) => {
     'requests default to limits',
   )
   t.same(resources({ cpu: '1000m', memory: '1024Mi' }, whole), { requests: guaranteed, limits: guaranteed })
-  const burstable = { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '1Gi' } }
+  const burstable = { requests: { cpu: '20m', memory: '64Mi' }, limits: {} }
   t.same(resources({ cpu: '500m', memory: '1Gi' }, whole), burstable)
   t.same(resources(undefined, { memory: '1Gi' }), burstable)
   t.same(resources(whole, whole, { initContainers: [{ name: 'init' }] }), burstable, 'init containers count')
