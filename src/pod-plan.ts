@@ -51,7 +51,9 @@ export function parsePodPlan(json: string): PodPlan {
   }
   const problems = problemsOf(value)
   if (problems.length > 0) {
-    throw new ReprieveError('plan-invalid', `${planVariable} is not a pod plan: ${problems.join('; ')}`, { problems })
+    throw new ReprieveError('plan-invalid', `${planVariable} is not a pod plan: ${problems.join('; ')}`, {
+      problems,
+    })
   }
   return value as PodPlan
 }
@@ -71,14 +73,20 @@ function problemsOf(value: unknown): string[] {
   expect(isWhole(value.statusPort) && value.statusPort < 65536, 'statusPort must be 0 to 65535')
   const store = value.store
   expect(
-    isRecord(store) && store.kind === 'directory' && isText(store.name) && isText(store.path) && store.path.startsWith('/'),
+    isRecord(store) &&
+      store.kind === 'directory' &&
+      isText(store.name) &&
+      isText(store.path) &&
+      store.path.startsWith('/'),
     'store must be {kind: "directory", name, path}',
   )
   expect(
-    isTexts(value.triggers) && value.triggers.every((name) => (triggerNames as readonly string[]).includes(name)),
+    isTexts(value.triggers) &&
+      value.triggers.every((name) => (triggerNames as readonly string[]).includes(name)),
     `triggers must be some of ${triggerNames.join(', ')}`,
   )
-  if (!Array.isArray(value.containers) || value.containers.length === 0) problems.push('containers must be a list, not empty')
+  if (!Array.isArray(value.containers) || value.containers.length === 0)
+    problems.push('containers must be a list, not empty')
   else
     for (const [index, container] of value.containers.entries())
       expect(
