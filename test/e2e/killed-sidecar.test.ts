@@ -1,0 +1,117 @@
+/** CRIU and the sidecar are killed at random instants of a checkpoint after which the application is to go on. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { Pod } from '../harness/pod.ts'
+import { poll } from '../harness/deadline.ts'
+import { drawn, kills, large, requireAlive, requireStore, requireThawed, staged, type Kept } from './kills.ts'
+import { deadlineMs, sidecar } from './support.ts'
+import {
+  checkpoint,
+  criuCommand,
+  gapsIn,
+  lastStep,
+  mustCheckpoint,
+  openSurvivorStage,
+  restoredFrom,
+  runSurvivor,
+  sidecarNode,
+  sidecarProcesses,
+  stepsOf,
+  waitForState,
+  type SurvivorStage,
+} from './survivor.ts'
+
+type Killing = {
+  /** Waits for the instant from which the delay counts, and tells over how long the delays are drawn. */
+  from: (pod: Pod, wholeMs: number) => Promise<number>
+  kill: (pod: Pod) => void
+}
+
+const killings: Record<string, Killing> = {
+  CRIU: {
+    from: async (pod, wholeMs) => {
+      await poll('CRIU to begin', deadlineMs, () => sidecarProcesses(pod, `${criuCommand} dump`)[0])
+      return wholeMs / 2
+    },
+    kill: (pod) => killAll(sidecarProcesses(pod, `${criuCommand} dump`)),
+  },
+  'the sidecar’s own process': {
+    from: async (_, wholeMs) => wholeMs,
+    kill: (pod) => killAll(sidecarProcesses(pod, '/usr/local/bin/node /opt')),
+  },
+  'the sidecar’s whole container': {
+    from: async (_, wholeMs) => wholeMs,
+    kill: (pod) => pod.killContainer(sidecar, 'SIGKILL'),
+  },
+}
+
+for (const [victim, killing] of Object.entries(killings))
+  t.test(
+    `whenever ${victim} is killed, the application goes on, and no checkpoint is lost or half`,
+    async (t) => {
+      const random = drawn(t)
+      const stage = await openSurvivorStage(t)
+      const pod = await runSurvivor(stage, large)
+      const began = Date.now()
+      const kept: Kept = { taken: await mustCheckpoint(pod), held: 0 }
+      const wholeMs = Date.now() - began
+      const outcomes: Record<string, number> = {}
+      for (let round = 0; round < kills; round++) {
+        const outcome = await killedOnce(pod, killing, wholeMs, random(), kept)
+        outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+        await requireAlive(stage, pod, kept)
+        await waitForState(pod, 'running')
+        kept.held++
+      }
+      t.comment(
+        `${kills} kills over ${wholeMs} ms: held ${kept.held}, checkpoints ${JSON.stringify(outcomes)}`,
+      )
+      t.equal(kept.held, kills)
+      t.same(gapsIn([pod]), [], 'no step was lost or repeated')
+      await goesOnElsewhere(t, stage, pod)
+    },
+  )
+
+/** @returns what became of the checkpoint */
+async function killedOnce(
+  pod: Pod,
+  killing: Killing,
+  wholeMs: number,
+  share: number,
+  kept: Kept,
+): Promise<string> {
+  const asked = checkpoint(pod).catch(() => ({ outcome: 'unanswered', id: undefined }))
+  const overMs = await killing.from(pod, wholeMs)
+  await sleep(share * overMs)
+  killing.kill(pod)
+  const { outcome, id } = await asked
+  if (outcome === 'taken') kept.taken = id
+  return outcome
+}
+
+/** A later checkpoint works, leaves nothing behind, and a new pod goes on from it. */
+async function goesOnElsewhere(t: Test, stage: SurvivorStage, pod: Pod): Promise<void> {
+  await sidecarNode(pod)
+  const later = await mustCheckpoint(pod)
+  const atLeast = lastStep(pod)
+  t.equal(await requireStore(stage, { taken: later, held: 0 }), later)
+  await poll('an empty staging folder', deadlineMs, () =>
+    staged(pod).every((name) => !/\.(dump|work)/.test(name)) ? true : undefined,
+  )
+  await requireThawed(pod)
+  await pod.crash()
+  const next = await runSurvivor(stage, large)
+  t.equal(await restoredFrom(next, later), later)
+  const first = stepsOf(next)[0]?.step ?? 0
+  t.ok(first > 1 && first <= atLeast + 1, `it went on at step ${first}`)
+}
+
+function killAll(pids: number[]): void {
+  for (const pid of pids)
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+}
