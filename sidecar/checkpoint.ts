@@ -16,7 +16,7 @@ import { archiveEphemeral, archiveLinkRemaps } from './ephemeral/archive.ts'
 import { readBaseline } from './ephemeral/baseline.ts'
 import { readEphemeralRoots } from './ephemeral/mounts.ts'
 import { openExternalFiles } from './external-files.ts'
-import { memoryOf, stdioPipesOf, threadsOf, treeOf } from './process-tree.ts'
+import { memoryOf, stdioPipesOf, startOf, threadsOf, treeOf } from './process-tree.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export type CheckpointRequest = {
@@ -152,9 +152,9 @@ class Checkpoint {
 
   async #archiveOptions() {
     const { plan, launcherPid } = this.#target
-    const baseline = await readBaseline(`${volumePaths.run}/${plan.name}`)
-    if (baseline === undefined)
-      throw new ReprieveError('archive-failed', 'what the container began with was never listed')
+    const listed = await readBaseline(`${volumePaths.run}/${plan.name}`)
+    // An application that began without us: what changed since then is known, what it deleted is not.
+    const baseline = listed ?? { instantMs: await startOf(launcherPid), names: undefined }
     const { folder, log } = this.#place
     return {
       pid: launcherPid,

@@ -29,6 +29,15 @@ export async function statOf(pid: number): Promise<{ parent: number; state: stri
   return state === '' ? undefined : { parent: Number(parent), state }
 }
 
+/** When the process began, in milliseconds since the epoch; to the second, and never too late. */
+export async function startOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'latin1')
+  // Field 22, in ticks since the machine booted: 100 a second for user space everywhere (proc_pid_stat(5), USER_HZ).
+  const ticks = Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[19])
+  const booted = Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'latin1'))?.[1])
+  return (booted + Math.floor(ticks / 100) - 1) * 1_000
+}
+
 /** Whether the process exists and is more than a zombie. */
 export async function isAlive(pid: number): Promise<boolean> {
   const stat = await statOf(pid)
