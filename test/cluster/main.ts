@@ -3,13 +3,13 @@
  *   KUBECONFIG=… IMAGE=registry/reprieve:tag make e2e
  *   WITHOUT_CAPABILITIES=SYS_RESOURCE   leaves capabilities out of the sidecar, where the nodes themselves lack them
  *   NODE_NAME=…                         runs the test's pods there (default: the first node that pods can be scheduled on)
- * Installs the manifests, runs a StatefulSet and a Job, deletes, evicts and drains their pods, and cleans up after itself.
+ * Installs the manifests, runs a StatefulSet, a Deployment and a Job, deletes, evicts and drains their pods, and cleans up after itself.
  */
 import { describeError } from '../../src/errors.ts'
 import { install, storeFolder } from './installation.ts'
 import { makeKubectl, until, type Kubectl } from './kubectl.ts'
 import { assertWentOn, lastWords, readSteps, runningPod } from './stories.ts'
-import { job, statefulSet, storeSweeper, userNamespace } from './workloads.ts'
+import { deployment, job, statefulSet, storeSweeper, userNamespace } from './workloads.ts'
 
 const jobSteps = 100
 const say = (line: string) => process.stdout.write(`${line}\n`)
@@ -28,11 +28,17 @@ if (IMAGE === undefined || missing.length > 0) {
 const node = NODE_NAME ?? (await firstNode(kubectl))
 say(`cluster ${(await kubectl('config', 'current-context')).trim()}, node ${node}, image ${IMAGE}`)
 const capabilities = WITHOUT_CAPABILITIES.split(',').filter((name) => name !== '')
-const installation = await install(kubectl, IMAGE, capabilities, say)
+const installation = await install(kubectl, IMAGE, capabilities, say).catch((error: unknown) => {
+  say(`e2e: Reprieve could not be installed: ${describeError(error)}`)
+  process.exit(1)
+})
 try {
   await kubectl.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: userNamespace } }])
   await tell('a deleted pod of a StatefulSet goes on at the next step', () => deleteStory(IMAGE))
   await tell('a drained pod of a StatefulSet goes on at the next step', drainStory)
+  await tell('a deleted pod of a Deployment goes on, though its replacement begins before it has ended', () =>
+    deploymentStory(IMAGE),
+  )
   await tell('an evicted pod of a Job goes on, and the Job completes', () => jobStory(IMAGE))
 } finally {
   await cleanUp(IMAGE)
@@ -71,6 +77,17 @@ async function drainStory(): Promise<void> {
   const after = await runningPod(kubectl, 'count', (before.steps.at(-1) ?? 0) + 5, pod.metadata.uid)
   assertWentOn(before, after)
   say(`  step ${before.steps.at(-1)} (watched from ${steps[0]}) → drained → step ${after.steps[0]}`)
+}
+
+async function deploymentStory(image: string): Promise<void> {
+  await kubectl.apply([deployment(image, node)])
+  const { pod } = await runningPod(kubectl, 'serve', 10)
+  const words = lastWords(kubectl, pod.metadata.name)
+  await kubectl('delete', 'pod', pod.metadata.name, `--namespace=${userNamespace}`, '--wait=true')
+  const before = await words
+  const after = await runningPod(kubectl, 'serve', (before.steps.at(-1) ?? 0) + 5, pod.metadata.uid)
+  assertWentOn(before, after)
+  say(`  step ${before.steps.at(-1)} → deleted → step ${after.steps[0]}`)
 }
 
 async function jobStory(image: string): Promise<void> {
@@ -159,7 +176,7 @@ async function cleanUp(image: string): Promise<void> {
   try {
     await kubectl(
       'delete',
-      'statefulsets,jobs',
+      'statefulsets,deployments,jobs',
       '--all',
       `--namespace=${userNamespace}`,
       '--wait=true',

@@ -1,4 +1,4 @@
-/** What ordinary users would run: a StatefulSet and a Job that count, each asking by one annotation. */
+/** What ordinary users would run: a StatefulSet, a Deployment and a Job that count, each asking by one annotation. */
 
 export const userNamespace = 'reprieve-e2e'
 
@@ -42,6 +42,20 @@ export function statefulSet(image: string, node: string): object {
       replicas: 1,
       selector: { matchLabels: { app: 'count' } },
       template: template('count', image, node, 1_000_000, 'Always'),
+    },
+  }
+}
+
+/** Its replacement is made the moment a pod is told to end: it has to wait its turn. */
+export function deployment(image: string, node: string): object {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'serve', namespace: userNamespace },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: { app: 'serve' } },
+      template: template('serve', image, node, 1_000_000, 'Always'),
     },
   }
 }
