@@ -33,7 +33,10 @@ t.test('SIGTERM reaches a restored application, whose own handler decides how it
   t.notMatch(before.logs(application), /told to end/, 'the one that was checkpointed was told nothing')
   after.killContainer(application, 'SIGTERM')
   await after.waitUntilEnded(deadlineMs)
-  t.match(after.logLines(application).at(-1)?.text, /^told to end at \d+$/)
+  t.match(
+    after.logLines(application).findLast(({ stream }) => stream === 'stdout')?.text,
+    /^told to end at \d+$/,
+  )
   t.equal(exitCodeOf(after), 7)
 })
 
