@@ -9,6 +9,7 @@ import { enterArgv, toolArgv } from '../tools.ts'
 import { answerHooks, type HookAnswer } from './hook-channel.ts'
 import { criuErrors, frozenMark } from './log.ts'
 import { dumpArguments } from './options.ts'
+import { watchedPaths } from './watched-paths.ts'
 
 export type DumpOptions = {
   /** The container's launcher, whose namespaces CRIU runs in. */
@@ -32,9 +33,10 @@ export type DumpTimes = { startMs: number; dumpMs: number; frozenMs: number }
 
 /** @throws ReprieveError `dump-failed`; the application then goes on, whatever became of CRIU. */
 export async function dump(options: DumpOptions): Promise<DumpTimes> {
+  const watched = await watchedPaths(options)
   const argv = enterArgv(
     options.launcherPid,
-    ...toolArgv('criu', ...dumpArguments(options.root, options.stdio, options.leaveRunning)),
+    ...toolArgv('criu', ...dumpArguments(options.root, options.stdio, options.leaveRunning, watched)),
   )
   const began = performance.now()
   const at = { frozen: 0, dumped: 0 }

@@ -30,7 +30,13 @@ const common = [
   '/reprieve/bin/criu-hook',
 ]
 
-export function dumpArguments(root: number, stdio: readonly StdioPipe[], leaveRunning: boolean): string[] {
+/** @param watched paths of what the application watches by inotify */
+export function dumpArguments(
+  root: number,
+  stdio: readonly StdioPipe[],
+  leaveRunning: boolean,
+  watched: readonly string[] = [],
+): string[] {
   return [
     'dump',
     '--tree',
@@ -41,8 +47,9 @@ export function dumpArguments(root: number, stdio: readonly StdioPipe[], leaveRu
     '--link-remap',
     '--ghost-limit',
     String(ghostLimitBytes),
-    // inotify watches whose handle cannot be opened are found by path (criu#2854).
+    // inotify watches are found by path: see watched-paths.ts.
     '--force-irmap',
+    ...watched.flatMap((path) => ['--irmap-scan-path', path]),
     ...stdioInodes(stdio).flatMap((inode) => ['--external', `pipe:[${inode}]`]),
     ...(leaveRunning ? ['--leave-running'] : []),
   ]
