@@ -12,6 +12,7 @@ import type { ContainerPlan } from '../src/pod-plan.ts'
 import type { PutResult, Store } from '../src/store/store.ts'
 import { volumePaths } from '../src/volume.ts'
 import { dump } from './criu/dump.ts'
+import { dumpFolder } from './dump-folder.ts'
 import { archiveEphemeral, archiveLinkRemaps } from './ephemeral/archive.ts'
 import { readBaseline } from './ephemeral/baseline.ts'
 import { readEphemeralRoots } from './ephemeral/mounts.ts'
@@ -41,12 +42,13 @@ export async function takeCheckpoint(
   request: CheckpointRequest,
 ): Promise<CheckpointDone> {
   const id = makeCheckpointId(new Date())
-  const folder = `${volumePaths.staging}/${target.plan.name}/${id}.dump`
+  const slot = { lineage: around.podPlan.lineage, container: target.plan.name }
+  const folder = await dumpFolder(around.store, slot, id, request)
   const work = `${volumePaths.staging}/${target.plan.name}/${id}.work`
   const log = around.log.child({ container: target.plan.name, checkpoint: id })
   try {
-    await requireRoom(target.root, `${volumePaths.staging}`)
     for (const path of [`${folder}/criu`, work]) await mkdir(path, { recursive: true, mode: 0o700 })
+    await requireRoom(target.root, folder)
     // Its file is mapped into every dumped tree, and must be there, byte for byte, where the tree is restored.
     const launcher = `launcher-${target.launcher}`
     await copyFile(`${volumePaths.bin}/${launcher}`, `${folder}/${launcher}`)
@@ -61,13 +63,13 @@ export async function takeCheckpoint(
 }
 
 /** A dump that fills the disk fails late and harms neighbours: refuse before freezing when it cannot fit. */
-async function requireRoom(root: number, staging: string): Promise<void> {
+async function requireRoom(root: number, folder: string): Promise<void> {
   const needBytes = await memoryOf(await treeOf(root))
-  const { bavail, bsize } = await statfs(staging)
+  const { bavail, bsize } = await statfs(folder)
   if (bavail * bsize < needBytes)
     throw new ReprieveError(
       'dump-failed',
-      `staging has ${bavail * bsize} bytes free, the application's memory is ${needBytes}`,
+      `${folder} has ${bavail * bsize} bytes free, the application's memory is ${needBytes}`,
     )
 }
 

@@ -7,6 +7,7 @@ import { ReprieveError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Slot } from '../manifest.ts'
 import { emptySlotRecord } from '../slot-record.ts'
+import { makeDraftFolder } from './draft-folder.ts'
 import { fetchCheckpoint } from './fetch-checkpoint.ts'
 import { listCheckpoints } from './list-checkpoints.ts'
 import { putCheckpoint, type Transfer } from './put-checkpoint.ts'
@@ -102,6 +103,11 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
           ? { manifests: [], unreadable: [] }
           : listCheckpoints(folder, slot, signal)
       }),
+
+    draftFolder: (slot, id, signal) =>
+      run(`begin checkpoint ${id}`, signal, async () =>
+        makeDraftFolder(await makeSlotFolder(root, slot), id),
+      ),
 
     put: (draft, sourceDir, signal) =>
       run(`store checkpoint ${draft.id}`, signal, async () => {

@@ -21,7 +21,7 @@ import { ownWriterMark } from './writer-mark.ts'
 
 /**
  * `link-or-copy` gives the source's file a second name in the store where that works (same mount; the source must not
- * change afterwards), so that only hashing and syncing remain. Across mounts, which is what pods have, it copies.
+ * change afterwards), so that only hashing and syncing remain: what was made in a draft folder (draft-folder.ts). Across mounts it copies.
  */
 export type Transfer = 'link-or-copy' | 'copy'
 

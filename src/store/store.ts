@@ -16,6 +16,12 @@ export interface Store {
     signal: AbortSignal,
   ): Promise<{ manifests: CheckpointManifest[]; unreadable: UnreadableCheckpoint[] }>
   /**
+   * A new folder for the files of a checkpoint that `put` will be given, where the store can take them over without a copy;
+   * undefined where a folder on a local disk serves better. The caller removes it; `prune` removes that of a caller who died.
+   * @throws ReprieveError `store-failed`
+   */
+  draftFolder(slot: Slot, id: string, signal: AbortSignal): Promise<string | undefined>
+  /**
    * Stores every file under `sourceDir` (a flat tree of regular files) as checkpoint `draft.id`. The store may go on
    * sharing these files with the source (a second name for each): they can be removed afterwards, not written to.
    * When this resolves the checkpoint is durable; when it rejects nothing of it is listed.

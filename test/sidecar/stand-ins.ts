@@ -38,6 +38,7 @@ export function standInStore(parts: Partial<Store> = {}): StandInStore {
     record: emptySlotRecord(),
     calls: [],
     list: async () => ({ manifests: [], unreadable: [] }),
+    draftFolder: async () => undefined,
     put: () => Promise.reject(new Error('nothing is put here')),
     fetch: () => Promise.reject(new Error('nothing is here')),
     prune: async () => ({ removed: [] }),

@@ -1,0 +1,27 @@
+/** Where a checkpoint's files are made: in the store's own draft folder where that costs the application nothing, else in staging. */
+import { rm, stat } from 'node:fs/promises'
+import type { Slot } from '../src/manifest.ts'
+import type { Store } from '../src/store/store.ts'
+import { volumePaths } from '../src/volume.ts'
+import type { CheckpointRequest } from './checkpoint.ts'
+
+/** @returns a folder that exists, or is to be made in staging. @throws ReprieveError `store-failed` */
+export async function dumpFolder(
+  store: Store,
+  slot: Slot,
+  id: string,
+  request: Pick<CheckpointRequest, 'afterwards' | 'deadline'>,
+): Promise<string> {
+  const staged = `${volumePaths.staging}/${slot.container}/${id}.dump`
+  const signal = AbortSignal.timeout(Math.max(1, request.deadline - Date.now()))
+  const draft = await store.draftFolder(slot, id, signal)
+  if (draft === undefined) return staged
+  // What ends waits for the store in any case. What goes on must not stand still for a disk slower than the node's own.
+  if (request.afterwards === 'end' || (await onOneDisk(draft, volumePaths.staging))) return draft
+  await rm(draft, { recursive: true, force: true })
+  return staged
+}
+
+async function onOneDisk(one: string, other: string): Promise<boolean> {
+  return (await stat(one)).dev === (await stat(other)).dev
+}
