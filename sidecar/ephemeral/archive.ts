@@ -20,6 +20,8 @@ export const archiveFiles = {
   tar: 'ephemeral.tar',
   list: 'ephemeral.list',
   deleted: 'deleted.list',
+  /** Names that sockets are bound to: CRIU makes them itself. A restore that fails half-way leaves some. */
+  sockets: 'sockets.list',
   remapsTar: 'remaps.tar',
   remapsList: 'remaps.list',
 } as const
@@ -46,6 +48,7 @@ export async function archiveEphemeral(
     const deleted = await findDeleted(options, found)
     await writeFile(`${options.folder}/${archiveFiles.list}`, joinNames(found.paths))
     await writeFile(`${options.folder}/${archiveFiles.deleted}`, joinNames(deleted))
+    await writeFile(`${options.folder}/${archiveFiles.sockets}`, joinNames(found.sockets))
     await createTar(options, archiveFiles.list, archiveFiles.tar)
     return { entries: found.paths.length, deleted: deleted.length, ms: performance.now() - began }
   } catch (error) {
@@ -78,22 +81,28 @@ export async function archiveLinkRemaps(options: ArchiveOptions, since: number):
   }
 }
 
-type Changed = { paths: string[]; directories: Set<string>; others: Set<string> }
+type Changed = { paths: string[]; sockets: string[]; directories: Set<string>; others: Set<string> }
 
 async function findChanged(options: ArchiveOptions): Promise<Changed> {
   const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
-  const kept = ['!', '-type', 's', '-printf', '%y%p\\0']
+  const kept = ['-printf', '%y%p\\0']
   const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), ...kept]
   const entries: string[] = []
   // The image's own files are there again. What a volume held when this container began (an init container's or a neighbour's) is
   // not, or not the same; and in a folder that was renamed nothing has a new ctime.
   for (const [root, tests] of roots.map((root) => [root, root === '/' ? changedOnly : kept] as const))
     entries.push(...splitNames(await findNames(options, walkArguments([root], mountPoints, ...tests))))
-  const paths = entries.map((entry) => entry.slice(1))
+  const sockets = entries.filter((entry) => entry.startsWith('s')).map((entry) => entry.slice(1))
+  const paths = entries.filter((entry) => !entry.startsWith('s')).map((entry) => entry.slice(1))
   const named = (isDirectory: boolean) =>
     new Set(entries.filter((entry) => entry.startsWith('d') === isDirectory).map((entry) => entry.slice(1)))
   // A mount point's own folder belongs to the volume, but its entries may have changed.
-  return { paths: paths.filter((path) => path !== '/'), directories: named(true), others: named(false) }
+  return {
+    paths: paths.filter((path) => path !== '/'),
+    sockets,
+    directories: named(true),
+    others: named(false),
+  }
 }
 
 /**

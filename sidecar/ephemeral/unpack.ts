@@ -50,7 +50,7 @@ export async function undoUnpack(options: UnpackOptions): Promise<void> {
 
 /** Keeps the files that are about to be replaced or removed. In a fresh container few of them exist. */
 async function recordUndo(options: UnpackOptions): Promise<void> {
-  const lists = [archiveFiles.list, archiveFiles.remapsList]
+  const lists = [archiveFiles.list, archiveFiles.remapsList, archiveFiles.sockets]
   const named = await Promise.all(
     lists.map((list) => readFile(`${options.folder}/${list}`, 'latin1').catch(() => '')),
   )
