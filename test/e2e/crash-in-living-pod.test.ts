@@ -7,6 +7,7 @@ import type { Pod } from '../harness/pod.ts'
 import { application, deadlineMs, exitCodeOf } from './support.ts'
 import {
   goesOn,
+  killIfThere,
   lastStep,
   mustCheckpoint,
   openSurvivorStage,
@@ -53,7 +54,7 @@ for (const restartPolicy of ['Always', 'OnFailure'] as const)
 
       // Killed from outside, all of it at once, as the kernel does it when memory runs out.
       const again = await checkpointBetween(pod)
-      for (const pid of pod.container(application).processes()) killIfThere(pid)
+      killIfThere(...pod.container(application).processes())
       const second = await lifeBegan(pod, 2)
       t.equal(await restoredFrom(pod, again.id), again.id)
       t.ok(again.couldGoOnAt(second), `went on at step ${second}: ${JSON.stringify(again)}`)
@@ -211,12 +212,4 @@ async function checkpointBetween(pod: Pod) {
   await goesOn(pod)
   const after = lastStep(pod)
   return { id, before, after, couldGoOnAt: (step: number) => step > before && step <= after }
-}
-
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
 }

@@ -8,6 +8,7 @@ import { application, deadlineMs, sidecar } from './support.ts'
 import {
   checkpoint,
   criuCommand,
+  killIfThere,
   lastStep,
   mustCheckpoint,
   openSurvivorStage,
@@ -38,11 +39,11 @@ const victims: Record<string, (pod: Pod, wholeMs: number, share: number) => Prom
   CRIU: async (pod, wholeMs, share) => {
     await poll('CRIU to begin', deadlineMs, () => sidecarProcesses(pod, `${criuCommand} dump`)[0])
     await sleep(share * wholeMs)
-    killAll(sidecarProcesses(pod, `${criuCommand} dump`))
+    killIfThere(...sidecarProcesses(pod, `${criuCommand} dump`))
   },
   'the sidecar’s own process': async (pod, wholeMs, share) => {
     await sleep(share * wholeMs)
-    killAll(sidecarProcesses(pod, '/usr/local/bin/node /opt'))
+    killIfThere(...sidecarProcesses(pod, '/usr/local/bin/node /opt'))
   },
   'the sidecar’s whole container': async (pod, wholeMs, share) => {
     await sleep(share * wholeMs)
@@ -117,13 +118,4 @@ function outcomeOf(pod: Pod): string {
   const { state } = pod.container(application)
   const told = pod.logLines(application).some(({ text }) => text === 'told to end')
   return `${told ? 'told to end, ' : ''}${state.kind === 'terminated' ? state.exitCode : state.kind}`
-}
-
-function killAll(pids: number[]): void {
-  for (const pid of pids)
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
 }

@@ -10,6 +10,7 @@ import {
   checkpoint,
   criuCommand,
   gapsIn,
+  killIfThere,
   lastStep,
   mustCheckpoint,
   openSurvivorStage,
@@ -34,11 +35,11 @@ const killings: Record<string, Killing> = {
       await poll('CRIU to begin', deadlineMs, () => sidecarProcesses(pod, `${criuCommand} dump`)[0])
       return wholeMs / 2
     },
-    kill: (pod) => killAll(sidecarProcesses(pod, `${criuCommand} dump`)),
+    kill: (pod) => killIfThere(...sidecarProcesses(pod, `${criuCommand} dump`)),
   },
   'the sidecar’s own process': {
     from: async (_, wholeMs) => wholeMs,
-    kill: (pod) => killAll(sidecarProcesses(pod, '/usr/local/bin/node /opt')),
+    kill: (pod) => killIfThere(...sidecarProcesses(pod, '/usr/local/bin/node /opt')),
   },
   'the sidecar’s whole container': {
     from: async (_, wholeMs) => wholeMs,
@@ -105,13 +106,4 @@ async function goesOnElsewhere(t: Test, stage: SurvivorStage, pod: Pod): Promise
   t.equal(await restoredFrom(next, later), later)
   const first = stepsOf(next)[0]?.step ?? 0
   t.ok(first > 1 && first <= atLeast + 1, `it went on at step ${first}`)
-}
-
-function killAll(pids: number[]): void {
-  for (const pid of pids)
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
 }

@@ -198,3 +198,13 @@ export async function runSurvivor(
   await goesOn(pod)
   return pod
 }
+
+/** SIGKILL to those that are still there. */
+export function killIfThere(...pids: number[]): void {
+  for (const pid of pids)
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+}

@@ -1,0 +1,272 @@
+/**
+ * Whatever of Reprieve is missing or hangs, the application runs: at the latest when its launcher has waited as long as
+ * sidecar/launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word.
+ */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import type { PodManifest } from '../harness/manifest.ts'
+import type { Pod } from '../harness/pod.ts'
+import { poll } from '../harness/deadline.ts'
+import { drawn, requireStore, requireThawed } from './kills.ts'
+import {
+  application,
+  deadlineMs,
+  exitCodeOf,
+  restorer,
+  sidecar,
+  sidecarEntries,
+  soaking,
+  statusOf,
+} from './support.ts'
+import {
+  checkpoint,
+  frozenProcesses,
+  gapsIn,
+  goesOn,
+  killIfThere,
+  lastStep,
+  mustCheckpoint,
+  openSurvivorStage,
+  rejectedBy,
+  restoredFrom,
+  runSurvivor,
+  sidecarNode,
+  stepsOf,
+  waitForState,
+  waitForWord,
+  type SurvivorStage,
+} from './survivor.ts'
+
+const patienceMs = 10_000
+/** For starting a process and writing a line on a machine that others use as well. */
+const slackMs = 5_000
+
+/** How long after the container's start its application said its first word. */
+function waitedMs(pod: Pod): number {
+  const { state } = pod.container(application)
+  const first = pod.logLines(application)[0]?.timeMs ?? 0
+  return state.kind === 'running' ? first - state.startedAtMs : Number.NaN
+}
+
+function sidecarOf(pod: PodManifest) {
+  const found = pod.spec.initContainers?.find(({ name }) => name === sidecar)
+  if (found === undefined) throw new Error('the webhook injected no sidecar')
+  return found
+}
+
+const withoutSidecar: Record<string, (admitted: PodManifest) => void> = {
+  'is missing': ({ spec }) => {
+    spec.initContainers = (spec.initContainers ?? []).filter(({ name }) => name !== sidecar)
+  },
+  'ends at once': (pod) => {
+    sidecarOf(pod).command = ['/usr/local/bin/node', '-e', 'process.exit(1)']
+  },
+  'is kept by its guard, but never comes up': (pod) => {
+    const { command = [] } = sidecarOf(pod)
+    sidecarOf(pod).command = [
+      ...command.slice(0, 3),
+      '/usr/local/bin/node',
+      '-e',
+      'throw new Error("broken")',
+    ]
+  },
+}
+
+t.test('without a sidecar the application starts by itself after ten seconds', async (t) => {
+  const stage = await openSurvivorStage(t)
+  const before = await runSurvivor(stage)
+  await mustCheckpoint(before)
+  await before.crash()
+  const pods = Object.entries(withoutSidecar).map(async ([how, change]) => {
+    const admitted = stage.admit(stage.survivor())
+    change(admitted)
+    const pod = await stage.runPlain(admitted)
+    await goesOn(pod)
+    const ms = waitedMs(pod)
+    t.ok(ms > patienceMs - 500 && ms < patienceMs + slackMs, `a sidecar that ${how}: ${ms} ms`)
+    t.equal(stepsOf(pod)[0]?.step, 1)
+    t.match(pod.logs(application), /no verdict from the sidecar/, 'and its log says why')
+    const began = Date.now()
+    await pod.delete()
+    t.ok(Date.now() - began < 10_000, 'nor does its end wait for one that is not there')
+  })
+  await Promise.all(pods)
+  t.equal((await stage.manifests()).length, 1, 'what was kept is kept')
+})
+
+t.test('an application that began without its sidecar is protected as soon as that is there', async (t) => {
+  const stage = await openSurvivorStage(t)
+  const { pod, open } = await gatedPod(stage)
+  await waitForWord(pod, 'the sidecar is ready')
+  const node = await sidecarNode(pod)
+  process.kill(node, 'SIGSTOP')
+  open()
+  await goesOn(pod)
+  const ms = waitedMs(pod)
+  t.ok(ms > patienceMs - 500 && ms < patienceMs + slackMs, `a sidecar that hangs from the start: ${ms} ms`)
+  process.kill(node, 'SIGCONT')
+  await waitForState(pod, 'running')
+  await goesOn(pod)
+  t.same(gapsIn([pod]), [], 'there is one application, not two')
+  const id = await mustCheckpoint(pod)
+  t.equal(await requireStore(stage, { taken: id, held: 0 }), id)
+})
+
+/** The sidecar is up, and the application's container begins when it is let. */
+async function gatedPod(stage: SurvivorStage): Promise<{ pod: Pod; open: () => void }> {
+  const gate = {
+    name: 'gate',
+    image: 'app',
+    command: ['sh', '-c', 'until [ -e /control/open ]; do sleep 0.02; done'],
+    volumeMounts: [{ name: 'control', mountPath: '/control' }],
+  }
+  const pod = await stage.run(stage.survivor({ spec: { initContainers: [gate] } }))
+  return { pod, open: () => stage.tell('open') }
+}
+
+t.test(
+  'a sidecar that hangs in the middle of a restore holds the application up for ten seconds',
+  async (t) => {
+    const random = drawn(t)
+    const stage = await openSurvivorStage(t)
+    const before = await runSurvivor(stage)
+    const kept = await mustCheckpoint(before)
+    await before.crash()
+    const instants = soaking ? 30 : 4
+    const outcomes: Record<string, number> = {}
+    for (let round = 0; round < instants; round++) {
+      const { pod, open } = await gatedPod(stage)
+      const node = await sidecarNode(pod)
+      await waitForWord(pod, 'the sidecar is ready')
+      open()
+      await pod.waitFor(
+        'the container',
+        ({ containerStatuses: [app] }) => app?.state.kind === 'running',
+        deadlineMs,
+      )
+      await sleep(random() * wholeMs)
+      process.kill(node, 'SIGSTOP')
+      const stopped = Date.now()
+      await poll(
+        'a step',
+        deadlineMs,
+        () => stepsOf(pod)[0],
+        () => pod.describe(),
+      )
+      const ms = (stepsOf(pod)[0]?.timeMs ?? 0) - stopped
+      t.ok(ms < patienceMs + slackMs, `${ms} ms after it began to hang`)
+      process.kill(node, 'SIGCONT')
+      await waitForState(pod, 'running')
+      await goesOn(pod)
+      t.same(gapsIn([pod]), [], 'there is one application, not two')
+      await requireThawed(pod)
+      const from = stepsOf(pod)[0]?.step === 1 ? 'cold' : 'restored'
+      outcomes[from] = (outcomes[from] ?? 0) + 1
+      stage.takeBack('open')
+      await pod.crash()
+      t.same(
+        (await stage.manifests()).map(({ id }) => id),
+        [kept],
+      )
+    }
+    t.comment(`${instants} instants over ${wholeMs} ms: ${JSON.stringify(outcomes)}`)
+  },
+)
+
+t.test('a sidecar that hangs in the last checkpoint leaves the application its own end', async (t) => {
+  const random = drawn(t)
+  const stage = await openSurvivorStage(t)
+  const options = { mebibytes: 64, env: [{ name: 'TERM_CODE', value: '4' }] }
+  let pod = await runSurvivor(stage, options)
+  let taken = await mustCheckpoint(pod)
+  const instants = soaking ? 30 : 4
+  const outcomes: Record<string, number> = {}
+  for (let round = 0; round < instants; round++) {
+    const node = await sidecarNode(pod)
+    const began = Date.now()
+    const ended = pod.evict()
+    await sleep(random() * 500)
+    process.kill(node, 'SIGSTOP')
+    await poll('the application’s end', deadlineMs, () =>
+      pod.container(application).running ? undefined : true,
+    )
+    const ms = Date.now() - began
+    // The preStop waits 5 s for a word, CRIU's hook 10 s; then comes what the application needs itself.
+    t.ok(ms < 5_000 + patienceMs + slackMs, `it ended ${ms} ms after the eviction`)
+    const code = exitCodeOf(pod)
+    t.ok(
+      [4, 143].includes(code),
+      `exit code ${code}: its own, or that of a container held for its checkpoint`,
+    )
+    outcomes[code] = (outcomes[code] ?? 0) + 1
+    killIfThere(node)
+    await ended
+    const newest = await requireStore(stage, { taken, held: 0 })
+    const latest = lastStep(pod)
+    pod = await runSurvivor(stage, options)
+    t.equal(await restoredFrom(pod, newest), newest)
+    t.ok((stepsOf(pod)[0]?.step ?? 0) <= latest + 1)
+    taken = newest ?? taken
+  }
+  t.comment(`${instants} instants: exit codes ${JSON.stringify(outcomes)}`)
+})
+
+t.test('a sidecar that hangs in a checkpoint does not keep the application standing still', async (t) => {
+  const stage = await openSurvivorStage(t)
+  const pod = await runSurvivor(stage, { mebibytes: 64 })
+  const node = await sidecarNode(pod)
+  const asked = checkpoint(pod, { afterwards: 'end' }).catch(() => undefined)
+  await waitUntilStill(pod)
+  process.kill(node, 'SIGSTOP')
+  await goesOn(pod, patienceMs + slackMs)
+  process.kill(node, 'SIGCONT')
+  await asked
+  await pod.crash()
+  await requireStore(stage, { taken: undefined, held: 0 })
+})
+
+/** CRIU has stopped the application. */
+async function waitUntilStill(pod: Pod): Promise<void> {
+  await poll('the application to stand still', deadlineMs, () =>
+    frozenProcesses(pod).length > 0 ? true : undefined,
+  )
+}
+
+t.test('without CRIU the application starts at once, from its beginning, and ends as it would', async (t) => {
+  const stage = await openSurvivorStage(t)
+  const before = await runSurvivor(stage)
+  const kept = await mustCheckpoint(before)
+  await before.crash()
+  const { pod, open } = await gatedPod(stage)
+  await waitForWord(pod, 'the sidecar is ready')
+  rmSync(join(pod.volumeFolder('reprieve'), 'bin/criu'))
+  open()
+  await goesOn(pod)
+  t.ok(waitedMs(pod) < patienceMs - 2_000, `after ${waitedMs(pod)} ms`)
+  t.equal(stepsOf(pod)[0]?.step, 1)
+  t.match(await rejectedBy(pod), [{ id: kept, reason: 'restore-failed' }])
+  t.match(await checkpoint(pod), { outcome: 'failed', reason: 'dump-failed' })
+  t.match((await statusOf(pod)).containers[0], { lastCheckpoint: { outcome: 'failed' } })
+  await goesOn(pod)
+  await pod.evict()
+  t.equal(exitCodeOf(pod), 143, 'by SIGTERM')
+  t.equal((await stage.manifests())[0]?.id, kept)
+})
+
+t.test('what the restore init container had no time for the sidecar does', async (t) => {
+  const stage = await openSurvivorStage(t)
+  const before = await runSurvivor(stage)
+  const kept = await mustCheckpoint(before)
+  await before.crash()
+  const admitted = stage.admit(stage.survivor())
+  const restore = admitted.spec.initContainers?.find(({ name }) => name === restorer)
+  if (restore?.command === undefined) throw new Error('the webhook injected no restore init container')
+  // As when it runs out of its time: `guard --once` ends with 0 whatever becomes of it.
+  restore.command = restore.command.map((word) => (/^--deadline-ms=/.test(word) ? '--deadline-ms=1' : word))
+  const pod = await stage.runPlain(admitted)
+  await goesOn(pod)
+  t.equal(sidecarEntries(pod, restorer).length, 0, 'it got to nothing')
+  t.equal(await restoredFrom(pod, kept), kept, 'the sidecar did its work')
+})
