@@ -5,8 +5,6 @@
 import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
-import { diedEarly, finished, provedAlive } from '../src/slot-record.ts'
-import type { SlotRecord } from '../src/manifest.ts'
 import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
 import { newContainer, reduce, type Container, type ContainerEvent, type Effect } from './container-state.ts'
 import type { FromLauncher, ToLauncher } from './launcher-messages.ts'
@@ -14,14 +12,14 @@ import type { LauncherConnection } from './launcher-server.ts'
 import { asidePid, rangeStart, setLastPid } from './pid-range.ts'
 import { claimOf, lineageBusy, prepare, type Rejected } from './preparation.ts'
 import { isAliveNow, launcherHashOf, signal as sendSignal, treeOf } from './process-tree.ts'
-import { SlotClaim } from './slot-claim.ts'
+import type { SlotClaim } from './slot-claim.ts'
+import { recordDeadlineMs, SlotMemory } from './slot-memory.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** An application that dies within this time of its restore died of the checkpoint, as far as anyone can tell. */
 export const earlyDeathMs = 60_000
 /** How often a waiting launcher hears from us, and how long each word lasts. */
 const patience = { everyMs: 2_000, lastsMs: 10_000 } as const
-const recordDeadlineMs = 10_000
 const adoptionDeadlineMs = 10_000
 /** All of a preparation. The launcher loses patience after 30 min (PROTOCOL.md): stop before, and start the application in order. */
 const preparationDeadlineMs = 25 * 60_000
@@ -49,6 +47,7 @@ export class ContainerKeeper {
   readonly #index: number
   readonly #log: Log
   readonly #claim: SlotClaim
+  readonly #memory: SlotMemory
   #container: Container = newContainer
   #connection: LauncherConnection | undefined
   #launcher = ''
@@ -72,6 +71,8 @@ export class ContainerKeeper {
     this.#index = index
     this.#log = around.log.child({ container: plan.name })
     this.#claim = claimOf(around, plan)
+    const slot = { lineage: around.podPlan.lineage, container: plan.name }
+    this.#memory = new SlotMemory(around.store, slot, this.#claim, this.#log)
   }
 
   /** Of the launcher that was heard last, while its container is not known to have ended. */
@@ -208,17 +209,12 @@ export class ContainerKeeper {
         await setLastPid(asidePid, this.#log)
         return this.#say({ verb: 'release' })
       case 'record-finished':
-        return this.#finish()
+        this.#say({ verb: 'wait', ms: 2 * recordDeadlineMs })
+        return this.#memory.finished()
       case 'record-early-death':
-        this.#log.error(
-          { checkpoint: effect.checkpoint, code: effect.code },
-          'the application died soon after its restore',
-        )
-        return this.#updateRecord((record) =>
-          diedEarly(record, effect.checkpoint, `exit code ${effect.code}`),
-        )
+        return this.#memory.diedEarly(effect.checkpoint, effect.code)
       case 'record-proved-alive':
-        return this.#updateRecord((record) => provedAlive(record, effect.checkpoint))
+        return this.#memory.provedAlive(effect.checkpoint)
     }
   }
 
@@ -341,30 +337,6 @@ export class ContainerKeeper {
       const { detail, reason } = lineageBusy(outcome.holder)
       throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })
     }
-  }
-
-  /** Status 0: nothing made so far may ever be restored. Recorded before the container ends, then its checkpoints are freed. */
-  async #finish(): Promise<void> {
-    this.#say({ verb: 'wait', ms: 2 * recordDeadlineMs })
-    const instant = new Date().toISOString()
-    await this.#updateRecord((record) => finished(record, instant)).catch(async (error: unknown) => {
-      this.#log.warn({ err: error }, 'the end of the work could not be recorded: trying once more')
-      await this.#updateRecord((record) => finished(record, instant))
-    })
-    this.#log.info('the application finished: its lineage ends')
-    await this.#around.store
-      .removeBefore(this.#slot, instant, AbortSignal.timeout(recordDeadlineMs))
-      .catch((error) => this.#log.warn({ err: error }, 'the checkpoints of finished work were not removed'))
-  }
-
-  async #updateRecord(change: (record: SlotRecord) => SlotRecord): Promise<void> {
-    const signal = AbortSignal.timeout(recordDeadlineMs)
-    const record = await this.#around.store.readRecord(this.#slot, signal)
-    await this.#around.store.writeRecord(this.#slot, change(record), signal)
-  }
-
-  get #slot() {
-    return { lineage: this.#around.podPlan.lineage, container: this.plan.name }
   }
 
   #answer(request: CheckpointRequest, outcome: CheckpointOutcome): void {

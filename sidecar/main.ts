@@ -13,6 +13,10 @@ import { readSurroundings } from './surroundings.ts'
 import { installTools } from './tools.ts'
 import { ManualTrigger } from './triggers/manual.ts'
 import { PrestopTrigger } from './triggers/prestop.ts'
+import type { Trigger } from './triggers/trigger.ts'
+
+/** What is under way when the pod ends has deadlines of its own; something that hangs all the same must not hold the pod. */
+const settleDeadlineMs = 60_000
 
 const log = createLog('sidecar')
 const around = readSurroundings(process.env, log)
@@ -26,7 +30,10 @@ const keepers = new Map(
 )
 for (const name of keepers.keys()) await mkdir(`${volumePaths.run}/${name}`, { recursive: true })
 const prestop = new PrestopTrigger(around.log)
-const triggers = [prestop, new ManualTrigger(volumePaths.control, around.log)]
+// The pod's end is always heeded: whether to be protected at all is the pod's other annotation.
+const wanted = around.podPlan.triggers
+const triggers: Trigger[] = [prestop]
+if (wanted.includes('manual')) triggers.push(new ManualTrigger(volumePaths.control, around.log))
 for (const trigger of triggers) await trigger.start(keepers)
 const listener = await listenForLaunchers(
   volumePaths.socket,
@@ -53,6 +60,8 @@ around.log.info({ containers: [...keepers.keys()] }, 'the sidecar is ready')
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
     around.log.info({ signal: name }, 'the sidecar was told to end')
-    void Promise.all([...keepers.values()].map((keeper) => keeper.settled())).then(() => process.exit(0))
+    const settled = Promise.all([...keepers.values()].map((keeper) => keeper.settled()))
+    const tooLong = new Promise((resolve) => setTimeout(resolve, settleDeadlineMs))
+    void Promise.race([settled, tooLong]).then(() => process.exit(0))
   })
 }

@@ -7,7 +7,6 @@ export const errorCodes = {
   'plan-invalid': 'the plan that the webhook gave the sidecar cannot be read',
   'manifest-invalid': 'a checkpoint manifest is not of the form this version reads',
   'checkpoint-corrupt': 'a byte of a stored checkpoint differs from what its manifest says',
-  'checkpoint-unfit': 'a checkpoint was made in an environment that this one does not match',
   'store-failed': 'the store refused or failed an operation',
   'dump-failed': 'CRIU could not dump the application; it goes on running',
   'archive-failed': 'the files beside the memory could not be archived; the application goes on running',
@@ -15,7 +14,6 @@ export const errorCodes = {
   'lineage-busy': 'another pod of the same lineage is alive: it keeps the slot, this one runs unprotected',
   'command-failed': 'an external command failed, was killed, or ran past its deadline',
   'deadline-passed': 'a wait ended at its deadline',
-  'protocol-invalid': 'a peer on a local socket said something that the protocol does not have',
 } as const
 
 export type ErrorCode = keyof typeof errorCodes

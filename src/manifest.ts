@@ -57,6 +57,6 @@ export type SlotRecord = {
   version: 1
   /** Set when the application ended with status 0: checkpoints made before this instant are never restored. */
   finishedAt?: string
-  /** Restores that have begun and whose application has not yet proved itself alive, and early deaths, by checkpoint id. */
+  /** Early deaths by checkpoint id, until an application restored from it has proved itself alive. */
   trials: Record<string, { earlyDeaths: number; lastReason: string }>
 }

@@ -1,9 +1,8 @@
 /**
  * What a slot remembers, and how it changes. Pure.
  *
- * A restore counts as an early death from the moment it begins until the application has proved itself alive: when
- * the restore takes the whole pod down with it, nobody is left to count. Who is told to end before that, for a reason
- * that is not the checkpoint's fault, withdraws the trial.
+ * Only a death of the application itself counts against a checkpoint (docs/decisions/0008): a pod that is taken away soon after a
+ * restore, twice by chance, must not cost its last checkpoint.
  */
 import { isCheckpointId } from './checkpoint-id.ts'
 import { ReprieveError } from './errors.ts'
@@ -12,16 +11,10 @@ import { isInstant } from './manifest-shape.ts'
 import { openSealedJson, sealJson } from './sealed-json.ts'
 import { mapOf, object, problemsOf, summarize, text, whole } from './shape.ts'
 
-/** `lastReason` of a trial that is under way. */
-export const restorePending = 'a restore began and has not proved itself alive'
 export const slotRecordLimits = { recordBytes: 16 << 20, trials: 10_000, reasonBytes: 4096 } as const
 
 export function emptySlotRecord(): SlotRecord {
   return { version: 1, trials: {} }
-}
-
-export function restoreBegun(record: SlotRecord, id: string): SlotRecord {
-  return withTrial(record, id, { earlyDeaths: earlyDeathsOf(record, id) + 1, lastReason: restorePending })
 }
 
 /** The application lived long enough: what it died of before was not the checkpoint. */
@@ -29,20 +22,8 @@ export function provedAlive(record: SlotRecord, id: string): SlotRecord {
   return withTrial(record, id, undefined)
 }
 
-/** Counts once for each restore, whether or not its beginning was recorded. */
 export function diedEarly(record: SlotRecord, id: string, reason: string): SlotRecord {
-  const counted = isPending(record, id) ? 0 : 1
-  return withTrial(record, id, {
-    earlyDeaths: earlyDeathsOf(record, id) + counted,
-    lastReason: short(reason),
-  })
-}
-
-/** The trial ended undecided (the pod was told to end): it does not count. */
-export function restoreWithdrawn(record: SlotRecord, id: string, reason: string): SlotRecord {
-  if (!isPending(record, id)) return record
-  const earlyDeaths = earlyDeathsOf(record, id) - 1
-  return withTrial(record, id, earlyDeaths === 0 ? undefined : { earlyDeaths, lastReason: short(reason) })
+  return withTrial(record, id, { earlyDeaths: earlyDeathsOf(record, id) + 1, lastReason: short(reason) })
 }
 
 /** The application ended with status 0: nothing made before this instant is ever restored. */
@@ -58,10 +39,6 @@ export function withOnlyTrialsOf(record: SlotRecord, ids: readonly string[]): Sl
 
 export function earlyDeathsOf(record: SlotRecord, id: string): number {
   return Object.hasOwn(record.trials, id) ? (record.trials[id]?.earlyDeaths ?? 0) : 0
-}
-
-function isPending(record: SlotRecord, id: string): boolean {
-  return Object.hasOwn(record.trials, id) && record.trials[id]?.lastReason === restorePending
 }
 
 /** Reasons may come from a program's last words: a long one must not make the record unwritable. */

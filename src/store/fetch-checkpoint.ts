@@ -1,13 +1,14 @@
 /** Brings a checkpoint's files back, every byte compared with the manifest before anyone uses it. */
 import { constants } from 'node:fs'
 import { lstat, mkdir, rm, rmdir, type FileHandle } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { folderMode, withFile } from '../durable-file.ts'
 import { ReprieveError } from '../errors.ts'
 import { requireManifest } from '../manifest-codec.ts'
 import type { CheckpointManifest, StoredFile } from '../manifest.ts'
-import { streamHashed, writerTo } from './hashed-stream.ts'
+import { streamHashed, writerTo, type Write } from './hashed-stream.ts'
 import { limitedParallel } from './limited-parallel.ts'
+import { linked } from './link.ts'
 import { filesName } from './slot-folder.ts'
 import { foldersOf } from './source-tree.ts'
 import { errnoOf } from './store-failure.ts'
@@ -20,6 +21,7 @@ type Made = { files: string[]; folders: string[] }
 
 /**
  * @param checkpoint the checkpoint's folder in the store
+ * @param targetDir in a draft folder of the same slot each file is a second name of the store's own, elsewhere it is a copy
  * @throws ReprieveError `checkpoint-corrupt`; then nothing that this call wrote is left in `targetDir`
  */
 export async function fetchCheckpoint(
@@ -30,6 +32,7 @@ export async function fetchCheckpoint(
 ): Promise<void> {
   requireManifest(manifest)
   const made: Made = { files: [], folders: [] }
+  const shares = dirname(targetDir) === dirname(checkpoint)
   try {
     await requireFolder(checkpoint, manifest.id)
     await limitedParallel(manifest.files, filesAtOnce, signal, (file) =>
@@ -37,8 +40,10 @@ export async function fetchCheckpoint(
     )
     await makeFolders(targetDir, manifest.files, made)
     await limitedParallel(manifest.files, filesAtOnce, signal, (file, either) =>
-      withStored(checkpoint, manifest.id, file, (source) =>
-        fetchFile(source, manifest.id, file, targetDir, made, either),
+      withStored(checkpoint, manifest.id, file, async (source) =>
+        shares && (await linkFile(source, checkpoint, file, targetDir, made))
+          ? verify(source, undefined, manifest.id, file, either)
+          : fetchFile(source, manifest.id, file, targetDir, made, either),
       ),
     )
   } catch (error) {
@@ -92,18 +97,41 @@ async function withStored(
 async function fetchFile(
   source: FileHandle,
   id: string,
-  { path, sizeBytes, sha256 }: StoredFile,
+  file: StoredFile,
   targetDir: string,
   made: Made,
   signal: AbortSignal,
 ): Promise<void> {
-  const to = join(targetDir, path)
+  const to = join(targetDir, file.path)
   await withFile(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, async (target) => {
     made.files.push(to)
-    const read = await streamHashed(source, writerTo(target), sizeBytes, signal)
-    if (read.sizeBytes !== sizeBytes) throw corrupt(id, path, 'changed its size while it was read')
-    if (read.sha256 !== sha256) throw corrupt(id, path, `has SHA-256 ${read.sha256} instead of ${sha256}`)
+    await verify(source, writerTo(target), id, file, signal)
   })
+}
+
+async function linkFile(
+  source: FileHandle,
+  checkpoint: string,
+  { path }: StoredFile,
+  targetDir: string,
+  made: Made,
+): Promise<boolean> {
+  const to = join(targetDir, path)
+  const done = await linked(join(checkpoint, filesName, path), to, await source.stat())
+  if (done) made.files.push(to)
+  return done
+}
+
+async function verify(
+  source: FileHandle,
+  target: Write | undefined,
+  id: string,
+  { path, sizeBytes, sha256 }: StoredFile,
+  signal: AbortSignal,
+): Promise<void> {
+  const read = await streamHashed(source, target, sizeBytes, signal)
+  if (read.sizeBytes !== sizeBytes) throw corrupt(id, path, 'changed its size while it was read')
+  if (read.sha256 !== sha256) throw corrupt(id, path, `has SHA-256 ${read.sha256} instead of ${sha256}`)
 }
 
 async function makeFolders(targetDir: string, files: readonly StoredFile[], made: Made): Promise<void> {

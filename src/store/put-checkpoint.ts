@@ -3,7 +3,7 @@
  * gives it its name in one rename. Killed before that, it leaves a partial that nobody lists; after, a whole one.
  */
 import { constants } from 'node:fs'
-import { link, lstat, mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileMode, folderMode, syncFolder, withFile, writeNewFile } from '../durable-file.ts'
 import { ReprieveError } from '../errors.ts'
@@ -13,6 +13,7 @@ import type { CheckpointDraft, StoredFile } from '../manifest.ts'
 import { withEarlySync } from './early-sync.ts'
 import { streamHashed, type Write } from './hashed-stream.ts'
 import { bothDone, limitedParallel } from './limited-parallel.ts'
+import { linked } from './link.ts'
 import { filesName, manifestName, partialName, trashName } from './slot-folder.ts'
 import { foldersOf, listSourceFiles } from './source-tree.ts'
 import { errnoOf } from './store-failure.ts'
@@ -28,8 +29,6 @@ export type Transfer = 'link-or-copy' | 'copy'
 type Spent = { hashMs: number; writeMs: number; syncMs: number }
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
-/** What link(2) says where it cannot serve; anything else is a failure of the store. */
-const linkRefusals = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EACCES'])
 const filesAtOnce = 2
 
 export async function putCheckpoint(
@@ -115,18 +114,6 @@ async function storeFile(
       fileMode,
     )
   })
-}
-
-async function linked(from: string, to: string, source: { ino: number; dev: number }): Promise<boolean> {
-  try {
-    await link(from, to)
-  } catch (error) {
-    if (linkRefusals.has(errnoOf(error) ?? '')) return false
-    throw error
-  }
-  const made = await lstat(to)
-  if (made.ino === source.ino && made.dev === source.dev) return true
-  throw new ReprieveError('store-failed', `${from} was replaced while it was being stored`, { path: from })
 }
 
 async function giveName(partial: string, final: string, id: string): Promise<void> {

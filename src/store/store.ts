@@ -29,7 +29,8 @@ export interface Store {
    */
   put(draft: CheckpointDraft, sourceDir: string, signal: AbortSignal): Promise<PutResult>
   /**
-   * Brings the checkpoint's files to `targetDir` (made if missing), each verified on the way.
+   * Brings the checkpoint's files to `targetDir` (made if missing), each verified on the way. In a draft folder they may be the
+   * store's own files under a second name: to be read and removed, never written to.
    * @throws ReprieveError `checkpoint-corrupt` naming the file, or `store-failed`
    */
   fetch(manifest: CheckpointManifest, targetDir: string, signal: AbortSignal): Promise<{ readMs: number }>

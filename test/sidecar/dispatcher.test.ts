@@ -35,11 +35,9 @@ t.test('a launcher of the pod reaches the keeper of its container', async (t) =>
   liar.socket.write(run(pid, `state=running root=${pid}`) + 'gone code=0\n')
   await liar.ended
   t.equal(keeper.status.state.at, 'running')
-  const again = await peer(t, path)
-  again.socket.write(run(pid, `state=running root=${pid}`))
   child.kill('SIGKILL')
   await until('its death', () => !isAliveNow(pid))
-  again.socket.write('gone code=3\n')
+  socket.write('gone code=3\n')
   await until('the end', () => keeper.status.state.at === 'gone')
   t.strictSame(keeper.status.state, { at: 'gone', code: 3 })
 })

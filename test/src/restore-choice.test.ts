@@ -3,7 +3,7 @@ import t from 'tap'
 import { completeManifest } from '../../src/manifest-codec.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
 import { chooseCheckpoints } from '../../src/restore-choice.ts'
-import { diedEarly, emptySlotRecord, finished, restoreBegun } from '../../src/slot-record.ts'
+import { diedEarly, emptySlotRecord, finished } from '../../src/slot-record.ts'
 import { sampleDraft } from '../store/samples.ts'
 
 const here = { fingerprint: 'f1', architecture: 'x86_64' }
@@ -76,11 +76,6 @@ t.test(
   },
 )
 
-t.test('two restores that took the pod down with them count as deaths', async (t) => {
-  const record = restoreBegun(restoreBegun(emptySlotRecord(), young.id), young.id)
-  t.equal(chooseCheckpoints(all, record, here, 'latest').candidates[0]?.id, middle.id)
-})
-
 t.test('nothing made before the application finished is restored, what was made after is', async (t) => {
   const record = finished(emptySlotRecord(), middle.createdAt)
   const { candidates, rejected } = chooseCheckpoints(all, record, here, 'latest')
@@ -97,20 +92,16 @@ t.test('nothing made before the application finished is restored, what was made 
 t.test(
   'whatever the history, each checkpoint is a candidate or rejected, once, and the order stays',
   async () => {
-    const history = fc.array(
-      fc.record({ which: fc.nat(2), deed: fc.constantFrom('begun', 'died', 'finished') }),
-      {
-        maxLength: 8,
-      },
-    )
+    const history = fc.array(fc.record({ which: fc.nat(2), deed: fc.constantFrom('died', 'finished') }), {
+      maxLength: 8,
+    })
     const modes = fc.constantFrom('latest', 'never', old.id, young.id)
     fc.assert(
       fc.property(history, modes, fc.constantFrom('f1', 'f2'), (deeds, mode, fingerprint) => {
         let record = emptySlotRecord()
         for (const { which, deed } of deeds) {
           const manifest = all[which] ?? young
-          if (deed === 'begun') record = restoreBegun(record, manifest.id)
-          else if (deed === 'died') record = diedEarly(record, manifest.id, 'x')
+          if (deed === 'died') record = diedEarly(record, manifest.id, 'x')
           else record = finished(record, manifest.createdAt)
         }
         const { candidates, rejected } = chooseCheckpoints(all, record, { ...here, fingerprint }, mode)

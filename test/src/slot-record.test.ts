@@ -7,9 +7,6 @@ import {
   finished,
   parseSlotRecord,
   provedAlive,
-  restoreBegun,
-  restorePending,
-  restoreWithdrawn,
   serializeSlotRecord,
   slotRecordLimits,
   withOnlyTrialsOf,
@@ -20,24 +17,10 @@ const id = '20260102T030405.678Z-0a1b2c3d'
 const other = '20260102T030405.679Z-0a1b2c3d'
 const fresh = emptySlotRecord()
 
-t.test('a restore counts as a death until the application has proved itself alive', async (t) => {
-  const begun = restoreBegun(fresh, id)
-  t.same(begun.trials, { [id]: { earlyDeaths: 1, lastReason: restorePending } })
-  t.same(provedAlive(begun, id), fresh)
-})
-
-t.test('an early death counts once, with its beginning recorded or without', async (t) => {
-  t.equal(earlyDeathsOf(diedEarly(restoreBegun(fresh, id), id, 'exit 1'), id), 1)
-  t.equal(earlyDeathsOf(diedEarly(fresh, id, 'exit 1'), id), 1)
-  const twice = diedEarly(restoreBegun(diedEarly(restoreBegun(fresh, id), id, 'exit 1'), id), id, 'exit 2')
+t.test('early deaths add up until the application has proved itself alive', async (t) => {
+  const twice = diedEarly(diedEarly(fresh, id, 'exit 1'), id, 'exit 2')
   t.same(twice.trials[id], { earlyDeaths: 2, lastReason: 'exit 2' })
-})
-
-t.test('a trial that was withdrawn does not count', async (t) => {
-  t.same(restoreWithdrawn(restoreBegun(fresh, id), id, 'evicted'), fresh)
-  const once = diedEarly(fresh, id, 'exit 1')
-  t.equal(earlyDeathsOf(restoreWithdrawn(restoreBegun(once, id), id, 'evicted'), id), 1)
-  t.equal(restoreWithdrawn(once, id, 'evicted'), once, 'nothing was under way')
+  t.same(provedAlive(twice, id), fresh)
 })
 
 t.test("one checkpoint's trials leave those of another alone", async (t) => {
@@ -58,7 +41,6 @@ t.test('no transition changes the record it was given', async (t) => {
     trials: Object.freeze(diedEarly(fresh, id, 'a').trials),
   })
   const before = JSON.stringify(record)
-  restoreBegun(record, id)
   diedEarly(record, id, 'b')
   provedAlive(record, id)
   finished(record, '2026-01-02T03:04:05.678Z')
@@ -69,17 +51,15 @@ t.test('whatever happened, the record can be written and reads back the same', a
   const deeds = fc.array(
     fc.record({
       which: fc.constantFrom(id, other),
-      deed: fc.nat(4),
+      deed: fc.nat(2),
       reason: fc.string({ unit: 'binary', maxLength: 9000 }),
     }),
   )
   fc.assert(
     fc.property(deeds, (list) => {
       const record = list.reduce((at, { which, deed, reason }) => {
-        if (deed === 0) return restoreBegun(at, which)
-        if (deed === 1) return diedEarly(at, which, reason)
-        if (deed === 2) return provedAlive(at, which)
-        return deed === 3 ? restoreWithdrawn(at, which, reason) : finished(at, '2026-01-02T03:04:05.678Z')
+        if (deed === 0) return diedEarly(at, which, reason)
+        return deed === 1 ? provedAlive(at, which) : finished(at, '2026-01-02T03:04:05.678Z')
       }, fresh)
       t.strictSame(parseSlotRecord(serializeSlotRecord(record)), record)
     }),

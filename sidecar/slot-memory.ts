@@ -1,0 +1,56 @@
+/** What the store remembers of a slot beside its checkpoints, written only by the pod that holds the slot. */
+import type { Log } from '../src/log.ts'
+import type { Slot, SlotRecord } from '../src/manifest.ts'
+import { diedEarly, finished, provedAlive } from '../src/slot-record.ts'
+import type { Store } from '../src/store/store.ts'
+import type { SlotClaim } from './slot-claim.ts'
+
+/** Reading and writing one small file; a hung file server must not hold the container's end up for longer. */
+export const recordDeadlineMs = 10_000
+
+export class SlotMemory {
+  readonly #store: Store
+  readonly #slot: Slot
+  readonly #claim: SlotClaim
+  readonly #log: Log
+
+  constructor(store: Store, slot: Slot, claim: SlotClaim, log: Log) {
+    this.#store = store
+    this.#slot = slot
+    this.#claim = claim
+    this.#log = log
+  }
+
+  async diedEarly(checkpoint: string, code: number): Promise<void> {
+    this.#log.error({ checkpoint, code }, 'the application died soon after its restore')
+    await this.#update((record) => diedEarly(record, checkpoint, `exit code ${code}`))
+  }
+
+  async provedAlive(checkpoint: string): Promise<void> {
+    await this.#update((record) => provedAlive(record, checkpoint))
+  }
+
+  /** The work is done: nothing made so far may ever be restored. Recorded first, then its checkpoints are freed. */
+  async finished(): Promise<void> {
+    const instant = new Date().toISOString()
+    const end = () => this.#update((record) => finished(record, instant))
+    const recorded = await end().catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'the end of the work could not be recorded: trying once more')
+      return end()
+    })
+    if (!recorded) return
+    this.#log.info('the application finished: its lineage ends')
+    await this.#store
+      .removeBefore(this.#slot, instant, AbortSignal.timeout(recordDeadlineMs))
+      .catch((error) => this.#log.warn({ err: error }, 'the checkpoints of finished work were not removed'))
+  }
+
+  /** False where another pod has the slot: what it remembers is not this one's to change. */
+  async #update(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
+    const signal = AbortSignal.timeout(recordDeadlineMs)
+    if ((await this.#claim.take(0, signal)).outcome === 'busy') return false
+    const record = await this.#store.readRecord(this.#slot, signal)
+    await this.#store.writeRecord(this.#slot, change(record), signal)
+    return true
+  }
+}
