@@ -32,7 +32,7 @@ export async function watchedPaths({ launcherPid, root, signal, log }: WatchOpti
       const inodes = device === undefined ? undefined : watched.get(device)
       if (inodes === undefined) continue
       const others = mounts.map((mount) => mount.path).filter((other) => other !== path)
-      const tests = [...inodes].flatMap((inode, index) => [...(index > 0 ? ['-o'] : []), '-inum', inode])
+      const tests = [...inodes].map((inode) => ['-inum', inode]).reduce((some, one) => some.concat('-o', one))
       const find = toolArgv('find', ...walkArguments([path], others, '(', ...tests, ')', '-print0'))
       const options = { log, signal, deadlineMs: findDeadlineMs, okCodes: [0, 1] }
       const { stdout } = await mustRun(enterArgv(launcherPid, ...find), options)

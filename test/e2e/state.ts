@@ -31,8 +31,8 @@ export function withImageData(base: Image, layer: string): Image {
     mkdirSync(join(data, folder), { recursive: true })
   const files = [
     ...['keep', 'change', 'overwrite', 'truncate', 'delete', 'rename', 'mode-only', 'time-only'].map((name) => `${name}.txt`),
-    ...['delete me * [a]\n', 'delete me * kept [a]\n', 'folder/x', 'tree/a/b/x', 'tree/c/y', 'tree/z', 'anew/x', 'anew/old/y'],
-    ...['to-file/x', 'to-file/sub/y', 'to-folder', 'to-link/x', 'rename/y'],
+    'delete me * [a]\n', 'delete me * kept [a]\n', 'folder/x', 'tree/a/b/x', 'tree/c/y', 'tree/z', 'anew/x', 'anew/old/y',
+    'to-file/x', 'to-file/sub/y', 'to-folder', 'to-link/x', 'rename/y',
   ] // prettier-ignore
   for (const name of files) writeFileSync(join(data, name), 'of the image\n')
   symlinkSync('folder', join(data, 'link-to-folder'))
@@ -43,11 +43,12 @@ export function withImageData(base: Image, layer: string): Image {
 const fill = `mkdir -p /filled/rename/sub && cd /filled && for f in change delete rename/x rename/sub/y; do echo filled > $f; done
 head -c 8 /dev/urandom | od -An -tx1 > random`
 
-export function statePod(stage: Stage, only: string[] = []): PodManifest {
+const mount = (name: string, mountPath: string) => ({ name, mountPath })
+
+export function statePod(stage: Stage): PodManifest {
   for (const name of ['control', 'external']) mkdirSync(join(stage.folder, name), { recursive: true })
-  const mount = (name: string, mountPath: string) => ({ name, mountPath })
   return podOf({
-    command: ['python3', '/app/state.py', ...only],
+    command: ['python3', '/app/state.py'],
     env: [{ name: 'OF_POD', value: 'given' }],
     volumeMounts: [
       mount('disk', '/scratch disk/'),
