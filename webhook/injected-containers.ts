@@ -1,7 +1,7 @@
 /** The two containers that injection adds. Neither has a probe: a broken sidecar must never hold a pod up, nor unready. */
 import type { Config } from '../src/config.ts'
 import { planVariable, type PodPlan } from '../src/pod-plan.ts'
-import { volumeRoot } from '../src/volume.ts'
+import { volumePaths, volumeRoot } from '../src/volume.ts'
 import { restoreCapabilities, sidecarCapabilityNames } from './capabilities.ts'
 import { imagePaths, injectedNames, storeMountPath } from './image-paths.ts'
 import { resourcesFor, type QosClass } from './quality-of-service.ts'
@@ -19,6 +19,8 @@ export function restoreContainer(plan: PodPlan, config: Config, qos: QosClass): 
       'guard',
       '--once',
       `--deadline-ms=${config.restoreBudgetMs}`,
+      // The application's container starts with it, also where nothing else of this one comes to pass.
+      `--provide=${volumePaths.launcher}`,
       '--',
       imagePaths.node,
       imagePaths.restoreMain,

@@ -6,6 +6,7 @@
 #include "modes.h"
 #include "options.h"
 #include "process.h"
+#include "provide.h"
 #include "report.h"
 #include "signals.h"
 
@@ -124,14 +125,16 @@ static void run_once(struct guard *guard, long long duration_ms)
 
 int guard_mode(char **words)
 {
-	static const char *const known[] = { "once", "deadline-ms=", NULL };
+	static const char *const known[] = { "once", "deadline-ms=", "provide=", NULL };
 	struct options options = parse_options(words, known);
 	struct guard guard = { .command = options.command };
 	if (!guard.command[0])
-		die(EXIT_LAUNCHER, "usage: launcher guard [--once --deadline-ms=N] -- COMMAND [ARG...]");
+		die(EXIT_LAUNCHER, "usage: launcher guard [--once --deadline-ms=N] [--provide=PATH] -- COMMAND [ARG...]");
 	secure_stdio();
 	block_signals();
 	guard.wakeup = signal_descriptor();
+	if (option_text(&options, "provide"))
+		provide_self(option_text(&options, "provide"));
 	if (!option_flag(&options, "once"))
 		return keep_running(&guard);
 	run_once(&guard, option_number(&options, "deadline-ms", 1, ONCE_DEADLINE_MS));

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { join } from 'node:path'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { childrenOf, isAlive, launch, scratch, until } from './launcher.ts'
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { childrenOf, isAlive, launch, launcherPath, scratch, until } from './launcher.ts'
 
 t.jobs = 8
 // tap writes into the options, so each test gets its own
@@ -112,4 +112,39 @@ void t.test('with --once exits 0 also when it is told to end', beside(), async (
   await until('the command', () => childrenOf(guard.pid)[0])
   guard.child.kill('SIGTERM')
   t.equal((await guard.ended).code, 0)
+})
+
+void t.test(
+  'puts itself where a protected container starts from, and leaves alone what is there',
+  async (t) => {
+    const folder = join(scratch(t), 'bin')
+    const provided = join(folder, 'launcher')
+    const provide = () =>
+      launch(t, ['guard', '--once', '--deadline-ms=2000', `--provide=${provided}`, '--', 'false']).ended
+    t.equal((await provide()).code, 0)
+    t.same(readFileSync(provided), readFileSync(launcherPath))
+    t.equal(statSync(provided).mode & 0o777, 0o755)
+    t.same(readdirSync(folder), ['launcher'])
+    writeFileSync(provided, 'another')
+    t.equal((await provide()).code, 0)
+    t.equal(readFileSync(provided, 'utf8'), 'another')
+  },
+)
+
+void t.test('runs its command also where it cannot put itself', async (t) => {
+  const folder = scratch(t)
+  const mark = join(folder, 'ran')
+  const words = [
+    'guard',
+    '--once',
+    '--deadline-ms=2000',
+    '--provide=/proc/none/launcher',
+    '--',
+    'touch',
+    mark,
+  ]
+  const { code, stderr } = await launch(t, words).ended
+  t.equal(code, 0)
+  t.ok(existsSync(mark))
+  t.match(stderr, /\/proc\/none/)
 })
