@@ -2,7 +2,7 @@
  * What happens between a launcher's first word and the application's first instruction: from the newest checkpoint that fits
  * to the oldest, and from nothing when none is left. Nothing here may keep the application from starting.
  */
-import { mkdir, readFile, readdir, rm } from 'node:fs/promises'
+import { mkdir, readFile, readdir, readlink, rm, stat, symlink } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
 import { parseManifest } from '../src/manifest-codec.ts'
 import type { CheckpointManifest } from '../src/manifest.ts'
@@ -61,7 +61,7 @@ export async function findCandidates(
   }
 }
 
-/** Fetches and verifies one checkpoint into the staging volume. @throws ReprieveError `checkpoint-corrupt` or `store-failed` */
+/** Fetches and verifies one checkpoint; the folder's name is in the staging volume. @throws ReprieveError `checkpoint-corrupt` or `store-failed` */
 export async function fetchCheckpoint(
   around: Surroundings,
   manifest: CheckpointManifest,
@@ -71,7 +71,13 @@ export async function fetchCheckpoint(
   await removeFetched(folder)
   await mkdir(`${volumePaths.staging}/${manifest.slot.container}`, { recursive: true, mode: 0o700 })
   const deadlineMs = Math.ceil(fetchDeadline.baseMs + manifest.totalBytes / fetchDeadline.slowBytesPerMs)
-  await around.store.fetch(manifest, folder, AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]))
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)])
+  // In the store itself the files need only be read and compared, not copied; the name in staging then leads there.
+  const draft = await around.store
+    .draftFolder(manifest.slot, `${manifest.id}.fetched`, bounded)
+    .catch((error: unknown) => around.log.warn({ err: error }, 'the store has no room for a draft: copying'))
+  if (draft !== undefined) await symlink(draft, folder)
+  await around.store.fetch(manifest, draft ?? folder, bounded)
   return folder
 }
 
@@ -158,7 +164,8 @@ export const fetchedMark = 'fetched.json'
 
 async function isFetched(folder: string, manifest: CheckpointManifest): Promise<boolean> {
   const bytes = await readFile(`${folder}.${fetchedMark}`).catch(() => undefined)
-  if (bytes === undefined) return false
+  // A store's draft folder may have been swept since: then it is fetched again.
+  if (bytes === undefined || (await stat(folder).catch(() => undefined)) === undefined) return false
   try {
     return parseManifest(bytes).id === manifest.id
   } catch {
@@ -176,7 +183,14 @@ async function provideLauncher(folder: string, manifest: CheckpointManifest): Pr
 /** The mark goes first: killed in between, no half of a checkpoint is taken for whole. */
 async function removeFetched(folder: string): Promise<void> {
   await rm(`${folder}.${fetchedMark}`, { force: true })
-  await rm(folder, { recursive: true, force: true })
+  await removeWithDraft(folder)
+}
+
+/** Of a name that leads into the store's draft folder, both ends. */
+async function removeWithDraft(path: string): Promise<void> {
+  const draft = await readlink(path).catch(() => undefined)
+  if (draft !== undefined) await rm(draft, { recursive: true, force: true })
+  await rm(path, { recursive: true, force: true })
 }
 
 const isMark = (name: string) => name.endsWith(`.${fetchedMark}`)
@@ -185,5 +199,5 @@ async function clearFetched(container: string): Promise<void> {
   const folder = `${volumePaths.staging}/${container}`
   const names = await readdir(folder).catch(() => [])
   for (const name of [...names.filter(isMark), ...names.filter((name) => !isMark(name))])
-    await rm(`${folder}/${name}`, { recursive: true, force: true })
+    await removeWithDraft(`${folder}/${name}`)
 }

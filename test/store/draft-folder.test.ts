@@ -1,4 +1,4 @@
-import { existsSync, rmSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { createDirectoryStore } from '../../src/store/directory.ts'
@@ -59,4 +59,34 @@ t.test('only file systems of this machine hold drafts', async (t) => {
     Object.entries(types).filter(([, type]) => isLocalFileSystem(type)).map(([name]) => name),
     ['ext4', 'xfs'],
   ) // prettier-ignore
+})
+
+t.test('a fetch into a draft folder verifies the stored files and gives them a second name', async (t) => {
+  const folder = folderFor(t)
+  const root = join(folder, 'store')
+  const store = createDirectoryStore({ name: 'disk', path: root })
+  const { manifest } = await store.put(sampleDraft(), writeTree(join(folder, 'source'), sampleFiles), never)
+  const draft = (await store.draftFolder(slot, manifest.id, never)) ?? ''
+  await store.fetch(manifest, draft, never)
+  t.same(differences(readTree(draft), sampleFiles), [])
+  const stored = join(slotPath(root), manifest.id, 'files')
+  for (const { path } of manifest.files)
+    t.equal(statSync(join(draft, path)).ino, statSync(join(stored, path)).ino, `${path} is the same file`)
+  await store.prune(slot, 0, never)
+  t.same(differences(readTree(draft), sampleFiles), [], 'what was fetched stays when the checkpoint goes')
+})
+
+t.test('a fetch into a draft folder refuses a flipped bit and leaves nothing', async (t) => {
+  const folder = folderFor(t)
+  const root = join(folder, 'store')
+  const store = createDirectoryStore({ name: 'disk', path: root })
+  const { manifest } = await store.put(sampleDraft(), writeTree(join(folder, 'source'), sampleFiles), never)
+  const file = manifest.files.find(({ sizeBytes }) => sizeBytes > 0)
+  const damaged = join(slotPath(root), manifest.id, 'files', file?.path ?? '')
+  const bytes = readFileSync(damaged)
+  bytes[0] = (bytes[0] ?? 0) ^ 1
+  writeFileSync(damaged, bytes)
+  const draft = (await store.draftFolder(slot, manifest.id, never)) ?? ''
+  await t.rejects(store.fetch(manifest, draft, never), { code: 'checkpoint-corrupt' })
+  t.same(readTree(draft), {})
 })
