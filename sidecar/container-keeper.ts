@@ -7,8 +7,9 @@ import type { Log } from '../src/log.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
 import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
 import { newContainer, reduce, type Container, type ContainerEvent, type Effect } from './container-state.ts'
-import type { FromLauncher, ToLauncher } from './launcher-messages.ts'
+import type { FromLauncher } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
+import { LauncherTalk, type Tree } from './launcher-talk.ts'
 import { asidePid, rangeStart, setLastPid } from './pid-range.ts'
 import { claimOf, lineageBusy, prepare, type Rejected } from './preparation.ts'
 import { isAliveNow, launcherHashOf, signal as sendSignal, treeOf } from './process-tree.ts'
@@ -18,9 +19,6 @@ import type { Surroundings } from './surroundings.ts'
 
 /** An application that dies within this time of its restore died of the checkpoint, as far as anyone can tell. */
 export const earlyDeathMs = 60_000
-/** How often a waiting launcher hears from us, and how long each word lasts. */
-const patience = { everyMs: 2_000, lastsMs: 10_000 } as const
-const adoptionDeadlineMs = 10_000
 /** All of a preparation. The launcher loses patience after 30 min (PROTOCOL.md): stop before, and start the application in order. */
 const preparationDeadlineMs = 25 * 60_000
 /** Before each further try of a checkpoint that ends the application. */
@@ -48,14 +46,12 @@ export class ContainerKeeper {
   readonly #log: Log
   readonly #claim: SlotClaim
   readonly #memory: SlotMemory
+  readonly #talk = new LauncherTalk()
   #container: Container = newContainer
-  #connection: LauncherConnection | undefined
   #launcher = ''
   #queue: Promise<void> = Promise.resolve()
-  #adopted: ((yes: boolean) => void) | undefined
+  #whenAdopted: (() => void) | undefined
   #preparing: AbortController | undefined
-  #patience: NodeJS.Timeout | undefined
-  #toldToStart: number | undefined
   #provedAlive: NodeJS.Timeout | undefined
   #asked: { request: CheckpointRequest; done: (outcome: CheckpointOutcome) => void }[] = []
   #status: Omit<KeeperStatus, 'container' | 'state'> = {
@@ -89,10 +85,11 @@ export class ContainerKeeper {
   hear(connection: LauncherConnection, message: FromLauncher): void {
     switch (message.verb) {
       case 'run':
-        this.#connection = connection
+        this.#talk.speaksOn(connection)
         this.#launcher = message.launcher
         // One that lost patience wants no restore; one that adopted has it, and CRIU may still be letting it go.
-        if (message.at.state === 'waiting') this.#reassure(message.pid)
+        if (message.at.state === 'waiting')
+          this.#talk.reassure(message.pid, () => this.#container.state.at === 'preparing')
         else if (message.at.state !== 'adopted') this.#preparing?.abort()
         if (message.at.state === 'waiting') this.#dispatch({ event: 'waiting', launcherPid: message.pid })
         else if (message.at.state === 'gone') this.#dispatch({ event: 'gone', ...ended(message.at) })
@@ -106,7 +103,8 @@ export class ContainerKeeper {
         return
       }
       case 'adopted':
-        this.#adopted?.(true)
+        this.#whenAdopted?.()
+        this.#talk.adopted()
         return
       case 'gone':
         // An end that the process table belies would make a running application's checkpoints those of finished work.
@@ -124,9 +122,7 @@ export class ContainerKeeper {
   }
 
   lost(connection: LauncherConnection): void {
-    if (this.#connection !== connection) return
-    this.#connection = undefined
-    this.#adopted?.(false)
+    this.#talk.lost(connection)
   }
 
   /** The pod was told to end. */
@@ -191,7 +187,7 @@ export class ContainerKeeper {
     for (const effect of step.effects) {
       if (effect.do === 'refuse')
         this.#answer(effect.request, { outcome: 'failed', reason: effect.reason, detail: effect.reason })
-      else if (effect.do === 'hold') this.#say({ verb: 'hold' })
+      else if (effect.do === 'hold') this.#talk.say({ verb: 'hold' })
       else
         this.#queue = this.#queue
           .then(() => this.#carryOut(effect))
@@ -207,9 +203,9 @@ export class ContainerKeeper {
         return this.#take(effect)
       case 'release':
         await setLastPid(asidePid, this.#log)
-        return this.#say({ verb: 'release' })
+        return this.#talk.say({ verb: 'release' })
       case 'record-finished':
-        this.#say({ verb: 'wait', ms: 2 * recordDeadlineMs })
+        this.#talk.say({ verb: 'wait', ms: 2 * recordDeadlineMs })
         return this.#memory.finished()
       case 'record-early-death':
         return this.#memory.diedEarly(effect.checkpoint, effect.code)
@@ -228,7 +224,8 @@ export class ContainerKeeper {
     try {
       const options = { around: this.#around, plan: this.plan, launcherPid, claim: this.#claim }
       const signal = AbortSignal.any([abort.signal, tooLong])
-      const adopt = (id: string, ...tree: [number, number, string]) => this.#adopt(launcherPid, id, ...tree)
+      const adopt = (id: string, root: number, supervisor: number, status: string) =>
+        this.#adopt(launcherPid, id, { root, supervisor, status })
       const prepared = await prepare({ ...options, signal, adopt })
       this.#status.rejected = prepared.rejected
       this.#status.restoredFrom = undefined
@@ -243,24 +240,7 @@ export class ContainerKeeper {
     }
     if (abort.signal.aborted) return
     await setLastPid(rangeStart(this.#index, this.#around.podPlan.containers.length), this.#log)
-    clearInterval(this.#patience)
-    this.#toldToStart = launcherPid
-    this.#say({ verb: 'start' })
-  }
-
-  /**
-   * A launcher that waits hears of us at once, also while what was asked before is still being done; and hears the verdict
-   * again when its connection broke just as it was said.
-   */
-  #reassure(launcherPid: number): void {
-    if (this.#toldToStart === launcherPid) return this.#say({ verb: 'start' })
-    const say = () => {
-      if (this.#container.state.at === 'preparing') this.#say({ verb: 'wait', ms: patience.lastsMs })
-      else clearInterval(this.#patience)
-    }
-    this.#say({ verb: 'wait', ms: patience.lastsMs })
-    clearInterval(this.#patience)
-    this.#patience = setInterval(say, patience.everyMs).unref()
+    this.#talk.start(launcherPid)
   }
 
   #restored(restored: { manifest: { id: string }; phases: Record<string, number> }): void {
@@ -274,30 +254,15 @@ export class ContainerKeeper {
    * It runs, on trial, from the moment the launcher adopted it: an application that dies at its first instruction is gone
    * before the restore has cleared up, and has to count as an early death, or it would be restored to die for ever.
    */
-  #adopt(
-    launcherPid: number,
-    id: string,
-    root: number,
-    supervisor: number,
-    status: string,
-  ): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#adopted?.(false), adoptionDeadlineMs)
-      this.#adopted = (yes) => {
-        clearTimeout(timer)
-        this.#adopted = undefined
-        if (yes) {
-          this.#dispatch({ event: 'running', launcherPid, root, restoredFrom: id })
-          clearTimeout(this.#provedAlive)
-          this.#provedAlive = setTimeout(
-            () => this.#dispatch({ event: 'proved-alive' }),
-            earlyDeathMs,
-          ).unref()
-        }
-        resolve(yes)
-      }
-      if (this.#connection === undefined) this.#adopted(false)
-      else this.#say({ verb: 'adopt', root, supervisor, status })
+  async #adopt(launcherPid: number, id: string, tree: Tree): Promise<boolean> {
+    const adopted = this.#talk.adopt(tree)
+    this.#whenAdopted = () => {
+      this.#dispatch({ event: 'running', launcherPid, root: tree.root, restoredFrom: id })
+      clearTimeout(this.#provedAlive)
+      this.#provedAlive = setTimeout(() => this.#dispatch({ event: 'proved-alive' }), earlyDeathMs).unref()
+    }
+    return adopted.finally(() => {
+      this.#whenAdopted = undefined
     })
   }
 
@@ -351,10 +316,6 @@ export class ContainerKeeper {
     treeOf(root)
       .then((tree) => tree.length > 0 && sendSignal(root, number))
       .catch((error) => this.#log.warn({ err: error, number, root }, 'a signal was not passed on'))
-  }
-
-  #say(message: ToLauncher): void {
-    this.#connection?.say(message)
   }
 }
 

@@ -1,0 +1,69 @@
+/** What is said to a container's launcher, over whichever connection it has now, and what is waited for from it. */
+import type { ToLauncher } from './launcher-messages.ts'
+import type { LauncherConnection } from './launcher-server.ts'
+
+/** How often a waiting launcher hears from us, and how long each word lasts. */
+const patience = { everyMs: 2_000, lastsMs: 10_000 } as const
+const adoptionDeadlineMs = 10_000
+
+export type Tree = { root: number; supervisor: number; status: string }
+
+export class LauncherTalk {
+  #connection: LauncherConnection | undefined
+  #patience: NodeJS.Timeout | undefined
+  #toldToStart: number | undefined
+  #adoption: ((yes: boolean) => void) | undefined
+
+  speaksOn(connection: LauncherConnection): void {
+    this.#connection = connection
+  }
+
+  lost(connection: LauncherConnection): void {
+    if (this.#connection !== connection) return
+    this.#connection = undefined
+    this.#adoption?.(false)
+  }
+
+  say(message: ToLauncher): void {
+    this.#connection?.say(message)
+  }
+
+  /**
+   * A launcher that waits hears of us at once, also while what was asked before is still being done; and hears the verdict
+   * again when its connection broke just as it was said.
+   */
+  reassure(launcherPid: number, isPreparing: () => boolean): void {
+    if (this.#toldToStart === launcherPid) return this.say({ verb: 'start' })
+    const say = () => {
+      if (isPreparing()) this.say({ verb: 'wait', ms: patience.lastsMs })
+      else clearInterval(this.#patience)
+    }
+    this.say({ verb: 'wait', ms: patience.lastsMs })
+    clearInterval(this.#patience)
+    this.#patience = setInterval(say, patience.everyMs).unref()
+  }
+
+  start(launcherPid: number): void {
+    clearInterval(this.#patience)
+    this.#toldToStart = launcherPid
+    this.say({ verb: 'start' })
+  }
+
+  /** Asks it to watch over a restored tree. False when it does not say so in time, or its connection is lost. */
+  adopt(tree: Tree): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#adoption?.(false), adoptionDeadlineMs)
+      this.#adoption = (yes) => {
+        clearTimeout(timer)
+        this.#adoption = undefined
+        resolve(yes)
+      }
+      if (this.#connection === undefined) this.#adoption(false)
+      else this.say({ verb: 'adopt', ...tree })
+    })
+  }
+
+  adopted(): void {
+    this.#adoption?.(true)
+  }
+}
