@@ -128,8 +128,9 @@ t.test('when all checkpoints are damaged the application begins anew, and it is 
 t.test('a checkpoint of which a file is missing is passed over', async (t) => {
   const { stage, older, newest, reset } = await openDamagedStage(t)
   reset()
-  const [pages] = filesOf(stage, newest).filter((file) => /pages-\d+\.img$/.test(file))
-  rmSync(pages ?? '')
+  const pages = filesOf(stage, newest).find((file) => /pages-\d+\.img$/.test(file))
+  if (pages === undefined) throw new Error(`${newest} has no pages`)
+  rmSync(pages)
   const { pod, from } = await restored(stage, older)
   t.equal(from, older)
   t.match(await rejectedBy(pod), [{ id: newest, reason: 'checkpoint-corrupt' }])

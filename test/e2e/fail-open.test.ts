@@ -39,6 +39,10 @@ import {
   type SurvivorStage,
 } from './survivor.ts'
 
+// They wait more than they work.
+t.jobs = 4
+const beside = () => ({ buffered: true })
+
 const patienceMs = 10_000
 /** For starting a process and writing a line on a machine that others use as well. */
 const slackMs = 5_000
@@ -74,7 +78,7 @@ const withoutSidecar: Record<string, (admitted: PodManifest) => void> = {
   },
 }
 
-t.test('without a sidecar the application starts by itself after ten seconds', async (t) => {
+t.test('without a sidecar the application starts by itself after ten seconds', beside(), async (t) => {
   const stage = await openSurvivorStage(t)
   const before = await runSurvivor(stage)
   await mustCheckpoint(before)
@@ -96,23 +100,27 @@ t.test('without a sidecar the application starts by itself after ten seconds', a
   t.equal((await stage.manifests()).length, 1, 'what was kept is kept')
 })
 
-t.test('an application that began without its sidecar is protected as soon as that is there', async (t) => {
-  const stage = await openSurvivorStage(t)
-  const { pod, open } = await gatedPod(stage)
-  await waitForWord(pod, 'the sidecar is ready')
-  const node = await sidecarNode(pod)
-  process.kill(node, 'SIGSTOP')
-  open()
-  await goesOn(pod)
-  const ms = waitedMs(pod)
-  t.ok(ms > patienceMs - 500 && ms < patienceMs + slackMs, `a sidecar that hangs from the start: ${ms} ms`)
-  process.kill(node, 'SIGCONT')
-  await waitForState(pod, 'running')
-  await goesOn(pod)
-  t.same(gapsIn([pod]), [], 'there is one application, not two')
-  const id = await mustCheckpoint(pod)
-  t.equal(await requireStore(stage, { taken: id, held: 0 }), id)
-})
+t.test(
+  'an application that began without its sidecar is protected as soon as that is there',
+  beside(),
+  async (t) => {
+    const stage = await openSurvivorStage(t)
+    const { pod, open } = await gatedPod(stage)
+    await waitForWord(pod, 'the sidecar is ready')
+    const node = await sidecarNode(pod)
+    process.kill(node, 'SIGSTOP')
+    open()
+    await goesOn(pod)
+    const ms = waitedMs(pod)
+    t.ok(ms > patienceMs - 500 && ms < patienceMs + slackMs, `a sidecar that hangs from the start: ${ms} ms`)
+    process.kill(node, 'SIGCONT')
+    await waitForState(pod, 'running')
+    await goesOn(pod)
+    t.same(gapsIn([pod]), [], 'there is one application, not two')
+    const id = await mustCheckpoint(pod)
+    t.equal(await requireStore(stage, { taken: id, held: 0 }), id)
+  },
+)
 
 /** The sidecar is up, and the application's container begins when it is let. */
 async function gatedPod(stage: SurvivorStage): Promise<{ pod: Pod; open: () => void }> {
@@ -128,13 +136,23 @@ async function gatedPod(stage: SurvivorStage): Promise<{ pod: Pod; open: () => v
 
 t.test(
   'a sidecar that hangs in the middle of a restore holds the application up for ten seconds',
+  beside(),
   async (t) => {
     const random = drawn(t)
     const stage = await openSurvivorStage(t)
     const before = await runSurvivor(stage)
     const kept = await mustCheckpoint(before)
     await before.crash()
-    const instants = soaking ? 30 : 4
+    // How long it takes undisturbed.
+    const undisturbed = await gatedPod(stage)
+    await waitForWord(undisturbed.pod, 'the sidecar is ready')
+    const asked = Date.now()
+    undisturbed.open()
+    await waitForWord(undisturbed.pod, 'the application went on from its checkpoint')
+    const wholeMs = Date.now() - asked
+    stage.takeBack('open')
+    await undisturbed.pod.crash()
+    const instants = soaking ? 30 : 2
     const outcomes: Record<string, number> = {}
     for (let round = 0; round < instants; round++) {
       const { pod, open } = await gatedPod(stage)
@@ -175,57 +193,65 @@ t.test(
   },
 )
 
-t.test('a sidecar that hangs in the last checkpoint leaves the application its own end', async (t) => {
-  const random = drawn(t)
-  const stage = await openSurvivorStage(t)
-  const options = { mebibytes: 64, env: [{ name: 'TERM_CODE', value: '4' }] }
-  let pod = await runSurvivor(stage, options)
-  let taken = await mustCheckpoint(pod)
-  const instants = soaking ? 30 : 4
-  const outcomes: Record<string, number> = {}
-  for (let round = 0; round < instants; round++) {
-    const node = await sidecarNode(pod)
-    const began = Date.now()
-    const ended = pod.evict()
-    await sleep(random() * 500)
-    process.kill(node, 'SIGSTOP')
-    await poll('the application’s end', deadlineMs, () =>
-      pod.container(application).running ? undefined : true,
-    )
-    const ms = Date.now() - began
-    // The preStop waits 5 s for a word, CRIU's hook 10 s; then comes what the application needs itself.
-    t.ok(ms < 5_000 + patienceMs + slackMs, `it ended ${ms} ms after the eviction`)
-    const code = exitCodeOf(pod)
-    t.ok(
-      [4, 143].includes(code),
-      `exit code ${code}: its own, or that of a container held for its checkpoint`,
-    )
-    outcomes[code] = (outcomes[code] ?? 0) + 1
-    killIfThere(node)
-    await ended
-    const newest = await requireStore(stage, { taken, held: 0 })
-    const latest = lastStep(pod)
-    pod = await runSurvivor(stage, options)
-    t.equal(await restoredFrom(pod, newest), newest)
-    t.ok((stepsOf(pod)[0]?.step ?? 0) <= latest + 1)
-    taken = newest ?? taken
-  }
-  t.comment(`${instants} instants: exit codes ${JSON.stringify(outcomes)}`)
-})
+t.test(
+  'a sidecar that hangs in the last checkpoint leaves the application its own end',
+  beside(),
+  async (t) => {
+    const random = drawn(t)
+    const stage = await openSurvivorStage(t)
+    const options = { mebibytes: 64, env: [{ name: 'TERM_CODE', value: '4' }] }
+    let pod = await runSurvivor(stage, options)
+    let taken = await mustCheckpoint(pod)
+    const instants = soaking ? 30 : 2
+    const outcomes: Record<string, number> = {}
+    for (let round = 0; round < instants; round++) {
+      const node = await sidecarNode(pod)
+      const began = Date.now()
+      const ended = pod.evict()
+      await sleep(random() * 500)
+      process.kill(node, 'SIGSTOP')
+      await poll('the application’s end', deadlineMs, () =>
+        pod.container(application).running ? undefined : true,
+      )
+      const ms = Date.now() - began
+      // The preStop waits 5 s for a word, CRIU's hook 10 s; then comes what the application needs itself.
+      t.ok(ms < 5_000 + patienceMs + slackMs, `it ended ${ms} ms after the eviction`)
+      const code = exitCodeOf(pod)
+      t.ok(
+        [4, 143].includes(code),
+        `exit code ${code}: its own, or that of a container held for its checkpoint`,
+      )
+      outcomes[code] = (outcomes[code] ?? 0) + 1
+      killIfThere(node)
+      await ended
+      const newest = await requireStore(stage, { taken, held: 0 })
+      const latest = lastStep(pod)
+      pod = await runSurvivor(stage, options)
+      t.equal(await restoredFrom(pod, newest), newest)
+      t.ok((stepsOf(pod)[0]?.step ?? 0) <= latest + 1)
+      taken = newest ?? taken
+    }
+    t.comment(`${instants} instants: exit codes ${JSON.stringify(outcomes)}`)
+  },
+)
 
-t.test('a sidecar that hangs in a checkpoint does not keep the application standing still', async (t) => {
-  const stage = await openSurvivorStage(t)
-  const pod = await runSurvivor(stage, { mebibytes: 64 })
-  const node = await sidecarNode(pod)
-  const asked = checkpoint(pod, { afterwards: 'end' }).catch(() => undefined)
-  await waitUntilStill(pod)
-  process.kill(node, 'SIGSTOP')
-  await goesOn(pod, patienceMs + slackMs)
-  process.kill(node, 'SIGCONT')
-  await asked
-  await pod.crash()
-  await requireStore(stage, { taken: undefined, held: 0 })
-})
+t.test(
+  'a sidecar that hangs in a checkpoint does not keep the application standing still',
+  beside(),
+  async (t) => {
+    const stage = await openSurvivorStage(t)
+    const pod = await runSurvivor(stage, { mebibytes: 64 })
+    const node = await sidecarNode(pod)
+    const asked = checkpoint(pod, { afterwards: 'end' }).catch(() => undefined)
+    await waitUntilStill(pod)
+    process.kill(node, 'SIGSTOP')
+    await goesOn(pod, patienceMs + slackMs)
+    process.kill(node, 'SIGCONT')
+    await asked
+    await pod.crash()
+    await requireStore(stage, { taken: undefined, held: 0 })
+  },
+)
 
 /** CRIU has stopped the application. */
 async function waitUntilStill(pod: Pod): Promise<void> {
@@ -234,39 +260,50 @@ async function waitUntilStill(pod: Pod): Promise<void> {
   )
 }
 
-t.test('without CRIU the application starts at once, from its beginning, and ends as it would', async (t) => {
-  const stage = await openSurvivorStage(t)
-  const before = await runSurvivor(stage)
-  const kept = await mustCheckpoint(before)
-  await before.crash()
-  const { pod, open } = await gatedPod(stage)
-  await waitForWord(pod, 'the sidecar is ready')
-  rmSync(join(pod.volumeFolder('reprieve'), 'bin/criu'))
-  open()
-  await goesOn(pod)
-  t.ok(waitedMs(pod) < patienceMs - 2_000, `after ${waitedMs(pod)} ms`)
-  t.equal(stepsOf(pod)[0]?.step, 1)
-  t.match(await rejectedBy(pod), [{ id: kept, reason: 'restore-failed' }])
-  t.match(await checkpoint(pod), { outcome: 'failed', reason: 'dump-failed' })
-  t.match((await statusOf(pod)).containers[0], { lastCheckpoint: { outcome: 'failed' } })
-  await goesOn(pod)
-  await pod.evict()
-  t.equal(exitCodeOf(pod), 143, 'by SIGTERM')
-  t.equal((await stage.manifests())[0]?.id, kept)
-})
+t.test(
+  'without CRIU the application starts at once, from its beginning, and ends as it would',
+  beside(),
+  async (t) => {
+    const stage = await openSurvivorStage(t)
+    const before = await runSurvivor(stage)
+    const kept = await mustCheckpoint(before)
+    await before.crash()
+    const { pod, open } = await gatedPod(stage)
+    await waitForWord(pod, 'the sidecar is ready')
+    rmSync(join(pod.volumeFolder('reprieve'), 'bin/criu'))
+    open()
+    await goesOn(pod)
+    t.ok(waitedMs(pod) < patienceMs - 2_000, `after ${waitedMs(pod)} ms`)
+    t.equal(stepsOf(pod)[0]?.step, 1)
+    t.match(await rejectedBy(pod), [{ id: kept, reason: 'restore-failed' }])
+    t.match(await checkpoint(pod), { outcome: 'failed', reason: 'dump-failed' })
+    t.match((await statusOf(pod)).containers[0], { lastCheckpoint: { outcome: 'failed' } })
+    await goesOn(pod)
+    await pod.evict()
+    t.equal(exitCodeOf(pod), 143, 'by SIGTERM')
+    t.equal((await stage.manifests())[0]?.id, kept)
+  },
+)
 
-t.test('what the restore init container had no time for the sidecar does', async (t) => {
-  const stage = await openSurvivorStage(t)
-  const before = await runSurvivor(stage)
-  const kept = await mustCheckpoint(before)
-  await before.crash()
-  const admitted = stage.admit(stage.survivor())
-  const restore = admitted.spec.initContainers?.find(({ name }) => name === restorer)
-  if (restore?.command === undefined) throw new Error('the webhook injected no restore init container')
-  // As when it runs out of its time: `guard --once` ends with 0 whatever becomes of it.
-  restore.command = restore.command.map((word) => (/^--deadline-ms=/.test(word) ? '--deadline-ms=1' : word))
-  const pod = await stage.runPlain(admitted)
-  await goesOn(pod)
-  t.equal(sidecarEntries(pod, restorer).length, 0, 'it got to nothing')
-  t.equal(await restoredFrom(pod, kept), kept, 'the sidecar did its work')
-})
+t.test(
+  'an application whose restore init container did nothing runs all the same, unprotected',
+  beside(),
+  async (t) => {
+    const stage = await openSurvivorStage(t)
+    const before = await runSurvivor(stage)
+    const kept = await mustCheckpoint(before)
+    await before.crash()
+    const admitted = stage.admit(stage.survivor())
+    const restore = admitted.spec.initContainers?.find(({ name }) => name === restorer)
+    if (restore?.command === undefined) throw new Error('the webhook injected no restore init container')
+    // As when it runs out of its time: `guard --once` ends with 0 whatever becomes of it.
+    restore.command = restore.command.map((word) =>
+      word.startsWith('--deadline-ms=') ? '--deadline-ms=1' : word,
+    )
+    const pod = await stage.runPlain(admitted)
+    await goesOn(pod)
+    t.equal(sidecarEntries(pod, restorer).length, 0, 'it got to nothing')
+    t.ok(waitedMs(pod) < patienceMs + slackMs, `after ${waitedMs(pod)} ms`)
+    t.equal((await stage.manifests())[0]?.id, kept, 'what was kept is kept')
+  },
+)
