@@ -13,6 +13,9 @@ import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
 import { qosClassOf } from './quality-of-service.ts'
 
+/** How much later than its budget a checkpoint that hangs is given up (`answerGraceMs` of sidecar/container-keeper.ts). */
+const answerSeconds = 5
+
 export type Operation = { op: 'add' | 'replace'; path: string; value: unknown }
 
 export type Patch = { operations: Operation[]; warnings: string[] }
@@ -35,7 +38,8 @@ export function mutate(pod: Pod, plan: PodPlan, config: Config): Patch {
       path: pointer('spec', 'terminationGracePeriodSeconds'),
       value:
         (spec.terminationGracePeriodSeconds ?? defaultGraceSeconds) +
-        Math.ceil(plan.checkpointBudgetMs / 1000),
+        Math.ceil(plan.checkpointBudgetMs / 1000) +
+        answerSeconds,
     },
     ...append(
       spec.volumes,

@@ -92,10 +92,10 @@ t.test("ours come first, in order, and the user's init containers keep theirs", 
   )
 })
 
-t.test("the grace period is the user's and the checkpoint's together", async (t) => {
-  t.equal(grace(), 90)
-  t.equal(grace(0), 60)
-  t.equal(grace(600), 660)
+t.test("the grace period is the user's and the checkpoint's together, and time for its answer", async (t) => {
+  t.equal(grace(), 95)
+  t.equal(grace(0), 65)
+  t.equal(grace(600), 665)
 })
 
 t.test("the store's volume is the administrator's, of each kind", async (t) => {
