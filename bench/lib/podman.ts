@@ -9,6 +9,7 @@ import { must } from '../../scripts/command.ts'
 import { baseSuite, debianRootfs } from '../../scripts/rootfs.ts'
 import { poll } from '../../test/harness/deadline.ts'
 import { beatsIn, type Beat } from './beats.ts'
+import { clearAtEnd } from './report.ts'
 import { beatMs, holdProgram, program } from './stage.ts'
 
 /** crun loads libcriu, which Debian does not make it depend on. */
@@ -56,6 +57,7 @@ export class Podman {
     const argv = ['--mount', 'sh', '-euc', enterScript, 'sh', root, folder]
     const holder = spawn('unshare', argv, { stdio: ['ignore', 'ignore', 'inherit'] })
     const podman = new Podman(holder, join(folder, 'data'))
+    clearAtEnd(() => podman.close())
     try {
       const ready = `/proc/${holder.pid}/root/run/ready`
       await poll(
@@ -128,9 +130,10 @@ export class Podman {
 
   /** Ends the containers, and with the holder every mount. */
   async close(): Promise<void> {
+    if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return
     await this.remove().catch(() => undefined)
     const gone = new Promise((resolve) => this.#holder.once('exit', resolve))
-    if (this.#holder.exitCode === null && this.#holder.kill('SIGKILL')) await gone
+    if (this.#holder.kill('SIGKILL')) await gone
   }
 
   async #beats(): Promise<Beat[]> {

@@ -13,8 +13,11 @@ export type Result = {
 
 /** @param limits what each ratio may be at most: one beyond it is told, and makes the benchmark fail */
 export async function report(limits: Record<string, number>, measure: () => Promise<Result>): Promise<void> {
+  const interrupted = Promise.withResolvers<never>()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => interrupted.reject(new Error(`interrupted by ${signal}`)))
   try {
-    const result = await measure()
+    const result = await Promise.race([measure(), interrupted.promise])
     for (const [name, limit] of Object.entries(limits)) {
       const ratio = result.ratios[name]
       const verdict = ratio !== undefined && ratio <= limit ? 'is met' : 'is MISSED'
@@ -25,7 +28,20 @@ export async function report(limits: Record<string, number>, measure: () => Prom
   } catch (error) {
     process.stderr.write(`bench: ${describeError(error)}\n`)
     process.exitCode = 1
+  } finally {
+    // What an interrupted measurement left; after a whole one there is nothing.
+    for (const clear of toClear.splice(0).toReversed())
+      await clear().catch((error) => say(describeError(error)))
   }
+  // An interrupted one may still wait for something that will not come.
+  process.exit()
+}
+
+const toClear: (() => Promise<void>)[] = []
+
+/** To be called at the end, also when the benchmark is interrupted. */
+export function clearAtEnd(clear: () => Promise<void>): void {
+  toClear.push(clear)
 }
 
 export function say(text: string): void {

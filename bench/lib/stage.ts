@@ -15,6 +15,7 @@ import { busyboxImage } from '../../test/images/busybox.ts'
 import { reprieveImage } from '../../test/images/reprieve.ts'
 import { inject } from '../../test/webhook/patched-pod.ts'
 import type { Pod as AdmittedPod } from '../../webhook/pod.ts'
+import { clearAtEnd } from './report.ts'
 
 export { application, askControl, restorer, sidecar, statusOf } from '../../test/e2e/support.ts'
 
@@ -54,7 +55,9 @@ export class Stage {
         [reprieve]: image,
       }
       const config = parseConfig(configText(join(folder, 'store')), join(folder, 'webhook.yaml'))
-      return new Stage(folder, await Node.create(), images, config)
+      const stage = new Stage(folder, await Node.create(), images, config)
+      clearAtEnd(() => stage.close())
+      return stage
     } catch (error) {
       rmSync(folder, { recursive: true, force: true })
       throw error
