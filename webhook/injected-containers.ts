@@ -3,7 +3,7 @@ import type { Config } from '../src/config.ts'
 import { planVariable, type PodPlan } from '../src/pod-plan.ts'
 import { volumePaths, volumeRoot } from '../src/volume.ts'
 import { restoreCapabilities, sidecarCapabilityNames } from './capabilities.ts'
-import { imagePaths, injectedNames, storeMountPath } from './image-paths.ts'
+import { imagePaths, injectedNames, sidecarNodeFlags, storeMountPath } from './image-paths.ts'
 import { resourcesFor, type QosClass } from './quality-of-service.ts'
 
 /**
@@ -40,7 +40,14 @@ export function sidecarContainer(plan: PodPlan, config: Config, qos: QosClass): 
   return {
     name: injectedNames.sidecarContainer,
     ...common(plan, config),
-    command: [imagePaths.launcher, 'guard', '--', imagePaths.node, imagePaths.sidecarMain],
+    command: [
+      imagePaths.launcher,
+      'guard',
+      '--',
+      imagePaths.node,
+      ...sidecarNodeFlags,
+      imagePaths.sidecarMain,
+    ],
     restartPolicy: 'Always',
     resources: resourcesFor(qos, config.sidecar.resources),
     securityContext: {
