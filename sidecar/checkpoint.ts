@@ -122,6 +122,8 @@ class Checkpoint {
         throw this.#failure ?? error
       })
       const draft = await this.#draft(times)
+      // What goes on is stored while it runs, and that has the deadline again.
+      this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
       const put = this.#put ?? (await this.#store(draft))
       const archived = await this.#archive
       const archiveMs = archived instanceof Error || archived === undefined ? 0 : archived.ms
