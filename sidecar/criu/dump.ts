@@ -1,5 +1,5 @@
 /** One `criu dump`, run in the application's namespaces, told apart into its instants. */
-import { open, type FileHandle } from 'node:fs/promises'
+import { open, statfs, type FileHandle } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
 import { ReprieveError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
@@ -66,14 +66,12 @@ export async function dump(options: DumpOptions): Promise<DumpTimes> {
     })
     const ended = performance.now()
     if (result.outcome !== 'exited' || result.code !== 0) {
-      const why = await criuErrors(logFile)
-      const cause = commandError(argv, result)
-      throw new ReprieveError(
-        'dump-failed',
-        why === '' ? 'CRIU did not finish the dump' : `CRIU: ${why}`,
-        {},
-        cause,
+      const why = [await criuErrors(logFile), await shortOfRoom(options.imagesFolder)].filter(
+        (text) => text !== '',
       )
+      const cause = commandError(argv, result)
+      const message = why.length === 0 ? 'CRIU did not finish the dump' : `CRIU: ${why.join(' | ')}`
+      throw new ReprieveError('dump-failed', message, {}, cause)
     }
     return { startMs: at.frozen - began, dumpMs: at.dumped - at.frozen, frozenMs: ended - at.frozen }
   } finally {
@@ -81,6 +79,14 @@ export async function dump(options: DumpOptions): Promise<DumpTimes> {
     await Promise.all([images.close(), work.close()])
   }
 }
+
+/** On a full disk CRIU cannot write why, either. */
+async function shortOfRoom(folder: string): Promise<string> {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize < roomBytes ? `only ${bavail * bsize} bytes are free in ${folder}` : ''
+}
+/** Less than this left means that something has run out of it: page images are written a mebibyte and more at a time. */
+const roomBytes = 4 << 20
 
 /** Reads a growing file every 2 ms until it holds the mark; an inotify event would come per line, thousands of them. */
 function watchForMark(file: string, mark: string, found: () => void): { stop: () => void } {

@@ -217,14 +217,15 @@ t.test(
       // The preStop waits 5 s for a word, CRIU's hook 10 s; then comes what the application needs itself.
       t.ok(ms < 5_000 + patienceMs + slackMs, `it ended ${ms} ms after the eviction`)
       const code = exitCodeOf(pod)
-      t.ok(
-        [4, 143].includes(code),
-        `exit code ${code}: its own, or that of a container held for its checkpoint`,
-      )
       outcomes[code] = (outcomes[code] ?? 0) + 1
       killIfThere(node)
       await ended
       const newest = await requireStore(stage, { taken, held: 0 })
+      // 137 where the sidecar hung after its checkpoint had ended the application, before it could tell the launcher to hold.
+      t.ok(
+        [4, 143].includes(code) || (code === 137 && newest !== taken),
+        `exit code ${code}: its own, or that of a container whose checkpoint is in the store`,
+      )
       const latest = lastStep(pod)
       pod = await runSurvivor(stage, options)
       t.equal(await restoredFrom(pod, newest), newest)
