@@ -3,6 +3,7 @@ import { posix } from 'node:path'
 import { volumeRoot } from '../src/volume.ts'
 import { reservedNamePrefix } from './image-paths.ts'
 import type { Container, Pod } from './pod.ts'
+import { isRecord } from './shape.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
 
 export type Obstacle = { reason: SkipReason; text: string }
@@ -45,20 +46,40 @@ function nameConflicts(pod: Pod): Obstacle[] {
         reason: 'mount-conflict',
         text: `volume ${volume.name} takes a name that is reserved for Reprieve`,
       })
-  for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
-    if (container.name.startsWith(reservedNamePrefix))
-      found.push({
-        reason: 'container-conflict',
-        text: `container ${container.name} takes a name that is reserved for Reprieve`,
-      })
-    for (const mount of container.volumeMounts ?? [])
-      if (isReservedPath(mount.mountPath))
-        found.push({
-          reason: 'mount-conflict',
-          text: `container ${container.name} mounts ${mount.mountPath}, which is reserved for Reprieve`,
-        })
-  }
+  return [...found, ...containersOf(pod).flatMap(containerConflicts)]
+}
+
+function containerConflicts(container: Named): Obstacle[] {
+  const found: Obstacle[] = []
+  const add = (reason: SkipReason, what: string) =>
+    found.push({ reason, text: `container ${container.name} ${what} reserved for Reprieve` })
+  if (container.name.startsWith(reservedNamePrefix)) add('container-conflict', 'takes a name that is')
+  // The API server looks whether the volume is there after admission, when ours are: the store's holds every pod's memory.
+  for (const { name } of [...listIn(container, 'volumeMounts'), ...listIn(container, 'volumeDevices')])
+    if (typeof name === 'string' && name.startsWith(reservedNamePrefix))
+      add('mount-conflict', `mounts the volume ${name}, a name that is`)
+  for (const { mountPath } of listIn(container, 'volumeMounts'))
+    if (typeof mountPath === 'string' && isReservedPath(mountPath))
+      add('mount-conflict', `mounts ${mountPath}, which is`)
   return found
+}
+
+type Named = { name: string }
+
+/** Of every kind. The API server refuses ephemeral ones in a new pod, but only after admission. */
+function containersOf(pod: Pod): Named[] {
+  const ephemeral = listIn(pod.spec, 'ephemeralContainers').filter(isNamed)
+  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers, ...ephemeral]
+}
+
+function isNamed(value: Record<string, unknown>): value is Record<string, unknown> & Named {
+  return typeof value.name === 'string'
+}
+
+/** A list as it came: `isPod` has not looked at all of those that are read here. */
+function listIn(holder: object, field: string): Record<string, unknown>[] {
+  const list: unknown = Object.hasOwn(holder, field) ? Reflect.get(holder, field) : undefined
+  return Array.isArray(list) ? list.filter(isRecord) : []
 }
 
 /** The kubelet takes a relative mount path from the root, and does not mind doubled or trailing slashes. */
