@@ -43,6 +43,10 @@ export async function takeCheckpoint(
 ): Promise<CheckpointDone> {
   const id = makeCheckpointId(new Date())
   const slot = { lineage: around.podPlan.lineage, container: target.plan.name }
+  // Drafts of writers that died may fill the very disk that this one needs.
+  await around.store
+    .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs))
+    .catch((error) => around.log.warn({ err: error }, 'what dead writers left was not removed'))
   const folder = await dumpFolder(around.store, slot, id, request)
   const work = `${volumePaths.staging}/${target.plan.name}/${id}.work`
   const log = around.log.child({ container: target.plan.name, checkpoint: id })
@@ -72,6 +76,9 @@ async function requireRoom(root: number, folder: string): Promise<void> {
       `${folder} has ${bavail * bsize} bytes free, the application's memory is ${needBytes}`,
     )
 }
+
+/** Before the application is frozen, so it costs none of its time, but some of its grace. */
+const sweepDeadlineMs = 2_000
 
 /** Killing or waking a tree of ten thousand tasks takes about a second. */
 const lettingGoMs = 60_000

@@ -93,13 +93,17 @@ export class ContainerKeeper {
         else if (message.at.state !== 'adopted') this.#preparing?.abort()
         if (message.at.state === 'waiting') this.#dispatch({ event: 'waiting', launcherPid: message.pid })
         else if (message.at.state === 'gone') this.#dispatch({ event: 'gone', ...ended(message.at) })
-        else this.#dispatch({ event: 'running', launcherPid: message.pid, root: message.at.root })
+        else {
+          this.#dispatch({ event: 'running', launcherPid: message.pid, root: message.at.root })
+          this.#reclaim()
+        }
         return
       case 'started': {
         this.#preparing?.abort()
         const { state } = this.#container
         if ('launcherPid' in state)
           this.#dispatch({ event: 'running', launcherPid: state.launcherPid, root: message.root })
+        this.#reclaim()
         return
       }
       case 'adopted':
@@ -226,7 +230,7 @@ export class ContainerKeeper {
       const signal = AbortSignal.any([abort.signal, tooLong])
       const adopt = (id: string, root: number, supervisor: number, status: string) =>
         this.#adopt(launcherPid, id, { root, supervisor, status })
-      const prepared = await prepare({ ...options, signal, adopt })
+      const prepared = await Promise.race([prepare({ ...options, signal, adopt }), rejectedBy(tooLong)])
       this.#status.rejected = prepared.rejected
       this.#status.restoredFrom = undefined
       if (prepared.outcome === 'restored') return this.#restored(prepared.restored)
@@ -295,6 +299,15 @@ export class ContainerKeeper {
     }
   }
 
+  /** What held the slot's lock died with an earlier life of this sidecar: an application that runs takes it again at once. */
+  #reclaim(): void {
+    if (this.#container.state.at === 'held') return
+    this.#queue = this.#queue.then(async () => {
+      const outcome = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
+      if (outcome.outcome === 'busy') this.#log.warn({ holder: outcome.holder }, 'the lineage is not ours')
+    })
+  }
+
   /** @throws ReprieveError `lineage-busy`: what another pod of the lineage has stored is not to be mixed with this one's. */
   async #requireClaim(deadline: number): Promise<void> {
     const outcome = await this.#claim.take(0, AbortSignal.timeout(Math.max(1, deadline - Date.now())))
@@ -317,6 +330,15 @@ export class ContainerKeeper {
       .then((tree) => tree.length > 0 && sendSignal(root, number))
       .catch((error) => this.#log.warn({ err: error, number, root }, 'a signal was not passed on'))
   }
+}
+
+/** A file system that hangs can keep what it was asked for pending for ever. */
+function rejectedBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () =>
+      reject(new ReprieveError('deadline-passed', 'the preparation took too long')),
+    )
+  })
 }
 
 /** How it ended; a property that is undefined is one too many for an optional one. */

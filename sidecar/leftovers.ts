@@ -1,29 +1,54 @@
 /**
- * What an earlier life of this sidecar, killed in the middle of a checkpoint, has left: a CRIU that dumps for nobody (it goes on
- * until it asks, and keeps the application standing still until then), and half a dump in the staging volume.
+ * What an earlier life of this sidecar, killed in the middle of a checkpoint, has left: half a dump in the staging volume. Its CRIU
+ * dies with it (PR_SET_PDEATHSIG, sidecar/launcher/enter.c), and the application goes on at once. One is looked for nevertheless: it
+ * may still be dying, with a file of that half dump open, and a process that changes its credentials loses that signal (prctl(2)).
  */
 import { readFile, readdir, rm } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
-import { killAll } from './process-tree.ts'
+import { isAlive, killAll } from './process-tree.ts'
 import { toolArgv } from './tools.ts'
 
 const killDeadlineMs = 5_000
+/**
+ * It ends by itself when its images are written, since nobody answers its question, and then lets go of the application in good order;
+ * killed at the wrong instant it leaves a breakpoint behind, of which the application dies. 30 s write some 30 GiB.
+ */
+const ownEndMs = 30_000
 
-/** To be called before anything is begun. Best effort: told in the log. */
-export async function clearLeftovers(log: Log): Promise<void> {
+export type Leftovers = { dumps: number[]; folders: string[] }
+
+/** To be called before anything new is begun. Best effort: told in the log. */
+export async function findLeftovers(log: Log): Promise<Leftovers> {
   try {
-    const dumps = await dumpsUnderWay()
-    // CRIU's death lets go of what it traces, at whatever instant (ptrace(2)): the application goes on.
+    return { dumps: await dumpsUnderWay(), folders: await halfDumps() }
+  } catch (error) {
+    log.warn({ reason: describeError(error) }, 'what an earlier sidecar left was not looked for')
+    return { dumps: [], folders: [] }
+  }
+}
+
+/** Takes up to half a minute: nothing need wait for it, a dump that meets another one under way is tried again. */
+export async function clearLeftovers({ dumps, folders }: Leftovers, log: Log): Promise<void> {
+  try {
+    await endOfAll(dumps, ownEndMs)
     const left = await killAll(dumps, killDeadlineMs)
     if (dumps.length > 0) log.warn({ dumps, left }, 'a dump that an earlier sidecar began was ended')
-    const folders = await halfDumps()
     for (const folder of folders) await rm(folder, { recursive: true, force: true })
     if (folders.length > 0) log.warn({ folders }, 'half a dump that an earlier sidecar began was removed')
   } catch (error) {
     log.warn({ reason: describeError(error) }, 'what an earlier sidecar left was not cleared')
   }
+}
+
+async function endOfAll(pids: readonly number[], deadlineMs: number): Promise<void> {
+  for (
+    const until = Date.now() + deadlineMs;
+    Date.now() < until;
+    await new Promise((again) => setTimeout(again, 20))
+  )
+    if (!(await Promise.all(pids.map(isAlive))).includes(true)) return
 }
 
 async function dumpsUnderWay(): Promise<number[]> {

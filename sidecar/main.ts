@@ -5,7 +5,7 @@ import { volumePaths } from '../src/volume.ts'
 import { ContainerKeeper } from './container-keeper.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { listenForLaunchers } from './launcher-server.ts'
-import { clearLeftovers } from './leftovers.ts'
+import { clearLeftovers, findLeftovers } from './leftovers.ts'
 import { moveAside } from './pid-range.ts'
 import { runsLauncher } from './process-tree.ts'
 import { serveStatus } from './status-server.ts'
@@ -23,7 +23,7 @@ const around = readSurroundings(process.env, log)
 await moveAside(log)
 const { missing } = await installTools()
 if (missing.length > 0) log.error({ missing }, 'tools are missing: applications run unprotected')
-await clearLeftovers(around.log)
+void clearLeftovers(await findLeftovers(around.log), around.log)
 
 const keepers = new Map(
   around.podPlan.containers.map((plan, index) => [plan.name, new ContainerKeeper(around, plan, index)]),

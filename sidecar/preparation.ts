@@ -2,7 +2,7 @@
  * What happens between a launcher's first word and the application's first instruction: from the newest checkpoint that fits
  * to the oldest, and from nothing when none is left. Nothing here may keep the application from starting.
  */
-import { mkdir, readFile, readdir, readlink, rm, stat, symlink } from 'node:fs/promises'
+import { mkdir, readFile, readdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
 import { parseManifest } from '../src/manifest-codec.ts'
 import type { CheckpointManifest } from '../src/manifest.ts'
@@ -117,13 +117,12 @@ export async function prepare({
   const log = around.log.child({ container: plan.name })
   const runFolder = `${volumePaths.run}/${plan.name}`
   await mkdir(runFolder, { recursive: true })
-  await clearContainer(launcherPid, await containerProcesses(launcherPid))
+  // Only what an attempt of an earlier life of this sidecar left: a postStart hook or a probe of the user's runs here as well.
+  const attempted = `${runFolder}/attempted-${launcherPid}`
+  if (await exists(attempted)) await clearContainer(launcherPid, await containerProcesses(launcherPid))
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
-  const waited = await readFile(busyMark(plan.name)).then(
-    () => true,
-    () => false,
-  )
+  const waited = await exists(busyMark(plan.name))
   const turn = waited ? await claim.take(0, signal) : await claim.await(signal)
   if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
   if (turn.outcome === 'unfenced') log.warn({ why: turn.why }, 'the lineage could not be claimed')
@@ -139,6 +138,7 @@ export async function prepare({
       const target = { plan, launcherPid }
       const adoptIt = async (...tree: [number, number, string]) =>
         (adopted = await adopt(manifest.id, ...tree))
+      await writeFile(attempted, '')
       const restored = await attemptRestore(around, target, manifest, folder, adoptIt, signal)
       await clearFetched(plan.name)
       return { outcome: 'restored', restored, rejected }
@@ -158,6 +158,13 @@ export async function prepare({
   }
   await clearFetched(plan.name)
   return { outcome: 'cold', rejected }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 export const fetchedMark = 'fetched.json'

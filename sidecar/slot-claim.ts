@@ -5,6 +5,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
+import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
 import type { Identity } from './surroundings.ts'
@@ -55,7 +56,10 @@ export class SlotClaim {
         return { outcome: 'busy', holder: (await readNote(file))?.pod ?? 'another pod' }
       return outcome
     } catch (error) {
-      return { outcome: 'unfenced', why: String(error) }
+      // One that does not answer may have another pod at work in it; one that refuses (read-only, say) has none that writes.
+      if (error instanceof ReprieveError && error.data.aborted === true)
+        return { outcome: 'busy', holder: 'unknown: the store did not answer' }
+      return { outcome: 'unfenced', why: describeError(error) }
     }
   }
 
@@ -75,7 +79,8 @@ export class SlotClaim {
 
   /** Tells who waits that this pod ends, and by when. */
   async leaving(deadline: number): Promise<void> {
-    if (this.held) await this.#note({ leavesBy: deadline })
+    const { outcome } = await this.take(0, AbortSignal.timeout(noteDeadlineMs))
+    if (outcome === 'held') await this.#note({ leavesBy: deadline })
   }
 
   release(): void {
@@ -98,7 +103,7 @@ export class SlotClaim {
       }
       const giveUp = () => {
         child.kill('SIGKILL')
-        finish({ outcome: 'unfenced', why: 'the store did not answer' })
+        finish({ outcome: 'busy', holder: '' })
       }
       // A hung file server hangs open(2) as well.
       const timer = setTimeout(giveUp, waitMs + noteDeadlineMs)

@@ -12,7 +12,7 @@ import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { mustRun } from '../command.ts'
 import { enterArgv, toolArgv } from '../tools.ts'
 import type { Baseline } from './baseline.ts'
-import { instantArgument, walkArguments } from './find.ts'
+import { instantArgument, walkArguments, requireWhole } from './find.ts'
 import { readEphemeralRoots } from './mounts.ts'
 import { createArguments } from './tar.ts'
 
@@ -138,7 +138,7 @@ async function findNames(options: ArchiveOptions, args: string[]): Promise<strin
   const output = `${options.folder}/find.out`
   const file = await open(output, 'w+', 0o600)
   try {
-    await mustRun(enterArgv(options.pid, ...toolArgv('find', ...args)), {
+    const { stderr } = await mustRun(enterArgv(options.pid, ...toolArgv('find', ...args)), {
       ...options,
       stdio: ['ignore', file.fd, 'pipe'],
       // 1: something could not be read, e.g. a file of another container vanished meanwhile.
@@ -147,6 +147,7 @@ async function findNames(options: ArchiveOptions, args: string[]): Promise<strin
     const { size } = await file.stat()
     const bytes = Buffer.alloc(size)
     await file.read(bytes, 0, size, 0)
+    requireWhole(stderr, bytes.at(-1))
     return bytes.toString('latin1')
   } finally {
     await file.close()

@@ -7,7 +7,7 @@ import type { Log } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { mustRun } from '../command.ts'
 import { enterArgv, toolArgv } from '../tools.ts'
-import { walkArguments } from './find.ts'
+import { requireWhole, walkArguments } from './find.ts'
 import { readEphemeralRoots } from './mounts.ts'
 
 export type Baseline = {
@@ -39,7 +39,9 @@ export async function takeBaseline(
       const file = await open(`${names}.draft`, 'w', 0o600)
       try {
         const argv = enterArgv(pid, ...toolArgv('find', ...walkArguments(roots, mountPoints, '-print0')))
-        await mustRun(argv, { log, deadlineMs: 20_000, stdio: ['ignore', file.fd, 'pipe'], okCodes: [0, 1] })
+        const run = { log, deadlineMs: 20_000, okCodes: [0, 1] }
+        const { stderr } = await mustRun(argv, { ...run, stdio: ['ignore', file.fd, 'pipe'] })
+        requireWhole(stderr, undefined)
       } finally {
         await file.close()
       }

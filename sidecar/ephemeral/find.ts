@@ -20,3 +20,13 @@ export function walkArguments(
 export function instantArgument(ms: number): string {
   return `@${(ms / 1000).toFixed(3)}`
 }
+
+/**
+ * find(1) exits with 1 both for a file that vanished meanwhile and when it could not write all it found.
+ * @param last the last byte of its output, undefined where there is none
+ * @throws Error
+ */
+export function requireWhole(stderr: string, last: number | undefined): void {
+  if (/standard output|write error/.test(stderr) || (last !== undefined && last !== 0))
+    throw new Error(`what find(1) found could not be written: ${stderr.trim().split('\n').at(-1) ?? ''}`)
+}

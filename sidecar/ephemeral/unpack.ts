@@ -4,7 +4,7 @@
  * All names are resolved inside the container's mount namespace (by tools entered there), never from here, where a
  * symbolic link of a hostile application would lead into our own files.
  */
-import { open, readFile, stat, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import { mustRun } from '../command.ts'
@@ -43,6 +43,7 @@ export async function unpackEphemeral(options: UnpackOptions): Promise<{ ms: num
 
 /** Removes what `unpackEphemeral` brought and puts back what it replaced or removed. */
 export async function undoUnpack(options: UnpackOptions): Promise<void> {
+  if (!(await recorded(options))) return
   // A folder that still holds something of the image is not empty, so it stays.
   await removeNames(options, undoFiles.brought, ['-maxdepth', '0', '-delete'])
   for (const tar of [undoFiles.replaced, undoFiles.removed]) await extract(options, tar)
@@ -65,9 +66,12 @@ async function recordUndo(options: UnpackOptions): Promise<void> {
       .join(''),
     'latin1',
   )
-  await writeFile(`${options.folder}/${undoFiles.brought}`, brought)
-  await keep(options, undoFiles.brought, undoFiles.replaced, false)
+  // The list comes last, by its final name: without it nothing is taken back, for nothing was changed yet.
+  const draft = `${undoFiles.brought}.draft`
+  await writeFile(`${options.folder}/${draft}`, brought)
+  await keep(options, draft, undoFiles.replaced, false)
   await keep(options, archiveFiles.deleted, undoFiles.removed, true)
+  await rename(`${options.folder}/${draft}`, `${options.folder}/${undoFiles.brought}`)
 }
 
 async function keep(options: UnpackOptions, list: string, tar: string, recursion: boolean): Promise<void> {
@@ -75,11 +79,11 @@ async function keep(options: UnpackOptions, list: string, tar: string, recursion
   const names = await open(`${options.folder}/${list}`, 'r')
   const output = await open(`${options.folder}/${tar}`, 'w', 0o600)
   try {
-    // 2: a name that does not exist here, which is the common case; what does exist is in the archive all the same.
+    // A name that does not exist here, the common case, is no failure (--ignore-failed-read); a full disk is one: 2.
     await mustRun(enterArgv(options.pid, ...createArguments({ recursion })), {
       ...options,
       stdio: ['ignore', output.fd, 'pipe', names.fd],
-      okCodes: [0, 1, 2],
+      okCodes: [0, 1],
     })
   } finally {
     await names.close()
@@ -115,6 +119,13 @@ async function extract(options: UnpackOptions, tar: string): Promise<void> {
   } finally {
     await input.close()
   }
+}
+
+async function recorded(options: UnpackOptions): Promise<boolean> {
+  return stat(`${options.folder}/${undoFiles.brought}`).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function sizeOf(options: UnpackOptions, name: string): Promise<number> {

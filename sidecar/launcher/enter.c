@@ -6,22 +6,9 @@
 #include "report.h"
 
 #include <limits.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-
-/* A CRIU that outlives its sidecar would hold the application still for as long as its dump takes, for nobody. */
-static void die_with(pid_t parent)
-{
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		die(EXIT_LAUNCHER, "prctl(PR_SET_PDEATHSIG): %m");
-	if (getppid() != parent)
-		die(EXIT_LAUNCHER, "the sidecar is gone");
-}
 
 int enter_mode(char **words)
 {
-	pid_t parent = getppid();
 	static const char *const known[] = { "pid=", "cgroup", NULL };
 	struct options options = parse_options(words, known);
 	long long pid = option_number(&options, "pid", 1, 0);
@@ -31,6 +18,5 @@ int enter_mode(char **words)
 	if (option_flag(&options, "cgroup"))
 		join_cgroups((pid_t)pid);
 	join_namespaces(&namespaces);
-	die_with(parent);
 	execute(options.command);
 }

@@ -108,7 +108,8 @@ for (const { why, command, storeFails } of [
       const stage = await openStage(t, { programs: ['unstoppable.c', 'steps.c'], config })
       const pod = await begun(stage, { ...hooked(stage, marking(`sleep ${userGraceSeconds - 1}`)), command })
       if (storeFails) breakStore(stage)
-      t.equal(pod.spec.terminationGracePeriodSeconds, userGraceSeconds + budgetSeconds)
+      // And 5 s for the answer, webhook/mutate.ts.
+      t.equal(pod.spec.terminationGracePeriodSeconds, userGraceSeconds + budgetSeconds + 5)
       const toldMs = Date.now()
       await pod.evict()
       t.comment(
