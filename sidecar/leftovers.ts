@@ -1,7 +1,7 @@
 /**
- * What an earlier life of this sidecar, killed in the middle of a checkpoint, has left: half a dump in the staging volume. Its CRIU
- * dies with it (PR_SET_PDEATHSIG, sidecar/launcher/enter.c), and the application goes on at once. One is looked for nevertheless: it
- * may still be dying, with a file of that half dump open, and a process that changes its credentials loses that signal (prctl(2)).
+ * What an earlier life of this sidecar, killed in the middle of a checkpoint, has left: a CRIU that dumps for nobody (it goes on
+ * until it asks, hears that nobody is there, and lets the application go on), and half a dump in the staging volume. Where the whole
+ * container was killed, its CRIU was as well, and only the half dump is left.
  */
 import { readFile, readdir, rm } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
