@@ -1,6 +1,15 @@
 /** Two pods of one lineage: a replacement that starts too early waits its turn, a second replica is kept out. */
 import t from 'tap'
-import { application, deadlineMs, numbersIn, openStage, podOf, sidecarEntries, statusOf } from './support.ts'
+import {
+  application,
+  deadlineMs,
+  numbersIn,
+  openStage,
+  podOf,
+  sidecar,
+  sidecarEntries,
+  statusOf,
+} from './support.ts'
 
 const step = /^step (\d+) /
 const counting = { command: ['/app/steps', '100000', '30'] }
@@ -44,4 +53,17 @@ t.test('a pod that died without a word leaves its lineage free at once', async (
   const second = await stage.run(podOf(counting))
   await second.waitForLog(application, step, { deadlineMs })
   t.same((await statusOf(second)).containers[0]?.rejected, [])
+})
+
+t.test('a sidecar that was killed takes its lineage again: another pod does not get it', async (t) => {
+  const stage = await openStage(t, { programs: ['steps.c'] })
+  const first = await stage.run(podOf(counting))
+  await first.waitForLog(application, step, { deadlineMs })
+  await first.killContainer(sidecar, 'SIGKILL')
+  await first.waitForLog(sidecar, /the sidecar is ready/, { nth: 2, deadlineMs })
+  const second = await stage.run(podOf(counting))
+  await second.waitForLog(application, /^step 1 /, { deadlineMs })
+  t.match((await statusOf(second)).containers[0]?.rejected, [{ reason: 'lineage-busy' }])
+  await first.evict()
+  t.equal((await stage.manifests()).length, 1)
 })
