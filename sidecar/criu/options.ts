@@ -1,5 +1,6 @@
 /** What every dump and restore say to CRIU, and why. */
 import type { StdioPipe } from '../../src/manifest.ts'
+import { volumePaths } from '../../src/volume.ts'
 
 /** Unlinked open files up to this size travel in the images (CRIU's default of 1 MiB loses every mmap'd scratch file). */
 const ghostLimitBytes = 4 * 1024 ** 3
@@ -11,6 +12,11 @@ export const criuDescriptors = { hook: 3, images: 4, work: 5 } as const
 export const inheritedStdioBase = 100
 
 const common = [
+  // CRIU runs among the application's files: neither their /etc/criu nor their /usr/lib/criu may tell it what to do.
+  '--no-default-config',
+  '--libdir',
+  // A folder that is there and holds no plugin: CRIU fails on one that is missing, and loads what ends with .so.
+  volumePaths.bin,
   // 3: messages down to pr_info, which mark the phases; 4 writes a line for each memory area and slows the dump.
   '-v3',
   '--images-dir',

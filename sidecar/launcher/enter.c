@@ -18,5 +18,5 @@ int enter_mode(char **words)
 	if (option_flag(&options, "cgroup"))
 		join_cgroups((pid_t)pid);
 	join_namespaces(&namespaces);
-	execute(options.command);
+	execute_among_strangers(options.command);
 }

@@ -10,7 +10,7 @@ struct namespaces {
 	int mount, ipc, uts;
 };
 
-/* Both end the launcher where they fail. */
+/* Both end the launcher where they fail, or where the process has made namespaces of its own to deceive us. */
 struct namespaces open_namespaces(pid_t pid);
 /* Joins them and changes to their root directory. */
 void join_namespaces(const struct namespaces *namespaces);

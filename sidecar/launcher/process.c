@@ -13,11 +13,24 @@ int exit_code_of(int wait_status)
 	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-void execute(char **command)
+static noreturn void execute_with(char **command, char **environment)
 {
 	reset_signals();
-	execvp(command[0], command);
+	execvpe(command[0], command, environment);
 	die(errno == ENOENT || errno == ENOTDIR ? 127 : 126, "execute \"%s\": %m", command[0]);
+}
+
+void execute(char **command)
+{
+	execute_with(command, environ);
+}
+
+void execute_among_strangers(char **command)
+{
+	/* CRIU asks iptables and sh what the kernel can do, and does without them: those of PATH would be the application's. */
+	static char path[] = "PATH=/reprieve/no-programs", language[] = "LC_ALL=C";
+	char *environment[] = { path, language, NULL };
+	execute_with(command, environment);
 }
 
 void secure_stdio(void)

@@ -12,6 +12,8 @@ int exit_code_of(int wait_status);
 
 /* Executes with default signals; exits 127 where there is no such command and 126 where it cannot be executed. */
 noreturn void execute(char **command);
+/* The same for a program that works among another's files: in no language, and with a PATH that leads nowhere. */
+noreturn void execute_among_strangers(char **command);
 
 /* Closes every descriptor from 3 on, but those in `kept` (any order, -1 for none). */
 void close_descriptors(const int *kept, size_t count);

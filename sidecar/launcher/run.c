@@ -57,10 +57,10 @@ static void reap(struct run *run)
 			run_ended(run, exit_code_of(status));
 }
 
-static void forward(struct run *run, int number)
+static void forward(struct run *run, int number, const siginfo_t *info)
 {
 	/* Whoever ends well after one of these has not finished its work; a sidecar that was restarted must hear of it. */
-	if (number == SIGTERM || number == SIGINT || number == SIGQUIT)
+	if (signal_asks_for_end(info))
 		run->told = number;
 	if (kill(run->root, number) == 0)
 		return;
@@ -80,13 +80,12 @@ static void take_signals(struct run *run)
 		} else if (number == SIGPIPE && info.si_pid == getpid()) {
 			continue; /* our own message, to a standard error that is closed */
 		} else if (run->stage == STAGE_RUNNING || run->stage == STAGE_ADOPTED) {
-			forward(run, number);
-		} else if (signal_ends(number) && run->stage != STAGE_GONE) {
-			/* Waiting or holding: nobody else is there to obey it. */
-			run->code = 128 + number;
+			forward(run, number, &info);
+		} else if (signal_ends(number) || signal_asks_for_end(&info)) {
+			/* Waiting or holding: nobody else is there to obey it. What ended by itself has a code of its own. */
+			if (run->stage != STAGE_GONE)
+				run->code = 128 + number;
 			run->stage = STAGE_OVER;
-		} else if (signal_ends(number)) {
-			run->stage = STAGE_OVER; /* it ended by itself, with a code of its own */
 		}
 	}
 }

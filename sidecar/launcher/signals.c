@@ -76,3 +76,17 @@ bool signal_ends(int number)
 		return true;
 	}
 }
+
+bool signal_asks_for_end(const siginfo_t *info)
+{
+	switch (info->si_signo) {
+	case SIGTERM:
+	case SIGINT:
+	case SIGQUIT:
+		return true;
+	case SIGWINCH:
+		return info->si_code <= 0; /* from a process, not from the kernel: sigaction(2) */
+	default:
+		return false;
+	}
+}

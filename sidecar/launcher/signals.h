@@ -22,4 +22,10 @@ int signal_descriptor(void);
 /* Whether a process that has no handler for it would end. */
 bool signal_ends(int number);
 
+/*
+ * Whether it asks for the end: what a container runtime sends. An image may name another signal than SIGTERM; httpd's is
+ * SIGWINCH, which a terminal sends of itself, too.
+ */
+bool signal_asks_for_end(const siginfo_t *info);
+
 #endif

@@ -51,7 +51,7 @@ static pid_t start_command(char **command)
 		/* Should we be killed ourselves, then not leave CRIU behind. */
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 			die(EXIT_LAUNCHER, "prctl(PR_SET_PDEATHSIG) of \"%s\": %m", command[0]);
-		execute(command);
+		execute_among_strangers(command);
 	}
 	return child;
 }

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import type { Image } from '../harness/image.ts'
 import type { Pod } from '../harness/pod.ts'
 import { pythonImage } from '../images/debian.ts'
+import { hostileImage } from '../images/hostile.ts'
 import { muslImage } from '../images/musl.ts'
 import { staticOnlyImage } from '../images/static-only.ts'
 import {
@@ -49,6 +50,14 @@ t.test('an image with an older glibc than Reprieve’s own', async (t) => {
     command: ['python3', '-c', count],
     securityContext: { readOnlyRootFilesystem: true },
   })
+})
+
+t.test('an image that lays its own code and configuration in the way of the tools', async (t) => {
+  const stage = await stageWith(t, await hostileImage(program))
+  const pods = await goesOn(t, stage, { command: ['/walls'] })
+  // What the first pod's dump had left there would have come along.
+  const { stdout } = await last(pods).exec(application, ['/bin/sh', '-c', 'cat /intruded || echo nothing'])
+  t.equal(stdout, 'nothing\n', 'nothing of the image’s ran with the sidecar’s capabilities')
 })
 
 t.test('an image with a user of its own', async (t) => {

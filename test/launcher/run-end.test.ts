@@ -50,16 +50,30 @@ void t.test('a wait said before the end counts after it', beside(), async (t) =>
 for (const [signal, code] of [
   ['SIGTERM', 143],
   ['SIGINT', 130],
+  ['SIGWINCH', 156], // the stop signal of httpd's images
 ] as const)
   void t.test(`holds the container open until ${signal}`, beside(), async (t) => {
     const { launcher, talk } = await gone(t, 'kill -KILL $PPID; sleep 5')
     talk.say('hold')
     t.ok(await stillThere(launcher, signal === 'SIGTERM' ? 2500 : 200), 'no deadline while holding')
-    launcher.child.kill('SIGWINCH')
+    launcher.child.kill('SIGURG')
     t.ok(await stillThere(launcher, 100), 'a signal that ends nothing does not end it')
     launcher.child.kill(signal)
     t.equal((await launcher.ended).code, code)
   })
+
+void t.test('SIGWINCH from a process has told the application to end', beside(), async (t) => {
+  const sidecar = await fakeSidecar(t)
+  const script = 'trap "exit 0" WINCH; echo ready; while :; do sleep 0.02; done'
+  const launcher = launch(t, ['run', '--container=app', '--', 'sh', '-c', script], { env: sidecar.env })
+  const talk = await sidecar.next()
+  await talk.next()
+  talk.say('start')
+  await talk.next()
+  await until('the application', () => launcher.output() === 'ready\n')
+  launcher.child.kill('SIGWINCH')
+  t.equal(await talk.next(), 'gone code=0 told=28')
+})
 
 void t.test('a hold ends by release, with the code', beside(), async (t) => {
   const { launcher, talk } = await gone(t)

@@ -9,6 +9,9 @@ t.jobs = 8
 // tap writes into the options, so each test gets its own
 const beside = () => ({ buffered: true })
 
+/** What enter and supervise execute inherits no PATH that leads anywhere. */
+const path = 'PATH=/usr/sbin:/usr/bin:/sbin:/bin;'
+
 /** A stand-in for a container: a process in mount, IPC and UTS namespaces of its own, with a mark in each. */
 async function container(t: Test, unshareArgs: string[] = []): Promise<Started> {
   const mark =
@@ -45,7 +48,7 @@ const memoryPlace = (text: string) => (/^\d+:memory:(.*)$/m.exec(text) ?? /^0::(
 void t.test('enter joins mount, IPC and UTS namespaces, and begins at their root', beside(), async (t) => {
   const target = await container(t)
   const script =
-    'pwd; cat /mnt/mark; hostname; readlink /proc/self/ns/mnt /proc/self/ns/ipc /proc/self/ns/uts'
+    path + 'pwd; cat /mnt/mark; hostname; readlink /proc/self/ns/mnt /proc/self/ns/ipc /proc/self/ns/uts'
   const ending = await launch(t, ['enter', `--pid=${target.pid}`, '--', 'sh', '-c', script]).ended
   const places = ['mnt', 'ipc', 'uts'].map((name) => readlinkSync(`/proc/${target.pid}/ns/${name}`))
   t.strictSame(ending.stdout.trim().split('\n'), ['/', 'marked', 'inside', ...places])
@@ -106,8 +109,65 @@ void t.test("enter --cgroup joins what only the target's own cgroup namespace sh
 void t.test('enter says which process is not there', beside(), async (t) => {
   const ending = await launch(t, ['enter', '--pid=4194303', '--', 'true']).ended
   t.equal(ending.code, 125)
-  t.equal(ending.stderr, 'reprieve-launcher: open /proc/4194303/ns/mnt: No such file or directory\n')
+  t.equal(ending.stderr, 'reprieve-launcher: open /proc/4194303: No such file or directory\n')
 })
+
+void t.test('enter leaves nothing of its environment to the command', beside(), async (t) => {
+  const target = await container(t)
+  const env = { LD_PRELOAD: '', GCONV_PATH: '/evil', HOME: '/evil' }
+  const ending = await launch(t, ['enter', `--pid=${target.pid}`, '--', 'env'], { env }).ended
+  t.equal(ending.stdout, 'PATH=/reprieve/no-programs\nLC_ALL=C\n')
+})
+
+void t.test('enter and supervise refuse a user namespace of its own', beside(), async (t) => {
+  const target = await container(t, ['--user', '--map-root-user'])
+  for (const mode of [['enter'], ['supervise', '--status=/tmp/unused']]) {
+    const ending = await launch(t, [...mode, `--pid=${target.pid}`, '--', 'echo', 'executed']).ended
+    t.match(ending, { code: 125, stdout: '', stderr: /is in another user namespace/ })
+  }
+})
+
+/** Where /reprieve is a volume; a process beside it changes what lies there for itself, then it is entered. */
+const volumeScript = `set -e
+mount -t tmpfs tmpfs "$1"; cd "$1"
+mkdir old proc dev tmp usr reprieve
+for name in bin sbin lib lib64; do [ ! -e /$name ] || { mkdir $name; mount --rbind /$name $name; }; done
+for name in proc dev tmp usr; do mount --rbind /$name $name; done
+cp "$2" launcher
+mount -t tmpfs tmpfs reprieve; mkdir reprieve/bin reprieve/lib
+pivot_root . old; cd /; umount -l /old
+unshare --mount sh -ec "$3; echo ready; exec sleep 60" > /said & target=$!
+while [ ! -s /said ]; do kill -0 $target; sleep 0.02; done
+code=0; /launcher enter --pid=$target -- echo executed || code=$?
+kill $target; exit $code`
+
+for (const [what, change, refused] of [
+  ['is as it was', ':', undefined],
+  ['is covered', 'mount -t tmpfs tmpfs /reprieve; mkdir /reprieve/bin /reprieve/lib', '/reprieve'],
+  [
+    'is a symbolic link',
+    'umount /reprieve; rmdir /reprieve; mkdir /evil; ln -s /evil /reprieve',
+    '/reprieve',
+  ],
+  ['has covered libraries', 'mount -t tmpfs tmpfs /reprieve/lib', '/reprieve/lib'],
+  ['has covered programs', 'mount -t tmpfs tmpfs /reprieve/bin', '/reprieve/bin'],
+  ['is not there', 'umount /reprieve', '/reprieve'],
+] as const)
+  void t.test(
+    `enter ${refused === undefined ? 'executes' : 'refuses'} where the volume ${what}`,
+    beside(),
+    async (t) => {
+      const args = ['--mount', 'sh', '-c', volumeScript, 'sh', scratch(t), launcherPath, change]
+      const ending = await launch(t, args, { file: 'unshare' }).ended
+      if (refused === undefined) t.match(ending, { code: 0, stdout: 'executed\n', stderr: '' })
+      else
+        t.match(ending, {
+          code: 125,
+          stdout: '',
+          stderr: new RegExp(`launcher: ${refused} of process \\d+ is not the shared volume's`),
+        })
+    },
+  )
 
 void t.test(
   'supervise restores inside namespaces and memory cgroup of the target, and leaves the code outside',
@@ -116,10 +176,18 @@ void t.test(
     const target = await container(t)
     const { listed } = memoryCgroup(t, target.pid)
     const status = join(scratch(t), 'code')
-    const restored = 'sleep 0.1; cat /mnt/mark; cat /proc/self/cgroup; exit 12'
+    const restored = path + 'sleep 0.1; cat /mnt/mark; cat /proc/self/cgroup; exit 12'
     const supervisor = launch(
       t,
-      ['supervise', `--pid=${target.pid}`, `--status=${status}`, '--', 'sh', '-c', `sh -c '${restored}' &`],
+      [
+        'supervise',
+        `--pid=${target.pid}`,
+        `--status=${status}`,
+        '--',
+        'sh',
+        '-c',
+        `${path} sh -c '${restored}' &`,
+      ],
       { stdio: ['pipe', 'pipe', 'pipe'] },
     )
     const ending = await supervisor.ended
@@ -132,9 +200,9 @@ void t.test(
 )
 
 for (const [what, args, command] of [
-  ['the command fails', [], 'sleep 60 & echo $!; exit 1'],
-  ['the named root is not its child', ['--root=4194303'], 'sleep 60 & echo $!'],
-  ['the command leaves two roots', [], 'sleep 60 & sleep 60 & echo $!'],
+  ['the command fails', [], path + 'sleep 60 & echo $!; exit 1'],
+  ['the named root is not its child', ['--root=4194303'], path + 'sleep 60 & echo $!'],
+  ['the command leaves two roots', [], path + 'sleep 60 & sleep 60 & echo $!'],
 ] as const)
   void t.test(`supervise exits 125 and kills what was restored when ${what}`, beside(), async (t) => {
     const status = join(scratch(t), 'code')
@@ -156,7 +224,7 @@ for (const [what, args, command] of [
 
 void t.test('supervise waits for the root that is named', beside(), async (t) => {
   const status = join(scratch(t), 'code')
-  const next = 'echo 20000 > /proc/sys/kernel/ns_last_pid'
+  const next = path + 'echo 20000 > /proc/sys/kernel/ns_last_pid'
   // In a process namespace of its own, where the next process's id can be chosen.
   const supervise = `"$0" supervise --pid=1 --status=${status} --root=20001 -- sh -c '${next}; sh -c "sleep 0.2; exit 31" &'`
   const ending = await launch(
@@ -174,7 +242,7 @@ void t.test('supervise waits for the root that is named', beside(), async (t) =>
 void t.test('kill -9 of the sidecar in the middle of a restore leaves nothing of it', beside(), async (t) => {
   const status = join(scratch(t), 'code')
   // The daemon's parent is dead already: only a subreaper still knows of it.
-  const restore = '(setsid sleep 61 & echo $!); sleep 62 & echo $!; echo half; wait'
+  const restore = path + '(setsid sleep 61 & echo $!); sleep 62 & echo $!; echo half; wait'
   const sidecar = `const { spawn } = require('node:child_process')
     spawn('${launcherPath}', ['supervise', '--pid=${process.pid}', '--status=${status}', '--', 'sh', '-c', '${restore}'],
       { stdio: ['pipe', 'inherit', 'inherit'] })`
