@@ -17,8 +17,8 @@ async function adoption(t: Test, script: string): Promise<Adoption> {
   const talk = await sidecar.next()
   await talk.next()
   const status = join(directory, 'status')
-  // It inherits no PATH that leads anywhere.
-  const restore = ['bash', '-c', `export PATH=/usr/bin:/bin; setsid sh -c '${script}' >&101 & echo $!`]
+  // It inherits no PATH that leads anywhere; a bash without SHLVL takes itself for a remote one and reads its startup file.
+  const restore = ['bash', '--norc', '-c', `export PATH=/usr/bin:/bin; setsid sh -c '${script}' >&101 & echo $!`]
   const supervisor = launch(
     t,
     ['supervise', `--pid=${launcher.pid}`, `--status=${status}`, '--stdio=0,1,2', '--', ...restore],
