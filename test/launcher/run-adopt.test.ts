@@ -18,7 +18,12 @@ async function adoption(t: Test, script: string): Promise<Adoption> {
   await talk.next()
   const status = join(directory, 'status')
   // It inherits no PATH that leads anywhere; a bash without SHLVL takes itself for a remote one and reads its startup file.
-  const restore = ['bash', '--norc', '-c', `export PATH=/usr/bin:/bin; setsid sh -c '${script}' >&101 & echo $!`]
+  const restore = [
+    'bash',
+    '--norc',
+    '-c',
+    `export PATH=/usr/bin:/bin; setsid sh -c '${script}' >&101 & echo $!`,
+  ]
   const supervisor = launch(
     t,
     ['supervise', `--pid=${launcher.pid}`, `--status=${status}`, '--stdio=0,1,2', '--', ...restore],
