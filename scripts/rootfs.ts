@@ -1,5 +1,5 @@
 /** Debian root filesystems, made by debootstrap and apt where no registry can be reached. */
-import { copyFileSync, rmSync } from 'node:fs'
+import { copyFileSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { cached } from './cache.ts'
 import { must } from './command.ts'
@@ -27,11 +27,22 @@ export function plainRootfs(suite: string): Promise<string> {
   })
 }
 
-/** A system with further packages and what they depend on, without what they merely recommend. */
-export function debianRootfs(name: string, suite: string, packages: string[]): Promise<string> {
-  return cached('rootfs', name, `debian 3 ${suite} ${packages.join(' ')}`, (folder) =>
-    installInto(folder, suite, packages),
-  )
+/**
+ * A system with further packages and what they depend on, without what they merely recommend.
+ * @param script one of the repository, run inside afterwards with the mirror as its argument
+ */
+export function debianRootfs(
+  name: string,
+  suite: string,
+  packages: string[],
+  script?: string,
+): Promise<string> {
+  const words = script === undefined ? '' : ` ${readFileSync(script, 'utf8')}`
+  return cached('rootfs', name, `debian 3 ${suite} ${packages.join(' ')}${words}`, async (folder) => {
+    await installInto(folder, suite, packages)
+    if (script !== undefined) await runInside(folder, script)
+    await tidy(folder)
+  })
 }
 
 export function baseRootfs(): Promise<string> {
@@ -50,12 +61,15 @@ export async function installInto(folder: string, suite: string, packages: strin
     ),
   )
   rmSync(join(folder, 'etc/resolv.conf'))
-  await tidy(folder)
 }
 
 /** Runs a script of the repository inside a system of `baseSuite`, with the network, in an empty folder. */
 export async function preparedByScript(folder: string, script: string): Promise<void> {
   await must(['cp', '-a', `${await plainRootfs(baseSuite)}/.`, folder], { deadlineMs: 300_000 })
+  await runInside(folder, script)
+}
+
+async function runInside(folder: string, script: string): Promise<void> {
   copyFileSync('/etc/resolv.conf', join(folder, 'etc/resolv.conf'))
   copyFileSync(script, join(folder, 'script.sh'))
   await attempts(`what ${script} makes`, () =>

@@ -1,19 +1,22 @@
 /**
- * The peer of the whole cycle: podman, crun and CRIU of Debian, in a root of their own with a mount namespace of its own, so
- * that nothing is installed on the machine and every mount goes with the one process that holds the namespace.
+ * The peer of the whole cycle: Debian's podman and crun with the CRIU that Reprieve's image has, in a root of their own with a
+ * mount namespace of its own, so that nothing is installed on the machine and every mount goes with the one process that
+ * holds the namespace.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { must } from '../../scripts/command.ts'
 import { baseSuite, debianRootfs } from '../../scripts/rootfs.ts'
+import { removeCgroup } from '../../test/harness/cgroup.ts'
 import { poll } from '../../test/harness/deadline.ts'
 import { beatsIn, type Beat } from './beats.ts'
 import { clearAtEnd } from './report.ts'
 import { beatMs, holdProgram, program } from './stage.ts'
 
 /** crun loads libcriu, which Debian does not make it depend on. */
-const packages = ['podman', 'crun', 'criu', 'libcriu2']
+const packages = ['podman', 'crun', 'libcriu2']
+const criu = join(import.meta.dirname, '../../scripts/install-criu.sh')
 const deadlineMs = 300_000
 const name = 'hold'
 
@@ -37,6 +40,18 @@ umount -l /mnt
 exec sleep infinity
 `
 
+/**
+ * Everything podman starts lives below this cgroup in every hierarchy. In one that crun does not know of (the unified one of a
+ * hybrid machine) a container stays where its starter is, and CRIU dumps and makes anew all that lies below: from the
+ * machine's root each cycle doubled the number of its cgroups.
+ */
+const cgroup = `reprieve-bench-podman-${process.pid}`
+const enterCgroup = `
+unified=/sys/fs/cgroup/unified
+if [ -e "$unified/cgroup.procs" ]; then mkdir -p "$unified/$0"; echo $$ >"$unified/$0/cgroup.procs"; fi
+exec "$@"
+`
+
 /** Where `data` is seen inside. */
 const inside = '/data'
 
@@ -51,7 +66,7 @@ export class Podman {
 
   /** @param folder an empty one, on the disk that the other side uses, too */
   static async open(folder: string): Promise<Podman> {
-    const root = await debianRootfs('podman', baseSuite, packages)
+    const root = await debianRootfs('podman', baseSuite, packages, criu)
     for (const below of ['upper', 'work', 'root', 'data', 'upper/data', 'data/image/app'])
       mkdirSync(join(folder, below), { recursive: true })
     const argv = ['--mount', 'sh', '-euc', enterScript, 'sh', root, folder]
@@ -94,6 +109,7 @@ export class Podman {
       '--name',
       name,
       '--network=host',
+      `--cgroup-parent=/${cgroup}`,
       '--log-driver=k8s-file',
       'bench',
       ...argv,
@@ -134,6 +150,7 @@ export class Podman {
     await this.remove().catch(() => undefined)
     const gone = new Promise((resolve) => this.#holder.once('exit', resolve))
     if (this.#holder.kill('SIGKILL')) await gone
+    await removeCgroup(cgroup)
   }
 
   async #beats(): Promise<Beat[]> {
@@ -148,6 +165,10 @@ export class Podman {
 
   #inside(...argv: string[]): Promise<string> {
     const enter = [
+      'sh',
+      '-c',
+      enterCgroup,
+      cgroup,
       'nsenter',
       `--mount=/proc/${this.#holder.pid}/ns/mnt`,
       `--root=/proc/${this.#holder.pid}/root`,
