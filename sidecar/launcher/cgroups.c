@@ -88,12 +88,18 @@ static bool join(const struct hierarchy *hierarchy)
 		warn("mount %s (%s) on %s: %m", type, controllers, MOUNT_POINT);
 		return false;
 	}
-	snprintf(path, sizeof path, "%s%s/cgroup.procs", MOUNT_POINT, hierarchy->path);
+	/*
+	 * We have one thread, so both files say the same; but a thread that moves only itself need not wait until every fork
+	 * and exit on the machine stands still, which takes the kernel an RCU grace period (cgroup_procs_write_start). v2
+	 * lets no thread leave its process's cgroup.
+	 */
+	const char *name = *controllers ? "tasks" : "cgroup.procs";
+	snprintf(path, sizeof path, "%s%s/%s", MOUNT_POINT, hierarchy->path, name);
 	int file = open(path, O_WRONLY | O_CLOEXEC);
 	if (file < 0)
-		warn("open cgroup.procs of %s (%s): %m", hierarchy->path, controllers);
+		warn("open %s of %s (%s): %m", name, hierarchy->path, controllers);
 	else if (!(joined = write(file, "0", 1) == 1)) /* 0 is the writer itself */
-		warn("write to cgroup.procs of %s (%s): %m", hierarchy->path, controllers);
+		warn("write to %s of %s (%s): %m", name, hierarchy->path, controllers);
 	if (file >= 0)
 		close(file);
 	if (umount2(MOUNT_POINT, MNT_DETACH) < 0)
