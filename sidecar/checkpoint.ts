@@ -17,7 +17,7 @@ import { archiveEphemeral, archiveLinkRemaps } from './ephemeral/archive.ts'
 import { readBaseline } from './ephemeral/baseline.ts'
 import { readEphemeralRoots } from './ephemeral/mounts.ts'
 import { openExternalFiles } from './external-files.ts'
-import { memoryOf, stdioPipesOf, startOf, threadsOf, treeOf } from './process-tree.ts'
+import { isAlive, memoryOf, stdioPipesOf, startOf, threadsOf, treeOf } from './process-tree.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export type CheckpointRequest = {
@@ -27,6 +27,8 @@ export type CheckpointRequest = {
   afterwards: 'resume' | 'end'
   /** Milliseconds since the epoch by which it has to be complete. */
   deadline: number
+  /** Called when CRIU holds every task: whoever made them stand still before lets go now, or CRIU waits for it. */
+  held?: () => Promise<void>
 }
 
 export type CheckpointTarget = { plan: ContainerPlan; launcherPid: number; launcher: string; root: number }
@@ -157,6 +159,9 @@ class Checkpoint {
   /** All tasks stand still: archive the files beside CRIU's dump of the memory, and note what must fit later. */
   #whenFrozen(): void {
     this.#frozenAt = Date.now()
+    this.#request
+      .held?.()
+      .catch((error: unknown) => this.#place.log.error({ err: error }, 'letting go failed'))
     this.#archive = this.#archiveOptions().then(archiveEphemeral).catch(asError)
     this.#standing = this.#lookAround().catch(asError)
   }
@@ -181,6 +186,10 @@ class Checkpoint {
   async #lookAround(): Promise<{ pids: number[]; externalFiles: ExternalFile[] }> {
     const { plan, launcherPid, root } = this.#target
     const processes = await treeOf(root)
+    // Of an application that was killed just before, only our own root is left: restored, it would tell of the death again.
+    const others = processes.filter((pid) => pid !== root)
+    if (!(await Promise.all(others.map(isAlive))).includes(true))
+      throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
     const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
     return {
       pids: await threadsOf(processes),

@@ -6,7 +6,14 @@ import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
 import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
-import { newContainer, reduce, type Container, type ContainerEvent, type Effect } from './container-state.ts'
+import {
+  newContainer,
+  reduce,
+  type Container,
+  type ContainerEvent,
+  type ContainerState,
+  type Effect,
+} from './container-state.ts'
 import type { FromLauncher } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
 import { LauncherTalk, type Tree } from './launcher-talk.ts'
@@ -53,6 +60,8 @@ export class ContainerKeeper {
   #whenAdopted: (() => void) | undefined
   #preparing: AbortController | undefined
   #provedAlive: NodeJS.Timeout | undefined
+  #leaving: number | undefined
+  #observers: ((state: ContainerState) => void)[] = []
   #asked: { request: CheckpointRequest; done: (outcome: CheckpointOutcome) => void }[] = []
   #status: Omit<KeeperStatus, 'container' | 'state'> = {
     restoredFrom: undefined,
@@ -171,6 +180,42 @@ export class ContainerKeeper {
     })
   }
 
+  /** Of the application's tree, while it runs. */
+  get root(): number | undefined {
+    const { state } = this.#container
+    return state.at === 'running' ? state.root : undefined
+  }
+
+  isRunning(): boolean {
+    return this.#container.state.at === 'running'
+  }
+
+  /** Calls back with each new state. */
+  observe(changed: (state: ContainerState) => void): void {
+    this.#observers.push(changed)
+  }
+
+  recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined> {
+    return this.#memory.needed()
+  }
+
+  recordNeed(memoryBytes: number): Promise<void> {
+    return this.#memory.needs(memoryBytes, this.#around.identity.uid)
+  }
+
+  /** Ends the held container with the code, for whoever looks after the pod to see. */
+  leave(code: number): void {
+    if (this.#container.state.at !== 'held') return
+    // A launcher that has not seen the end yet does not obey: it is told again when it has (#hold).
+    this.#leaving = code
+    this.#hold()
+  }
+
+  #hold(): void {
+    this.#talk.say({ verb: 'hold' })
+    if (this.#leaving !== undefined) this.#talk.say({ verb: 'release', code: this.#leaving })
+  }
+
   /** Resolves when nothing is under way. */
   settled(): Promise<void> {
     return this.#queue
@@ -188,10 +233,11 @@ export class ContainerKeeper {
       { event, state: step.container.state, effects: step.effects.map((effect) => effect.do) },
       'event',
     )
+    for (const changed of this.#observers) changed(step.container.state)
     for (const effect of step.effects) {
       if (effect.do === 'refuse')
         this.#answer(effect.request, { outcome: 'failed', reason: effect.reason, detail: effect.reason })
-      else if (effect.do === 'hold') this.#talk.say({ verb: 'hold' })
+      else if (effect.do === 'hold') this.#hold()
       else
         this.#queue = this.#queue
           .then(() => this.#carryOut(effect))
@@ -222,6 +268,7 @@ export class ContainerKeeper {
     // Its turn came late: the launcher lost patience, or is another one by now.
     const { state } = this.#container
     if (state.at !== 'preparing' || state.launcherPid !== launcherPid) return
+    this.#leaving = undefined
     const abort = new AbortController()
     this.#preparing = abort
     const tooLong = AbortSignal.timeout(preparationDeadlineMs)

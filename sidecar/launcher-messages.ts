@@ -21,7 +21,8 @@ export type ToLauncher =
   | { verb: 'start' }
   | { verb: 'adopt'; root: number; supervisor: number; status: string }
   | { verb: 'hold' }
-  | { verb: 'release' }
+  /** `code`: instead of the application's own. */
+  | { verb: 'release'; code?: number }
   | { verb: 'taken'; id: string }
   | { verb: 'failed'; reason: string }
   | { verb: 'fetched'; status: number }

@@ -12,6 +12,8 @@ import { serveStatus } from './status-server.ts'
 import { readSurroundings } from './surroundings.ts'
 import { installTools } from './tools.ts'
 import { ManualTrigger } from './triggers/manual.ts'
+import { MemoryTrigger } from './triggers/memory.ts'
+import { NodeMemoryTrigger } from './triggers/node-memory.ts'
 import { PrestopTrigger } from './triggers/prestop.ts'
 import type { Trigger } from './triggers/trigger.ts'
 
@@ -34,6 +36,13 @@ const prestop = new PrestopTrigger(around.log)
 const wanted = around.podPlan.triggers
 const triggers: Trigger[] = [prestop]
 if (wanted.includes('manual')) triggers.push(new ManualTrigger(volumePaths.control, around.log))
+const memory = new MemoryTrigger(wanted.includes('memory') ? keepers.values() : [], around.log)
+const nodeMemory = new NodeMemoryTrigger({
+  evictionBytes: wanted.includes('memory') ? around.podPlan.nodeEvictionBytes : 0,
+  rootOf: (name) => keepers.get(name)?.root,
+  log: around.log,
+})
+triggers.push(memory, nodeMemory)
 for (const trigger of triggers) await trigger.start(keepers)
 const listener = await listenForLaunchers(
   volumePaths.socket,
@@ -51,6 +60,8 @@ await serveStatus(
       missingTools: missing,
       residentBytes: process.memoryUsage.rss(),
       containers: [...keepers.values()].map((keeper) => keeper.status),
+      memory: memory.status,
+      nodeMemory: nodeMemory.status,
     }),
   },
   around.log,
@@ -60,7 +71,9 @@ around.log.info({ containers: [...keepers.keys()] }, 'the sidecar is ready')
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
     around.log.info({ signal: name }, 'the sidecar was told to end')
-    const settled = Promise.all([...keepers.values()].map((keeper) => keeper.settled()))
+    const settled = Promise.all([...keepers.values()].map((keeper) => keeper.settled())).then(() =>
+      Promise.all(triggers.map((trigger) => trigger.stop())),
+    )
     const tooLong = new Promise((resolve) => setTimeout(resolve, settleDeadlineMs))
     void Promise.race([settled, tooLong]).then(() => process.exit(0))
   })

@@ -1,7 +1,8 @@
 /** What the store remembers of a slot beside its checkpoints, written only by the pod that holds the slot. */
+import { ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { Slot, SlotRecord } from '../src/manifest.ts'
-import { diedEarly, finished, provedAlive } from '../src/slot-record.ts'
+import { diedEarly, finished, needs, provedAlive } from '../src/slot-record.ts'
 import type { Store } from '../src/store/store.ts'
 import type { SlotClaim } from './slot-claim.ts'
 
@@ -28,6 +29,17 @@ export class SlotMemory {
 
   async provedAlive(checkpoint: string): Promise<void> {
     await this.#update((record) => provedAlive(record, checkpoint))
+  }
+
+  /** What the next pod has to have. @throws ReprieveError where it could not be written, or the slot is another pod's */
+  async needs(memoryBytes: number, podUid: string): Promise<void> {
+    if (!(await this.#update((record) => needs(record, { memoryBytes, podUid }))))
+      throw new ReprieveError('lineage-busy', 'another pod of the same lineage has the slot')
+  }
+
+  /** @throws ReprieveError `store-failed` */
+  async needed(): Promise<SlotRecord['needs']> {
+    return (await this.#store.readRecord(this.#slot, AbortSignal.timeout(recordDeadlineMs))).needs
   }
 
   /** The work is done: nothing made so far may ever be restored. Recorded first, then its checkpoints are freed. */

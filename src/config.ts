@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { parseDocument, type Document } from 'yaml'
+import { readMemory, type MemoryConfig } from './config-memory.ts'
 import { ConfigReader } from './config-reader.ts'
 import { readStores, type StoreVolume } from './config-stores.ts'
 import { parseDurationMs } from './duration.ts'
@@ -39,6 +40,7 @@ export type Config = Readonly<{
   restoreBudgetMs: number
   /** The sidecar's status port in the pod, on 127.0.0.1; 0 for none. */
   statusPort: number
+  memory: MemoryConfig
   sidecar: Readonly<{ withoutCapabilities: readonly OptionalCapability[]; resources: ContainerResources }>
   restore: Readonly<{ resources: ContainerResources }>
   listen: Readonly<{
@@ -96,6 +98,7 @@ const hour = 3_600_000
 const port = { from: 0, to: 65_535 }
 
 function readConfig(root: ConfigReader, folder: string, givenImage: string | undefined): Config {
+  const memory = root.section('memory')
   const sidecar = root.section('sidecar')
   const restore = root.section('restore')
   const listen = root.section('listen')
@@ -128,6 +131,7 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
         guaranteed: { cpu: '500m', memory: '256Mi' },
       }),
     },
+    memory: readMemory(memory),
     listen: {
       host: listen.text('host', '0.0.0.0'),
       port: listen.whole('port', 8443, port),
@@ -138,7 +142,7 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
       drainMs: readSpan(listen, 'drain', 10_000),
     },
   }
-  for (const section of [sidecar, restore, listen, root]) section.refuseOthers()
+  for (const section of [memory, sidecar, restore, listen, root]) section.refuseOthers()
   return config
 }
 

@@ -59,4 +59,6 @@ export type SlotRecord = {
   finishedAt?: string
   /** Early deaths by checkpoint id, until an application restored from it has proved itself alive. */
   trials: Record<string, { earlyDeaths: number; lastReason: string }>
+  /** The memory limit that the application would have grown past its own; recorded by the pod with this uid. */
+  needs?: { memoryBytes: number; podUid: string }
 }

@@ -3,6 +3,7 @@
  * environment variable `REPRIEVE_PLAN`. It is the only thing that the two halves of Reprieve say to each other
  * inside a pod, so it is versioned, and validated where it is read (`parsePodPlan`).
  */
+import type { MemoryPressureAnswer } from './annotations.ts'
 import { ReprieveError } from './errors.ts'
 
 export const triggerNames = ['memory', 'disruption', 'spot', 'interval', 'manual'] as const
@@ -10,6 +11,19 @@ export type TriggerName = (typeof triggerNames)[number]
 
 /** Where checkpoints go. The credentials and paths are the administrator's, never the pod's. */
 export type StorePlan = { kind: 'directory'; name: string; path: string }
+
+/** What is done where a container fills the memory that it may use. */
+export type MemoryPlan = {
+  /** Percent of the container's memory limit, 1 to 99. */
+  thresholdPercent: number
+  answer: MemoryPressureAnswer
+  /** How far the limit may grow; absent where the container has none. */
+  maxBytes?: number
+  /** Unix socket of who resizes this pod's containers in place (sidecar/memory/resource-grower.ts); absent where nobody does. */
+  resizeSocket?: string
+  /** Whether the webhook gives a replacement what its lineage has recorded that it needs. */
+  recordsNeeds: boolean
+}
 
 export type ContainerPlan = {
   name: string
@@ -19,6 +33,7 @@ export type ContainerPlan = {
   emptyDirs: string[]
   /** Mount paths of volumes that outlive the pod (PVC, NFS, hostPath): left alone, but files are brought back to size. */
   external: string[]
+  memory: MemoryPlan
 }
 
 export type PodPlan = {
@@ -36,6 +51,8 @@ export type PodPlan = {
   checkpointBudgetMs: number
   /** TCP port on 127.0.0.1 for /healthz, /readyz and /status; 0 for none. */
   statusPort: number
+  /** The node's `memory.available` below which the kubelet evicts at once (its `evictionHard`), in bytes. */
+  nodeEvictionBytes: number
   containers: ContainerPlan[]
 }
 
@@ -71,6 +88,7 @@ function problemsOf(value: unknown): string[] {
   expect(isWhole(value.keep) && value.keep >= 1, 'keep must be a whole number, at least 1')
   expect(isWhole(value.checkpointBudgetMs), 'checkpointBudgetMs must be a whole number')
   expect(isWhole(value.statusPort) && value.statusPort < 65536, 'statusPort must be 0 to 65535')
+  expect(isWhole(value.nodeEvictionBytes), 'nodeEvictionBytes must be a whole number')
   const store = value.store
   expect(
     isRecord(store) &&
@@ -95,10 +113,25 @@ function problemsOf(value: unknown): string[] {
           /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(container.name) &&
           isText(container.fingerprint) &&
           isTexts(container.emptyDirs) &&
-          isTexts(container.external),
-        `containers[${index}] must be {name: a DNS label, fingerprint, emptyDirs, external}`,
+          isTexts(container.external) &&
+          isMemoryPlan(container.memory),
+        `containers[${index}] must be {name: a DNS label, fingerprint, emptyDirs, external, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds}}`,
       )
   return problems
+}
+
+function isMemoryPlan(value: unknown): value is MemoryPlan {
+  return (
+    isRecord(value) &&
+    isWhole(value.thresholdPercent) &&
+    value.thresholdPercent >= 1 &&
+    value.thresholdPercent <= 99 &&
+    (value.answer === 'grow' || value.answer === 'reschedule' || value.answer === 'checkpoint') &&
+    (value.maxBytes === undefined || isWhole(value.maxBytes)) &&
+    (value.resizeSocket === undefined ||
+      (isText(value.resizeSocket) && value.resizeSocket.startsWith('/'))) &&
+    typeof value.recordsNeeds === 'boolean'
+  )
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

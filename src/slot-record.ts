@@ -26,9 +26,15 @@ export function diedEarly(record: SlotRecord, id: string, reason: string): SlotR
   return withTrial(record, id, { earlyDeaths: earlyDeathsOf(record, id) + 1, lastReason: short(reason) })
 }
 
-/** The application ended with status 0: nothing made before this instant is ever restored. */
+/** The application ended with status 0: nothing made before this instant is ever restored, and what it needed is past. */
 export function finished(record: SlotRecord, instant: string): SlotRecord {
-  return { ...record, finishedAt: instant }
+  const { needs: _, ...rest } = record
+  return { ...rest, finishedAt: instant }
+}
+
+/** What the next pod of the lineage has to have. */
+export function needs(record: SlotRecord, need: NonNullable<SlotRecord['needs']>): SlotRecord {
+  return { ...record, needs: need }
 }
 
 /** Forgets the trials of checkpoints that are gone, so that the record does not grow for ever. */
@@ -59,6 +65,7 @@ const shape = object(
   {
     version: whole(1, 1),
     finishedAt: text('an instant like 2026-01-02T03:04:05.678Z', 24, isInstant),
+    needs: object({ memoryBytes: whole(1), podUid: text('a text', 256, () => true) }),
     trials: mapOf(
       text("a checkpoint's id", 64, isCheckpointId),
       object({
@@ -68,7 +75,7 @@ const shape = object(
       slotRecordLimits.trials,
     ),
   },
-  ['finishedAt'],
+  ['finishedAt', 'needs'],
 )
 
 /** @throws ReprieveError `manifest-invalid` when the record could not be read back */

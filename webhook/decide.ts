@@ -2,7 +2,7 @@
 import { readOptIn, readWishes, type Wishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config-stores.ts'
-import { triggerNames, type ContainerPlan, type PodPlan } from '../src/pod-plan.ts'
+import { triggerNames, type ContainerPlan, type MemoryPlan, type PodPlan } from '../src/pod-plan.ts'
 import { parseQuantityBytes } from '../src/quantity.ts'
 import { writableMounts } from './container-volumes.ts'
 import { fingerprintOf } from './fingerprint.ts'
@@ -24,8 +24,17 @@ export type Decision =
 const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
 const defaultContainerAnnotation = 'kubectl.kubernetes.io/default-container'
 
-/** @param namespace the admission request's; a pod's own may be missing */
-export function decide(pod: Pod, namespace: string, optedInBy: OptedInBy, config: Config): Decision {
+/**
+ * @param namespace the admission request's; a pod's own may be missing
+ * @param recordsNeeds whether a replacement is given what its lineage has recorded that it needs (LineageRecords)
+ */
+export function decide(
+  pod: Pod,
+  namespace: string,
+  optedInBy: OptedInBy,
+  config: Config,
+  recordsNeeds = false,
+): Decision {
   const annotations = pod.metadata.annotations ?? {}
   const quiet = quietReason(pod, namespace, config) ?? notWanted(annotations, optedInBy)
   if (quiet !== undefined) return { outcome: 'skip', reasons: [quiet], warnings: [] }
@@ -64,14 +73,46 @@ export function decide(pod: Pod, namespace: string, optedInBy: OptedInBy, config
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
     statusPort: config.statusPort,
-    containers: containers.map((container) => containerPlan(pod, container)),
+    nodeEvictionBytes: config.memory.nodeEvictionBytes,
+    containers: containers.map((container) =>
+      containerPlan(pod, container, memoryPlan(container, wishes, config, recordsNeeds)),
+    ),
   }
   return { outcome: 'inject', plan, warnings }
 }
 
-function containerPlan(pod: Pod, container: Container): ContainerPlan {
+function containerPlan(pod: Pod, container: Container, memory: MemoryPlan): ContainerPlan {
   const { emptyDirs, external } = writableMounts(pod, container)
-  return { name: container.name, fingerprint: fingerprintOf(pod, container), emptyDirs, external }
+  return { name: container.name, fingerprint: fingerprintOf(pod, container), emptyDirs, external, memory }
+}
+
+const defaultThresholdPercent = 85
+/** How far a container may grow whose pod and administrator do not say: so many times what it was created with. */
+const defaultGrowth = 4
+
+function memoryPlan(
+  container: Container,
+  wishes: Wishes,
+  { memory }: Config,
+  recordsNeeds: boolean,
+): MemoryPlan {
+  const limitBytes = memoryLimitOf(container)
+  const maxBytes =
+    limitBytes === undefined
+      ? undefined
+      : (wishes.memoryMaxBytes ?? Math.max(memory.maxBytes ?? limitBytes * defaultGrowth, limitBytes))
+  return {
+    thresholdPercent: wishes.memoryThresholdPercent ?? defaultThresholdPercent,
+    answer: wishes.onMemoryPressure ?? 'grow',
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(memory.resizeSocket === undefined ? {} : { resizeSocket: memory.resizeSocket }),
+    recordsNeeds,
+  }
+}
+
+function memoryLimitOf({ resources }: Container): number | undefined {
+  const bytes = parseQuantityBytes(String(resources?.limits?.memory ?? ''))
+  return bytes === 0 ? undefined : bytes
 }
 
 /** Pods that are left alone without a word, whatever they say. */
@@ -117,12 +158,11 @@ function chooseContainers(pod: Pod, wishes: Wishes): { containers: Container[]; 
 function growthProblems(containers: Container[], wishes: Wishes): string[] {
   const most = wishes.memoryMaxBytes
   if (most === undefined) return []
-  return containers.flatMap(({ name, resources }) => {
-    const limit = resources?.limits?.memory
-    const limitBytes = parseQuantityBytes(String(limit ?? ''))
+  return containers.flatMap((container) => {
+    const limitBytes = memoryLimitOf(container)
     return limitBytes !== undefined && limitBytes > most
       ? [
-          `reprieve.dev/memory-max is below the memory limit of container ${name}; accepted: at least ${String(limit)}`,
+          `reprieve.dev/memory-max is below the memory limit of container ${container.name}; accepted: at least ${String(container.resources?.limits?.memory)}`,
         ]
       : []
   })

@@ -9,6 +9,7 @@ import { volumePaths, volumeRoot } from '../src/volume.ts'
 import { injectedNames } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { restoreContainer, sidecarContainer } from './injected-containers.ts'
+import { raisesFor } from './more-memory.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
 import { qosClassOf } from './quality-of-service.ts'
@@ -23,8 +24,18 @@ export type Patch = { operations: Operation[]; warnings: string[] }
 /** Kubernetes' own, for a pod that says nothing. */
 const defaultGraceSeconds = 30
 
-/** @returns no operations for a pod that has Reprieve already */
-export function mutate(pod: Pod, plan: PodPlan, config: Config): Patch {
+const none: ReadonlyMap<string, number> = new Map()
+
+/**
+ * @param needs what containers of the lineage have needed before: memory limits in bytes, by name
+ * @returns no operations for a pod that has Reprieve already
+ */
+export function mutate(
+  pod: Pod,
+  plan: PodPlan,
+  config: Config,
+  needs: ReadonlyMap<string, number> = none,
+): Patch {
   const store = config.stores.get(plan.store.name)
   if (isInjected(pod) || store === undefined) return { operations: [], warnings: [] }
   const qos = qosClassOf(pod)
@@ -61,6 +72,12 @@ export function mutate(pod: Pod, plan: PodPlan, config: Config): Patch {
     const hook = prestopCommand(container, plan.checkpointBudgetMs)
     warnings.push(...hook.warnings)
     operations.push(...protect(container, ['spec', 'containers', String(index)], hook.command))
+  }
+  for (const { index, limit, request } of raisesFor(pod, plan, needs)) {
+    const resources = ['spec', 'containers', String(index), 'resources']
+    operations.push({ op: 'replace', path: pointer(...resources, 'limits', 'memory'), value: limit })
+    if (request !== undefined)
+      operations.push({ op: 'replace', path: pointer(...resources, 'requests', 'memory'), value: request })
   }
   return { operations, warnings }
 }

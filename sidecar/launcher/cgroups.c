@@ -1,3 +1,4 @@
+#include "cgroups.h"
 #include "join.h"
 #include "modes.h"
 #include "process.h"
@@ -5,7 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,16 +16,8 @@
 
 /* A directory that every runtime makes; what it shows is covered only in our own mount namespace. */
 #define MOUNT_POINT "/sys/fs/cgroup"
-#define LISTING_SIZE 16384
 
-/* One line of /proc/PID/cgroup, "ID:CONTROLLERS:PATH": cgroups(7). */
-struct hierarchy {
-	char line[PATH_MAX + 256];
-	const char *controllers; /* empty for v2 */
-	const char *path;
-};
-
-static bool parse_hierarchy(const char *text, struct hierarchy *hierarchy)
+bool parse_hierarchy(const char *text, struct hierarchy *hierarchy)
 {
 	if (strlen(text) >= sizeof hierarchy->line)
 		return false;
@@ -38,7 +31,7 @@ static bool parse_hierarchy(const char *text, struct hierarchy *hierarchy)
 	return true;
 }
 
-static void read_listing(pid_t pid, char *text)
+void read_listing(pid_t pid, char *text)
 {
 	char path[32];
 	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
@@ -46,8 +39,7 @@ static void read_listing(pid_t pid, char *text)
 		die(EXIT_LAUNCHER, "read %s: %m", path);
 }
 
-/* False with errno set. A namespace that is ours already is joined without harm. */
-static bool enter_view(pid_t pid)
+bool enter_view(pid_t pid)
 {
 	char path[48];
 	snprintf(path, sizeof path, "/proc/%d/ns/cgroup", (int)pid);
@@ -77,17 +69,66 @@ static void choose_view(pid_t pid, char *listing)
 	read_listing(pid, listing);
 }
 
+bool has_controller(const char *controllers, const char *name)
+{
+	size_t length = strlen(name);
+	for (const char *at = controllers; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+			return true;
+	return false;
+}
+
+/* Adds those of a mount's options that are the unified hierarchy's own. */
+static void keep_unified_options(const char *from, char *options, size_t size)
+{
+	static const char *const known[] = { "nsdelegate", "favordynmods", "memory_localevents", "memory_recursiveprot",
+					     "memory_hugetlb_accounting", "pids_localevents" };
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+		if (!has_controller(from, known[i]) || has_controller(options, known[i]))
+			continue;
+		size_t used = strlen(options);
+		snprintf(options + used, size - used, "%s%s", used > 0 ? "," : "", known[i]);
+	}
+}
+
+/*
+ * The unified hierarchy's options are the machine's, not the mount's: whoever mounts it from the first cgroup namespace
+ * sets them all anew (apply_cgroup_root_flags in kernel/cgroup/cgroup.c). So we say what it has.
+ */
+static void unified_options(char *options, size_t size)
+{
+	options[0] = '\0';
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	if (!mounts) {
+		warn("open /proc/self/mounts: %m");
+		return;
+	}
+	for (struct mntent *entry; (entry = getmntent(mounts));)
+		if (strcmp(entry->mnt_type, "cgroup2") == 0)
+			keep_unified_options(entry->mnt_opts, options, size);
+	endmntent(mounts);
+}
+
+bool mount_hierarchy(const char *controllers, const char *at)
+{
+	const char *type = *controllers ? "cgroup" : "cgroup2";
+	char options[256];
+	if (!*controllers)
+		unified_options(options, sizeof options);
+	if (mount(type, at, type, MS_NOSUID | MS_NODEV | MS_NOEXEC, *controllers ? controllers : options) == 0)
+		return true;
+	warn("mount %s (%s) on %s: %m", type, controllers, at);
+	return false;
+}
+
 /* True when this process is in it afterwards. */
 static bool join(const struct hierarchy *hierarchy)
 {
 	const char *controllers = hierarchy->controllers;
-	const char *type = *controllers ? "cgroup" : "cgroup2";
 	char path[PATH_MAX + 64];
 	bool joined = false;
-	if (mount(type, MOUNT_POINT, type, MS_NOSUID | MS_NODEV | MS_NOEXEC, *controllers ? controllers : NULL) < 0) {
-		warn("mount %s (%s) on %s: %m", type, controllers, MOUNT_POINT);
+	if (!mount_hierarchy(controllers, MOUNT_POINT))
 		return false;
-	}
 	/*
 	 * We have one thread, so both files say the same; but a thread that moves only itself need not wait until every fork
 	 * and exit on the machine stands still, which takes the kernel an RCU grace period (cgroup_procs_write_start). v2
@@ -105,16 +146,6 @@ static bool join(const struct hierarchy *hierarchy)
 	if (umount2(MOUNT_POINT, MNT_DETACH) < 0)
 		warn("umount %s: %m", MOUNT_POINT);
 	return joined;
-}
-
-/* Whether the controller is one of a comma list. */
-static bool has_controller(const char *controllers, const char *name)
-{
-	size_t length = strlen(name);
-	for (const char *at = controllers; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
-		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
-			return true;
-	return false;
 }
 
 static bool is_ours(const char *own, const char *line)

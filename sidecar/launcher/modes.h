@@ -13,5 +13,6 @@ int hook_mode(void);
 int lastpid_mode(char **words);
 int guard_mode(char **words);
 int lock_mode(char **words);
+int memory_cgroup_mode(char **words);
 
 #endif

@@ -103,6 +103,9 @@ static bool hear(struct run *run, const struct message *message)
 		return true;
 	}
 	if (strcmp(message->verb, "release") == 0) {
+		long long code;
+		if (run->stage == STAGE_HOLDING && message_number(message, "code", &code) && code <= 255)
+			run->code = (int)code;
 		if (run->stage == STAGE_GONE || run->stage == STAGE_HOLDING)
 			run->stage = STAGE_OVER;
 		return true;

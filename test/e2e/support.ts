@@ -65,7 +65,7 @@ export type Stage = {
   readonly images: Images
   readonly config: Config
   /** The pod after admission. @throws Error if it is not injected */
-  admit(pod: PodManifest): PodManifest
+  admit(pod: PodManifest, needs?: ReadonlyMap<string, number>): PodManifest
   /** Admits and runs. */
   run(pod: PodManifest, sources?: VolumeSources): Promise<Pod>
   /** Runs as it is, past the webhook. */
@@ -96,8 +96,9 @@ export async function openStage(t: Test, options: StageOptions = {}): Promise<St
     { kind: 'directory', name: 'default', path: storeFolder },
     pino({ level: 'silent' }),
   )
-  const admit = (pod: PodManifest): PodManifest => {
-    const admitted = inject(pod as AdmittedPod, config, 'pod', pod.metadata.namespace ?? namespace)
+  const admit = (pod: PodManifest, needs?: ReadonlyMap<string, number>): PodManifest => {
+    const inNamespace = pod.metadata.namespace ?? namespace
+    const admitted = inject(pod as AdmittedPod, config, 'pod', inNamespace, needs)
     if (admitted === undefined) throw new Error(`the webhook did not inject ${JSON.stringify(pod.metadata)}`)
     return admitted.after as PodManifest
   }
@@ -194,6 +195,7 @@ export function sidecarEntries(pod: Pod, container = sidecar): LogEntry[] {
 }
 
 export type PodStatusReport = {
+  memory: { container: string; watch: string; lastAnswer?: Record<string, unknown> }[]
   residentBytes: number
   missingTools: string[]
   containers: {

@@ -9,6 +9,7 @@ import { runHandler, type HandlerTarget } from './handler.ts'
 import type { ContainerSpec } from './manifest.ts'
 import { ociSpec } from './oci-spec.ts'
 import type { PodContext } from './pod-context.ts'
+import { requireAllocatable } from './resize.ts'
 import { grantCapabilities, userOf } from './security.ts'
 import { startShim, type Shim } from './shim.ts'
 import type { ContainerKind, ContainerState, ContainerStatus } from './status.ts'
@@ -220,6 +221,14 @@ export class Container {
   exec(argv: string[], options: { deadlineMs?: number; input?: string } = {}): Promise<CommandResult> {
     if (this.#attempt === undefined) throw new Error(`container ${this.spec.name} never ran`)
     return this.#pod.runc.exec(this.#attempt.id, this.#attempt.bundle, argv, options)
+  }
+
+  /** The memory limit of the attempt that runs; the next one has the manifest's again. @throws Error as runc says it */
+  async resize(limitBytes: number): Promise<void> {
+    if (this.#attempt === undefined || !this.running)
+      throw new Error(`container ${this.spec.name} is not running`)
+    requireAllocatable(limitBytes)
+    await this.#pod.runc.updateMemory(this.#attempt.id, this.#attempt.bundle, limitBytes)
   }
 
   target(): HandlerTarget {

@@ -148,6 +148,12 @@ export class Pod {
     return this.#closing
   }
 
+  /** An in-place resize of a container's memory limit: the pod's `resize` subresource, admitted and in force. */
+  async resize(container: string, limitBytes: number): Promise<void> {
+    await this.container(container).resize(limitBytes)
+    this.#event('ResizeCompleted', `Pod resize completed: ${container} memory ${limitBytes}`)
+  }
+
   status(): PodStatus {
     const of = (main: boolean) =>
       this.#containers.filter(({ kind }) => (kind === 'main') === main).map(({ status }) => status)

@@ -33,6 +33,11 @@ export class Runc {
     return run(this.#argv(join(bundle, 'exec.log'), 'exec', id, ...argv), options)
   }
 
+  /** As CRI's UpdateContainerResources, for the memory limit. */
+  async updateMemory(id: string, bundle: string, limitBytes: number): Promise<void> {
+    await must(this.#argv(join(bundle, 'runc.log'), 'update', '--memory', String(limitBytes), id))
+  }
+
   async delete(id: string, bundle: string): Promise<void> {
     await run(this.#argv(join(bundle, 'runc.log'), 'delete', '--force', id))
   }

@@ -14,7 +14,13 @@ import type { LauncherConnection } from '../../sidecar/launcher-server.ts'
 import type { Surroundings } from '../../sidecar/surroundings.ts'
 import { quietLog } from './quiet-log.ts'
 
-export const containerPlan: ContainerPlan = { name: 'app', fingerprint: 'f', emptyDirs: [], external: [] }
+export const containerPlan: ContainerPlan = {
+  name: 'app',
+  fingerprint: 'f',
+  emptyDirs: [],
+  external: [],
+  memory: { thresholdPercent: 85, answer: 'checkpoint', recordsNeeds: false },
+}
 
 export const podPlan: PodPlan = {
   version: 1,
@@ -25,6 +31,7 @@ export const podPlan: PodPlan = {
   restore: 'latest',
   triggers: ['manual'],
   checkpointBudgetMs: 1_000,
+  nodeEvictionBytes: 0,
   statusPort: 0,
   containers: [containerPlan],
 }

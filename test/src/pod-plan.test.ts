@@ -11,7 +11,22 @@ const plan: PodPlan = {
   triggers: ['memory', 'manual'],
   checkpointBudgetMs: 25_000,
   statusPort: 9_901,
-  containers: [{ name: 'train', fingerprint: 'abc', emptyDirs: ['/scratch'], external: [] }],
+  nodeEvictionBytes: 104_857_600,
+  containers: [
+    {
+      name: 'train',
+      fingerprint: 'abc',
+      emptyDirs: ['/scratch'],
+      external: [],
+      memory: {
+        thresholdPercent: 85,
+        answer: 'grow',
+        maxBytes: 4_294_967_296,
+        resizeSocket: '/reprieve/run/resize.sock',
+        recordsNeeds: true,
+      },
+    },
+  ],
 }
 
 t.test('reads what the webhook writes', async (t) => {
@@ -41,6 +56,19 @@ const wrong: [string, unknown][] = [
   ['containers', [{ ...plan.containers[0], name: 'a'.repeat(64) }]],
   ['containers', [{ ...plan.containers[0], fingerprint: undefined }]],
   ['containers', [{ ...plan.containers[0], emptyDirs: [1] }]],
+  ['containers', [{ ...plan.containers[0], memory: undefined }]],
+  ...[
+    { thresholdPercent: 0 },
+    { thresholdPercent: 100 },
+    { answer: 'pray' },
+    { maxBytes: -1 },
+    { resizeSocket: 'relative' },
+    { recordsNeeds: 'yes' },
+  ].map((wrong): [string, unknown] => {
+    const [container] = plan.containers
+    return ['containers', [{ ...container, memory: { ...container?.memory, ...wrong } }]]
+  }),
+  ['nodeEvictionBytes', -1],
 ]
 for (const [key, value] of wrong)
   t.test(`refuses ${key} ${JSON.stringify(value)}, and names it`, async (t) => {
@@ -53,7 +81,7 @@ for (const [key, value] of wrong)
 t.test('all problems are named at once', async (t) => {
   t.throws(() => parsePodPlan('{}'), {
     code: 'plan-invalid',
-    data: { problems: { length: 10 } },
+    data: { problems: { length: 11 } },
   })
 })
 

@@ -19,10 +19,12 @@ export function inject(
   config: Config,
   optedInBy: OptedInBy = 'pod',
   namespace = 'ml-team',
+  /** What its lineage has recorded that it needs; where it is given, the webhook is one that knows. */
+  needs?: ReadonlyMap<string, number>,
 ): Injection | undefined {
-  const decision = decide(pod, namespace, optedInBy, config)
+  const decision = decide(pod, namespace, optedInBy, config, needs !== undefined)
   if (decision.outcome !== 'inject') return undefined
-  const { operations, warnings } = mutate(pod, decision.plan, config)
+  const { operations, warnings } = mutate(pod, decision.plan, config, needs)
   return { plan: decision.plan, operations, warnings, after: applied(pod, operations) }
 }
 

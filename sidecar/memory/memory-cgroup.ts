@@ -1,0 +1,102 @@
+/**
+ * The application's memory cgroup, mounted for this sidecar: its container shows only its own, and read-only. The mount lies in
+ * the sidecar's own mount namespace; nobody else sees it.
+ */
+import { watch, type FSWatcher } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { ReprieveError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import { volumePaths } from '../../src/volume.ts'
+import { mustRun } from '../command.ts'
+import {
+  parseFlatKeys,
+  parseLimitBytes,
+  reclaimableOf,
+  type MemoryEvents,
+  type MemoryUsage,
+} from './usage.ts'
+
+const mountDeadlineMs = 10_000
+/** A process that the brake holds sleeps up to 2 s before it can be frozen (MEMCG_MAX_HIGH_DELAY_JIFFIES, mm/memcontrol.c). */
+const freezeDeadlineMs = 5_000
+
+/** Where the cgroup of a container is mounted. One that is mounted there already is replaced. */
+export function cgroupMount(container: string): string {
+  return `${volumePaths.run}/${container}/cgroup`
+}
+
+export class MemoryCgroup {
+  readonly version: 1 | 2
+  /** Its folder. */
+  readonly folder: string
+
+  constructor(version: 1 | 2, folder: string) {
+    this.version = version
+    this.folder = folder
+  }
+
+  /** @throws ReprieveError `command-failed` where it cannot be mounted */
+  static async open(pid: number, at: string, log: Log): Promise<MemoryCgroup> {
+    await mkdir(at, { recursive: true })
+    const argv = [volumePaths.launcher, 'memory-cgroup', `--pid=${pid}`, `--at=${at}`]
+    const { stdout } = await mustRun(argv, { log, deadlineMs: mountDeadlineMs })
+    const [, version, path = ''] = /^([12]) (\/.*)\n$/.exec(stdout) ?? []
+    if (version === undefined)
+      throw new ReprieveError('command-failed', `memory-cgroup said ${JSON.stringify(stdout)}`)
+    return new MemoryCgroup(version === '1' ? 1 : 2, path === '/' ? at : `${at}${path}`)
+  }
+
+  /** Infinity for none. */
+  async limitBytes(): Promise<number> {
+    return parseLimitBytes(await this.#read(this.version === 2 ? 'memory.max' : 'memory.limit_in_bytes'))
+  }
+
+  async usage(): Promise<MemoryUsage> {
+    const current = await this.#read(this.version === 2 ? 'memory.current' : 'memory.usage_in_bytes')
+    const stat = parseFlatKeys(await this.#read('memory.stat'))
+    return { currentBytes: Number(current), reclaimableBytes: reclaimableOf(stat, this.version) }
+  }
+
+  /** v2 only. */
+  async events(): Promise<MemoryEvents> {
+    const values = parseFlatKeys(await this.#read('memory.events'))
+    return { high: values.get('high') ?? 0, oomKill: values.get('oom_kill') ?? 0 }
+  }
+
+  /** What `memory.high` says, `max` where nothing was set. v2 only. */
+  async brake(): Promise<string> {
+    return (await this.#read('memory.high')).trim()
+  }
+
+  /** @param high bytes, or `max` */
+  async setBrake(high: number | string): Promise<void> {
+    await writeFile(`${this.folder}/memory.high`, String(high))
+  }
+
+  /** Calls back at each change of memory.events; the kernel tells at most every 10 ms (CGROUP_FILE_NOTIFY_MIN_INTV). v2 only. */
+  watchEvents(changed: () => void): FSWatcher {
+    return watch(`${this.folder}/memory.events`, changed)
+  }
+
+  /** Whether all of it stands still now, or does within 5 s. v2 only. */
+  async freeze(): Promise<boolean> {
+    await writeFile(`${this.folder}/cgroup.freeze`, '1')
+    for (const until = performance.now() + freezeDeadlineMs; performance.now() < until;) {
+      if (parseFlatKeys(await this.#read('cgroup.events')).get('frozen') === 1) return true
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    return false
+  }
+
+  async isFrozen(): Promise<boolean> {
+    return this.version === 2 && (await this.#read('cgroup.freeze')).trim() === '1'
+  }
+
+  async thaw(): Promise<void> {
+    await writeFile(`${this.folder}/cgroup.freeze`, '0')
+  }
+
+  #read(name: string): Promise<string> {
+    return readFile(`${this.folder}/${name}`, 'latin1')
+  }
+}

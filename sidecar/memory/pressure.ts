@@ -1,0 +1,208 @@
+/**
+ * What is done when one container's memory fills up: it stands still first, and only then is it decided. Whatever comes of it,
+ * it goes on in the end, or is ended because its checkpoint is in the store.
+ */
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { describeError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import type { MemoryPlan } from '../../src/pod-plan.ts'
+import type { CheckpointRequest } from '../checkpoint.ts'
+import type { CheckpointOutcome } from '../container-keeper.ts'
+import { answerPressure, type PressureAnswer } from './growth.ts'
+import { MemoryCgroup } from './memory-cgroup.ts'
+import type { ResourceGrower } from './resource-grower.ts'
+import type { Crossing } from './tripwire.ts'
+import { unreclaimableBytes } from './usage.ts'
+
+/** A resize that the kubelet accepts is in force within a second (0.25 s on Kubernetes 1.36); one that it defers may never be. */
+const growDeadlineMs = 10_000
+/** As long as a checkpoint asked for by hand may take: nobody else's deadline is near. */
+const checkpointDeadlineMs = 600_000
+/** sysexits(3), EX_TEMPFAIL: "the user is invited to retry". Not 0, or a Job would take it for done. */
+export const rescheduleCode = 75
+
+/** What the container's keeper does for it. */
+export type PressedContainer = {
+  isRunning(): boolean
+  checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome>
+  /** What an earlier pod of the lineage, or this one, has recorded. @throws ReprieveError where the store does not say */
+  recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined>
+  /** @throws ReprieveError where the store does not take it */
+  recordNeed(memoryBytes: number): Promise<void>
+  /** Ends the held container with the code. */
+  leave(code: number): void
+}
+
+export type PressureParts = {
+  plan: MemoryPlan
+  container: PressedContainer
+  cgroup: MemoryCgroup
+  grower: ResourceGrower | undefined
+  /** The brake: for the limit that is in force now, or none. */
+  brake: { arm(): Promise<void>; letGo(): Promise<void> }
+  /** Where it is noted that we froze the cgroup, for a sidecar that is started again. */
+  frozenMark: string
+  name: string
+  launcherPid: number
+  log: Log
+}
+
+export type Answered = {
+  at: string
+  limitBytes: number
+  usedBytes: number
+  did: PressureAnswer['do'] | 'nothing'
+  toBytes?: number
+  why?: string
+}
+
+/** @returns undefined where it was not the time to do anything */
+export async function answerCrossing(
+  parts: PressureParts,
+  crossing: Crossing,
+): Promise<Answered | undefined> {
+  const { plan, container, log } = parts
+  // A checkpoint under way, or a preparation: the brake holds, and the next crossing is told again.
+  if (!container.isRunning()) return undefined
+  const { limitBytes } = crossing
+  const facts = {
+    at: new Date().toISOString(),
+    limitBytes,
+    usedBytes: unreclaimableBytes(crossing.usage),
+  }
+  const without: { grow?: string; reschedule?: string } = {}
+  try {
+    await freeze(parts)
+    for (;;) {
+      const answer = answerPressure(plan, limitBytes, without)
+      if (answer.do === 'grow') {
+        const why = await grow(parts, answer.toBytes)
+        if (why !== undefined) {
+          without.grow = `growing in place failed: ${why}`
+          continue
+        }
+        log.info({ ...facts, toBytes: answer.toBytes }, 'the application was given more memory')
+        return { ...facts, did: 'grow', toBytes: answer.toBytes }
+      }
+      if (answer.do === 'reschedule') {
+        const why = await reschedule(parts, limitBytes, answer.toBytes)
+        if (why !== undefined) {
+          without.reschedule = why
+          continue
+        }
+        log.warn(
+          { ...facts, toBytes: answer.toBytes, code: rescheduleCode },
+          'the application was ended with a checkpoint: its replacement is to have more memory',
+        )
+        return { ...facts, did: 'reschedule', toBytes: answer.toBytes }
+      }
+      return await checkpoint(parts, facts, answer.because)
+    }
+  } finally {
+    await thaw(parts)
+  }
+}
+
+async function checkpoint(
+  parts: PressureParts,
+  facts: Pick<Answered, 'at' | 'limitBytes' | 'usedBytes'>,
+  because: string | undefined,
+): Promise<Answered> {
+  const { container, log, brake } = parts
+  const outcome = await container.checkpoint(requestOf(parts, 'resume'))
+  // Held by the brake it would never end; without, it runs as if we were not there.
+  await brake.letGo()
+  const why = [because, outcome.outcome === 'failed' ? `no checkpoint: ${outcome.detail}` : undefined]
+    .filter((part) => part !== undefined)
+    .join('; ')
+  const told = { ...facts, ...(why === '' ? {} : { why }) }
+  if (outcome.outcome === 'failed')
+    log.error(told, 'the application fills its memory, and no checkpoint was taken')
+  else if (because === undefined) log.info(told, 'the application fills its memory: a checkpoint was taken')
+  else
+    log.warn(told, 'the application fills its memory and can have no more: it goes on with a checkpoint kept')
+  return { ...told, did: outcome.outcome === 'taken' ? 'checkpoint' : 'nothing' }
+}
+
+/** @returns why it is not in force */
+async function grow(
+  { grower, name, cgroup, brake, log }: PressureParts,
+  toBytes: number,
+): Promise<string | undefined> {
+  if (grower === undefined) return 'nobody here resizes pods'
+  const until = performance.now() + growDeadlineMs
+  const growth = await grower.grow(name, toBytes, growDeadlineMs)
+  if (growth.outcome === 'refused') return growth.why
+  while ((await cgroup.limitBytes()) < toBytes) {
+    if (performance.now() > until) return `the new limit was not in force after ${growDeadlineMs} ms`
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  await brake.arm().catch((error) => log.warn({ err: error }, 'the brake could not be set anew'))
+  return undefined
+}
+
+/** @returns why it was not ended */
+async function reschedule(
+  parts: PressureParts,
+  limitBytes: number,
+  toBytes: number,
+): Promise<string | undefined> {
+  const { container } = parts
+  try {
+    const need = await container.recordedNeed()
+    if (need !== undefined && need.memoryBytes > limitBytes)
+      return `${need.memoryBytes} bytes were recorded as needed already, and this pod was not given them`
+    await container.recordNeed(toBytes)
+  } catch (error) {
+    return `what it needs could not be recorded: ${describeError(error)}`
+  }
+  const outcome = await container.checkpoint(requestOf(parts, 'end'))
+  if (outcome.outcome === 'failed') return `no checkpoint: ${outcome.detail}`
+  container.leave(rescheduleCode)
+  return undefined
+}
+
+function requestOf(parts: PressureParts, afterwards: 'resume' | 'end'): CheckpointRequest {
+  return {
+    trigger: 'memory',
+    reason: 'the application fills its memory',
+    afterwards,
+    deadline: Date.now() + checkpointDeadlineMs,
+    // CRIU's own instructions run inside the tasks: they must neither be frozen nor held by the brake.
+    held: async () => {
+      await parts.brake.letGo()
+      await thaw(parts)
+    },
+  }
+}
+
+async function freeze({ cgroup, frozenMark, launcherPid, log }: PressureParts): Promise<void> {
+  if (cgroup.version !== 2) return
+  await writeFile(frozenMark, String(launcherPid))
+  if (!(await cgroup.freeze())) log.warn('not all of the application stands still: what is done goes on')
+}
+
+async function thaw({ cgroup, frozenMark, log }: Omit<PressureParts, 'plan'>): Promise<void> {
+  if (cgroup.version !== 2) return
+  await cgroup.thaw().catch((error) => {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      log.error({ err: error }, 'the application could not be let go')
+  })
+  await rm(frozenMark, { force: true })
+}
+
+/** What an earlier life of this sidecar, killed at the wrong instant, has left standing still. */
+export async function thawLeftFrozen(frozenMark: string, at: string, log: Log): Promise<void> {
+  const pid = Number(await readFile(frozenMark, 'utf8').catch(() => ''))
+  if (!(pid > 1)) return
+  try {
+    const cgroup = await MemoryCgroup.open(pid, at, log)
+    if (await cgroup.isFrozen()) {
+      await cgroup.thaw()
+      log.warn({ launcherPid: pid }, 'what an earlier sidecar left frozen was let go')
+    }
+  } catch (error) {
+    log.error({ err: error }, 'whether an earlier sidecar left something frozen could not be seen')
+  }
+  await rm(frozenMark, { force: true })
+}

@@ -1,0 +1,56 @@
+/** What the memory tests share: pods that fill their memory, and what is known of them. */
+import { join } from 'node:path'
+import { must } from '../../scripts/command.ts'
+import type { PodManifest } from '../harness/manifest.ts'
+import { cgroupVersion } from '../harness/cgroup.ts'
+import { compile } from '../harness/native.ts'
+import type { Pod } from '../harness/pod.ts'
+import { application, deadlineMs, podOf, type Stage } from './support.ts'
+
+export type Filling = {
+  limitMiB: number
+  mebibytes: number
+  threads: number
+  /** Between two mebibytes of a thread; as fast as the cgroups' version is good for unless it is given. */
+  pauseUs?: number
+  hold?: boolean
+  annotations?: Record<string, string>
+}
+
+/** As fast as it can where there is a brake; version 1 has none, and a poll follows some 70 MiB a second. */
+const fastestUs = cgroupVersion === 2 ? 0 : 15_000
+
+export function growing({
+  limitMiB,
+  mebibytes,
+  threads,
+  pauseUs = fastestUs,
+  hold,
+  annotations,
+}: Filling): PodManifest {
+  const command = ['/app/fill', String(mebibytes), String(threads), String(pauseUs)]
+  if (hold === true) command.push('then-hold')
+  return podOf({
+    command,
+    resources: { limits: { memory: `${limitMiB}Mi` } },
+    ...(annotations === undefined ? {} : { annotations }),
+  })
+}
+
+/** What the program says of its memory at the end, and what an undisturbed run of it says, outside of any pod. */
+export function sumOf(pod: Pod): string {
+  return pod.logLines(application).findLast(({ text }) => text.startsWith('sum '))?.text ?? 'it said no sum'
+}
+
+export async function undisturbedSum(mebibytes: number): Promise<string> {
+  const program = await compile(join(import.meta.dirname, '../programs/fill.c'))
+  const said = await must([program, String(mebibytes), '2', '0'], { deadlineMs })
+  return said.split('\n').find((line) => line.startsWith('sum ')) ?? ''
+}
+
+/** The memory limits that the lineage has recorded as needed, as a webhook with records would know them. */
+export async function needsOf(stage: Stage): Promise<Map<string, number>> {
+  const slot = { lineage: 'tests/key/work', container: application }
+  const { needs } = await stage.store.readRecord(slot, AbortSignal.timeout(deadlineMs))
+  return new Map(needs === undefined ? [] : [[application, needs.memoryBytes]])
+}

@@ -1,0 +1,64 @@
+/** Who resizes a pod's containers in place, behind the socket that the sidecar asks by (sidecar/memory/resource-grower.ts). */
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { poll } from '../harness/deadline.ts'
+import type { Pod } from '../harness/pod.ts'
+import { deadlineMs } from './support.ts'
+
+export const resizeSocket = '/reprieve/run/resize.sock'
+
+export type Resizing = { container: string; limitBytes: number }
+
+export type Resizer = { readonly asked: Resizing[] }
+
+/** @param answer instead of the resize: `'silence'` for none, or a reason to refuse it */
+export async function startResizer(
+  t: Test,
+  pod: Pod,
+  answer?: { refuse: string } | 'silence',
+): Promise<Resizer> {
+  const asked: Resizing[] = []
+  const run = join(pod.volumeFolder('reprieve'), 'run')
+  await poll(
+    'the folder of sockets',
+    deadlineMs,
+    () => existsSync(run) || undefined,
+    () => pod.describe(),
+  )
+  // The path would be too long for a socket's name.
+  const folder = openSync(run, 'r')
+  const server = createServer((socket) => {
+    socket.setEncoding('utf8')
+    socket.on('error', () => undefined)
+    socket.once('data', (line: string) => {
+      const resizing = JSON.parse(line) as Resizing
+      asked.push(resizing)
+      if (answer === 'silence') return
+      const resized =
+        answer === undefined
+          ? pod.resize(resizing.container, resizing.limitBytes)
+          : Promise.reject(new Error(answer.refuse))
+      resized
+        .then(
+          () => ({ accepted: true }),
+          (error: Error) => ({ refused: error.message }),
+        )
+        .then((value) => socket.end(`${JSON.stringify(value)}\n`))
+    })
+  })
+  await listen(server, `/proc/self/fd/${folder}/resize.sock`)
+  t.teardown(() => {
+    server.close()
+    closeSync(folder)
+  })
+  return { asked }
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path, resolve)
+  })
+}

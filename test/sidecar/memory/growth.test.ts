@@ -1,0 +1,70 @@
+import t from 'tap'
+import fc from 'fast-check'
+import type { MemoryPlan } from '../../../src/pod-plan.ts'
+import { answerPressure, nextLimitBytes } from '../../../sidecar/memory/growth.ts'
+
+const mebibyte = 1024 ** 2
+const gibibyte = 1024 ** 3
+
+t.test('a limit grows by half, at least 64 MiB, at most to its maximum', async (t) => {
+  t.equal(nextLimitBytes(gibibyte, 8 * gibibyte), 1.5 * gibibyte)
+  t.equal(nextLimitBytes(16 * mebibyte, gibibyte), 80 * mebibyte)
+  t.equal(nextLimitBytes(gibibyte, 1.2 * gibibyte), 1.2 * gibibyte)
+  t.equal(nextLimitBytes(gibibyte, gibibyte), undefined)
+  t.equal(nextLimitBytes(2 * gibibyte, gibibyte), undefined, 'never smaller')
+})
+
+t.test('growth always ends, in few steps', async () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 4096, max: 2 ** 40 }),
+      fc.integer({ min: 1, max: 1000 }),
+      (limit, times) => {
+        const most = limit * times
+        let steps = 0
+        for (let at: number | undefined = limit; at !== undefined; at = nextLimitBytes(at, most)) steps++
+        return steps <= 20
+      },
+    ),
+  )
+})
+
+const plan: MemoryPlan = {
+  thresholdPercent: 85,
+  answer: 'grow',
+  maxBytes: 4 * gibibyte,
+  resizeSocket: '/s',
+  recordsNeeds: true,
+}
+
+t.test('the pod’s wish is followed as far as there is somebody who does it', async (t) => {
+  t.strictSame(answerPressure(plan, gibibyte), { do: 'grow', toBytes: 1.5 * gibibyte })
+  t.strictSame(answerPressure({ ...plan, answer: 'reschedule' }, gibibyte), { do: 'reschedule', toBytes: 1.5 * gibibyte }) // prettier-ignore
+  t.strictSame(answerPressure({ ...plan, answer: 'checkpoint' }, gibibyte), { do: 'checkpoint' })
+})
+
+t.test(
+  'what cannot grow in place is rescheduled; what cannot be that either keeps a checkpoint, and hears why',
+  async (t) => {
+    const { resizeSocket: _, ...alone } = plan
+    t.strictSame(answerPressure(alone, gibibyte), { do: 'reschedule', toBytes: 1.5 * gibibyte })
+    t.strictSame(answerPressure(plan, gibibyte, { grow: 'deferred' }), { do: 'reschedule', toBytes: 1.5 * gibibyte }) // prettier-ignore
+    t.strictSame(answerPressure(plan, gibibyte, { grow: 'deferred', reschedule: 'the store is full' }), {
+      do: 'checkpoint',
+      because: 'deferred; the store is full',
+    })
+    t.strictSame(answerPressure({ ...alone, recordsNeeds: false }, gibibyte), {
+      do: 'checkpoint',
+      because: 'nobody here resizes pods; nobody here gives a replacement more memory',
+    })
+    t.strictSame(answerPressure({ ...alone, answer: 'reschedule', recordsNeeds: false }, gibibyte), {
+      do: 'checkpoint',
+      because: 'nobody here gives a replacement more memory',
+    })
+  },
+)
+
+t.test('at its maximum nothing is asked for in vain', async (t) => {
+  t.match(answerPressure(plan, 4 * gibibyte), { do: 'checkpoint', because: /all that it may grow to, 4294967296 bytes/ }) // prettier-ignore
+  t.match(answerPressure({ ...plan, answer: 'reschedule' }, 5 * gibibyte), { do: 'checkpoint' })
+})

@@ -1,0 +1,30 @@
+/** The limit that a container gets which has needed more before, and the request with it where they were one. Pure. */
+import { parseQuantityBytes } from '../src/quantity.ts'
+import type { PodPlan } from '../src/pod-plan.ts'
+import type { Container, Pod } from './pod.ts'
+
+export type Raise = { index: number; limit: string; request: string | undefined }
+
+/**
+ * What is raised: never lowered, never above what the plan allows. Where request and limit were the same they stay so: the pod keeps
+ * its QoS class, and its node has what it is promised.
+ * @param needs bytes by container
+ */
+export function raisesFor(pod: Pod, plan: PodPlan, needs: ReadonlyMap<string, number>): Raise[] {
+  return pod.spec.containers.flatMap((container, index): Raise[] => {
+    const need = needs.get(container.name)
+    const most = plan.containers.find(({ name }) => name === container.name)?.memory.maxBytes
+    const limit = bytesOf(container, 'limits')
+    if (need === undefined || most === undefined || limit === undefined) return []
+    const bytes = Math.min(need, most)
+    if (bytes <= limit) return []
+    const request = bytesOf(container, 'requests')
+    // A request that is left out becomes the limit (the API server's defaults, before admission): then it is there, and equal.
+    return [{ index, limit: String(bytes), request: request === limit ? String(bytes) : undefined }]
+  })
+}
+
+function bytesOf({ resources }: Container, list: 'limits' | 'requests'): number | undefined {
+  const text = resources?.[list]?.memory
+  return text === undefined || text === null ? undefined : parseQuantityBytes(String(text))
+}
