@@ -14,8 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A directory that every runtime makes; what it shows is covered only in our own mount namespace. */
-#define MOUNT_POINT "/sys/fs/cgroup"
+/*
+ * A directory that every runtime makes; what it shows is covered only in our own mount namespace. Not /sys/fs/cgroup: with v2
+ * that is this very file system already, and the kernel mounts none upon itself (EBUSY, do_add_mount in fs/namespace.c).
+ */
+#define MOUNT_POINT "/sys"
 
 bool parse_hierarchy(const char *text, struct hierarchy *hierarchy)
 {
