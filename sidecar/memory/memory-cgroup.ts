@@ -75,7 +75,7 @@ export class MemoryCgroup {
 
   /** Calls back at each change of memory.events; the kernel tells at most every 10 ms (CGROUP_FILE_NOTIFY_MIN_INTV). v2 only. */
   watchEvents(changed: () => void): FSWatcher {
-    return watch(`${this.folder}/memory.events`, changed)
+    return watch(`${this.folder}/memory.events`, { persistent: false }, changed)
   }
 
   /** Whether all of it stands still now, or does within 5 s. v2 only. */

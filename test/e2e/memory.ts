@@ -49,8 +49,8 @@ export async function undisturbedSum(mebibytes: number): Promise<string> {
 }
 
 /** The memory limits that the lineage has recorded as needed, as a webhook with records would know them. */
-export async function needsOf(stage: Stage): Promise<Map<string, number>> {
-  const slot = { lineage: 'tests/key/work', container: application }
+export async function needsOf(stage: Stage, lineage = 'tests/key/work'): Promise<Map<string, number>> {
+  const slot = { lineage, container: application }
   const { needs } = await stage.store.readRecord(slot, AbortSignal.timeout(deadlineMs))
   return new Map(needs === undefined ? [] : [[application, needs.memoryBytes]])
 }

@@ -13,10 +13,15 @@ const root = join(import.meta.dirname, '../..')
  * compiled test programs that are in the cache. What is missing of those the guest compiles by itself.
  */
 export async function writePayload(file: string): Promise<void> {
-  const built = (await reprieveImage()).layers.filter(isProgramLayer).map((layer) => `layers/${basename(layer)}`)
+  const built = (await reprieveImage()).layers
+    .filter(isProgramLayer)
+    .map((layer) => `layers/${basename(layer)}`)
   if (existsSync(join(cacheDir, 'programs'))) built.push('programs')
   // Transformed names of what links point to would be wrong (flag S).
-  const named = [`--transform=s,^\\./,${guestRepository}/,S`, `--transform=s,^\\(layers\\|programs\\),${guestCache}/&,S`]
+  const named = [
+    `--transform=s,^\\./,${guestRepository}/,S`,
+    `--transform=s,^\\(layers\\|programs\\),${guestCache}/&,S`,
+  ]
   const left = ['node_modules', 'build', '.git', '.tap'].map((name) => `--exclude=./${name}`)
   await must(['tar', '-cf', file, ...named, ...left, '-C', root, './', '-C', cacheDir, ...built], {
     deadlineMs: 120_000,

@@ -29,7 +29,8 @@ const packages = [
 const leftOut = new Set(['typescript', '@typescript', 'prettier', 'oxlint', '@oxlint'])
 
 export async function guestSystem(): Promise<GuestSystem> {
-  if (process.arch !== 'x64') throw new Error(`the virtual machine is for x86-64, and this is ${process.arch}`)
+  if (process.arch !== 'x64')
+    throw new Error(`the virtual machine is for x86-64, and this is ${process.arch}`)
   const rootfs = await debianRootfs('vm', baseSuite, packages, kernelScript)
   const layers = await lastingLayers()
   const recipe = hashOf(
@@ -88,10 +89,16 @@ async function makeDisk(draft: string, rootfs: string, layers: string[]): Promis
   const modules = join(tree, guestRepository, 'node_modules')
   mkdirSync(modules, { recursive: true })
   const wanted = readdirSync(join(root, 'node_modules')).filter((name) => !leftOut.has(name))
-  await must(['cp', '--archive', ...wanted.map((name) => join(root, 'node_modules', name)), modules], deadline)
+  await must(
+    ['cp', '--archive', ...wanted.map((name) => join(root, 'node_modules', name)), modules],
+    deadline,
+  )
   const disk = join(draft, 'system.ext4')
   writeFileSync(disk, '')
   truncateSync(disk, diskBytes)
-  await must(['mke2fs', '-q', '-F', '-t', 'ext4', '-m', '0', '-O', '^has_journal', '-d', tree, disk], deadline)
+  await must(
+    ['mke2fs', '-q', '-F', '-t', 'ext4', '-m', '0', '-O', '^has_journal', '-d', tree, disk],
+    deadline,
+  )
   await must(['rm', '-rf', tree], deadline)
 }

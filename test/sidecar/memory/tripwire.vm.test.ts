@@ -1,0 +1,141 @@
+/** The brake, on real cgroups of version 2 and as fast as programs can fill them. */
+import t from 'tap'
+import type { Test } from 'tap'
+import { undisturbedSum } from '../../e2e/memory.ts'
+import { soaking } from '../../e2e/support.ts'
+import { poll } from '../../harness/deadline.ts'
+import { Tripwire, type Crossing } from '../../../sidecar/memory/tripwire.ts'
+import { unreclaimableBytes } from '../../../sidecar/memory/usage.ts'
+import { quietLog } from '../quiet-log.ts'
+import { mebibyte, programOf, testCgroup, type TestCgroup } from './test-cgroup.ts'
+
+const percent = 85
+const deadlineMs = 120_000
+
+/** Notes each crossing; the program stands still while `answer` does something about it. */
+async function armed(t: Test, of: TestCgroup, answer: (crossing: Crossing) => Promise<void>) {
+  const crossings: Crossing[] = []
+  const crossed = async (crossing: Crossing) => {
+    crossings.push(crossing)
+    t.equal(await of.cgroup.freeze(), true, 'all of it stands still')
+    await answer(crossing)
+    await of.cgroup.thaw()
+  }
+  const wire = new Tripwire({ cgroup: of.cgroup, percent, recordFile: of.recordFile, crossed, log: quietLog })
+  await wire.start()
+  t.teardown(() => wire.stop())
+  return { wire, crossings }
+}
+
+for (const [limitMiB, threads] of [
+  [128, 1],
+  [128, 4],
+  [512, 4],
+] as const)
+  t.test(
+    `${threads} threads that fill ${limitMiB} MiB as fast as they can are stopped in time, and go on with more`,
+    async (t) => {
+      const of = testCgroup(t, limitMiB)
+      const mebibytes = 2 * limitMiB
+      const { wire, crossings } = await armed(t, of, async ({ limitBytes }) => {
+        of.set('memory.max', limitBytes * 1.5)
+        await wire.arm()
+      })
+      const program = of.start([await programOf('fill.c'), String(mebibytes), String(threads), '0'])
+      t.equal(await program.ended, 0)
+      t.equal(program.lines.at(-2), await undisturbedSum(mebibytes), 'every byte is what it was')
+      t.equal(of.event('oom_kill'), 0)
+      t.ok(crossings.length >= 2, `${crossings.length} crossings`)
+      for (const { usage, limitBytes } of crossings) {
+        const part = (100 * unreclaimableBytes(usage)) / limitBytes
+        t.ok(part >= percent - 1 && part < 100, `stopped at ${part.toFixed(1)} %`)
+      }
+    },
+  )
+
+t.test('a slow leak is stopped once, at the threshold', async (t) => {
+  const of = testCgroup(t, 64)
+  const { wire, crossings } = await armed(t, of, () => wire.letGo())
+  const program = of.start([await programOf('fill.c'), '60', '1', '50000'])
+  t.equal(await program.ended, 0)
+  t.equal(crossings.length, 1)
+  const part = (100 * unreclaimableBytes(crossings[0]?.usage ?? { currentBytes: 0, reclaimableBytes: 0 })) / (64 * mebibyte) // prettier-ignore
+  t.ok(part >= 84 && part <= 88, `at ${part.toFixed(1)} %`)
+})
+
+const teeth = soaking ? 1000 : 100
+t.test(`a sawtooth that comes to 84 % and goes back, ${teeth} times, is left alone`, async (t) => {
+  const limitMiB = 100
+  const of = testCgroup(t, limitMiB)
+  const { crossings } = await armed(t, of, async () => undefined)
+  // What the kernel keeps for the program beside its memory (page tables, stacks) is a part of the 84 %.
+  const program = of.start([await programOf('sawtooth.c'), '83', String(teeth)])
+  t.equal(await program.ended, 0)
+  const peak = (100 * Number(of.read('memory.peak'))) / (limitMiB * mebibyte)
+  t.ok(peak > 83 && peak < 85, `it came to ${peak.toFixed(1)} %`)
+  t.strictSame(crossings, [])
+})
+
+t.test('a sawtooth that trips the brake is stopped once, not at each tooth', async (t) => {
+  const of = testCgroup(t, 100)
+  const { wire, crossings } = await armed(t, of, () => wire.letGo())
+  const program = of.start([await programOf('sawtooth.c'), '92', '30'])
+  t.equal(await program.ended, 0)
+  t.ok(crossings.length === 1 || crossings.length === 2, `${crossings.length} crossings in 30 teeth`)
+})
+
+t.test('page cache up to the limit is no pressure', async (t) => {
+  const of = testCgroup(t, 64)
+  const { crossings, wire } = await armed(t, of, async () => undefined)
+  const script = 'dd if=/dev/zero of=$0 bs=1M count=200 2>/dev/null; cat $0 $0 >/dev/null'
+  const program = of.start(['sh', '-c', script, `${of.recordFile}.file`])
+  t.equal(await program.ended, 0)
+  t.ok(of.event('high') > 0, `the kernel braked ${of.event('high')} times`)
+  t.strictSame(crossings, [])
+  t.equal(wire.state, 'armed')
+})
+
+t.test('memory that fills while page cache fills the rest is pressure all the same', async (t) => {
+  const of = testCgroup(t, 128)
+  const { wire, crossings } = await armed(t, of, () => wire.letGo())
+  const reader = of.start(['sh', '-c', 'dd if=/dev/zero of=$0 bs=1M count=200 2>/dev/null; while :; do cat $0 >/dev/null; done', `${of.recordFile}.file`]) // prettier-ignore
+  await poll('the page cache', deadlineMs, () => (of.event('high') > 0 ? true : undefined), () => of.read('memory.stat')) // prettier-ignore
+  const program = of.start([await programOf('fill.c'), '118', '4', '0', 'then-hold'])
+  await poll('the crossing', deadlineMs, () => (crossings.length > 0 ? true : undefined), () => of.read('memory.stat')) // prettier-ignore
+  reader.child.kill('SIGKILL')
+  t.equal(of.event('oom_kill'), 0)
+  program.child.kill('SIGKILL')
+})
+
+t.test('what was there before is put back, by a sidecar that was started again as well', async (t) => {
+  const of = testCgroup(t, 128)
+  const options = { cgroup: of.cgroup, percent, recordFile: of.recordFile, crossed: async () => undefined, log: quietLog } // prettier-ignore
+  const first = new Tripwire(options)
+  await first.start()
+  t.equal(of.read('memory.high'), String(Math.floor((128 * mebibyte * 0.85) / 4096) * 4096))
+  // Killed here: nothing is put back. The next life reads what was there before the first.
+  const second = new Tripwire(options)
+  await second.start()
+  await second.stop()
+  t.equal(of.read('memory.high'), 'max')
+  of.set('memory.high', 64 * mebibyte)
+  const third = new Tripwire(options)
+  await third.start()
+  t.equal(of.read('memory.high'), String(64 * mebibyte), 'a lower one of somebody else stays')
+  await third.stop()
+  t.equal(of.read('memory.high'), String(64 * mebibyte))
+})
+
+t.test('a limit that somebody else changes moves the brake', async (t) => {
+  const of = testCgroup(t, 'max')
+  const { wire } = await armed(t, of, async () => undefined)
+  t.equal(wire.state, 'no-limit')
+  t.equal(of.read('memory.high'), 'max')
+  const movesTo = (bytes: number) =>
+    poll('the brake', deadlineMs, () => (of.read('memory.high') === String(bytes) ? true : undefined), () => of.read('memory.high')) // prettier-ignore
+  of.set('memory.max', 100 * mebibyte)
+  await movesTo(85 * mebibyte)
+  of.set('memory.max', 200 * mebibyte)
+  await movesTo(170 * mebibyte)
+  t.equal(wire.state, 'armed')
+})
