@@ -13,8 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A directory that every runtime makes; what it shows is covered only in our own mount namespace. */
-#define MOUNT_POINT "/sys/fs/cgroup"
+/*
+ * A directory that every runtime makes; what it shows is covered only in our own mount namespace. Not /sys/fs/cgroup: with v2
+ * that is this very file system already, and the kernel mounts none upon itself (EBUSY, do_add_mount in fs/namespace.c).
+ */
+#define MOUNT_POINT "/sys"
 #define LISTING_SIZE 16384
 
 /* One line of /proc/PID/cgroup, "ID:CONTROLLERS:PATH": cgroups(7). */
