@@ -23,27 +23,30 @@ const restricted: Omit<PodOptions, 'command'> = {
 
 const step = /^step (\d+) /
 
-t.test('a restricted application is evicted twice, loses no step, and is as restricted as before', async (t) => {
-  const stage = await openStage(t, { programs: ['steps.c'] })
-  const counted: number[] = []
-  let last: Pod | undefined
-  for (const generation of [1, 2, 3]) {
-    const pod = await runs(t, stage, ['/app/steps', '100000', '20'])
-    await pod.waitForLog(application, step, { nth: 10, deadlineMs })
-    t.same(new Set(privilegesOf(pod, 'steps')), new Set([restrictions]), `generation ${generation}`)
-    if (generation < 3) await pod.evict()
-    else {
-      pod.killContainer(application, 'SIGTERM')
-      await pod.waitUntilEnded(deadlineMs)
+t.test(
+  'a restricted application is evicted twice, loses no step, and is as restricted as before',
+  async (t) => {
+    const stage = await openStage(t, { programs: ['steps.c'] })
+    const counted: number[] = []
+    let last: Pod | undefined
+    for (const generation of [1, 2, 3]) {
+      const pod = await runs(t, stage, ['/app/steps', '100000', '20'])
+      await pod.waitForLog(application, step, { nth: 10, deadlineMs })
+      t.same(new Set(privilegesOf(pod, 'steps')), new Set([restrictions]), `generation ${generation}`)
+      if (generation < 3) await pod.evict()
+      else {
+        pod.killContainer(application, 'SIGTERM')
+        await pod.waitUntilEnded(deadlineMs)
+      }
+      const own = numbersIn(pod, step)
+      t.ok(own.length >= 10, `generation ${generation} counts, from ${own[0]} to ${own.at(-1)}`)
+      counted.push(...own)
+      last = pod
     }
-    const own = numbersIn(pod, step)
-    t.ok(own.length >= 10, `generation ${generation} counts, from ${own[0]} to ${own.at(-1)}`)
-    counted.push(...own)
-    last = pod
-  }
-  t.same(counted, counted.map((_, index) => index + 1), 'every step once and in order, across the pods') // prettier-ignore
-  t.equal(last && exitCodeOf(last), 7, 'its own handler of SIGTERM says how the restored one ends')
-})
+    t.same(counted, counted.map((_, index) => index + 1), 'every step once and in order, across the pods') // prettier-ignore
+    t.equal(last && exitCodeOf(last), 7, 'its own handler of SIGTERM says how the restored one ends')
+  },
+)
 
 t.test('the exit code of a restored restricted application is its container’s', async (t) => {
   const stage = await openStage(t, { programs: ['ends.c'] })
@@ -51,7 +54,11 @@ t.test('the exit code of a restored restricted application is its container’s'
     ['exit 3', 3],
     ['signal 9', 137],
   ] as const) {
-    const options = { ...restricted, command: ['/app/ends', '/tmp/how'], annotations: { key: how.replace(' ', '-') } }
+    const options = {
+      ...restricted,
+      command: ['/app/ends', '/tmp/how'],
+      annotations: { key: how.replace(' ', '-') },
+    }
     const { after } = await replaced(stage, options, /^waiting/)
     await after.exec(application, ['sh', '-c', `echo ${how} > /tmp/how`])
     await after.waitUntilEnded(deadlineMs)
@@ -93,7 +100,7 @@ const restrictions = [
 
 /** Of each thread of the application's processes that have this name, as the machine sees it. */
 function privilegesOf(pod: Pod, name: string): string[] {
-  const wanted = restrictions.split('\n').map((line) => line.split(':')[0])
+  const wanted = new Set(restrictions.split('\n').map((line) => line.split(':')[0]))
   const threads = pod
     .container(application)
     .processes()
@@ -103,6 +110,6 @@ function privilegesOf(pod: Pod, name: string): string[] {
       .split('\n')
       .map((line) => line.trim().replaceAll(/\s+/g, ' '))
     if (lines[0] !== `Name: ${name}`) return []
-    return [lines.filter((line) => wanted.includes(line.split(':')[0])).join('\n')]
+    return [lines.filter((line) => wanted.has(line.split(':')[0])).join('\n')]
   })
 }

@@ -46,9 +46,10 @@ export type MachineFiles = {
 /** What TCG emulates of this one it emulates fast; it has no AVX, whose emulation costs programs more than they gain by it. */
 const cpu: Record<Accelerator, string> = { tcg: 'Nehalem,+rdrand', kvm: 'host' }
 
+const drive = (file: string, rest: string) => `file=${file},format=raw,if=virtio,${rest}`
+
 export function commandLine(options: MachineOptions, files: MachineFiles): string[] {
   const { accelerator, processors, memoryMiB } = options
-  const drive = (file: string, rest: string) => `file=${file},format=raw,if=virtio,${rest}`
   return [
     '-no-user-config', '-nodefaults', '-display', 'none', '-no-reboot',
     '-accel', accelerator, '-cpu', cpu[accelerator], '-smp', String(processors), '-m', String(memoryMiB),

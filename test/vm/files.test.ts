@@ -15,5 +15,8 @@ t.test('whatever runs pods runs in the guest as well, where all is asked for', a
 
 t.test('files can be named, and all that are not there are told at once', async (t) => {
   t.same(chosenFiles(' test/e2e/state.test.ts  test/e2e/lineage.test.ts'), ['test/e2e/state.test.ts', 'test/e2e/lineage.test.ts']) // prettier-ignore
-  t.throws(() => chosenFiles('test/e2e/no.test.ts test/no.test.ts'), /test\/e2e\/no\.test\.ts, test\/no\.test\.ts/)
+  t.throws(
+    () => chosenFiles('test/e2e/no.test.ts test/no.test.ts'),
+    /test\/e2e\/no\.test\.ts, test\/no\.test\.ts/,
+  )
 })

@@ -73,11 +73,23 @@ t.test('the machine is chosen by variables, and all that is wrong with them is t
   const chosen = { REPRIEVE_VM_ACCEL: 'kvm', REPRIEVE_VM_CPUS: '4', REPRIEVE_VM_MEMORY_MIB: '4096' }
   t.same(machineOptions(chosen), { accelerator: 'kvm', processors: 4, memoryMiB: 4096 })
   const wrong = { REPRIEVE_VM_ACCEL: 'xen', REPRIEVE_VM_CPUS: '0', REPRIEVE_VM_MEMORY_MIB: 'much' }
-  t.throws(() => machineOptions(wrong), /REPRIEVE_VM_ACCEL=xen [^]*REPRIEVE_VM_CPUS=0 [^]*REPRIEVE_VM_MEMORY_MIB=much /)
+  t.throws(
+    () => machineOptions(wrong),
+    /REPRIEVE_VM_ACCEL=xen [^]*REPRIEVE_VM_CPUS=0 [^]*REPRIEVE_VM_MEMORY_MIB=much /,
+  )
 })
 
-t.test('the guest gets the variables of the tests, but none that names something of this machine', async (t) => {
-  const environment = { HOME: '/x', REPRIEVE_SOAK: '1', REPRIEVE_CACHE: '/c', REPRIEVE_VM_CPUS: '1', REPRIEVE_IMAGE: 'i' }
-  t.same(environmentForGuest(environment, 90_000), { REPRIEVE_SOAK: '1', TAP_TIMEOUT: '90' })
-  t.notOk(existsSync('/repository'), 'where the guest has the repository this machine has nothing')
-})
+t.test(
+  'the guest gets the variables of the tests, but none that names something of this machine',
+  async (t) => {
+    const environment = {
+      HOME: '/x',
+      REPRIEVE_SOAK: '1',
+      REPRIEVE_CACHE: '/c',
+      REPRIEVE_VM_CPUS: '1',
+      REPRIEVE_IMAGE: 'i',
+    }
+    t.same(environmentForGuest(environment, 90_000), { REPRIEVE_SOAK: '1', TAP_TIMEOUT: '90' })
+    t.notOk(existsSync('/repository'), 'where the guest has the repository this machine has nothing')
+  },
+)

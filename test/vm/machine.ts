@@ -112,7 +112,11 @@ export class Machine {
     this.#current = current
     const { deadlineMs, environment = {} } = options
     this.#qemu.stdin.write(encode({ kind: 'run', argv, environment, deadlineMs }))
-    return { stdout: current.stdout, stderr: current.stderr, ended: this.#until(current, deadlineMs + patienceMs) }
+    return {
+      stdout: current.stdout,
+      stderr: current.stderr,
+      ended: this.#until(current, deadlineMs + patienceMs),
+    }
   }
 
   async #until(current: Current, deadlineMs: number): Promise<RunResult> {

@@ -44,7 +44,12 @@ function run(request: Request): Promise<void> {
     child.on('error', (error) => report({ kind: 'output', stream: 'stderr', text: `${String(error)}\n` }))
     child.on('close', (code) => {
       clearTimeout(timer)
-      report({ kind: 'ended', code: code ?? 137, timedOut, wallMs: Math.round(performance.now() - startedMs) })
+      report({
+        kind: 'ended',
+        code: code ?? 137,
+        timedOut,
+        wallMs: Math.round(performance.now() - startedMs),
+      })
       resolve()
     })
   })
