@@ -7,7 +7,7 @@ export REPRIEVE_CACHE ?= /var/cache/reprieve
 IMAGE ?= localhost/reprieve:latest
 BENCHES := $(patsubst bench/%.ts,%,$(filter-out bench/lib%,$(wildcard bench/*.ts)))
 
-.PHONY: help setup check format test unit e2e soak demo image image-archive bench clean clean-cache
+.PHONY: help setup check format test unit test-vm e2e soak demo image image-archive bench clean clean-cache
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
@@ -28,6 +28,9 @@ test: setup ## every test; those that run containers one after the other
 
 unit: setup ## the tests that need no containers
 	@scripts/test.sh unit
+
+test-vm: setup ## the tests inside a virtual machine: FILES="test/e2e/eviction.test.ts", else all that run pods
+	@REPRIEVE_VM_FILES="$(or $(FILES),all)" scripts/test.sh vm
 
 soak: setup ## the repetitions that are too long for every day
 	REPRIEVE_SOAK=1 REPRIEVE_PROPERTY_RUNS=10000 scripts/test.sh soak

@@ -38,6 +38,8 @@ needed="runc iproute2 util-linux"
 needed="$needed debootstrap buildah ca-certificates golang-github-containers-common golang-github-containers-image"
 # the small application image; the launcher and the harness's shim
 needed="$needed busybox-static make gcc musl-tools linux-libc-dev"
+# the virtual machine's disk; QEMU itself comes out of a newer Debian (test/vm/qemu.ts)
+needed="$needed e2fsprogs"
 missing=
 for package in $needed; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

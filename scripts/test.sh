@@ -1,7 +1,9 @@
 #!/bin/sh
 # Runs the tests: `unit` beside each other, those that run containers (`serial`) one after the other, since they measure
-# time and share the machine. The runner's own counts are left in build/test/*.tap; .ci/run reads them.
-#   scripts/test.sh all|unit|serial|soak
+# time and share the machine, those of the virtual machine and what runs inside it (`vm`) last. The runner's own counts are
+# left in build/test/*.tap; .ci/run reads them.
+#   scripts/test.sh all|unit|serial|vm|soak
+# REPRIEVE_VM_FILES chooses what runs in the guest (test/vm/files.ts): nothing is said in `all`, and `vm` by itself runs all.
 set -u
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -25,16 +27,25 @@ run() { # NAME JOBS SECONDS FILE...
 }
 
 serial='^test/(harness|images|e2e|demo)/'
-all=$(find test -name '*.test.ts' -not -path 'test/soak/*' | sort)
-unit_files=$(echo "$all" | grep -Ev "$serial" || true)
+vm='^test/vm/'
+# What is named *.vm.test.ts runs only in the guest, by test/vm/in-the-guest.test.ts.
+all=$(find test -name '*.test.ts' -not -name '*.vm.test.ts' -not -path 'test/soak/*' | sort)
+unit_files=$(echo "$all" | grep -Ev "$serial|$vm" || true)
 serial_files=$(echo "$all" | grep -E "$serial" || true)
+vm_files=$(echo "$all" | grep -E "$vm" || true)
 # Those that read REPRIEVE_SOAK or REPRIEVE_PROPERTY_RUNS, by themselves or through what they share, and repeat the more for it.
-repeating=$(grep -lE "soaking|from './kills.ts'" test/e2e/*.test.ts; grep -l REPRIEVE_PROPERTY_RUNS test/webhook/*.test.ts; find test/soak -name '*.test.ts' 2>/dev/null | sort)
+repeating=$(grep -lE "soaking|from './kills.ts'" test/e2e/*.test.ts | grep -v '\.vm\.test\.ts$'; grep -l REPRIEVE_PROPERTY_RUNS test/webhook/*.test.ts; find test/soak -name '*.test.ts' 2>/dev/null | sort)
+repeating_vm=$(find test -name '*.vm.test.ts' -exec grep -lE "soaking|REPRIEVE_SOAK" {} + | sort)
 case $what in
 unit) rm -f "$out"/*.tap; run unit 2 180 $unit_files ;;
 serial) rm -f "$out"/*.tap; run serial 1 600 $serial_files ;;
-all) rm -f "$out"/*.tap; run unit 2 180 $unit_files; run serial 1 600 $serial_files ;;
-soak) rm -f "$out"/*.tap; run soak 1 14400 $repeating ;;
-*) echo "usage: scripts/test.sh all|unit|serial|soak" >&2; exit 2 ;;
+vm) rm -f "$out"/*.tap; export REPRIEVE_VM_FILES="${REPRIEVE_VM_FILES:-all}"; run vm 1 7200 $vm_files ;;
+all) rm -f "$out"/*.tap; run unit 2 180 $unit_files; run serial 1 600 $serial_files; run vm 1 900 $vm_files ;;
+soak)
+  rm -f "$out"/*.tap
+  run soak 1 14400 $repeating
+  if [ -n "$repeating_vm" ]; then export REPRIEVE_VM_FILES="$repeating_vm"; run soak-vm 1 14400 test/vm/in-the-guest.test.ts; fi
+  ;;
+*) echo "usage: scripts/test.sh all|unit|serial|vm|soak" >&2; exit 2 ;;
 esac
 exit $status

@@ -34,7 +34,7 @@ t.test(
   'a program that is evicted at its very first line, and again in the replacement, goes on twice',
   async (t) => {
     const stage = await openStage(t, { programs: ['steps.c'] })
-    await isUndisturbed(t, stage, { command: ['/app/steps', '100', '20'] }, [/^step 1 /, /^step /])
+    await isUndisturbed(t, stage, { command: ['/app/steps', '400', '20'] }, [/^step 1 /, /^step /])
   },
 )
 

@@ -103,10 +103,23 @@ export function wasOomKilled(path: string): boolean {
   }
 }
 
-/** Makes a pod's parent cgroup, so that it is there before the containers'. */
+/**
+ * Makes a pod's parent cgroup, so that it is there before the containers'. In version 2 a cgroup has only the controllers that its
+ * parent passes on, so each on the way passes on all of its own (libcontainer/cgroups/fs2/create.go, CreateCgroupPath).
+ */
 export function makeCgroup(path: string): void {
-  if (cgroupVersion === 1) for (const folder of cgroupFolders(path)) mkdirSync(folder, { recursive: true })
+  for (const folder of cgroupFolders(path)) mkdirSync(folder, { recursive: true })
+  if (cgroupVersion === 1) return
+  const names = path.split('/').filter(Boolean)
+  for (const [depth] of ['', ...names].entries()) {
+    const folder = join(root, ...names.slice(0, depth))
+    const own = readFileSync(join(folder, 'cgroup.controllers'), 'utf8').split(/\s+/).filter(Boolean)
+    writeFileSync(join(folder, 'cgroup.subtree_control'), own.map((name) => `+${name}`).join(' '))
+  }
 }
+
+/** Version 2 counts swap apart; the kubelet allows none (calculateLinuxResources: the sum's limit is memory's own). */
+const memoryOf = (limit: number) => (cgroupVersion === 2 ? { limit, swap: limit } : { limit })
 
 const milli = (quantity: string | number | undefined) =>
   quantity === undefined ? 0 : Math.round(parseQuantity(quantity) * 1000)
@@ -124,10 +137,12 @@ export function resourcesOf(spec: ContainerSpec): Record<string, unknown> {
   }
   const limitMilli = milli(limits.cpu)
   if (limitMilli > 0) cpu.quota = Math.max(1000, limitMilli * 100)
-  const memory = limits.memory === undefined ? {} : { limit: Math.floor(parseQuantity(limits.memory)) }
   return {
     cpu,
-    memory,
+    memory: limits.memory === undefined ? {} : memoryOf(Math.floor(parseQuantity(limits.memory))),
+    // One killed process of a container takes the others along: pkg/kubelet/kuberuntime/kuberuntime_container_linux.go,
+    // calculateLinuxResources, unless singleProcessOOMKill is configured, which it is not by default.
+    ...(cgroupVersion === 2 ? { unified: { 'memory.oom.group': '1' } } : {}),
     // runc's own default device list follows; containerd, too, denies all others.
     devices: [{ allow: false, access: 'rwm' }],
   }

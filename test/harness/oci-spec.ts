@@ -1,6 +1,6 @@
 /** The OCI runtime configuration of a container, as containerd's CRI plugin writes it for the kubelet. */
 import type { Image } from './image.ts'
-import { resourcesOf } from './cgroup.ts'
+import { cgroupVersion, resourcesOf } from './cgroup.ts'
 import { argvOf } from './environment.ts'
 import type { ContainerSpec, PodSpec } from './manifest.ts'
 import { runtimeDefaultSeccomp } from './seccomp.ts'
@@ -75,6 +75,8 @@ export function ociSpec(input: ContainerInput): Record<string, unknown> {
         namespace('ipc', namespaces.ipc),
         namespace('uts', namespaces.uts),
         namespace('pid', namespaces.pid),
+        // internal/cri/server/container_create.go: of its own in version 2. The sandbox has none, and so sees the machine's.
+        ...(cgroupVersion === 2 ? [namespace('cgroup')] : []),
       ],
       maskedPaths,
       readonlyPaths,

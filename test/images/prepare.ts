@@ -1,13 +1,16 @@
-/** The part of `make setup` that takes minutes, once: the root filesystems that the tests and the demo need. */
+/** The part of `make setup` that takes minutes, once: the root filesystems that the tests and the demo need, and the guest's. */
 import { describeError } from '../../src/errors.ts'
 import { busyboxImage } from './busybox.ts'
 import { pythonImage, torchImage } from './debian.ts'
-import { prepareReprieveImage } from './reprieve.ts'
+import { qemu } from '../vm/qemu.ts'
+import { guestSystem } from '../vm/system.ts'
+import { lastingLayers } from './reprieve.ts'
 
 try {
-  const wanted: Promise<unknown>[] = [prepareReprieveImage(), busyboxImage(), pythonImage()]
+  const wanted: Promise<unknown>[] = [lastingLayers(), busyboxImage(), pythonImage()]
   if (process.env.WORKLOAD === 'torch') wanted.push(torchImage())
   await Promise.all(wanted)
+  if (process.arch === 'x64') await Promise.all([qemu(), guestSystem()])
 } catch (error) {
   process.stderr.write(`setup: ${describeError(error)}\n`)
   process.exitCode = 1

@@ -21,9 +21,7 @@ const launcherFolder = 'sidecar/launcher'
 export async function reprieveImage(): Promise<Image> {
   const built = process.env.REPRIEVE_IMAGE
   return {
-    layers: built
-      ? [await builtRootfs(built)]
-      : [await baseRootfs(), await toolsLayer(), await nodeLayer(), await programLayer()],
+    layers: built ? [await builtRootfs(built)] : [...(await lastingLayers()), await programLayer()],
     config: {
       env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
       workingDir: '/opt/reprieve',
@@ -40,8 +38,8 @@ async function builtRootfs(name: string): Promise<string> {
 }
 
 /** All layers but the program's: what takes long, and does not depend on what is being worked on. */
-export async function prepareReprieveImage(): Promise<void> {
-  await Promise.all([baseRootfs(), toolsLayer(), nodeLayer()])
+export function lastingLayers(): Promise<string[]> {
+  return Promise.all([baseRootfs(), toolsLayer(), nodeLayer()])
 }
 
 /** CRIU and its companions, collected in a Debian of their own that is thrown away afterwards. */
@@ -69,7 +67,7 @@ function nodeLayer(): Promise<string> {
   })
 }
 
-async function programLayer(): Promise<string> {
+export async function programLayer(): Promise<string> {
   const present = sources.filter((folder) => existsSync(join(root, folder)))
   const recipe = hashOf('program 1', hashOfFiles(root, present, (path) => /\.(ts|c|h)$|Makefile$/.test(path)), readFileSync(join(root, 'package.json'))) // prettier-ignore
   return cached('layers', 'program', recipe, async (folder) => {

@@ -3,8 +3,12 @@
 /** The virtio port's name, by which the guest finds it. */
 export const portName = 'reprieve.tests'
 
-export type Request =
-  { kind: 'run'; argv: string[]; environment: Record<string, string>; deadlineMs: number } | { kind: 'end' }
+export type Request = {
+  kind: 'run'
+  argv: string[]
+  environment: Record<string, string>
+  deadlineMs: number
+}
 
 export type Report =
   | { kind: 'ready'; uptimeMs: number; kernel: string }
@@ -22,7 +26,7 @@ export function parseReport(line: string): Report {
 
 /** @throws Error for a line that the other side cannot have meant */
 export function parseRequest(line: string): Request {
-  return parse<Request>(line, ['run', 'end'])
+  return parse<Request>(line, ['run'])
 }
 
 function parse<Message extends { kind: string }>(line: string, kinds: Message['kind'][]): Message {

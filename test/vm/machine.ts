@@ -26,8 +26,9 @@ import { createInterface } from 'node:readline'
 import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { within } from '../harness/deadline.ts'
 import { commandLine, machineOptions, type MachineFiles, type MachineOptions } from './command-line.ts'
-import { encode, parseReport, type Report, type Request } from './frames.ts'
+import { encode, parseReport, type Report } from './frames.ts'
 import { writePayload } from './payload.ts'
+import { qemu, type Emulator } from './qemu.ts'
 import { guestSystem } from './system.ts'
 
 const bootDeadlineMs = 120_000
@@ -40,7 +41,6 @@ export type RunResult = { code: number; timedOut: boolean; wallMs: number }
 /** The streams end with the command, or with the guest. */
 export type GuestRun = { stdout: Readable; stderr: Readable; ended: Promise<RunResult> }
 
-type Qemu = ChildProcessByStdio<Writable, Readable, Readable>
 type Ready = Extract<Report, { kind: 'ready' }>
 type Current = { stdout: PassThrough; stderr: PassThrough; ended: PromiseWithResolvers<RunResult> }
 
@@ -49,7 +49,7 @@ export class Machine {
   /** From the start of QEMU to the guest's first word. */
   bootMs = 0
   kernel = ''
-  readonly #qemu: Qemu
+  readonly #qemu: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #console: string
   readonly #ready = Promise.withResolvers<Ready>()
   /** Resolves with why, once QEMU has ended. */
@@ -57,12 +57,13 @@ export class Machine {
   #complaints = ''
   #current: Current | undefined
 
-  private constructor(options: MachineOptions, files: MachineFiles) {
+  private constructor(emulator: Emulator, options: MachineOptions, files: MachineFiles) {
     this.options = options
     this.#console = files.console
     // Should this process be killed, then not leave a guest behind.
-    const argv = ['--pdeathsig', 'KILL', ...commandLine(options, files)]
-    this.#qemu = spawn('setpriv', argv, { stdio: ['pipe', 'pipe', 'pipe'] })
+    const argv = ['--pdeathsig', 'KILL', '--', ...emulator.argv, ...commandLine(options, files)]
+    const env = { ...process.env, ...emulator.environment }
+    this.#qemu = spawn('setpriv', argv, { stdio: ['pipe', 'pipe', 'pipe'], env })
     this.#qemu.stdin.on('error', () => undefined) // what became of the guest is told by its end
     this.#qemu.stderr.setEncoding('utf8').on('data', (text: string) => (this.#complaints += text))
     createInterface({ input: this.#qemu.stdout }).on('line', (line) => this.#hear(line))
@@ -77,14 +78,14 @@ export class Machine {
     options: MachineOptions = machineOptions(process.env),
     deadlineMs = bootDeadlineMs,
   ): Promise<Machine> {
-    const system = await guestSystem()
+    const [emulator, system] = await Promise.all([qemu(), guestSystem()])
     const folder = mkdtempSync('/var/tmp/reprieve-vm-')
     const remove = () => rmSync(folder, { recursive: true, force: true })
     try {
       const payload = join(folder, 'payload.tar')
       await writePayload(payload)
       const startedMs = performance.now()
-      const machine = new Machine(options, { ...system, payload, console: join(folder, 'console') })
+      const machine = new Machine(emulator, options, { ...system, payload, console: join(folder, 'console') })
       void machine.#gone.promise.then(remove)
       const ready = await within(machine.#ready.promise, deadlineMs)
       if (ready === undefined) throw await machine.#giveUp(`the guest was not ready after ${deadlineMs} ms`)
@@ -110,7 +111,7 @@ export class Machine {
     }
     this.#current = current
     const { deadlineMs, environment = {} } = options
-    this.#say({ kind: 'run', argv, environment, deadlineMs })
+    this.#qemu.stdin.write(encode({ kind: 'run', argv, environment, deadlineMs }))
     return {
       stdout: current.stdout,
       stderr: current.stderr,
@@ -126,7 +127,7 @@ export class Machine {
 
   /** Powers the guest off, or kills it where it does not go. */
   async end(): Promise<void> {
-    this.#say({ kind: 'end' })
+    this.#qemu.stdin.end() // the port closes, and the agent ends
     if ((await within(this.#gone.promise, patienceMs)) === undefined) this.#qemu.kill('SIGKILL')
     await this.#gone.promise
   }
@@ -134,10 +135,6 @@ export class Machine {
   /** A power cut. */
   kill(): void {
     this.#qemu.kill('SIGKILL')
-  }
-
-  #say(request: Request): void {
-    this.#qemu.stdin.write(encode(request))
   }
 
   #hear(line: string): void {

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { cacheDir } from '../../scripts/cache.ts'
 import { must } from '../../scripts/command.ts'
-import { reprieveImage } from '../images/reprieve.ts'
-import { guestCache, guestRepository, isProgramLayer } from './system.ts'
+import { programLayer } from '../images/reprieve.ts'
+import { guestCache, guestRepository } from './system.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -13,9 +13,7 @@ const root = join(import.meta.dirname, '../..')
  * compiled test programs that are in the cache. What is missing of those the guest compiles by itself.
  */
 export async function writePayload(file: string): Promise<void> {
-  const built = (await reprieveImage()).layers
-    .filter(isProgramLayer)
-    .map((layer) => `layers/${basename(layer)}`)
+  const built = [`layers/${basename(await programLayer())}`]
   if (existsSync(join(cacheDir, 'programs'))) built.push('programs')
   // Transformed names of what links point to would be wrong (flag S).
   const named = [

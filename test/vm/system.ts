@@ -1,12 +1,12 @@
 /** The guest's system: kernel, initial RAM disk and root file system, made once and kept in the cache. */
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
-import { basename, join, relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { cacheDir, cached, hashOf } from '../../scripts/cache.ts'
 import { must } from '../../scripts/command.ts'
 import { baseSuite, debianRootfs } from '../../scripts/rootfs.ts'
 import { busyboxImage } from '../images/busybox.ts'
 import { pythonImage } from '../images/debian.ts'
-import { reprieveImage } from '../images/reprieve.ts'
+import { lastingLayers } from '../images/reprieve.ts'
 
 export type GuestSystem = { kernel: string; initialRamDisk: string; disk: string }
 
@@ -32,7 +32,7 @@ export async function guestSystem(): Promise<GuestSystem> {
   if (process.arch !== 'x64')
     throw new Error(`the virtual machine is for x86-64, and this is ${process.arch}`)
   const rootfs = await debianRootfs('vm', baseSuite, packages, kernelScript)
-  const layers = await lastingLayers()
+  const layers = await layersOfImages()
   const recipe = hashOf(
     'vm 1',
     rootfs,
@@ -56,13 +56,9 @@ export async function guestSystem(): Promise<GuestSystem> {
 }
 
 /** The layers of the tests' images, but for the one that changes with every line of the program. */
-async function lastingLayers(): Promise<string[]> {
-  const images = await Promise.all([reprieveImage(), busyboxImage(), pythonImage()])
-  return [...new Set(images.flatMap(({ layers }) => layers))].filter((layer) => !isProgramLayer(layer)).sort()
-}
-
-export function isProgramLayer(layer: string): boolean {
-  return basename(layer).startsWith('program-')
+async function layersOfImages(): Promise<string[]> {
+  const [own, busybox, python] = await Promise.all([lastingLayers(), busyboxImage(), pythonImage()])
+  return [...own, ...busybox.layers, ...python.layers]
 }
 
 async function makeInitialRamDisk(draft: string, modules: string): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * The guest's side of test/vm/machine.ts: runs commands that it is asked for by lines on a virtio port, one after the other,
- * and sends back what they write and how they end. It ends when it is told to, or when nobody is left to tell it.
+ * and sends back what they write and how they end. It ends when the port's other side is closed, or dies.
  */
 import { spawn } from 'node:child_process'
 import { createReadStream, openSync, readFileSync, readdirSync, writeSync } from 'node:fs'
@@ -20,7 +20,7 @@ function report(message: Report): void {
 }
 
 /** In a process group of its own, which is ended as a whole at the deadline. */
-function run(request: Extract<Request, { kind: 'run' }>): Promise<void> {
+function run(request: Request): Promise<void> {
   const [file = '', ...args] = request.argv
   return new Promise((resolve) => {
     const startedMs = performance.now()
@@ -61,8 +61,5 @@ report({
   kernel: readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim(),
 })
 for await (const line of createInterface({ input: createReadStream('', { fd: port, autoClose: false }) })) {
-  const request = parseRequest(line)
-  if (request.kind === 'end') break
-  await run(request)
+  await run(parseRequest(line))
 }
-process.exit(0) // a read of the port may be under way, which nothing but the other end can finish

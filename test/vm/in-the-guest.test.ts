@@ -1,0 +1,25 @@
+/** Runs test files inside a virtual machine, one guest for all of them: each is a subtest here, with every assertion of its own. */
+import t from 'tap'
+import { chosenFiles } from './files.ts'
+import { environmentForGuest, testCommand } from './guest-tests.ts'
+import { Machine } from './machine.ts'
+
+/** The runner's own time-out, less what it takes to tell what the guest said last. */
+const endMs = performance.now() + (Number(process.env.TAP_TIMEOUT ?? 900) - 60) * 1000
+
+const machine = await Machine.boot()
+t.teardown(() => machine.end())
+const { bootMs, kernel, options } = machine
+t.comment(`${kernel}, ${options.accelerator}, ${options.processors} processors`)
+t.ok(bootMs <= 30_000, `the guest is ready within 30 s: ${(bootMs / 1000).toFixed(1)} s`)
+
+for (const file of chosenFiles(process.env.REPRIEVE_VM_FILES ?? '')) {
+  const deadlineMs = Math.max(1000, Math.round(endMs - performance.now()))
+  const run = machine.run(testCommand(file), { deadlineMs, environment: environmentForGuest(process.env, deadlineMs) }) // prettier-ignore
+  run.stderr.pipe(process.stderr, { end: false })
+  // It may reject before anybody asks; it is asked for below.
+  run.ended.catch(() => undefined)
+  await t.stdin(file, { tapStream: run.stdout, timeout: deadlineMs + 60_000 })
+  const { code, timedOut, wallMs } = await run.ended
+  t.equal(timedOut ? 'timed out' : code, 0, `${file} ends with code 0, after ${(wallMs / 1000).toFixed(1)} s`)
+}
