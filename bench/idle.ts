@@ -11,11 +11,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import { compile } from '../test/harness/native.ts'
 import { cgroupVersion } from '../test/harness/cgroup.ts'
-import { Machine } from '../test/vm/machine.ts'
 import { MemoryCgroup } from '../sidecar/memory/memory-cgroup.ts'
 import { Tripwire } from '../sidecar/memory/tripwire.ts'
 import { median } from './lib/beats.ts'
-import { report, round, say, type Result } from './lib/report.ts'
+import { runInGuest } from './lib/in-guest.ts'
+import { report, round, type Result } from './lib/report.ts'
 import { sidecar, Stage } from './lib/stage.ts'
 import type { Pod } from '../test/harness/pod.ts'
 
@@ -66,19 +66,9 @@ await report(
 type Slowdown = { ratio: number; withMs: number; withoutMs: number }
 
 async function slowdownInGuest(): Promise<Slowdown> {
-  const machine = await Machine.boot()
-  say(`in a guest, ${machine.kernel}, ${machine.options.accelerator}`)
-  try {
-    const run = machine.run(['node', 'bench/idle.ts', '--slowdown'], { deadlineMs: guestDeadlineMs })
-    run.stderr.pipe(process.stderr, { end: false })
-    let said = ''
-    for await (const chunk of run.stdout) said += String(chunk)
-    const { code } = await run.ended
-    if (code !== 0) throw new Error(`the guest's part ended with ${code}`)
-    return JSON.parse(said.trim()) as Slowdown
-  } finally {
-    await machine.end()
-  }
+  const { code, said } = await runInGuest(import.meta.filename, ['--slowdown'], guestDeadlineMs)
+  if (code !== 0) throw new Error(`the guest's part ended with ${code}`)
+  return JSON.parse(said.trim()) as Slowdown
 }
 
 async function slowdown(): Promise<Slowdown> {

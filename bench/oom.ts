@@ -78,16 +78,20 @@ async function runOnce(fill: string, watcher: Watcher, limitMiB: number, threads
 }
 
 async function poller(folder: string, everyMs: number): Promise<{ stop: () => Promise<void> }> {
-  let looking = false
+  let looking: Promise<void> | undefined
   const look = async () => {
-    if (looking) return
-    looking = true
     const [used, limit] = ['memory.current', 'memory.max'].map((file) => Number(readFileSync(`${folder}/${file}`, 'utf8'))) // prettier-ignore
     if ((used ?? 0) >= thresholdBytes(limit ?? 0, percent)) await standStillAndGrow(folder)
-    looking = false
   }
-  const timer = setInterval(() => void look(), everyMs)
-  return { stop: async () => clearInterval(timer) }
+  const timer = setInterval(() => {
+    looking ??= look().finally(() => (looking = undefined))
+  }, everyMs)
+  return {
+    stop: async () => {
+      clearInterval(timer)
+      await looking
+    },
+  }
 }
 
 async function standStillAndGrow(folder: string): Promise<void> {

@@ -11,6 +11,7 @@ import { isInjected } from './injected.ts'
 import { containerObstacles, podObstacles, type Obstacle } from './obstacles.ts'
 import { podLineage } from './pod-lineage.ts'
 import type { Container, Pod } from './pod.ts'
+import { isRecord } from './shape.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
 
 /** Who sent the pod here: the entry for annotated pods, or the one for namespaces with the label. */
@@ -63,6 +64,10 @@ export function decide(
     (name) => `${name} is not an annotation of this version of Reprieve; it has no effect`,
   )
   if (lineage.shared !== undefined) warnings.push(lineage.shared)
+  if (hasPodLimit(pod))
+    warnings.push(
+      'the memory limit of the pod as a whole is not watched (spec.resources.limits.memory), only those of its containers',
+    )
   const plan: PodPlan = {
     version: 1,
     namespace,
@@ -84,6 +89,10 @@ export function decide(
 function containerPlan(pod: Pod, container: Container, memory: MemoryPlan): ContainerPlan {
   const { emptyDirs, external } = writableMounts(pod, container)
   return { name: container.name, fingerprint: fingerprintOf(pod, container), emptyDirs, external, memory }
+}
+
+function hasPodLimit({ spec: { resources } }: Pod): boolean {
+  return isRecord(resources) && isRecord(resources.limits) && resources.limits.memory !== undefined
 }
 
 const defaultThresholdPercent = 85

@@ -102,3 +102,20 @@ t.test('page cache up to the limit is no pressure', async (t) => {
   t.match((await statusOf(pod)).memory, [{ watch: 'armed', lastAnswer: undefined }])
   await pod.delete()
 })
+
+t.test('each protected container of a pod is watched for itself', async (t) => {
+  const stage = await openStage(t, { programs: ['fill.c'], config })
+  const pod = growing({ limitMiB: 128, mebibytes: 118, threads: 1, hold: true, annotations: { containers: 'app,other' } }) // prettier-ignore
+  const [app] = pod.spec.containers
+  if (app === undefined) throw new Error('the pod has no container')
+  pod.spec.containers.push({ ...app, name: 'other', resources: { limits: { memory: '192Mi' } } })
+  const running = await stage.run(pod)
+  const resizer = await startResizer(t, running)
+  for (const name of ['app', 'other']) await running.waitForLog(name, /^done$/, { deadlineMs })
+  t.strictSame(resizer.asked, [{ container: 'app', limitBytes: 192 * 2 ** 20 }])
+  t.match((await statusOf(running)).memory, [
+    { container: 'app', watch: 'armed', lastAnswer: { did: 'grow' } },
+    { container: 'other', watch: 'armed', lastAnswer: undefined },
+  ])
+  await running.delete()
+})

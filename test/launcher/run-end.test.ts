@@ -47,6 +47,22 @@ void t.test('a wait said before the end counts after it', beside(), async (t) =>
   t.equal((await launcher.ended).code, 0)
 })
 
+void t.test(
+  'a release after hold may say the code; without hold, or beyond 255, it is the application’s',
+  beside(),
+  async (t) => {
+    const held = await gone(t)
+    held.talk.say('hold', 'release code=75')
+    t.equal((await held.launcher.ended).code, 75)
+    const unheld = await gone(t)
+    unheld.talk.say('release code=75')
+    t.equal((await unheld.launcher.ended).code, 7)
+    const odd = await gone(t)
+    odd.talk.say('hold', 'release code=256')
+    t.equal((await odd.launcher.ended).code, 7)
+  },
+)
+
 for (const [signal, code] of [
   ['SIGTERM', 143],
   ['SIGINT', 130],

@@ -57,6 +57,31 @@ t.test('what the pod wishes goes into its plan', async (t) => {
   })
 })
 
+t.test('the plan says what is done about a full memory, container by container', async (t) => {
+  const memory = (annotations: Record<string, string>, limit?: string) => {
+    const pod = samplePod({ annotations })
+    const [container] = pod.spec.containers
+    if (container !== undefined && limit !== undefined) container.resources = { limits: { memory: limit } }
+    const decision = asked(pod)
+    return decision.outcome === 'inject' ? decision.plan.containers[0]?.memory : decision
+  }
+  const plan = { thresholdPercent: 85, answer: 'grow', recordsNeeds: false }
+  t.strictSame(memory({}), plan)
+  t.strictSame(memory({}, '1Gi'), { ...plan, maxBytes: 4 * 2 ** 30 }, 'four times its limit')
+  const wishes = {
+    'reprieve.dev/memory-threshold': '70%',
+    'reprieve.dev/on-memory-pressure': 'reschedule',
+    'reprieve.dev/memory-max': '3Gi',
+  }
+  const wished = { thresholdPercent: 70, answer: 'reschedule', maxBytes: 3 * 2 ** 30, recordsNeeds: false }
+  t.strictSame(memory(wishes, '1Gi'), wished)
+})
+
+t.test('a memory limit of the pod as a whole is told to be unwatched', async (t) => {
+  const decision = asked(samplePod({ spec: { resources: { limits: { memory: '1Gi' } } } }))
+  t.match(decision, { outcome: 'inject', warnings: [/memory limit of the pod as a whole is not watched/] })
+})
+
 t.test("the pod's word beats its namespace's, both ways", async (t) => {
   t.equal(byNamespace(silent()).outcome, 'inject')
   t.same(reasonsOf(asked(silent())), ['not-opted-in'])

@@ -1,0 +1,61 @@
+/** cgroup v1, with a folder of plain files. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { poll } from '../../harness/deadline.ts'
+import { MemoryCgroup } from '../../../sidecar/memory/memory-cgroup.ts'
+import { nextLookMs, PolledUsage } from '../../../sidecar/memory/polled-usage.ts'
+import type { Crossing } from '../../../sidecar/memory/tripwire.ts'
+import { quietLog } from '../quiet-log.ts'
+
+t.test('looks the more often the faster it grows and the nearer it is', async (t) => {
+  const mebibyte = 1024 ** 2
+  t.equal(nextLookMs(100 * mebibyte, 0), 250, 'nothing grows')
+  t.equal(nextLookMs(100 * mebibyte, -5), 250, 'it shrinks')
+  t.equal(nextLookMs(100 * mebibyte, mebibyte), 25, 'a quarter of the 100 ms that are left')
+  t.equal(nextLookMs(10 * mebibyte, mebibyte), 10, 'never more often than every 10 ms')
+  t.equal(nextLookMs(-1, mebibyte), 10)
+})
+
+t.test('tells of a crossing, and of the next one only when usage has gone down in between', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'reprieve-polled-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const uses = (bytes: number, cache = 0) => {
+    writeFileSync(join(folder, 'memory.usage_in_bytes'), String(bytes))
+    writeFileSync(join(folder, 'memory.stat'), `total_inactive_file ${cache}\ntotal_active_file 0\n`)
+  }
+  const limit = (text: string) => writeFileSync(join(folder, 'memory.limit_in_bytes'), text)
+  limit('9223372036854771712')
+  uses(5_000_000)
+  const crossings: Crossing[] = []
+  const watch = new PolledUsage({
+    cgroup: new MemoryCgroup(1, folder),
+    percent: 85,
+    crossed: async (crossing) => {
+      crossings.push(crossing)
+      await watch.letGo()
+    },
+    log: quietLog,
+  })
+  await watch.start()
+  t.teardown(() => watch.stop())
+  const until = (what: string, holds: () => boolean) =>
+    poll(what, 5_000, () => (holds() ? true : undefined), () => JSON.stringify({ state: watch.state, crossings })) // prettier-ignore
+  t.equal(watch.state, 'no-limit')
+  limit('10000000')
+  await until('a limit', () => watch.state === 'armed')
+  uses(9_900_000, 5_000_000)
+  await new Promise((resolve) => setTimeout(resolve, 600))
+  t.strictSame(crossings, [], 'page cache is no crossing')
+  uses(9_000_000)
+  await until('a crossing', () => crossings.length === 1)
+  uses(8_400_000)
+  uses(9_000_000)
+  await new Promise((resolve) => setTimeout(resolve, 600))
+  t.equal(crossings.length, 1, 'a tooth is none')
+  uses(7_000_000)
+  await until('it to be armed again', () => watch.state === 'armed')
+  uses(9_500_000)
+  await until('the second', () => crossings.length === 2)
+})

@@ -1,0 +1,160 @@
+/** What is done about a full memory, with a folder of plain files for a cgroup: freezing and thawing are writes like any other. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { MemoryPlan } from '../../../src/pod-plan.ts'
+import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
+import type { CheckpointOutcome } from '../../../sidecar/container-keeper.ts'
+import { MemoryCgroup } from '../../../sidecar/memory/memory-cgroup.ts'
+import { answerCrossing, rescheduleCode } from '../../../sidecar/memory/pressure.ts'
+import type { Growth } from '../../../sidecar/memory/resource-grower.ts'
+import { quietLog } from '../quiet-log.ts'
+
+const mebibyte = 1024 ** 2
+const limitBytes = 1024 * mebibyte
+const plan: MemoryPlan = {
+  thresholdPercent: 85,
+  answer: 'grow',
+  maxBytes: 4 * limitBytes,
+  resizeSocket: '/unused',
+  recordsNeeds: true,
+}
+const crossing = { limitBytes, usage: { currentBytes: 900 * mebibyte, reclaimableBytes: 10 * mebibyte } }
+const taken: CheckpointOutcome = { outcome: 'taken', id: 'x', phases: {} }
+const failed: CheckpointOutcome = { outcome: 'failed', reason: 'dump-failed', detail: 'io_uring' }
+
+type Setting = {
+  plan?: Partial<MemoryPlan>
+  growth?: Growth
+  outcome?: CheckpointOutcome
+  need?: { memoryBytes: number; podUid: string }
+  records?: () => Promise<void>
+  running?: boolean
+}
+
+/** Everything that was done, in its order. */
+async function answered(t: Test, setting: Setting) {
+  const folder = mkdtempSync(join(tmpdir(), 'reprieve-pressure-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const file = (name: string) => join(folder, name)
+  writeFileSync(file('memory.max'), String(limitBytes))
+  writeFileSync(file('cgroup.events'), 'populated 1\nfrozen 1\n')
+  writeFileSync(file('cgroup.freeze'), '0')
+  const isFrozen = () => readFileSync(file('cgroup.freeze'), 'utf8') === '1'
+  const did: string[] = []
+  const note = (what: string) => did.push(isFrozen() ? `${what}, frozen` : what)
+  const requests: CheckpointRequest[] = []
+  const answer = await answerCrossing(
+    {
+      plan: { ...plan, ...setting.plan },
+      container: {
+        isRunning: () => setting.running ?? true,
+        checkpoint: async (request) => {
+          note(`checkpoint to ${request.afterwards}`)
+          requests.push(request)
+          await request.held?.()
+          note('held by CRIU')
+          return setting.outcome ?? taken
+        },
+        recordedNeed: async () => setting.need,
+        recordNeed: setting.records ?? (async (bytes) => void note(`recorded ${bytes / mebibyte}`)),
+        leave: (code) => note(`left with ${code}`),
+      },
+      cgroup: new MemoryCgroup(2, folder),
+      grower: {
+        grow: async (name, bytes) => {
+          note(`asked ${bytes / mebibyte} for ${name}`)
+          if (setting.growth?.outcome !== 'refused') writeFileSync(file('memory.max'), String(bytes))
+          return setting.growth ?? { outcome: 'accepted' }
+        },
+      },
+      brake: { arm: async () => void note('brake set'), letGo: async () => void note('brake let go') },
+      frozenMark: file('frozen'),
+      name: 'train',
+      launcherPid: 42,
+      log: quietLog,
+    },
+    crossing,
+  )
+  t.equal(isFrozen(), false, 'it is let go in the end')
+  t.equal(existsSync(file('frozen')), false, 'and nothing says that it was frozen')
+  return { answer, did, requests }
+}
+
+t.test('it stands still while it is given more, and goes on under the brake for the new limit', async (t) => {
+  const { answer, did } = await answered(t, {})
+  t.strictSame(did, ['asked 1536 for train, frozen', 'brake set, frozen'])
+  t.match(answer, { did: 'grow', toBytes: 1536 * mebibyte, usedBytes: 890 * mebibyte, limitBytes })
+})
+
+t.test(
+  'what cannot grow is recorded, ended with a checkpoint, and left with a code that is no success',
+  async (t) => {
+    const { answer, did, requests } = await answered(t, { growth: { outcome: 'refused', why: 'deferred' } })
+    t.strictSame(did, [
+      'asked 1536 for train, frozen',
+      'recorded 1536, frozen',
+      'checkpoint to end, frozen',
+      'brake let go, frozen',
+      'held by CRIU',
+      `left with ${rescheduleCode}`,
+    ])
+    t.match(requests, [{ trigger: 'memory' }])
+    t.match(answer, { did: 'reschedule', toBytes: 1536 * mebibyte })
+    t.not(rescheduleCode, 0)
+  },
+)
+
+t.test(
+  'a need that is not recorded ends nothing: a checkpoint is kept, and the reasons are told',
+  async (t) => {
+    const { answer, did } = await answered(t, {
+      plan: { answer: 'reschedule' },
+      records: () => Promise.reject(new Error('the store is full')),
+    })
+    t.strictSame(did, [
+      'checkpoint to resume, frozen',
+      'brake let go, frozen',
+      'held by CRIU',
+      'brake let go',
+    ])
+    t.match(answer, { did: 'checkpoint', why: /could not be recorded: the store is full/ })
+  },
+)
+
+t.test('a pod that was not given what it needs is not ended again for it', async (t) => {
+  const need = { memoryBytes: 1536 * mebibyte, podUid: 'earlier' }
+  const { answer, did } = await answered(t, { plan: { answer: 'reschedule' }, need })
+  t.equal(did[0], 'checkpoint to resume, frozen')
+  t.match(answer, { did: 'checkpoint', why: /1610612736 bytes were recorded as needed already/ })
+  const more = await answered(t, {
+    plan: { answer: 'reschedule' },
+    need: { memoryBytes: 512 * mebibyte, podUid: 'earlier' },
+  })
+  t.match(more.answer, { did: 'reschedule' }, 'one that was given it, and needs still more, is')
+})
+
+t.test('without a checkpoint the application runs on unhindered, and it is told', async (t) => {
+  const { answer, did } = await answered(t, { plan: { answer: 'checkpoint' }, outcome: failed })
+  t.equal(did.at(-1), 'brake let go')
+  t.match(answer, { did: 'nothing', why: 'no checkpoint: io_uring' })
+  const ended = await answered(t, { plan: { answer: 'reschedule' }, outcome: failed })
+  t.match(ended.answer, { did: 'nothing', why: /no checkpoint: io_uring/ })
+  t.notOk(
+    ended.did.some((what) => what.startsWith('left')),
+    'it is not ended without one',
+  )
+})
+
+t.test('at its maximum it keeps a checkpoint', async (t) => {
+  const { answer } = await answered(t, { plan: { maxBytes: limitBytes } })
+  t.match(answer, { did: 'checkpoint', why: /all that it may grow to/ })
+})
+
+t.test('what does not run, or is being dumped, is left to whom it concerns', async (t) => {
+  const { answer, did } = await answered(t, { running: false })
+  t.equal(answer, undefined)
+  t.strictSame(did, [])
+})
