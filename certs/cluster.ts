@@ -5,7 +5,7 @@
  */
 import { ReprieveError } from '../src/errors.ts'
 import { fileNames } from './files.ts'
-import type { KubeApi } from './kube-api.ts'
+import type { KubeApi } from '../src/kube-api.ts'
 import { renew, type CertificateSet, type RenewalTerms } from './renewal.ts'
 
 export type ClusterNames = { namespace: string; secret: string; webhookConfiguration: string }

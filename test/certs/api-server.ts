@@ -3,7 +3,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import jsonPatch from 'fast-json-patch'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
-import { createKubeApi, type KubeApi } from '../../certs/kube-api.ts'
+import { createKubeApi, type KubeApi } from '../../src/kube-api.ts'
 
 type Stored = { metadata: { resourceVersion?: string }; data: Record<string, string> }
 type Configuration = { webhooks: { name: string; clientConfig: { caBundle?: string } }[] }

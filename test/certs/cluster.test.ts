@@ -5,7 +5,7 @@ import t from 'tap'
 import { makeAuthority } from '../../certs/authority.ts'
 import { ensureSecret, ensureTrust } from '../../certs/cluster.ts'
 import { keepInCluster } from '../../certs/keep.ts'
-import { createKubeApi, type KubeApi } from '../../certs/kube-api.ts'
+import { createKubeApi, type KubeApi } from '../../src/kube-api.ts'
 import { startApiServer } from './api-server.ts'
 
 const names = { namespace: 'reprieve-system', secret: 'reprieve-certs', webhookConfiguration: 'reprieve' }
