@@ -38,6 +38,8 @@ needed="runc iproute2 util-linux"
 needed="$needed debootstrap buildah ca-certificates golang-github-containers-common golang-github-containers-image"
 # the small application image; the launcher and the harness's shim
 needed="$needed busybox-static make gcc musl-tools linux-libc-dev"
+# the registry that images are looked up in
+needed="$needed docker-registry"
 missing=
 for package in $needed; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { parseDocument, type Document } from 'yaml'
 import { ConfigReader } from './config-reader.ts'
+import { readEntrypoints, type EntrypointConfig } from './config-entrypoints.ts'
 import { readStores, type StoreVolume } from './config-stores.ts'
 import { parseDurationMs } from './duration.ts'
 import { describeError, ReprieveError } from './errors.ts'
@@ -41,6 +42,7 @@ export type Config = Readonly<{
   statusPort: number
   sidecar: Readonly<{ withoutCapabilities: readonly OptionalCapability[]; resources: ContainerResources }>
   restore: Readonly<{ resources: ContainerResources }>
+  entrypoints: EntrypointConfig
   listen: Readonly<{
     host: string
     port: number
@@ -128,6 +130,7 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
         guaranteed: { cpu: '500m', memory: '256Mi' },
       }),
     },
+    entrypoints: readEntrypoints(root.section('entrypoints'), folder),
     listen: {
       host: listen.text('host', '0.0.0.0'),
       port: listen.whole('port', 8443, port),

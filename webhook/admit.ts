@@ -1,13 +1,19 @@
 /** From an admission request to its answer: decide, mutate, say. Pure. */
 import type { Config } from '../src/config.ts'
-import { decide, type Decision, type OptedInBy } from './decide.ts'
+import { decide, withoutCommand, type Decision, type OptedInBy } from './decide.ts'
+import { noEntrypoints, type Entrypoints } from './entrypoints.ts'
 import { mutate } from './mutate.ts'
-import { isPod } from './pod.ts'
+import { isPod, type Container, type Pod } from './pod.ts'
 import { allow, type AdmissionRequest, type AdmissionResponse } from './review.ts'
 
 export type Admission = { response: AdmissionResponse; decision: Decision }
 
-export function admit(request: AdmissionRequest, optedInBy: OptedInBy, config: Config): Admission {
+export function admit(
+  request: AdmissionRequest,
+  optedInBy: OptedInBy,
+  config: Config,
+  entrypoints: Entrypoints = noEntrypoints,
+): Admission {
   const skip = (reason: 'not-a-pod-creation' | 'review-unreadable', warnings: string[]): Admission => ({
     response: allow(request.uid, warnings),
     decision: { outcome: 'skip', reasons: [reason], warnings },
@@ -17,18 +23,35 @@ export function admit(request: AdmissionRequest, optedInBy: OptedInBy, config: C
   if (!isPod(pod))
     return skip('review-unreadable', ['this pod is not protected: its form is not known to this version'])
 
-  const namespace = request.namespace || pod.metadata.namespace || ''
-  const decision = decide(pod, namespace, optedInBy, config)
+  const decision = decide(pod, namespaceOf(request, pod), optedInBy, config, entrypoints)
   switch (decision.outcome) {
     case 'skip':
       return { response: allow(request.uid, decision.warnings), decision }
     case 'refuse':
       return { response: refusal(request.uid, decision.problems), decision }
     case 'inject': {
-      const { operations, warnings } = mutate(pod, decision.plan, config)
+      const { operations, warnings } = mutate(pod, decision.plan, decision.commands, config)
       return { response: patched(request.uid, [...decision.warnings, ...warnings], operations), decision }
     }
   }
+}
+
+/** The containers of a request that have no command, and whose images are therefore looked up before `admit`. */
+export function imagesToLookUp(
+  request: AdmissionRequest,
+  optedInBy: OptedInBy,
+  config: Config,
+): { pod: Pod; namespace: string; containers: Container[] } | undefined {
+  const pod = request.object
+  if (!isPodCreation(request) || !isPod(pod)) return undefined
+  const namespace = namespaceOf(request, pod)
+  const containers = withoutCommand(pod, namespace, optedInBy, config)
+  return containers.length === 0 ? undefined : { pod, namespace, containers }
+}
+
+/** A pod's own may be missing at admission. */
+function namespaceOf(request: AdmissionRequest, pod: Pod): string {
+  return request.namespace || pod.metadata.namespace || ''
 }
 
 /** Updates, deletions, and subresources such as `eviction`, which is "created" too, change no pod that is to be. */

@@ -4,7 +4,9 @@ import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config-stores.ts'
 import { triggerNames, type ContainerPlan, type PodPlan } from '../src/pod-plan.ts'
 import { parseQuantityBytes } from '../src/quantity.ts'
+import { chooseContainers } from './chosen-containers.ts'
 import { writableMounts } from './container-volumes.ts'
+import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
@@ -17,17 +19,26 @@ import { skipReasons, type SkipReason } from './skip-reasons.ts'
 export type OptedInBy = 'pod' | 'namespace'
 
 export type Decision =
-  | { outcome: 'inject'; plan: PodPlan; warnings: string[] }
+  /** `commands`: what each protected container runs, by its name. */
+  | { outcome: 'inject'; plan: PodPlan; commands: Commands; warnings: string[] }
   | { outcome: 'skip'; reasons: SkipReason[]; warnings: string[] }
   | { outcome: 'refuse'; reasons: SkipReason[]; problems: string[] }
 
 const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
-const defaultContainerAnnotation = 'kubectl.kubernetes.io/default-container'
 
-/** @param namespace the admission request's; a pod's own may be missing */
-export function decide(pod: Pod, namespace: string, optedInBy: OptedInBy, config: Config): Decision {
+/**
+ * @param namespace the admission request's; a pod's own may be missing
+ * @param entrypoints what was found out about the images of `withoutCommand`
+ */
+export function decide(
+  pod: Pod,
+  namespace: string,
+  optedInBy: OptedInBy,
+  config: Config,
+  entrypoints: Entrypoints = noEntrypoints,
+): Decision {
   const annotations = pod.metadata.annotations ?? {}
-  const quiet = quietReason(pod, namespace, config) ?? notWanted(annotations, optedInBy)
+  const quiet = leftAlone(pod, namespace, optedInBy, config)
   if (quiet !== undefined) return { outcome: 'skip', reasons: [quiet], warnings: [] }
 
   const { wishes, problems, unknown } = readWishes(annotations)
@@ -40,11 +51,13 @@ export function decide(pod: Pod, namespace: string, optedInBy: OptedInBy, config
       `reprieve.dev/containers names ${missing.join(', ')}; accepted: ${pod.spec.containers.map(({ name }) => name).join(', ')}`,
     )
   problems.push(...growthProblems(containers, wishes))
+  const { commands, unknown: unknownCommands } = commandsOf(containers, entrypoints)
   const lineage = podLineage(pod, namespace, wishes.key)
   const obstacles: Obstacle[] = [
     ...problems.map((text): Obstacle => ({ reason: 'annotations-invalid', text })),
     ...podObstacles(pod),
     ...containers.flatMap(containerObstacles),
+    ...unknownCommands,
     ...(lineage.known ? [] : [{ reason: 'lineage-unknown', text: lineage.why } satisfies Obstacle]),
   ]
   if (obstacles.length > 0 || !lineage.known)
@@ -64,17 +77,40 @@ export function decide(pod: Pod, namespace: string, optedInBy: OptedInBy, config
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
     statusPort: config.statusPort,
-    containers: containers.map((container) => containerPlan(pod, container)),
+    containers: containers.map((container) => containerPlan(pod, container, commands)),
   }
-  return { outcome: 'inject', plan, warnings }
+  return { outcome: 'inject', plan, commands, warnings }
 }
 
-function containerPlan(pod: Pod, container: Container): ContainerPlan {
+/** The containers whose image has to be asked what it runs before anything can be decided. */
+export function withoutCommand(
+  pod: Pod,
+  namespace: string,
+  optedInBy: OptedInBy,
+  config: Config,
+): Container[] {
+  if (leftAlone(pod, namespace, optedInBy, config) !== undefined) return []
+  const { wishes } = readWishes(pod.metadata.annotations ?? {})
+  return chooseContainers(pod, wishes).containers.filter(({ command }) => (command ?? []).length === 0)
+}
+
+function containerPlan(pod: Pod, container: Container, commands: Commands): ContainerPlan {
   const { emptyDirs, external } = writableMounts(pod, container)
-  return { name: container.name, fingerprint: fingerprintOf(pod, container), emptyDirs, external }
+  const fingerprint = fingerprintOf(pod, container, commands.get(container.name) ?? [])
+  return { name: container.name, fingerprint, emptyDirs, external }
 }
 
-/** Pods that are left alone without a word, whatever they say. */
+/** Why a pod is left as it is without a word. */
+function leftAlone(
+  pod: Pod,
+  namespace: string,
+  optedInBy: OptedInBy,
+  config: Config,
+): SkipReason | undefined {
+  return quietReason(pod, namespace, config) ?? notWanted(pod.metadata.annotations ?? {}, optedInBy)
+}
+
+/** Whatever the pod says. */
 function quietReason(pod: Pod, namespace: string, config: Config): SkipReason | undefined {
   if (Object.hasOwn(pod.metadata.annotations ?? {}, 'kubernetes.io/config.mirror')) return 'mirror-pod'
   if (systemNamespaces.has(namespace) || namespace === config.namespace) return 'system-pod'
@@ -87,30 +123,17 @@ function notWanted(annotations: Record<string, string>, optedInBy: OptedInBy): S
   return word === 'unsaid' && optedInBy === 'pod' ? 'not-opted-in' : undefined
 }
 
-/** Whoever asked by annotation is told by a refusal; a pod that only its namespace opted in is admitted as it is. */
+/**
+ * Whoever asked by annotation is told by a refusal, of what is the owner's to mend; a pod that only its namespace opted in is
+ * admitted as it is.
+ */
 function unprotected(obstacles: Obstacle[], asked: boolean): Decision {
   const reasons = [...new Set(obstacles.map(({ reason }) => reason))]
   const texts = obstacles.map(({ text }) => text)
-  return asked && reasons.some((reason) => skipReasons[reason].whenAsked === 'refuse')
-    ? { outcome: 'refuse', reasons, problems: texts }
+  const refusing = reasons.filter((reason) => skipReasons[reason].whenAsked === 'refuse')
+  return asked && refusing.length > 0
+    ? { outcome: 'refuse', reasons: refusing, problems: texts }
     : { outcome: 'skip', reasons, warnings: texts.map((text) => `this pod is not protected: ${text}`) }
-}
-
-function chooseContainers(pod: Pod, wishes: Wishes): { containers: Container[]; missing: string[] } {
-  const all = pod.spec.containers
-  if (wishes.containers !== undefined) {
-    const named = wishes.containers
-    return {
-      containers: all.filter(({ name }) => named.includes(name)),
-      missing: named.filter((name) => !all.some((container) => container.name === name)),
-    }
-  }
-  const annotations = pod.metadata.annotations ?? {}
-  const preferred = Object.hasOwn(annotations, defaultContainerAnnotation)
-    ? annotations[defaultContainerAnnotation]
-    : undefined
-  const chosen = all.find(({ name }) => name === preferred) ?? all[0]
-  return { containers: chosen === undefined ? [] : [chosen], missing: [] }
 }
 
 /** Growth that ends below where the container begins is a mistake that would only show under memory pressure. */

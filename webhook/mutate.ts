@@ -6,6 +6,7 @@ import { injectedLabel } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import type { PodPlan } from '../src/pod-plan.ts'
 import { volumePaths, volumeRoot } from '../src/volume.ts'
+import type { Commands } from './entrypoints.ts'
 import { injectedNames } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { restoreContainer, sidecarContainer } from './injected-containers.ts'
@@ -24,7 +25,7 @@ export type Patch = { operations: Operation[]; warnings: string[] }
 const defaultGraceSeconds = 30
 
 /** @returns no operations for a pod that has Reprieve already */
-export function mutate(pod: Pod, plan: PodPlan, config: Config): Patch {
+export function mutate(pod: Pod, plan: PodPlan, commands: Commands, config: Config): Patch {
   const store = config.stores.get(plan.store.name)
   if (isInjected(pod) || store === undefined) return { operations: [], warnings: [] }
   const qos = qosClassOf(pod)
@@ -60,24 +61,25 @@ export function mutate(pod: Pod, plan: PodPlan, config: Config): Patch {
     if (!plan.containers.some(({ name }) => name === container.name)) continue
     const hook = prestopCommand(container, plan.checkpointBudgetMs)
     warnings.push(...hook.warnings)
-    operations.push(...protect(container, ['spec', 'containers', String(index)], hook.command))
+    const command = commands.get(container.name) ?? []
+    operations.push(...protect(container, ['spec', 'containers', String(index)], command, hook.command))
   }
   return { operations, warnings }
 }
 
-function protect(container: Container, path: string[], prestop: string[]): Operation[] {
+function protect(
+  container: Container,
+  path: string[],
+  command: readonly string[],
+  prestop: readonly string[],
+): Operation[] {
   const preStop = { exec: { command: prestop } }
   return [
     {
-      op: 'replace',
+      // Nothing can be replaced that is not there (RFC 6902, 4.3).
+      op: container.command === undefined ? 'add' : 'replace',
       path: pointer(...path, 'command'),
-      value: [
-        volumePaths.launcher,
-        'run',
-        `--container=${container.name}`,
-        '--',
-        ...(container.command ?? []),
-      ],
+      value: [volumePaths.launcher, 'run', `--container=${container.name}`, '--', ...command],
     },
     ...append(
       container.volumeMounts,

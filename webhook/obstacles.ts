@@ -30,11 +30,6 @@ export function containerObstacles(container: Container): Obstacle[] {
       reason: 'tty',
       text: `container ${container.name} has tty: true; a terminal cannot be restored`,
     })
-  if ((container.command ?? []).length === 0)
-    found.push({
-      reason: 'entrypoint-unknown',
-      text: `container ${container.name} gives no command; write its image's entrypoint as the container's command`,
-    })
   return found
 }
 

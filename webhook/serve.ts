@@ -7,7 +7,7 @@ import type { Config } from '../src/config.ts'
 import type { Log } from '../src/log.ts'
 import { createAdminServer } from './admin-server.ts'
 import { AdmissionCounts } from './admission-counts.ts'
-import { admit } from './admit.ts'
+import { admitWithImages, type ImageParts } from './admit-with-images.ts'
 import { createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
 
@@ -24,6 +24,8 @@ export type ServeOptions = {
   log: Log
   certificateWaitMs?: number
   reloadEveryMs?: number
+  /** Where images are looked up; nowhere if it is left out. */
+  images?: ImageParts | undefined
   admit?: ServerParts['admit']
 }
 
@@ -39,7 +41,13 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   let server: FastifyInstance
   try {
     const certificate = await waitForCertificate(config.listen, options.certificateWaitMs ?? 60_000)
-    server = createServer({ config, certificate, counts, log, admit: options.admit ?? admit })
+    server = createServer({
+      config,
+      certificate,
+      counts,
+      log,
+      admit: options.admit ?? admitWithImages(options.images),
+    })
     await server.listen({ host, port })
     void reloadCertificate({
       files: config.listen,

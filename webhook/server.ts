@@ -5,6 +5,7 @@ import { describeError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { AdmissionCounts } from './admission-counts.ts'
 import type { Admission } from './admit.ts'
+import type { TimedAdmit } from './admit-with-images.ts'
 import type { OptedInBy } from './decide.ts'
 import { allow, answer, readReview, type AdmissionRequest } from './review.ts'
 import type { SkipReason } from './skip-reasons.ts'
@@ -16,13 +17,7 @@ export type ServerParts = {
   certificate: CertificatePair
   counts: AdmissionCounts
   log: Log
-  /** `admit` of ./admit.ts, or in time one that looks images up in their registry. */
-  admit: (
-    request: AdmissionRequest,
-    optedInBy: OptedInBy,
-    config: Config,
-    signal: AbortSignal,
-  ) => Admission | Promise<Admission>
+  admit: TimedAdmit
 }
 
 /** API servers close idle connections after 90 s; whoever closes first makes the other's next request fail. */
@@ -58,9 +53,10 @@ export function createServer(parts: ServerParts): FastifyInstance {
       const request = review.request
       const begun = performance.now()
       let failure: unknown
+      const budgetMs = answerBudgetMs(incoming.query.timeout)
       const admission = await withinDeadline(
-        answerBudgetMs(incoming.query.timeout),
-        (signal) => parts.admit(request, optedInBy, config, signal),
+        budgetMs,
+        (signal) => parts.admit(request, optedInBy, config, signal, budgetMs),
         () => failOpen(request.uid, 'deadline-passed'),
       ).catch((error: unknown) => {
         failure = error

@@ -43,6 +43,10 @@ export const skipReasons = {
     whenAsked: 'refuse',
     meaning: "a protected container gives no command, and its image's entrypoint is not known here",
   },
+  'registry-unavailable': {
+    whenAsked: 'admit',
+    meaning: "a protected container gives no command, and its image's registry cannot be asked just now",
+  },
   'lineage-unknown': {
     whenAsked: 'refuse',
     meaning:

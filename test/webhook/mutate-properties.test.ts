@@ -29,12 +29,12 @@ t.test(
         const injection = inject(pod, config, optedInBy)
         if (injection === undefined) return
         injectedCount++
-        const { after, plan } = injection
+        const { after, plan, commands } = injection
         if (JSON.stringify(pod) !== JSON.stringify(copy)) throw new Error('the pod it was given was changed')
         const problems = [...problemsOfCoreV1('Pod', after), ...problemsBeyondSchema(after)]
         if (problems.length > 0) throw new Error(problems.join('; '))
         parsePodPlan(JSON.stringify(plan))
-        if (mutate(after, plan, config).operations.length > 0)
+        if (mutate(after, plan, commands, config).operations.length > 0)
           throw new Error('applied twice, it changed something')
         const names = plan.containers.map(({ name }) => name)
         if (JSON.stringify(unnamed(after, names)) !== JSON.stringify(unnamed(pod, names)))
