@@ -43,6 +43,8 @@ export type Config = Readonly<{
   sidecar: Readonly<{ withoutCapabilities: readonly OptionalCapability[]; resources: ContainerResources }>
   restore: Readonly<{ resources: ContainerResources }>
   entrypoints: EntrypointConfig
+  /** Who may reach into the sidecar, and what else the guard keeps others from. */
+  guard: Readonly<{ allowedGroups: readonly string[] }>
   listen: Readonly<{
     host: string
     port: number
@@ -101,6 +103,7 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
   const sidecar = root.section('sidecar')
   const restore = root.section('restore')
   const listen = root.section('listen')
+  const guard = root.section('guard')
   const config: Config = {
     namespace: root.text('namespace', 'reprieve-system', {
       pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
@@ -130,6 +133,11 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
         guaranteed: { cpu: '500m', memory: '256Mi' },
       }),
     },
+    guard: {
+      allowedGroups: guard.has('allowedGroups')
+        ? guard.texts('allowedGroups', { pattern: /^.{1,256}$/, accepted: 'names of groups' })
+        : ['system:masters'],
+    },
     entrypoints: readEntrypoints(root.section('entrypoints'), folder),
     listen: {
       host: listen.text('host', '0.0.0.0'),
@@ -141,7 +149,7 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
       drainMs: readSpan(listen, 'drain', 10_000),
     },
   }
-  for (const section of [sidecar, restore, listen, root]) section.refuseOthers()
+  for (const section of [sidecar, restore, listen, guard, root]) section.refuseOthers()
   return config
 }
 

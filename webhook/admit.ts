@@ -4,7 +4,7 @@ import { decide, withoutCommand, type Decision, type OptedInBy } from './decide.
 import { noEntrypoints, type Entrypoints } from './entrypoints.ts'
 import { mutate } from './mutate.ts'
 import { isPod, type Container, type Pod } from './pod.ts'
-import { allow, type AdmissionRequest, type AdmissionResponse } from './review.ts'
+import { allow, deny, type AdmissionRequest, type AdmissionResponse } from './review.ts'
 
 export type Admission = { response: AdmissionResponse; decision: Decision }
 
@@ -79,5 +79,5 @@ function patched(uid: string, warnings: string[], operations: object[]): Admissi
 function refusal(uid: string, problems: string[]): AdmissionResponse {
   const list = problems.map((problem, index) => `(${index + 1}) ${problem}`).join('; ')
   const message = `this pod asks for checkpoints by reprieve.dev/checkpoint and cannot be protected: ${list}`
-  return { uid, allowed: false, status: { code: 422, reason: 'Invalid', message } }
+  return deny(uid, { code: 422, reason: 'Invalid' }, message)
 }

@@ -114,7 +114,7 @@ function leftAlone(
 function quietReason(pod: Pod, namespace: string, config: Config): SkipReason | undefined {
   if (Object.hasOwn(pod.metadata.annotations ?? {}, 'kubernetes.io/config.mirror')) return 'mirror-pod'
   if (systemNamespaces.has(namespace) || namespace === config.namespace) return 'system-pod'
-  return isInjected(pod) ? 'already-injected' : undefined
+  return isInjected(pod, namespace, config) ? 'already-injected' : undefined
 }
 
 function notWanted(annotations: Record<string, string>, optedInBy: OptedInBy): SkipReason | undefined {

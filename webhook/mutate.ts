@@ -8,7 +8,7 @@ import type { PodPlan } from '../src/pod-plan.ts'
 import { volumePaths, volumeRoot } from '../src/volume.ts'
 import type { Commands } from './entrypoints.ts'
 import { injectedNames } from './image-paths.ts'
-import { isInjected } from './injected.ts'
+import { looksInjected } from './injected.ts'
 import { restoreContainer, sidecarContainer } from './injected-containers.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
@@ -27,7 +27,7 @@ const defaultGraceSeconds = 30
 /** @returns no operations for a pod that has Reprieve already */
 export function mutate(pod: Pod, plan: PodPlan, commands: Commands, config: Config): Patch {
   const store = config.stores.get(plan.store.name)
-  if (isInjected(pod) || store === undefined) return { operations: [], warnings: [] }
+  if (looksInjected(pod) || store === undefined) return { operations: [], warnings: [] }
   const qos = qosClassOf(pod)
   const spec = pod.spec
   const operations: Operation[] = [

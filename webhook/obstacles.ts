@@ -2,6 +2,7 @@
 import { posix } from 'node:path'
 import { volumeRoot } from '../src/volume.ts'
 import { reservedNamePrefix } from './image-paths.ts'
+import { looksInjected } from './injected.ts'
 import type { Container, Pod } from './pod.ts'
 import { isRecord } from './shape.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
@@ -41,6 +42,11 @@ function nameConflicts(pod: Pod): Obstacle[] {
         reason: 'mount-conflict',
         text: `volume ${volume.name} takes a name that is reserved for Reprieve`,
       })
+  if (looksInjected(pod))
+    found.push({
+      reason: 'container-conflict',
+      text: 'the pod looks like a copy of a protected one: make it anew from what its owner wrote',
+    })
   return [...found, ...containersOf(pod).flatMap(containerConflicts)]
 }
 

@@ -8,6 +8,7 @@ import type { Log } from '../src/log.ts'
 import { createAdminServer } from './admin-server.ts'
 import { AdmissionCounts } from './admission-counts.ts'
 import { admitWithImages, type ImageParts } from './admit-with-images.ts'
+import { GuardCounts } from './guard/counts.ts'
 import { createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
 
@@ -15,6 +16,7 @@ export type RunningWebhook = {
   port: number
   adminPort: number
   counts: AdmissionCounts
+  guardCounts: GuardCounts
   /** Answers what is under way, for at most the configured time, then closes every connection. */
   stop: () => Promise<void>
 }
@@ -34,9 +36,10 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   const { config, log } = options
   const { host, port, adminHost, adminPort, drainMs } = config.listen
   const counts = new AdmissionCounts()
+  const guardCounts = new GuardCounts()
   const ending = new AbortController()
   let ready = false
-  const admin = createAdminServer({ counts, isReady: () => ready })
+  const admin = createAdminServer({ counts: [counts, guardCounts], isReady: () => ready })
   await admin.listen({ host: adminHost, port: adminPort })
   let server: FastifyInstance
   try {
@@ -45,6 +48,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       config,
       certificate,
       counts,
+      guardCounts,
       log,
       admit: options.admit ?? admitWithImages(options.images),
     })
@@ -76,7 +80,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
     await admin.close()
     log.info('stopped')
   }
-  return { ...bound, counts, stop }
+  return { ...bound, counts, guardCounts, stop }
 }
 
 function portOf(app: FastifyInstance): number {

@@ -1,22 +1,20 @@
 /** The admission endpoint: HTTPS as an API server speaks it. It answers whatever comes, and fails open. */
 import fastify, { type FastifyInstance } from 'fastify'
-import type { Config } from '../src/config.ts'
 import { describeError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { AdmissionCounts } from './admission-counts.ts'
 import type { Admission } from './admit.ts'
 import type { TimedAdmit } from './admit-with-images.ts'
 import type { OptedInBy } from './decide.ts'
+import { serveGuard, type GuardParts } from './guard/route.ts'
 import { allow, answer, readReview, type AdmissionRequest } from './review.ts'
 import type { SkipReason } from './skip-reasons.ts'
 import type { CertificatePair } from './serving-certificate.ts'
 import { answerBudgetMs, withinDeadline } from './within-deadline.ts'
 
-export type ServerParts = {
-  config: Config
+export type ServerParts = GuardParts & {
   certificate: CertificatePair
   counts: AdmissionCounts
-  log: Log
   admit: TimedAdmit
 }
 
@@ -69,6 +67,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
     })
   serve('/mutate/pod', 'pod')
   serve('/mutate/namespace', 'namespace')
+  serveGuard(app, parts)
 
   app.setErrorHandler((error, _incoming, reply) => {
     const code = statusOf(error)

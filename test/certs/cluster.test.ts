@@ -42,7 +42,7 @@ t.test(
       'trust',
     ])
     const bundle = await readFile(join(folder, 'ca.crt'), 'utf8')
-    for (const { clientConfig } of server.configuration.webhooks)
+    for (const { clientConfig } of [...server.configuration.webhooks, ...server.guard.webhooks])
       t.equal(Buffer.from(clientConfig.caBundle ?? '', 'base64').toString(), bundle)
     t.same(Object.keys(server.secret()?.data ?? {}).toSorted(), ['ca.crt', 'ca.key', 'tls.crt', 'tls.key'])
     t.equal((await stat(join(folder, 'tls.key'))).mode & 0o777, 0o600)

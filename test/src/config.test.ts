@@ -139,3 +139,14 @@ t.test('where images are looked up is read with its defaults, or as it is said',
     'entrypoints.retries is not a known field',
   ])
 })
+
+t.test('the guard lets the masters in, or whom the file says, or nobody', async (t) => {
+  const groups = (said: string) => parseConfig(`${least}${said}`, 'x.yaml').guard.allowedGroups
+  t.same(groups(''), ['system:masters'])
+  t.same(groups('guard: { allowedGroups: [operators, sre] }\n'), ['operators', 'sre'])
+  t.same(groups('guard: { allowedGroups: [] }\n'), [])
+  t.same(problemsOf(`${least}guard: { allowedGroups: [7], users: [me] }\n`), [
+    'guard.allowedGroups must be a list of names of groups',
+    'guard.users is not a known field',
+  ])
+})

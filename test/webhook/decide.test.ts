@@ -4,6 +4,7 @@ import type { Entrypoints } from '../../webhook/entrypoints.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import { skipReasons, type SkipReason } from '../../webhook/skip-reasons.ts'
 import { recorded, sampleConfig, samplePod } from './admission-fixtures.ts'
+import { inject } from './patched-pod.ts'
 
 const config = sampleConfig()
 const asked = (pod: Pod, namespace = 'ml-team') => decide(pod, namespace, 'pod', config)
@@ -169,6 +170,17 @@ t.test('pods that must not depend on Reprieve are left alone, even when they ask
 t.test('the label alone does not pass for an injection', async (t) => {
   const labels = { 'reprieve.dev/injected': 'true' }
   t.equal(asked(samplePod({ metadata: { labels } })).outcome, 'inject')
+})
+
+t.test('a copy of a protected pod is told to be one, and the pod itself is left as it is', async (t) => {
+  const after = inject(samplePod(), config)?.after ?? samplePod()
+  t.match(asked(after), { outcome: 'skip', reasons: ['already-injected'] })
+  const copy = { ...after, metadata: { ...after.metadata, name: 'train-debug' } }
+  t.match(asked(copy), {
+    outcome: 'refuse',
+    reasons: ['mount-conflict', 'container-conflict'],
+    problems: [/./, /./, /looks like a copy of a protected one: make it anew from what its owner wrote/],
+  })
 })
 
 t.test('pods that share a lineage and unknown annotations are warned about', async (t) => {
