@@ -1,5 +1,6 @@
 /** From an admission request to its answer: decide, mutate, say. Pure. */
 import type { Config } from '../src/config.ts'
+import { auditOf } from './audit.ts'
 import { decide, withoutCommand, type Decision, type OptedInBy } from './decide.ts'
 import { noEntrypoints, type Entrypoints } from './entrypoints.ts'
 import { mutate } from './mutate.ts'
@@ -13,6 +14,16 @@ export function admit(
   optedInBy: OptedInBy,
   config: Config,
   entrypoints: Entrypoints = noEntrypoints,
+): Admission {
+  const { response, decision } = answered(request, optedInBy, config, entrypoints)
+  return { response: { ...response, auditAnnotations: auditOf(decision) }, decision }
+}
+
+function answered(
+  request: AdmissionRequest,
+  optedInBy: OptedInBy,
+  config: Config,
+  entrypoints: Entrypoints,
 ): Admission {
   const skip = (reason: 'not-a-pod-creation' | 'review-unreadable', warnings: string[]): Admission => ({
     response: allow(request.uid, warnings),

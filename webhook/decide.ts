@@ -4,6 +4,7 @@ import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config-stores.ts'
 import { triggerNames, type ContainerPlan, type PodPlan } from '../src/pod-plan.ts'
 import { parseQuantityBytes } from '../src/quantity.ts'
+import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
 import { writableMounts } from './container-volumes.ts'
 import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
@@ -23,6 +24,9 @@ export type Decision =
   | { outcome: 'inject'; plan: PodPlan; commands: Commands; warnings: string[] }
   | { outcome: 'skip'; reasons: SkipReason[]; warnings: string[] }
   | { outcome: 'refuse'; reasons: SkipReason[]; problems: string[] }
+
+/** They share the process numbers from 10000 to 31000 (sidecar/pid-range.ts): each must have room for a real application. */
+const mostProtected = 20
 
 const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
 
@@ -49,6 +53,10 @@ export function decide(
   if (missing.length > 0)
     problems.push(
       `reprieve.dev/containers names ${missing.join(', ')}; accepted: ${pod.spec.containers.map(({ name }) => name).join(', ')}`,
+    )
+  if (containers.length > mostProtected)
+    problems.push(
+      `reprieve.dev/containers names ${containers.length} containers; accepted: at most ${mostProtected}`,
     )
   problems.push(...growthProblems(containers, wishes))
   const { commands, unknown: unknownCommands } = commandsOf(containers, entrypoints)
@@ -79,7 +87,7 @@ export function decide(
     statusPort: config.statusPort,
     containers: containers.map((container) => containerPlan(pod, container, commands)),
   }
-  return { outcome: 'inject', plan, commands, warnings }
+  return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
 }
 
 /** The containers whose image has to be asked what it runs before anything can be decided. */
@@ -132,8 +140,12 @@ function unprotected(obstacles: Obstacle[], asked: boolean): Decision {
   const texts = obstacles.map(({ text }) => text)
   const refusing = reasons.filter((reason) => skipReasons[reason].whenAsked === 'refuse')
   return asked && refusing.length > 0
-    ? { outcome: 'refuse', reasons: refusing, problems: texts }
-    : { outcome: 'skip', reasons, warnings: texts.map((text) => `this pod is not protected: ${text}`) }
+    ? { outcome: 'refuse', reasons: refusing, problems: bounded(texts) }
+    : {
+        outcome: 'skip',
+        reasons,
+        warnings: bounded(texts.map((text) => `this pod is not protected: ${text}`)),
+      }
 }
 
 /** Growth that ends below where the container begins is a mistake that would only show under memory pressure. */

@@ -31,6 +31,12 @@ export function containerObstacles(container: Container): Obstacle[] {
       reason: 'tty',
       text: `container ${container.name} has tty: true; a terminal cannot be restored`,
     })
+  const [program] = container.command ?? []
+  if (program?.includes('/') && isReservedPath(program))
+    found.push({
+      reason: 'container-conflict',
+      text: `the command of container ${container.name} is Reprieve's own: write the one that its owner wrote`,
+    })
   return found
 }
 

@@ -23,6 +23,7 @@ export type AdmissionResponse = {
   /** Base64 of the JSON text. */
   patch?: string
   status?: { code: number; reason: string; message: string }
+  auditAnnotations?: Record<string, string>
 }
 
 export type AdmissionReview = {

@@ -5,7 +5,8 @@ import type { Log } from '../src/log.ts'
 import type { AdmissionCounts } from './admission-counts.ts'
 import type { Admission } from './admit.ts'
 import type { TimedAdmit } from './admit-with-images.ts'
-import type { OptedInBy } from './decide.ts'
+import { auditOf } from './audit.ts'
+import type { Decision, OptedInBy } from './decide.ts'
 import { serveGuard, type GuardParts } from './guard/route.ts'
 import { allow, answer, readReview, type AdmissionRequest } from './review.ts'
 import type { SkipReason } from './skip-reasons.ts'
@@ -79,7 +80,8 @@ export function createServer(parts: ServerParts): FastifyInstance {
 
 function failOpen(uid: string, reason: SkipReason): Admission {
   const warnings = [`this pod is not protected: ${reason}`]
-  return { response: allow(uid, warnings), decision: { outcome: 'skip', reasons: [reason], warnings } }
+  const decision: Decision = { outcome: 'skip', reasons: [reason], warnings }
+  return { response: { ...allow(uid, warnings), auditAnnotations: auditOf(decision) }, decision }
 }
 
 function statusOf(error: unknown): number {

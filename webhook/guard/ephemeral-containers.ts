@@ -3,6 +3,7 @@
  * there may trace the sidecar, which is root with SYS_ADMIN. Without such a capability the kernel keeps the two apart: to trace a process one
  * must hold every capability that it holds (ptrace(2), "Ptrace access mode checking").
  */
+import { bounded } from '../bounded-texts.ts'
 import { at, listAt } from '../json-path.ts'
 import type { AdmissionRequest } from '../review.ts'
 import { isRecord } from '../shape.ts'
@@ -18,7 +19,7 @@ export function judgeEphemeralContainers({ object, oldObject }: AdmissionRequest
   const problems = ephemeralIn(object)
     .filter((container) => !before.has(at(container, 'name')))
     .flatMap(problemsOf)
-  return problems.length === 0 ? allowed : denied('debug-into-reprieve', problems.join('; '))
+  return problems.length === 0 ? allowed : denied('debug-into-reprieve', bounded(problems).join('; '))
 }
 
 function ephemeralIn(pod: unknown): unknown[] {

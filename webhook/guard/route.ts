@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../src/config.ts'
 import { describeError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
-import { allow, answer, deny, readReview, type AdmissionRequest } from '../review.ts'
+import { allow, answer, deny, readReview, type AdmissionRequest, type AdmissionResponse } from '../review.ts'
 import type { GuardCounts } from './counts.ts'
 import { judge } from './judge.ts'
 import { denied, type Verdict } from './reasons.ts'
@@ -40,8 +40,13 @@ function judged(request: AdmissionRequest, config: Config, log: Log): Verdict {
   }
 }
 
-function responseTo(uid: string, verdict: Verdict) {
-  return verdict.allowed ? allow(uid, []) : deny(uid, { code: 403, reason: 'Forbidden' }, verdict.message)
+function responseTo(uid: string, verdict: Verdict): AdmissionResponse {
+  return verdict.allowed
+    ? { ...allow(uid, []), auditAnnotations: { outcome: 'allow' } }
+    : {
+        ...deny(uid, { code: 403, reason: 'Forbidden' }, verdict.message),
+        auditAnnotations: { outcome: 'deny', reason: verdict.reason },
+      }
 }
 
 function logVerdict(log: Log, request: AdmissionRequest, verdict: Verdict): void {

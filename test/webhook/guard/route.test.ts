@@ -18,11 +18,16 @@ t.test('the guard answers over HTTPS, says who was denied what, and counts it', 
     response: {
       uid: recorded('connect-exec').request.uid,
       allowed: false,
+      auditAnnotations: { outcome: 'deny', reason: 'into-reprieve' },
       status: { code: 403, reason: 'Forbidden', message: /exec into reprieve-sidecar/ },
     },
   })
   const debug = await client.post('/validate', reviewOf(debugging(protectedPod(), [{ name: 'debugger' }])))
-  t.same(debug.review.response, { uid: recorded('update-ephemeralcontainers').request.uid, allowed: true })
+  t.same(debug.review.response, {
+    uid: recorded('update-ephemeralcontainers').request.uid,
+    allowed: true,
+    auditAnnotations: { outcome: 'allow' },
+  })
   t.match(
     log.find(({ msg }) => msg === 'judged a request'),
     { user: 'jane', name: 'trainer-0', subResource: 'exec', outcome: 'deny', reason: 'into-reprieve' },
