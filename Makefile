@@ -30,7 +30,7 @@ unit: setup ## the tests that need no containers
 	@scripts/test.sh unit
 
 soak: setup ## the repetitions that are too long for every day
-	REPRIEVE_SOAK=1 REPRIEVE_PROPERTY_RUNS=10000 scripts/test.sh soak
+	REPRIEVE_SOAK=1 REPRIEVE_PROPERTY_RUNS=100000 scripts/test.sh soak
 
 demo: setup ## a pod dies and carries on, told as it happens (WORKLOAD=torch for PyTorch)
 	@node demo/main.ts

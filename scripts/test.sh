@@ -29,7 +29,7 @@ all=$(find test -name '*.test.ts' -not -path 'test/soak/*' | sort)
 unit_files=$(echo "$all" | grep -Ev "$serial" || true)
 serial_files=$(echo "$all" | grep -E "$serial" || true)
 # Those that read REPRIEVE_SOAK or REPRIEVE_PROPERTY_RUNS, by themselves or through what they share, and repeat the more for it.
-repeating=$(grep -lE "soaking|from './kills.ts'" test/e2e/*.test.ts; grep -l REPRIEVE_PROPERTY_RUNS test/webhook/*.test.ts; find test/soak -name '*.test.ts' 2>/dev/null | sort)
+repeating=$(grep -lE "soaking|from './kills.ts'" test/e2e/*.test.ts; grep -lE 'REPRIEVE_(PROPERTY_RUNS|SOAK)' test/webhook/*.test.ts; find test/soak -name '*.test.ts' 2>/dev/null | sort)
 case $what in
 unit) rm -f "$out"/*.tap; run unit 2 180 $unit_files ;;
 serial) rm -f "$out"/*.tap; run serial 1 600 $serial_files ;;

@@ -1,6 +1,6 @@
 /**
  * Generated pods, of every form that an API server lets through and some it does not. REPRIEVE_PROPERTY_RUNS says how
- * many (make soak: 10000).
+ * many (make soak: 100000).
  */
 import fc from 'fast-check'
 import t from 'tap'
