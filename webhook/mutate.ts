@@ -9,7 +9,7 @@ import { volumePaths, volumeRoot } from '../src/volume.ts'
 import type { Commands } from './entrypoints.ts'
 import { injectedNames } from './image-paths.ts'
 import { looksInjected } from './injected.ts'
-import { restoreContainer, sidecarContainer } from './injected-containers.ts'
+import { restoreContainer, sidecarContainer, textOf } from './injected-containers.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
 import { qosClassOf } from './quality-of-service.ts'
@@ -29,6 +29,7 @@ export function mutate(pod: Pod, plan: PodPlan, commands: Commands, config: Conf
   const store = config.stores.get(plan.store.name)
   if (looksInjected(pod) || store === undefined) return { operations: [], warnings: [] }
   const qos = qosClassOf(pod)
+  const planText = textOf(plan)
   const spec = pod.spec
   const operations: Operation[] = [
     ...addMember(pod.metadata.labels, ['metadata', 'labels'], injectedLabel, 'true'),
@@ -53,7 +54,7 @@ export function mutate(pod: Pod, plan: PodPlan, commands: Commands, config: Conf
     ...prepend(
       spec.initContainers,
       ['spec', 'initContainers'],
-      [restoreContainer(plan, config, qos), sidecarContainer(plan, config, qos)],
+      [restoreContainer(planText, config, qos), sidecarContainer(planText, config, qos)],
     ),
   ]
   const warnings: string[] = []
