@@ -6,8 +6,9 @@ import type { Entrypoint } from './entrypoints.ts'
 import type { Container, Pod } from './pod.ts'
 import type { ImageLookUp } from './registry/image-look-up.ts'
 import { architectureOf } from './registry/platform.ts'
-import type { PullSecrets } from './registry/pull-secrets.ts'
+import type { PullCredentials, PullSecrets } from './registry/pull-secrets.ts'
 import type { AdmissionRequest } from './review.ts'
+import { withinDeadline } from './within-deadline.ts'
 
 export type ImageParts = { lookUp: ImageLookUp; secrets: PullSecrets }
 
@@ -39,6 +40,11 @@ export function admitWithImages(images: ImageParts | undefined): TimedAdmit {
   }
 }
 
+const secretsLate: PullCredentials = {
+  stored: [],
+  problems: [{ text: 'its pull secrets were not read in time', fault: 'elsewhere' }],
+}
+
 async function finder(
   { lookUp, secrets }: ImageParts,
   pod: Pod,
@@ -47,7 +53,11 @@ async function finder(
   shareMs: number,
 ): Promise<(container: Container) => Promise<Entrypoint>> {
   const until = performance.now() + Math.min(shareMs, config.entrypoints.budgetMs)
-  const { stored, problems } = await secrets.of(pod, namespace)
+  const { stored, problems } = await withinDeadline(
+    until - performance.now(),
+    () => secrets.of(pod, namespace),
+    () => secretsLate,
+  )
   const architecture = architectureOf(pod, config.entrypoints.architecture)
   const asked = new Set<string>()
   return async ({ image }) => {

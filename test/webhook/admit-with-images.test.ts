@@ -1,6 +1,7 @@
 /** From the review of a pod without a command to its patch: the real registry, Secrets from an API server, over HTTPS. */
 import t from 'tap'
 import { pino } from 'pino'
+import type { KubeApi } from '../../src/kube-api.ts'
 import { parsePodPlan, planVariable } from '../../src/pod-plan.ts'
 import type { ImageParts } from '../../webhook/admit-with-images.ts'
 import { createImageParts } from '../../webhook/image-parts.ts'
@@ -14,6 +15,7 @@ import { startQuirky } from './registry/quirky-registry.ts'
 import { pullSecret, startSecretsApi } from './registry/secrets-api.ts'
 import { configFor, startWebhook } from './running-webhook.ts'
 
+const hanging: KubeApi = () => new Promise(() => undefined)
 const template = recorded('create-bare-pod').request
 const review = (pod: Pod) =>
   JSON.stringify({
@@ -96,6 +98,16 @@ t.test('a registry that hangs never costs the answer', async (t) => {
   const tookMs = performance.now() - begun
   t.match(response, { allowed: true, warnings: [/not protected: .* did not answer in time/] })
   t.ok(tookMs < 1500, `${tookMs} ms of the 2000 that the API server waits`)
+})
+
+t.test('an API server that hangs does not, either', async (t) => {
+  const { client } = await startWebhook(t, { images: await partsFor([], hanging) })
+  const pod = withoutCommand('registry.invalid/app:1')
+  pod.spec.imagePullSecrets = [{ name: 'slow' }]
+  const begun = performance.now()
+  const { response } = (await client.post('/mutate/pod?timeout=2s', review(pod))).review
+  t.match(response, { allowed: true, warnings: [/not protected/] })
+  t.ok(performance.now() - begun < 1500)
 })
 
 t.test('no registry is asked for a pod that gives its command, or that nobody opted in', async (t) => {

@@ -14,6 +14,7 @@ import { readImageConfig, readManifest, type ImageCommand } from './manifest.ts'
 import { chooseImage } from './platform.ts'
 import { parseReference, type ImageReference } from './reference.ts'
 import { Repository } from './repository.ts'
+import { withinDeadline } from '../within-deadline.ts'
 import { sourcesOf, type Source } from './sources.ts'
 import type { Transport } from './transport.ts'
 
@@ -28,10 +29,11 @@ export type LookUpParts = {
 
 /** How long an answer is believed. A tag can be moved at any time, a digest never; a failure may be mended at once. */
 const believed = { tagMs: 60_000, digestMs: 600_000, failureMs: 10_000, mostFailureMs: 300_000 }
-const mostAnswers = 2000
+const mostAnswers = 1000
 /** For what was seen before, whether it is still so is a question without an answer's weight. */
 const rememberedMs = 86_400_000
-const mostFlights = 32
+/** Each may hold an answer of a mebibyte, and what is parsed of it. */
+const mostFlights = 16
 /** An index may name indexes. */
 const mostIndexes = 3
 
@@ -75,7 +77,12 @@ export class ImageLookUp {
       )
       this.#flights.set(key, flight)
     }
-    return inTime(flight, waitMs)
+    const asked = flight
+    return withinDeadline(
+      waitMs,
+      () => asked,
+      () => late,
+    )
   }
 
   async #fly(
@@ -184,14 +191,7 @@ function forgottenAfterMs(error: unknown): number {
     : believed.failureMs
 }
 
-async function inTime(flight: Flight, waitMs: number): Flight {
-  const { promise: late, resolve } = Promise.withResolvers<Entrypoint>()
-  const timer = setTimeout(
-    () => resolve({ known: false, why: 'its registry did not answer in time', fault: 'elsewhere' }),
-    waitMs,
-  )
-  return Promise.race([flight, late]).finally(() => clearTimeout(timer))
-}
+const late: Entrypoint = { known: false, why: 'its registry did not answer in time', fault: 'elsewhere' }
 
 function hashed(text: string): string {
   return createHash('sha256').update(text).digest('hex')

@@ -73,8 +73,8 @@ const isConfig = recordOf({
   config: optional(recordOf({ Entrypoint: isWords, Cmd: isWords })),
 })
 
-/** A pod is 1.5 MiB at most, everything included. */
-const mostCommandBytes = 64 * 1024
+/** It becomes a part of the pod, which is 1.5 MiB at most, and of our memory, a thousand times. */
+const mostCommandBytes = 16 * 1024
 
 export function readImageConfig(bytes: Buffer): ReadConfig {
   const value = parsedRecord(bytes)

@@ -17,7 +17,9 @@ export type PullCredentials = {
 }
 
 const keptMs = 30_000
-const mostKept = 500
+const mostKept = 200
+/** A Secret may have a mebibyte; one with credentials has a few kilobytes. */
+const mostBytes = 64 * 1024
 /** What a pod may name is not bounded. */
 const mostSecrets = 10
 const objectName = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/
@@ -96,7 +98,9 @@ export class PullSecrets {
 function credentialsIn(secret: unknown): StoredCredential[] {
   const text = (key: string) => {
     const encoded = at(secret, 'data', key)
-    return typeof encoded === 'string' ? Buffer.from(encoded, 'base64').toString('utf8') : ''
+    if (typeof encoded !== 'string') return ''
+    if (encoded.length > (mostBytes * 4) / 3) throw new OwnersFault(`it is larger than ${mostBytes} bytes`)
+    return Buffer.from(encoded, 'base64').toString('utf8')
   }
   switch (at(secret, 'type')) {
     case 'kubernetes.io/dockerconfigjson':

@@ -24,8 +24,8 @@ export type RepositoryParts = {
 
 export type FoundManifest = { digest: string; contentType: string; bytes: Buffer }
 
-/** The specification wants registries to take manifests of this size; a configuration is smaller yet. */
-const mostBytes = 4 * 1024 * 1024
+/** Of a manifest or a configuration: more than ten times what the largest have that anybody has seen. */
+const mostBytes = 1024 * 1024
 /** A pod may bring many secrets, and each costs the registry a request. */
 const mostCredentials = 8
 /** What a registry may answer to credentials that are not those which the repository wants. */

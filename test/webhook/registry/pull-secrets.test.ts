@@ -60,6 +60,15 @@ t.test('names that are no names are not asked for, and neither are more than any
   t.equal(asked.length, 10)
 })
 
+t.test('a secret that is larger than any with credentials is not read', async (t) => {
+  const many = Object.fromEntries(Array.from({ length: 2000 }, (_, index) => [`r${index}.example`, entry]))
+  const { api } = await startSecretsApi(t, { 'ml-team/huge': pullSecret(many) })
+  t.match(await new PullSecrets(api).of(podWith('huge'), 'ml-team'), {
+    stored: [],
+    problems: [{ text: /pull secret huge cannot be read: it is larger than 65536 bytes/, fault: 'owner' }],
+  })
+})
+
 t.test('without an API server that is said, and the configured file serves every pod', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'reprieve-credentials-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
