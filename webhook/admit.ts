@@ -3,6 +3,7 @@ import type { Config } from '../src/config.ts'
 import { auditOf } from './audit.ts'
 import { decide, withoutCommand, type Decision, type OptedInBy } from './decide.ts'
 import { noEntrypoints, type Entrypoints } from './entrypoints.ts'
+import { at, listAt } from './json-path.ts'
 import { mutate } from './mutate.ts'
 import { isPod, type Container, type Pod } from './pod.ts'
 import { allow, deny, type AdmissionRequest, type AdmissionResponse } from './review.ts'
@@ -54,10 +55,13 @@ export function imagesToLookUp(
   config: Config,
 ): { pod: Pod; namespace: string; containers: Container[] } | undefined {
   const pod = request.object
+  // Most pods give every command: that is seen at once, before anything else is looked at.
+  const containers = listAt(at(pod, 'spec', 'containers'))
+  if (containers.every((container) => listAt(at(container, 'command')).length > 0)) return undefined
   if (!isPodCreation(request) || !isPod(pod)) return undefined
   const namespace = namespaceOf(request, pod)
-  const containers = withoutCommand(pod, namespace, optedInBy, config)
-  return containers.length === 0 ? undefined : { pod, namespace, containers }
+  const wanted = withoutCommand(pod, namespace, optedInBy, config)
+  return wanted.length === 0 ? undefined : { pod, namespace, containers: wanted }
 }
 
 /** A pod's own may be missing at admission. */
