@@ -33,7 +33,7 @@ test-vm: setup ## the tests inside a virtual machine: FILES="test/e2e/eviction.t
 	@REPRIEVE_VM_FILES="$(or $(FILES),all)" scripts/test.sh vm
 
 soak: setup ## the repetitions that are too long for every day
-	REPRIEVE_SOAK=1 REPRIEVE_PROPERTY_RUNS=10000 scripts/test.sh soak
+	REPRIEVE_SOAK=1 REPRIEVE_PROPERTY_RUNS=100000 scripts/test.sh soak
 
 demo: setup ## a pod dies and carries on, told as it happens (WORKLOAD=torch for PyTorch)
 	@node demo/main.ts

@@ -5,10 +5,14 @@
  */
 import { ReprieveError } from '../src/errors.ts'
 import { fileNames } from './files.ts'
-import type { KubeApi } from './kube-api.ts'
+import type { KubeApi } from '../src/kube-api.ts'
 import { renew, type CertificateSet, type RenewalTerms } from './renewal.ts'
 
+/** `webhookConfiguration`: the name of both, the mutating and the validating one. */
 export type ClusterNames = { namespace: string; secret: string; webhookConfiguration: string }
+
+/** The guard's first: nothing that it looks at is made before the other one is trusted as well. */
+const configurations = ['validatingwebhookconfigurations', 'mutatingwebhookconfigurations'] as const
 
 const maxAttempts = 5
 
@@ -56,9 +60,20 @@ export async function ensureSecret(
   )
 }
 
-/** Gives every entry of the configuration the bundle, if it has another. */
+/** Gives every entry of both configurations the bundle, if it has another. */
 export async function ensureTrust(api: KubeApi, names: ClusterNames, caBundle: string): Promise<boolean> {
-  const path = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${names.webhookConfiguration}`
+  let changed = false
+  for (const kind of configurations) changed = (await ensureTrustIn(kind, api, names, caBundle)) || changed
+  return changed
+}
+
+async function ensureTrustIn(
+  kind: (typeof configurations)[number],
+  api: KubeApi,
+  names: ClusterNames,
+  caBundle: string,
+): Promise<boolean> {
+  const path = `/apis/admissionregistration.k8s.io/v1/${kind}/${names.webhookConfiguration}`
   const found = await api('GET', path)
   if (found.status !== 200)
     throw failed('read the webhook configuration', names.webhookConfiguration, found.status)

@@ -1,7 +1,7 @@
 /** One pass over the certificates, in a folder or in a cluster: idempotent, so that it can be run as often as one likes. */
 import { ensureSecret, ensureTrust, type ClusterNames } from './cluster.ts'
 import { readCertificateFiles, writeCertificateFiles } from './files.ts'
-import type { KubeApi } from './kube-api.ts'
+import type { KubeApi } from '../src/kube-api.ts'
 import { renew, type RenewalTerms } from './renewal.ts'
 
 export type Kept = { changed: string[] }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createLog } from '../src/log.ts'
 import { describeError } from '../src/errors.ts'
 import { keepInCluster, keepInFolder, type Kept } from './keep.ts'
-import { accessFromPod, createKubeApi } from './kube-api.ts'
+import { accessFromPod, createKubeApi } from '../src/kube-api.ts'
 import { readOptions } from './options.ts'
 
 const log = createLog('certs')

@@ -56,6 +56,16 @@ export class ConfigReader {
     })
   }
 
+  /** A list of texts; absent reads as an empty one. */
+  texts(name: string, form: { pattern: RegExp; accepted: string }): string[] {
+    return this.#read<string[]>(name, [], [], (value) =>
+      Array.isArray(value) &&
+      value.every((one): one is string => typeof one === 'string' && form.pattern.test(one))
+        ? { value }
+        : { problem: `a list of ${form.accepted}` },
+    )
+  }
+
   /** A nested mapping; absent reads as an empty one. */
   section(name: string): ConfigReader {
     this.#asked.add(name)

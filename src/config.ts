@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path'
 import { parseDocument, type Document } from 'yaml'
 import { readMemory, type MemoryConfig } from './config-memory.ts'
 import { ConfigReader } from './config-reader.ts'
+import { readEntrypoints, type EntrypointConfig } from './config-entrypoints.ts'
 import { readStores, type StoreVolume } from './config-stores.ts'
 import { parseDurationMs } from './duration.ts'
 import { describeError, ReprieveError } from './errors.ts'
@@ -43,6 +44,9 @@ export type Config = Readonly<{
   memory: MemoryConfig
   sidecar: Readonly<{ withoutCapabilities: readonly OptionalCapability[]; resources: ContainerResources }>
   restore: Readonly<{ resources: ContainerResources }>
+  entrypoints: EntrypointConfig
+  /** Who may reach into the sidecar, and what else the guard keeps others from. */
+  guard: Readonly<{ allowedGroups: readonly string[] }>
   listen: Readonly<{
     host: string
     port: number
@@ -102,6 +106,7 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
   const sidecar = root.section('sidecar')
   const restore = root.section('restore')
   const listen = root.section('listen')
+  const guard = root.section('guard')
   const config: Config = {
     namespace: root.text('namespace', 'reprieve-system', {
       pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
@@ -132,6 +137,12 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
       }),
     },
     memory: readMemory(memory),
+    guard: {
+      allowedGroups: guard.has('allowedGroups')
+        ? guard.texts('allowedGroups', { pattern: /^.{1,256}$/, accepted: 'names of groups' })
+        : ['system:masters'],
+    },
+    entrypoints: readEntrypoints(root.section('entrypoints'), folder),
     listen: {
       host: listen.text('host', '0.0.0.0'),
       port: listen.whole('port', 8443, port),
@@ -142,7 +153,7 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
       drainMs: readSpan(listen, 'drain', 10_000),
     },
   }
-  for (const section of [memory, sidecar, restore, listen, root]) section.refuseOthers()
+  for (const section of [memory, sidecar, restore, listen, guard, root]) section.refuseOthers()
   return config
 }
 

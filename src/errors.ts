@@ -12,6 +12,7 @@ export const errorCodes = {
   'archive-failed': 'the files beside the memory could not be archived; the application goes on running',
   'restore-failed': 'CRIU could not restore a checkpoint',
   'lineage-busy': 'another pod of the same lineage is alive: it keeps the slot, this one runs unprotected',
+  'registry-failed': "an image's registry refused or failed to say what the image runs",
   'command-failed': 'an external command failed, was killed, or ran past its deadline',
   'deadline-passed': 'a wait ended at its deadline',
 } as const

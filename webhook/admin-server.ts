@@ -1,8 +1,8 @@
 /** Health, readiness and metrics, on a port of their own over plain HTTP: kubelets and Prometheus ask here. */
 import fastify, { type FastifyInstance } from 'fastify'
-import type { AdmissionCounts } from './admission-counts.ts'
 
-export type AdminParts = { counts: AdmissionCounts; isReady: () => boolean }
+/** `counts`: what gives lines in Prometheus' text format. */
+export type AdminParts = { counts: readonly { text: () => string }[]; isReady: () => boolean }
 
 export function createAdminServer({ counts, isReady }: AdminParts): FastifyInstance {
   const app = fastify({ logger: false, forceCloseConnections: true, requestTimeout: 5000 })
@@ -10,6 +10,8 @@ export function createAdminServer({ counts, isReady }: AdminParts): FastifyInsta
   app.get('/readyz', async (_request, reply) =>
     reply.code(isReady() ? 200 : 503).send(isReady() ? 'ok\n' : 'not ready\n'),
   )
-  app.get('/metrics', async (_request, reply) => reply.type('text/plain; version=0.0.4').send(counts.text()))
+  app.get('/metrics', async (_request, reply) =>
+    reply.type('text/plain; version=0.0.4').send(counts.map((each) => each.text()).join('')),
+  )
   return app
 }

@@ -1,13 +1,34 @@
 /** From an admission request to its answer: decide, mutate, say. Pure. */
 import type { Config } from '../src/config.ts'
-import { decide, type Decision, type OptedInBy } from './decide.ts'
+import { auditOf } from './audit.ts'
+import { decide, withoutCommand, type Decision, type OptedInBy } from './decide.ts'
+import { noEntrypoints, type Entrypoints } from './entrypoints.ts'
+import { at, listAt } from './json-path.ts'
 import { mutate } from './mutate.ts'
-import { isPod } from './pod.ts'
-import { allow, type AdmissionRequest, type AdmissionResponse } from './review.ts'
+import { isPod, type Container, type Pod } from './pod.ts'
+import { allow, deny, type AdmissionRequest, type AdmissionResponse } from './review.ts'
 
 export type Admission = { response: AdmissionResponse; decision: Decision }
 
-export function admit(request: AdmissionRequest, optedInBy: OptedInBy, config: Config): Admission {
+export function admit(
+  request: AdmissionRequest,
+  optedInBy: OptedInBy,
+  config: Config,
+  entrypoints: Entrypoints = noEntrypoints,
+  /** What the lineage has recorded that its containers need, by name; undefined where nobody keeps such records. */
+  needs?: ReadonlyMap<string, number>,
+): Admission {
+  const { response, decision } = answered(request, optedInBy, config, entrypoints, needs)
+  return { response: { ...response, auditAnnotations: auditOf(decision) }, decision }
+}
+
+function answered(
+  request: AdmissionRequest,
+  optedInBy: OptedInBy,
+  config: Config,
+  entrypoints: Entrypoints,
+  needs: ReadonlyMap<string, number> | undefined,
+): Admission {
   const skip = (reason: 'not-a-pod-creation' | 'review-unreadable', warnings: string[]): Admission => ({
     response: allow(request.uid, warnings),
     decision: { outcome: 'skip', reasons: [reason], warnings },
@@ -17,18 +38,38 @@ export function admit(request: AdmissionRequest, optedInBy: OptedInBy, config: C
   if (!isPod(pod))
     return skip('review-unreadable', ['this pod is not protected: its form is not known to this version'])
 
-  const namespace = request.namespace || pod.metadata.namespace || ''
-  const decision = decide(pod, namespace, optedInBy, config)
+  const decision = decide(pod, namespaceOf(request, pod), optedInBy, config, entrypoints, needs !== undefined)
   switch (decision.outcome) {
     case 'skip':
       return { response: allow(request.uid, decision.warnings), decision }
     case 'refuse':
       return { response: refusal(request.uid, decision.problems), decision }
     case 'inject': {
-      const { operations, warnings } = mutate(pod, decision.plan, config)
+      const { operations, warnings } = mutate(pod, decision.plan, decision.commands, config, needs)
       return { response: patched(request.uid, [...decision.warnings, ...warnings], operations), decision }
     }
   }
+}
+
+/** The containers of a request that have no command, and whose images are therefore looked up before `admit`. */
+export function imagesToLookUp(
+  request: AdmissionRequest,
+  optedInBy: OptedInBy,
+  config: Config,
+): { pod: Pod; namespace: string; containers: Container[] } | undefined {
+  const pod = request.object
+  // Most pods give every command: that is seen at once, before anything else is looked at.
+  const containers = listAt(at(pod, 'spec', 'containers'))
+  if (containers.every((container) => listAt(at(container, 'command')).length > 0)) return undefined
+  if (!isPodCreation(request) || !isPod(pod)) return undefined
+  const namespace = namespaceOf(request, pod)
+  const wanted = withoutCommand(pod, namespace, optedInBy, config)
+  return wanted.length === 0 ? undefined : { pod, namespace, containers: wanted }
+}
+
+/** A pod's own may be missing at admission. */
+function namespaceOf(request: AdmissionRequest, pod: Pod): string {
+  return request.namespace || pod.metadata.namespace || ''
 }
 
 /** Updates, deletions, and subresources such as `eviction`, which is "created" too, change no pod that is to be. */
@@ -56,5 +97,5 @@ function patched(uid: string, warnings: string[], operations: object[]): Admissi
 function refusal(uid: string, problems: string[]): AdmissionResponse {
   const list = problems.map((problem, index) => `(${index + 1}) ${problem}`).join('; ')
   const message = `this pod asks for checkpoints by reprieve.dev/checkpoint and cannot be protected: ${list}`
-  return { uid, allowed: false, status: { code: 422, reason: 'Invalid', message } }
+  return deny(uid, { code: 422, reason: 'Invalid' }, message)
 }

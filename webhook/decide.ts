@@ -1,32 +1,38 @@
 /** Whether a pod is protected, and how: a value of its own, apart from the patch that carries it out. Pure. */
-import { readOptIn, readWishes, type Wishes } from '../src/annotations.ts'
+import { readOptIn, readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config-stores.ts'
 import { triggerNames, type ContainerPlan, type MemoryPlan, type PodPlan } from '../src/pod-plan.ts'
-import { parseQuantityBytes } from '../src/quantity.ts'
+import { bounded } from './bounded-texts.ts'
+import { chooseContainers } from './chosen-containers.ts'
 import { writableMounts } from './container-volumes.ts'
+import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, podObstacles, type Obstacle } from './obstacles.ts'
+import { growthProblems, memoryPlan, podLimitWarnings } from './memory-plan.ts'
 import { podLineage } from './pod-lineage.ts'
 import type { Container, Pod } from './pod.ts'
-import { isRecord } from './shape.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
 
 /** Who sent the pod here: the entry for annotated pods, or the one for namespaces with the label. */
 export type OptedInBy = 'pod' | 'namespace'
 
 export type Decision =
-  | { outcome: 'inject'; plan: PodPlan; warnings: string[] }
+  /** `commands`: what each protected container runs, by its name. */
+  | { outcome: 'inject'; plan: PodPlan; commands: Commands; warnings: string[] }
   | { outcome: 'skip'; reasons: SkipReason[]; warnings: string[] }
   | { outcome: 'refuse'; reasons: SkipReason[]; problems: string[] }
 
+/** They share the process numbers from 10000 to 31000 (sidecar/pid-range.ts): each must have room for a real application. */
+const mostProtected = 20
+
 const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
-const defaultContainerAnnotation = 'kubectl.kubernetes.io/default-container'
 
 /**
  * @param namespace the admission request's; a pod's own may be missing
+ * @param entrypoints what was found out about the images of `withoutCommand`
  * @param recordsNeeds whether a replacement is given what its lineage has recorded that it needs (LineageRecords)
  */
 export function decide(
@@ -34,10 +40,11 @@ export function decide(
   namespace: string,
   optedInBy: OptedInBy,
   config: Config,
+  entrypoints: Entrypoints = noEntrypoints,
   recordsNeeds = false,
 ): Decision {
   const annotations = pod.metadata.annotations ?? {}
-  const quiet = quietReason(pod, namespace, config) ?? notWanted(annotations, optedInBy)
+  const quiet = leftAlone(pod, namespace, optedInBy, config)
   if (quiet !== undefined) return { outcome: 'skip', reasons: [quiet], warnings: [] }
 
   const { wishes, problems, unknown } = readWishes(annotations)
@@ -49,12 +56,18 @@ export function decide(
     problems.push(
       `reprieve.dev/containers names ${missing.join(', ')}; accepted: ${pod.spec.containers.map(({ name }) => name).join(', ')}`,
     )
+  if (containers.length > mostProtected)
+    problems.push(
+      `reprieve.dev/containers names ${containers.length} containers; accepted: at most ${mostProtected}`,
+    )
   problems.push(...growthProblems(containers, wishes))
+  const { commands, unknown: unknownCommands } = commandsOf(containers, entrypoints)
   const lineage = podLineage(pod, namespace, wishes.key)
   const obstacles: Obstacle[] = [
     ...problems.map((text): Obstacle => ({ reason: 'annotations-invalid', text })),
     ...podObstacles(pod),
     ...containers.flatMap(containerObstacles),
+    ...unknownCommands,
     ...(lineage.known ? [] : [{ reason: 'lineage-unknown', text: lineage.why } satisfies Obstacle]),
   ]
   if (obstacles.length > 0 || !lineage.known)
@@ -64,10 +77,7 @@ export function decide(
     (name) => `${name} is not an annotation of this version of Reprieve; it has no effect`,
   )
   if (lineage.shared !== undefined) warnings.push(lineage.shared)
-  if (hasPodLimit(pod))
-    warnings.push(
-      'the memory limit of the pod as a whole is not watched (spec.resources.limits.memory), only those of its containers',
-    )
+  warnings.push(...podLimitWarnings(pod))
   const plan: PodPlan = {
     version: 1,
     namespace,
@@ -80,55 +90,50 @@ export function decide(
     statusPort: config.statusPort,
     nodeEvictionBytes: config.memory.nodeEvictionBytes,
     containers: containers.map((container) =>
-      containerPlan(pod, container, memoryPlan(container, wishes, config, recordsNeeds)),
+      containerPlan(pod, container, commands, memoryPlan(container, wishes, config.memory, recordsNeeds)),
     ),
   }
-  return { outcome: 'inject', plan, warnings }
+  return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
 }
 
-function containerPlan(pod: Pod, container: Container, memory: MemoryPlan): ContainerPlan {
-  const { emptyDirs, external } = writableMounts(pod, container)
-  return { name: container.name, fingerprint: fingerprintOf(pod, container), emptyDirs, external, memory }
+/** The containers whose image has to be asked what it runs before anything can be decided. */
+export function withoutCommand(
+  pod: Pod,
+  namespace: string,
+  optedInBy: OptedInBy,
+  config: Config,
+): Container[] {
+  if (leftAlone(pod, namespace, optedInBy, config) !== undefined) return []
+  const { wishes } = readWishes(pod.metadata.annotations ?? {})
+  return chooseContainers(pod, wishes).containers.filter(({ command }) => (command ?? []).length === 0)
 }
 
-function hasPodLimit({ spec: { resources } }: Pod): boolean {
-  return isRecord(resources) && isRecord(resources.limits) && resources.limits.memory !== undefined
-}
-
-const defaultThresholdPercent = 85
-/** How far a container may grow whose pod and administrator do not say: so many times what it was created with. */
-const defaultGrowth = 4
-
-function memoryPlan(
+function containerPlan(
+  pod: Pod,
   container: Container,
-  wishes: Wishes,
-  { memory }: Config,
-  recordsNeeds: boolean,
-): MemoryPlan {
-  const limitBytes = memoryLimitOf(container)
-  const maxBytes =
-    limitBytes === undefined
-      ? undefined
-      : (wishes.memoryMaxBytes ?? Math.max(memory.maxBytes ?? limitBytes * defaultGrowth, limitBytes))
-  return {
-    thresholdPercent: wishes.memoryThresholdPercent ?? defaultThresholdPercent,
-    answer: wishes.onMemoryPressure ?? 'grow',
-    ...(maxBytes === undefined ? {} : { maxBytes }),
-    ...(memory.resizeSocket === undefined ? {} : { resizeSocket: memory.resizeSocket }),
-    recordsNeeds,
-  }
+  commands: Commands,
+  memory: MemoryPlan,
+): ContainerPlan {
+  const { emptyDirs, external } = writableMounts(pod, container)
+  const fingerprint = fingerprintOf(pod, container, commands.get(container.name) ?? [])
+  return { name: container.name, fingerprint, emptyDirs, external, memory }
 }
 
-function memoryLimitOf({ resources }: Container): number | undefined {
-  const bytes = parseQuantityBytes(String(resources?.limits?.memory ?? ''))
-  return bytes === 0 ? undefined : bytes
+/** Why a pod is left as it is without a word. */
+function leftAlone(
+  pod: Pod,
+  namespace: string,
+  optedInBy: OptedInBy,
+  config: Config,
+): SkipReason | undefined {
+  return quietReason(pod, namespace, config) ?? notWanted(pod.metadata.annotations ?? {}, optedInBy)
 }
 
-/** Pods that are left alone without a word, whatever they say. */
+/** Whatever the pod says. */
 function quietReason(pod: Pod, namespace: string, config: Config): SkipReason | undefined {
   if (Object.hasOwn(pod.metadata.annotations ?? {}, 'kubernetes.io/config.mirror')) return 'mirror-pod'
   if (systemNamespaces.has(namespace) || namespace === config.namespace) return 'system-pod'
-  return isInjected(pod) ? 'already-injected' : undefined
+  return isInjected(pod, namespace, config) ? 'already-injected' : undefined
 }
 
 function notWanted(annotations: Record<string, string>, optedInBy: OptedInBy): SkipReason | undefined {
@@ -137,42 +142,19 @@ function notWanted(annotations: Record<string, string>, optedInBy: OptedInBy): S
   return word === 'unsaid' && optedInBy === 'pod' ? 'not-opted-in' : undefined
 }
 
-/** Whoever asked by annotation is told by a refusal; a pod that only its namespace opted in is admitted as it is. */
+/**
+ * Whoever asked by annotation is told by a refusal, of what is the owner's to mend; a pod that only its namespace opted in is
+ * admitted as it is.
+ */
 function unprotected(obstacles: Obstacle[], asked: boolean): Decision {
   const reasons = [...new Set(obstacles.map(({ reason }) => reason))]
   const texts = obstacles.map(({ text }) => text)
-  return asked && reasons.some((reason) => skipReasons[reason].whenAsked === 'refuse')
-    ? { outcome: 'refuse', reasons, problems: texts }
-    : { outcome: 'skip', reasons, warnings: texts.map((text) => `this pod is not protected: ${text}`) }
-}
-
-function chooseContainers(pod: Pod, wishes: Wishes): { containers: Container[]; missing: string[] } {
-  const all = pod.spec.containers
-  if (wishes.containers !== undefined) {
-    const named = wishes.containers
-    return {
-      containers: all.filter(({ name }) => named.includes(name)),
-      missing: named.filter((name) => !all.some((container) => container.name === name)),
-    }
-  }
-  const annotations = pod.metadata.annotations ?? {}
-  const preferred = Object.hasOwn(annotations, defaultContainerAnnotation)
-    ? annotations[defaultContainerAnnotation]
-    : undefined
-  const chosen = all.find(({ name }) => name === preferred) ?? all[0]
-  return { containers: chosen === undefined ? [] : [chosen], missing: [] }
-}
-
-/** Growth that ends below where the container begins is a mistake that would only show under memory pressure. */
-function growthProblems(containers: Container[], wishes: Wishes): string[] {
-  const most = wishes.memoryMaxBytes
-  if (most === undefined) return []
-  return containers.flatMap((container) => {
-    const limitBytes = memoryLimitOf(container)
-    return limitBytes !== undefined && limitBytes > most
-      ? [
-          `reprieve.dev/memory-max is below the memory limit of container ${container.name}; accepted: at least ${String(container.resources?.limits?.memory)}`,
-        ]
-      : []
-  })
+  const refusing = reasons.filter((reason) => skipReasons[reason].whenAsked === 'refuse')
+  return asked && refusing.length > 0
+    ? { outcome: 'refuse', reasons: refusing, problems: bounded(texts) }
+    : {
+        outcome: 'skip',
+        reasons,
+        warnings: bounded(texts.map((text) => `this pod is not protected: ${text}`)),
+      }
 }

@@ -6,8 +6,10 @@ import type { Container, Pod } from './pod.ts'
  * SHA-256 over what a checkpoint's memory depends on: image, command, arguments, working directory and mounts. Of a
  * mount, where it is and of what kind, not the volume's name, which may be made up anew for every pod
  * (`kube-api-access-x7k2p`).
+ *
+ * @param command the container's own, or what its image runs
  */
-export function fingerprintOf(pod: Pod, container: Container): string {
+export function fingerprintOf(pod: Pod, container: Container, command: readonly string[]): string {
   const mounts = (container.volumeMounts ?? [])
     .map((mount) => ({
       kind: kindOfVolume(volumeOf(pod, mount)),
@@ -19,7 +21,7 @@ export function fingerprintOf(pod: Pod, container: Container): string {
   // Fields in alphabetical order and nothing optional: the same pod gives the same bytes.
   const canonical = JSON.stringify({
     args: container.args ?? [],
-    command: container.command ?? [],
+    command,
     image: container.image ?? '',
     mounts,
     workingDir: container.workingDir ?? '',

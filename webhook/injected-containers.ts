@@ -10,10 +10,10 @@ import { resourcesFor, type QosClass } from './quality-of-service.ts'
  * Runs once, before everything of the user's, and ends with 0 by its deadline whatever happens: `guard --once` sees to
  * that.
  */
-export function restoreContainer(plan: PodPlan, config: Config, qos: QosClass): object {
+export function restoreContainer(planText: string, config: Config, qos: QosClass): object {
   return {
     name: injectedNames.restoreContainer,
-    ...common(plan, config),
+    ...common(planText, config),
     command: [
       imagePaths.launcher,
       'guard',
@@ -36,10 +36,10 @@ export function restoreContainer(plan: PodPlan, config: Config, qos: QosClass): 
 }
 
 /** A native sidecar: an init container that is restarted always, and outlives the main containers. */
-export function sidecarContainer(plan: PodPlan, config: Config, qos: QosClass): object {
+export function sidecarContainer(planText: string, config: Config, qos: QosClass): object {
   return {
     name: injectedNames.sidecarContainer,
-    ...common(plan, config),
+    ...common(planText, config),
     command: [
       imagePaths.launcher,
       'guard',
@@ -70,12 +70,12 @@ const asRoot = {
   runAsUser: 0,
 }
 
-function common(plan: PodPlan, config: Config): object {
+function common(planText: string, config: Config): object {
   return {
     image: config.image,
     imagePullPolicy: config.imagePullPolicy,
     env: [
-      { name: planVariable, value: escaped(JSON.stringify(plan)) },
+      { name: planVariable, value: planText },
       fromField('REPRIEVE_POD_NAME', 'metadata.name'),
       fromField('REPRIEVE_POD_UID', 'metadata.uid'),
       fromField('REPRIEVE_NODE_NAME', 'spec.nodeName'),
@@ -93,7 +93,7 @@ function fromField(name: string, fieldPath: string): object {
   return { name, valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } } }
 }
 
-/** The kubelet expands `$(NAME)` in values, and reads `$$` as a dollar sign. */
-function escaped(value: string): string {
-  return value.replaceAll('$', () => '$$')
+/** The plan as it stands in our containers' environment. The kubelet expands `$(NAME)` there, and reads `$$` as a dollar sign. */
+export function textOf(plan: PodPlan): string {
+  return JSON.stringify(plan).replaceAll('$', () => '$$')
 }

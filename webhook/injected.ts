@@ -1,18 +1,66 @@
-import { injectedLabel } from '../src/annotations.ts'
-import { injectedNames } from './image-paths.ts'
-import type { Pod } from './pod.ts'
+/** Whether Reprieve is in a pod already, as it is when a webhook is asked a second time about one pod. */
+import { injectedLabel, readWishes } from '../src/annotations.ts'
+import type { Config } from '../src/config.ts'
+import { defaultStore } from '../src/config-stores.ts'
+import { planVariable } from '../src/pod-plan.ts'
+import { imagePaths, injectedNames } from './image-paths.ts'
+import { at, listAt } from './json-path.ts'
+import { podLineage } from './pod-lineage.ts'
+import type { Container, Pod } from './pod.ts'
+
+const names: ReadonlySet<string> = new Set([injectedNames.restoreContainer, injectedNames.sidecarContainer])
 
 /**
- * Whether Reprieve is in the pod already: the label and both containers. The label alone is what anyone can write by
- * mistake, and must not leave a pod unprotected.
+ * By the label and both containers. The label alone is what anyone can write by mistake, and must not leave a pod unprotected.
  */
-export function isInjected(pod: Pod): boolean {
-  const names = new Set((pod.spec.initContainers ?? []).map((container) => container.name))
+export function looksInjected(pod: Pod): boolean {
   const labels = pod.metadata.labels ?? {}
+  const isLabelled = Object.hasOwn(labels, injectedLabel) && labels[injectedLabel] === 'true'
+  return isLabelled && ours(pod).length === 2
+}
+
+/**
+ * And by what these say: they run our program, with the plan of this very pod. A copy of a protected pod, or a pod that only pretends, has
+ * another's plan, and with it another's checkpoints. Nothing is compared that other webhooks may rightly change
+ * (images, resources, mounts), or that another version of this one would have written otherwise.
+ */
+export function isInjected(pod: Pod, namespace: string, config: Config): boolean {
+  if (!looksInjected(pod)) return false
+  const { wishes } = readWishes(pod.metadata.annotations ?? {})
+  const lineage = podLineage(pod, namespace, wishes.key)
+  const store = wishes.store ?? defaultStore
   return (
-    Object.hasOwn(labels, injectedLabel) &&
-    labels[injectedLabel] === 'true' &&
-    names.has(injectedNames.restoreContainer) &&
-    names.has(injectedNames.sidecarContainer)
+    lineage.known &&
+    config.stores.has(store) &&
+    ours(pod).every((container) => {
+      const plan = planOf(container)
+      return (
+        runsOurs(container) &&
+        at(plan, 'namespace') === namespace &&
+        at(plan, 'lineage') === lineage.lineage &&
+        at(plan, 'store', 'name') === store
+      )
+    })
   )
+}
+
+function ours(pod: Pod): Container[] {
+  return (pod.spec.initContainers ?? []).filter(({ name }) => names.has(name))
+}
+
+function runsOurs({ name, command }: Container): boolean {
+  const program = name === injectedNames.sidecarContainer ? imagePaths.sidecarMain : imagePaths.restoreMain
+  return command?.[0] === imagePaths.launcher && command.at(-1) === program
+}
+
+/** Undefined where it is no JSON, or was given in another way than ours. */
+function planOf(container: Container): unknown {
+  const [variable, ...more] = listAt(at(container, 'env')).filter((one) => at(one, 'name') === planVariable)
+  const value = at(variable, 'value')
+  if (typeof value !== 'string' || more.length > 0) return undefined
+  try {
+    return JSON.parse(value.replaceAll('$$', () => '$'))
+  } catch {
+    return undefined
+  }
 }

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config.ts'
 import { describeError } from '../src/errors.ts'
 import { createLog } from '../src/log.ts'
+import { apiOfPod, createImageParts } from './image-parts.ts'
 import { serveWebhook } from './serve.ts'
 
 const log = createLog('webhook')
@@ -12,7 +13,8 @@ try {
   })
   const image = process.env.REPRIEVE_IMAGE
   const config = await loadConfig(values.config, image === undefined ? {} : { image })
-  const webhook = await serveWebhook({ config, log })
+  const images = await createImageParts(config.entrypoints, log, await apiOfPod(process.env, log))
+  const webhook = await serveWebhook({ config, log, images })
   const { promise: told, resolve: tell } = Promise.withResolvers<string>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => tell(signal))
   log.info({ signal: await told }, 'was told to stop')

@@ -6,9 +6,10 @@ import { injectedLabel } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import type { PodPlan } from '../src/pod-plan.ts'
 import { volumePaths, volumeRoot } from '../src/volume.ts'
+import type { Commands } from './entrypoints.ts'
 import { injectedNames } from './image-paths.ts'
-import { isInjected } from './injected.ts'
-import { restoreContainer, sidecarContainer } from './injected-containers.ts'
+import { looksInjected } from './injected.ts'
+import { restoreContainer, sidecarContainer, textOf } from './injected-containers.ts'
 import { raisesFor } from './more-memory.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
@@ -33,12 +34,14 @@ const none: ReadonlyMap<string, number> = new Map()
 export function mutate(
   pod: Pod,
   plan: PodPlan,
+  commands: Commands,
   config: Config,
   needs: ReadonlyMap<string, number> = none,
 ): Patch {
   const store = config.stores.get(plan.store.name)
-  if (isInjected(pod) || store === undefined) return { operations: [], warnings: [] }
+  if (looksInjected(pod) || store === undefined) return { operations: [], warnings: [] }
   const qos = qosClassOf(pod)
+  const planText = textOf(plan)
   const spec = pod.spec
   const operations: Operation[] = [
     ...addMember(pod.metadata.labels, ['metadata', 'labels'], injectedLabel, 'true'),
@@ -63,7 +66,7 @@ export function mutate(
     ...prepend(
       spec.initContainers,
       ['spec', 'initContainers'],
-      [restoreContainer(plan, config, qos), sidecarContainer(plan, config, qos)],
+      [restoreContainer(planText, config, qos), sidecarContainer(planText, config, qos)],
     ),
   ]
   const warnings: string[] = []
@@ -71,7 +74,8 @@ export function mutate(
     if (!plan.containers.some(({ name }) => name === container.name)) continue
     const hook = prestopCommand(container, plan.checkpointBudgetMs)
     warnings.push(...hook.warnings)
-    operations.push(...protect(container, ['spec', 'containers', String(index)], hook.command))
+    const command = commands.get(container.name) ?? []
+    operations.push(...protect(container, ['spec', 'containers', String(index)], command, hook.command))
   }
   for (const { index, limit, request } of raisesFor(pod, plan, needs)) {
     const resources = ['spec', 'containers', String(index), 'resources']
@@ -82,19 +86,19 @@ export function mutate(
   return { operations, warnings }
 }
 
-function protect(container: Container, path: string[], prestop: string[]): Operation[] {
+function protect(
+  container: Container,
+  path: string[],
+  command: readonly string[],
+  prestop: readonly string[],
+): Operation[] {
   const preStop = { exec: { command: prestop } }
   return [
     {
-      op: 'replace',
+      // Nothing can be replaced that is not there (RFC 6902, 4.3).
+      op: container.command === undefined ? 'add' : 'replace',
       path: pointer(...path, 'command'),
-      value: [
-        volumePaths.launcher,
-        'run',
-        `--container=${container.name}`,
-        '--',
-        ...(container.command ?? []),
-      ],
+      value: [volumePaths.launcher, 'run', `--container=${container.name}`, '--', ...command],
     },
     ...append(
       container.volumeMounts,

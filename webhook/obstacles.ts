@@ -2,6 +2,7 @@
 import { posix } from 'node:path'
 import { volumeRoot } from '../src/volume.ts'
 import { reservedNamePrefix } from './image-paths.ts'
+import { looksInjected } from './injected.ts'
 import type { Container, Pod } from './pod.ts'
 import { isRecord } from './shape.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
@@ -30,10 +31,11 @@ export function containerObstacles(container: Container): Obstacle[] {
       reason: 'tty',
       text: `container ${container.name} has tty: true; a terminal cannot be restored`,
     })
-  if ((container.command ?? []).length === 0)
+  const [program] = container.command ?? []
+  if (program?.includes('/') && isReservedPath(program))
     found.push({
-      reason: 'entrypoint-unknown',
-      text: `container ${container.name} gives no command; write its image's entrypoint as the container's command`,
+      reason: 'container-conflict',
+      text: `the command of container ${container.name} is Reprieve's own: write the one that its owner wrote`,
     })
   return found
 }
@@ -46,6 +48,11 @@ function nameConflicts(pod: Pod): Obstacle[] {
         reason: 'mount-conflict',
         text: `volume ${volume.name} takes a name that is reserved for Reprieve`,
       })
+  if (looksInjected(pod))
+    found.push({
+      reason: 'container-conflict',
+      text: 'the pod looks like a copy of a protected one: make it anew from what its owner wrote',
+    })
   return [...found, ...containersOf(pod).flatMap(containerConflicts)]
 }
 

@@ -1,6 +1,6 @@
 import { lineageOf, type Lineage, type LineageSource } from '../src/lineage.ts'
+import { at, listAt } from './json-path.ts'
 import type { Pod } from './pod.ts'
-import { isRecord } from './shape.ts'
 
 /** @param namespace the request's, since the pod's own may be missing at admission */
 export function podLineage(pod: Pod, namespace: string, key: string | undefined): Lineage {
@@ -34,14 +34,4 @@ function nodeOfDaemonPod(pod: Pod): string | undefined {
     }
   }
   return undefined
-}
-
-function at(value: unknown, ...path: string[]): unknown {
-  let inner = value
-  for (const name of path) inner = isRecord(inner) && Object.hasOwn(inner, name) ? inner[name] : undefined
-  return inner
-}
-
-function listAt(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : []
 }

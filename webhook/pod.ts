@@ -57,6 +57,7 @@ export type Pod = {
     containers: Container[]
     initContainers?: Maybe<Container[]>
     volumes?: Maybe<Volume[]>
+    imagePullSecrets?: Maybe<{ name?: Maybe<string> }[]>
     nodeName?: Maybe<string>
     nodeSelector?: Maybe<TextMap>
     affinity?: unknown
@@ -120,6 +121,7 @@ const checkPod: Check = recordOf({
     containers: (value) => listOf(isContainer)(value) && (value as unknown[]).length > 0,
     initContainers: optional(listOf(isContainer)),
     volumes: optional(listOf(recordOf({ name: isText }))),
+    imagePullSecrets: optional(listOf(recordOf({ name: isTextMaybe }))),
     nodeName: isTextMaybe,
     nodeSelector: isTextMap,
     os: optional(recordOf({ name: isText })),

@@ -1,5 +1,5 @@
 /** AdmissionReview v1, as far as Reprieve reads and writes it. */
-import { isFlag, isRecord, isText, optional, recordOf } from './shape.ts'
+import { isFlag, isRecord, isText, listOf, optional, recordOf } from './shape.ts'
 
 export type AdmissionRequest = {
   uid: string
@@ -9,7 +9,10 @@ export type AdmissionRequest = {
   namespace?: string | null
   operation: string
   dryRun?: boolean | null
+  userInfo?: { username?: string | null; groups?: string[] | null } | null
+  name?: string | null
   object?: unknown
+  oldObject?: unknown
 }
 
 export type AdmissionResponse = {
@@ -20,6 +23,7 @@ export type AdmissionResponse = {
   /** Base64 of the JSON text. */
   patch?: string
   status?: { code: number; reason: string; message: string }
+  auditAnnotations?: Record<string, string>
 }
 
 export type AdmissionReview = {
@@ -41,6 +45,8 @@ const isRequest = recordOf({
   namespace: optional(isText),
   operation: isText,
   dryRun: optional(isFlag),
+  userInfo: optional(recordOf({ username: optional(isText), groups: optional(listOf(isText)) })),
+  name: optional(isText),
 })
 
 export function readReview(body: unknown): ReadReview {
@@ -68,4 +74,12 @@ export function allow(uid: string, warnings: readonly string[]): AdmissionRespon
     allowed: true,
     warnings: warnings.map((text) => `reprieve: ${text}`.slice(0, maxWarningLength)),
   }
+}
+
+export function deny(
+  uid: string,
+  { code, reason }: { code: number; reason: string },
+  message: string,
+): AdmissionResponse {
+  return { uid, allowed: false, status: { code, reason, message } }
 }

@@ -7,7 +7,9 @@ import type { Config } from '../src/config.ts'
 import type { Log } from '../src/log.ts'
 import { createAdminServer } from './admin-server.ts'
 import { AdmissionCounts } from './admission-counts.ts'
-import { admit } from './admit.ts'
+import { admitWithImages, type ImageParts } from './admit-with-images.ts'
+import { GuardCounts } from './guard/counts.ts'
+import type { LineageRecords } from './lineage-records.ts'
 import { createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
 
@@ -15,6 +17,7 @@ export type RunningWebhook = {
   port: number
   adminPort: number
   counts: AdmissionCounts
+  guardCounts: GuardCounts
   /** Answers what is under way, for at most the configured time, then closes every connection. */
   stop: () => Promise<void>
 }
@@ -24,6 +27,10 @@ export type ServeOptions = {
   log: Log
   certificateWaitMs?: number
   reloadEveryMs?: number
+  /** Where images are looked up; nowhere if it is left out. */
+  images?: ImageParts | undefined
+  /** What lineages have recorded; undefined: nobody keeps that. */
+  records?: LineageRecords | undefined
   admit?: ServerParts['admit']
 }
 
@@ -32,14 +39,22 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   const { config, log } = options
   const { host, port, adminHost, adminPort, drainMs } = config.listen
   const counts = new AdmissionCounts()
+  const guardCounts = new GuardCounts()
   const ending = new AbortController()
   let ready = false
-  const admin = createAdminServer({ counts, isReady: () => ready })
+  const admin = createAdminServer({ counts: [counts, guardCounts], isReady: () => ready })
   await admin.listen({ host: adminHost, port: adminPort })
   let server: FastifyInstance
   try {
     const certificate = await waitForCertificate(config.listen, options.certificateWaitMs ?? 60_000)
-    server = createServer({ config, certificate, counts, log, admit: options.admit ?? admit })
+    server = createServer({
+      config,
+      certificate,
+      counts,
+      guardCounts,
+      log,
+      admit: options.admit ?? admitWithImages(options.images, options.records),
+    })
     await server.listen({ host, port })
     void reloadCertificate({
       files: config.listen,
@@ -68,7 +83,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
     await admin.close()
     log.info('stopped')
   }
-  return { ...bound, counts, stop }
+  return { ...bound, counts, guardCounts, stop }
 }
 
 function portOf(app: FastifyInstance): number {

@@ -1,28 +1,22 @@
 /** The admission endpoint: HTTPS as an API server speaks it. It answers whatever comes, and fails open. */
 import fastify, { type FastifyInstance } from 'fastify'
-import type { Config } from '../src/config.ts'
 import { describeError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { AdmissionCounts } from './admission-counts.ts'
 import type { Admission } from './admit.ts'
-import type { OptedInBy } from './decide.ts'
+import type { TimedAdmit } from './admit-with-images.ts'
+import { auditOf } from './audit.ts'
+import type { Decision, OptedInBy } from './decide.ts'
+import { serveGuard, type GuardParts } from './guard/route.ts'
 import { allow, answer, readReview, type AdmissionRequest } from './review.ts'
 import type { SkipReason } from './skip-reasons.ts'
 import type { CertificatePair } from './serving-certificate.ts'
 import { answerBudgetMs, withinDeadline } from './within-deadline.ts'
 
-export type ServerParts = {
-  config: Config
+export type ServerParts = GuardParts & {
   certificate: CertificatePair
   counts: AdmissionCounts
-  log: Log
-  /** `admit` of ./admit.ts, or in time one that looks images up in their registry. */
-  admit: (
-    request: AdmissionRequest,
-    optedInBy: OptedInBy,
-    config: Config,
-    signal: AbortSignal,
-  ) => Admission | Promise<Admission>
+  admit: TimedAdmit
 }
 
 /** API servers close idle connections after 90 s; whoever closes first makes the other's next request fail. */
@@ -58,9 +52,10 @@ export function createServer(parts: ServerParts): FastifyInstance {
       const request = review.request
       const begun = performance.now()
       let failure: unknown
+      const budgetMs = answerBudgetMs(incoming.query.timeout)
       const admission = await withinDeadline(
-        answerBudgetMs(incoming.query.timeout),
-        (signal) => parts.admit(request, optedInBy, config, signal),
+        budgetMs,
+        (signal) => parts.admit(request, optedInBy, config, signal, budgetMs),
         () => failOpen(request.uid, 'deadline-passed'),
       ).catch((error: unknown) => {
         failure = error
@@ -73,6 +68,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
     })
   serve('/mutate/pod', 'pod')
   serve('/mutate/namespace', 'namespace')
+  serveGuard(app, parts)
 
   app.setErrorHandler((error, _incoming, reply) => {
     const code = statusOf(error)
@@ -84,7 +80,8 @@ export function createServer(parts: ServerParts): FastifyInstance {
 
 function failOpen(uid: string, reason: SkipReason): Admission {
   const warnings = [`this pod is not protected: ${reason}`]
-  return { response: allow(uid, warnings), decision: { outcome: 'skip', reasons: [reason], warnings } }
+  const decision: Decision = { outcome: 'skip', reasons: [reason], warnings }
+  return { response: { ...allow(uid, warnings), auditAnnotations: auditOf(decision) }, decision }
 }
 
 function statusOf(error: unknown): number {

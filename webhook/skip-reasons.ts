@@ -43,6 +43,10 @@ export const skipReasons = {
     whenAsked: 'refuse',
     meaning: "a protected container gives no command, and its image's entrypoint is not known here",
   },
+  'registry-unavailable': {
+    whenAsked: 'admit',
+    meaning: "a protected container gives no command, and its image's registry cannot be asked just now",
+  },
   'lineage-unknown': {
     whenAsked: 'refuse',
     meaning:
@@ -52,7 +56,10 @@ export const skipReasons = {
     whenAsked: 'refuse',
     meaning: 'a volume is named reprieve…, or mounted at or under /reprieve',
   },
-  'container-conflict': { whenAsked: 'refuse', meaning: 'a container is named reprieve…' },
+  'container-conflict': {
+    whenAsked: 'refuse',
+    meaning: "a container is named reprieve…, or its command is Reprieve's own",
+  },
 } as const satisfies Record<string, { whenAsked: 'admit' | 'refuse'; meaning: string }>
 
 export type SkipReason = keyof typeof skipReasons

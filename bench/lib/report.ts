@@ -11,8 +11,11 @@ export type Result = {
   figures: Record<string, unknown>
 }
 
-/** @param limits what each ratio may be at most: one beyond it is told, and makes the benchmark fail */
-export async function report(limits: Record<string, number>, measure: () => Promise<Result>): Promise<void> {
+/** What a ratio may be at most, or must be at least. */
+export type Limit = number | { least: number }
+
+/** @param limits a ratio beyond its limit is told, and makes the benchmark fail */
+export async function report(limits: Record<string, Limit>, measure: () => Promise<Result>): Promise<void> {
   const interrupted = Promise.withResolvers<never>()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => interrupted.reject(new Error(`interrupted by ${signal}`)))
@@ -20,9 +23,12 @@ export async function report(limits: Record<string, number>, measure: () => Prom
     const result = await Promise.race([measure(), interrupted.promise])
     for (const [name, limit] of Object.entries(limits)) {
       const ratio = result.ratios[name]
-      const verdict = ratio !== undefined && ratio <= limit ? 'is met' : 'is MISSED'
-      say(`${name} = ${ratio ?? 'nothing'}: the bound of ${limit} ${verdict}`)
-      if (!(ratio !== undefined && ratio <= limit)) process.exitCode = 1
+      const [bound, isMet] =
+        typeof limit === 'number'
+          ? [String(limit), ratio !== undefined && ratio <= limit]
+          : [`at least ${limit.least}`, ratio !== undefined && ratio >= limit.least]
+      say(`${name} = ${ratio ?? 'nothing'}: the bound of ${bound} ${isMet ? 'is met' : 'is MISSED'}`)
+      if (!isMet) process.exitCode = 1
     }
     process.stdout.write(`${JSON.stringify({ ...result, limits })}\n`)
   } catch (error) {

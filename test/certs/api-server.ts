@@ -3,7 +3,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import jsonPatch from 'fast-json-patch'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
-import { createKubeApi, type KubeApi } from '../../certs/kube-api.ts'
+import { createKubeApi, type KubeApi } from '../../src/kube-api.ts'
 
 type Stored = { metadata: { resourceVersion?: string }; data: Record<string, string> }
 type Configuration = { webhooks: { name: string; clientConfig: { caBundle?: string } }[] }
@@ -13,6 +13,7 @@ export type TestApiServer = {
   port: number
   secret: () => Stored | undefined
   configuration: Configuration
+  guard: Configuration
   requests: string[]
   /** Called before the next write of the Secret: what another replica does just then. */
   beforeWrite: (act: () => Promise<void>) => void
@@ -32,13 +33,15 @@ export async function startApiServer(): Promise<TestApiServer> {
       { name: 'namespace.reprieve.dev', clientConfig: {} },
     ],
   }
+  const guard: Configuration = { webhooks: [{ name: 'exec.reprieve.dev', clientConfig: {} }] }
   const requests: string[] = []
 
   const answer = async (method: string, path: string, body: unknown): Promise<[number, unknown]> => {
-    if (path.startsWith('/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/')) {
-      if (method === 'GET') return [200, configuration]
-      jsonPatch.applyPatch(configuration, body as jsonPatch.Operation[], true)
-      return [200, configuration]
+    const kind = /^\/apis\/admissionregistration\.k8s\.io\/v1\/(\w+)\/reprieve$/.exec(path)?.[1]
+    if (kind !== undefined) {
+      const patched = kind === 'mutatingwebhookconfigurations' ? configuration : guard
+      if (method === 'PATCH') jsonPatch.applyPatch(patched, body as jsonPatch.Operation[], true)
+      return [200, patched]
     }
     if (method === 'GET') return secret === undefined ? [404, {}] : [200, secret]
     const racing = act
@@ -71,6 +74,7 @@ export async function startApiServer(): Promise<TestApiServer> {
     port,
     secret: () => secret,
     configuration,
+    guard,
     requests,
     beforeWrite: (next) => (act = next),
     close: () => {

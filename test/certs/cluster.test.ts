@@ -5,7 +5,7 @@ import t from 'tap'
 import { makeAuthority } from '../../certs/authority.ts'
 import { ensureSecret, ensureTrust } from '../../certs/cluster.ts'
 import { keepInCluster } from '../../certs/keep.ts'
-import { createKubeApi, type KubeApi } from '../../certs/kube-api.ts'
+import { createKubeApi, type KubeApi } from '../../src/kube-api.ts'
 import { startApiServer } from './api-server.ts'
 
 const names = { namespace: 'reprieve-system', secret: 'reprieve-certs', webhookConfiguration: 'reprieve' }
@@ -42,7 +42,7 @@ t.test(
       'trust',
     ])
     const bundle = await readFile(join(folder, 'ca.crt'), 'utf8')
-    for (const { clientConfig } of server.configuration.webhooks)
+    for (const { clientConfig } of [...server.configuration.webhooks, ...server.guard.webhooks])
       t.equal(Buffer.from(clientConfig.caBundle ?? '', 'base64').toString(), bundle)
     t.same(Object.keys(server.secret()?.data ?? {}).toSorted(), ['ca.crt', 'ca.key', 'tls.crt', 'tls.key'])
     t.equal((await stat(join(folder, 'tls.key'))).mode & 0o777, 0o600)

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { errorCodes } from '../../src/errors.ts'
+import { guardReasons } from '../../webhook/guard/reasons.ts'
 import { skipReasons } from '../../webhook/skip-reasons.ts'
 import { codes, filesUnder, firstCodes, read, rows, section } from './documents.ts'
 
@@ -33,6 +34,11 @@ t.test(
     t.equal(told.length, known.length, 'each once')
   },
 )
+
+t.test('every reason why the guard denies is explained, and no other', async (t) => {
+  const told = firstCodes(section(onCall, '## A request was denied by the guard'))
+  t.same(told.sort(), Object.keys(guardReasons).sort())
+})
 
 t.test('every error code is explained, and no other', async (t) => {
   t.same(firstCodes(section(onCall, '## Errors, by code')).sort(), Object.keys(errorCodes).sort())

@@ -22,11 +22,23 @@ t.test('the triggers are those of the program', async (t) => {
 
 t.test('every key of config.yaml is in the table, and no other', async (t) => {
   const told = firstCodes(section(readme, '### The keys of config.yaml'))
-  const asked = /\b(root|listen|sidecar|restore)(?:\.(?:text|oneOf|whole|listOf|section|parsed)\(|, )'(\w+)'/g
-  const keys = [...read('src/config.ts').matchAll(asked)].map(([, at, name]) =>
-    at === 'root' ? `${name}` : `${at}.${name}`,
-  )
-  const sections = new Set(['sidecar', 'restore', 'listen'])
+  const asked =
+    /\b(root|listen|sidecar|restore|guard|section)(?:\.(?:text|texts|oneOf|whole|listOf|section|parsed)\(|, )'(\w+)'/g
+  const keysIn = (path: string, prefixes: Record<string, string>) =>
+    [...read(path).matchAll(asked)].flatMap(([, at = '', name]) =>
+      Object.hasOwn(prefixes, at) ? [`${prefixes[at]}${name}`] : [],
+    )
+  const keys = [
+    ...keysIn('src/config.ts', {
+      root: '',
+      listen: 'listen.',
+      sidecar: 'sidecar.',
+      restore: 'restore.',
+      guard: 'guard.',
+    }),
+    ...keysIn('src/config-entrypoints.ts', { section: 'entrypoints.' }),
+  ]
+  const sections = new Set(['sidecar', 'restore', 'listen', 'guard', 'entrypoints'])
   t.same(told.sort(), [...new Set(keys)].filter((key) => !sections.has(key)).sort())
   for (const capability of optionalCapabilities) t.match(readme, capability)
 })

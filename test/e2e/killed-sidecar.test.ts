@@ -28,7 +28,7 @@ import {
  * killed just then, it cannot take that back. 128 + SIGPIPE: or its parasite in the task answers it when it is gone. The
  * application dies of it, and its last complete checkpoint is what survives.
  */
-const deathsByCriu: readonly (number | undefined)[] = [133, 141]
+const deathsByCriu: ReadonlySet<number | undefined> = new Set([133, 141])
 
 type Killing = {
   /** Whether CRIU itself dies by the kill. */
@@ -74,7 +74,7 @@ for (const [victim, killing] of Object.entries(killings))
       for (let round = 0; round < kills; round++) {
         const outcome = await killedOnce(pod, killing, wholeMs, random(), kept)
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
-        if (killing.killsCriu && deathsByCriu.includes(await endedWith(pod))) {
+        if (killing.killsCriu && deathsByCriu.has(await endedWith(pod))) {
           died++
           t.same(gapsIn([pod]), [], 'no step was lost or repeated before it died')
           const newest = await requireStore(stage, kept)

@@ -98,7 +98,7 @@ export async function openStage(t: Test, options: StageOptions = {}): Promise<St
   )
   const admit = (pod: PodManifest, needs?: ReadonlyMap<string, number>): PodManifest => {
     const inNamespace = pod.metadata.namespace ?? namespace
-    const admitted = inject(pod as AdmittedPod, config, 'pod', inNamespace, needs)
+    const admitted = inject(pod as AdmittedPod, config, 'pod', inNamespace, undefined, needs)
     if (admitted === undefined) throw new Error(`the webhook did not inject ${JSON.stringify(pod.metadata)}`)
     return admitted.after as PodManifest
   }

@@ -126,7 +126,7 @@ t.test('the names that the certificates need are the same everywhere', async (t)
   const service = only('Service')
   t.equal(options.cluster?.webhookConfiguration, webhook.metadata.name)
   t.ok(options.dnsNames.includes(`${service.metadata.name}.reprieve-system.svc`))
-  const role = JSON.stringify([only('Role'), only('ClusterRole')])
+  const role = JSON.stringify(base.filter(({ kind }) => kind.endsWith('Role')))
   t.match(role, `"resourceNames":["${options.cluster?.secret}"]`)
   t.match(role, `"resourceNames":["${webhook.metadata.name}"]`)
   t.equal(options.cluster?.namespace, only('Namespace').metadata.name)
@@ -163,4 +163,31 @@ t.test('the pods of the examples are injected', async (t) => {
     t.match(decide(pod, 'default', 'pod', sampleConfig()), { outcome: 'inject', warnings: [] }, file)
     t.same(problemsOfCoreV1('PodSpec', inject(pod, sampleConfig())?.after.spec), [], file)
   }
+})
+
+t.test('every right is told with what it is for, and every role is bound to the one account', async (t) => {
+  type Role = { rules: { resources: string[]; resourceNames?: string[]; verbs: string[] }[] }
+  const told = readFileSync(join(root, 'base/rbac.yaml'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('#   '))
+    .join('\n')
+  for (const object of base.filter(({ kind }) => kind.endsWith('Role')))
+    for (const { resources, resourceNames = [''], verbs } of (object as unknown as Role).rules)
+      for (const resource of resources)
+        for (const name of resourceNames)
+          t.match(
+            told,
+            new RegExp(`${resource}${name === '' ? '' : `/${name}`}\\b.* ${verbs.join(', ')} `),
+            `${resource} ${name}: ${verbs.join(', ')}`,
+          )
+  const roles = base.filter(({ kind }) => kind.endsWith('Role'))
+  const bindings = base.filter(({ kind }) => kind.endsWith('RoleBinding'))
+  t.equal(roles.length, bindings.length)
+  for (const binding of bindings)
+    t.match(binding, {
+      roleRef: { name: binding.metadata.name },
+      subjects: [
+        { kind: 'ServiceAccount', name: only('ServiceAccount').metadata.name, namespace: 'reprieve-system' },
+      ],
+    })
 })

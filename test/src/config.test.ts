@@ -99,3 +99,54 @@ t.test('aliases, which could grow without bound, are refused', async (t) => {
   const text = `${await readFile(sample, 'utf8')}\nx: &a [1]\ny: *a\n`
   t.throws(() => parseConfig(text, 'x.yaml'), { code: 'config-invalid' })
 })
+
+t.test('where images are looked up is read with its defaults, or as it is said', async (t) => {
+  const usual = parseConfig(least, '/etc/reprieve/config.yaml').entrypoints
+  t.match(usual, { from: 'registry', budgetMs: 4000, plainHttp: [] })
+  t.match(usual.architecture, /^(amd64|arm64)$/)
+  t.equal(usual.caFile, undefined)
+  const said = `${least}entrypoints:
+  from: nowhere
+  budget: 2s
+  architecture: arm64
+  plainHttp: ['registry.local:5000']
+  mirrors: { docker.io: [mirror.local, 'harbor.example:8443/hub'] }
+  caFile: ca.pem
+  credentialsFile: /run/config.json
+`
+  t.same(parseConfig(said, '/etc/reprieve/config.yaml').entrypoints, {
+    from: 'nowhere',
+    budgetMs: 2000,
+    architecture: 'arm64',
+    plainHttp: ['registry.local:5000'],
+    mirrors: new Map([['docker.io', ['mirror.local', 'harbor.example:8443/hub']]]),
+    caFile: '/etc/reprieve/ca.pem',
+    credentialsFile: '/run/config.json',
+  })
+  const wrong = `${least}entrypoints:
+  from: everywhere
+  budget: 1h
+  plainHttp: ['http://registry.local']
+  mirrors: { 'docker io': [x], ghcr.io: ['https://mirror.local'] }
+  retries: 3
+`
+  t.same(problemsOf(wrong), [
+    'entrypoints.from must be one of registry, nowhere',
+    'entrypoints.budget must be a duration from 500ms to 8s',
+    'entrypoints.plainHttp must be a list of hosts, with a port if need be',
+    'entrypoints.mirrors.docker io must be named by the domain of images',
+    'entrypoints.mirrors.ghcr.io must be a list of hosts, with a port and a path if need be',
+    'entrypoints.retries is not a known field',
+  ])
+})
+
+t.test('the guard lets the masters in, or whom the file says, or nobody', async (t) => {
+  const groups = (said: string) => parseConfig(`${least}${said}`, 'x.yaml').guard.allowedGroups
+  t.same(groups(''), ['system:masters'])
+  t.same(groups('guard: { allowedGroups: [operators, sre] }\n'), ['operators', 'sre'])
+  t.same(groups('guard: { allowedGroups: [] }\n'), [])
+  t.same(problemsOf(`${least}guard: { allowedGroups: [7], users: [me] }\n`), [
+    'guard.allowedGroups must be a list of names of groups',
+    'guard.users is not a known field',
+  ])
+})

@@ -1,8 +1,10 @@
 import t from 'tap'
-import { decide, type Decision } from '../../webhook/decide.ts'
+import { decide, withoutCommand, type Decision } from '../../webhook/decide.ts'
+import type { Entrypoints } from '../../webhook/entrypoints.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import { skipReasons, type SkipReason } from '../../webhook/skip-reasons.ts'
 import { recorded, sampleConfig, samplePod } from './admission-fixtures.ts'
+import { inject } from './patched-pod.ts'
 
 const config = sampleConfig()
 const asked = (pod: Pod, namespace = 'ml-team') => decide(pod, namespace, 'pod', config)
@@ -57,24 +59,25 @@ t.test('what the pod wishes goes into its plan', async (t) => {
   })
 })
 
+function memoryPlanOf(annotations: Record<string, string>, limit?: string) {
+  const pod = samplePod({ annotations })
+  const [container] = pod.spec.containers
+  if (container !== undefined && limit !== undefined) container.resources = { limits: { memory: limit } }
+  const decision = asked(pod)
+  return decision.outcome === 'inject' ? decision.plan.containers[0]?.memory : decision
+}
+
 t.test('the plan says what is done about a full memory, container by container', async (t) => {
-  const memory = (annotations: Record<string, string>, limit?: string) => {
-    const pod = samplePod({ annotations })
-    const [container] = pod.spec.containers
-    if (container !== undefined && limit !== undefined) container.resources = { limits: { memory: limit } }
-    const decision = asked(pod)
-    return decision.outcome === 'inject' ? decision.plan.containers[0]?.memory : decision
-  }
   const plan = { thresholdPercent: 85, answer: 'grow', recordsNeeds: false }
-  t.strictSame(memory({}), plan)
-  t.strictSame(memory({}, '1Gi'), { ...plan, maxBytes: 4 * 2 ** 30 }, 'four times its limit')
+  t.strictSame(memoryPlanOf({}), plan)
+  t.strictSame(memoryPlanOf({}, '1Gi'), { ...plan, maxBytes: 4 * 2 ** 30 }, 'four times its limit')
   const wishes = {
     'reprieve.dev/memory-threshold': '70%',
     'reprieve.dev/on-memory-pressure': 'reschedule',
     'reprieve.dev/memory-max': '3Gi',
   }
   const wished = { thresholdPercent: 70, answer: 'reschedule', maxBytes: 3 * 2 ** 30, recordsNeeds: false }
-  t.strictSame(memory(wishes, '1Gi'), wished)
+  t.strictSame(memoryPlanOf(wishes, '1Gi'), wished)
 })
 
 t.test('a memory limit of the pod as a whole is told to be unwatched', async (t) => {
@@ -195,6 +198,17 @@ t.test('the label alone does not pass for an injection', async (t) => {
   t.equal(asked(samplePod({ metadata: { labels } })).outcome, 'inject')
 })
 
+t.test('a copy of a protected pod is told to be one, and the pod itself is left as it is', async (t) => {
+  const after = inject(samplePod(), config)?.after ?? samplePod()
+  t.match(asked(after), { outcome: 'skip', reasons: ['already-injected'] })
+  const copy = { ...after, metadata: { ...after.metadata, name: 'train-debug' } }
+  t.match(asked(copy), {
+    outcome: 'refuse',
+    reasons: ['mount-conflict', 'container-conflict'],
+    problems: [/./, /./, /looks like a copy of a protected one: make it anew from what its owner wrote/],
+  })
+})
+
 t.test('pods that share a lineage and unknown annotations are warned about', async (t) => {
   const { pod } = recorded('create-deployment-pod')
   const decision = asked({
@@ -270,6 +284,73 @@ t.test('the fingerprint changes with what the memory depends on, and with nothin
   ]
   t.equal(new Set([base, ...others]).size, others.length + 1)
 })
+
+const wanted = (...asked: Parameters<typeof withoutCommand>) =>
+  withoutCommand(...asked).map(({ name }) => name)
+const silentImage = samplePod({ container: { command: null, args: ['--x'] } })
+const answered = (entrypoint: string[], cmd: string[] = []): Entrypoints =>
+  new Map([['main', { known: true, command: { entrypoint, cmd } }]])
+const looked = (entrypoints: Entrypoints, pod = silentImage) =>
+  decide(pod, 'ml-team', 'pod', config, entrypoints)
+
+t.test('a container without a command runs what was found out about its image', async (t) => {
+  const decision = looked(answered(['/e'], ['c']))
+  t.match(decision, { outcome: 'inject' })
+  t.same(decision.outcome === 'inject' && decision.commands.get('main'), ['/e'])
+  const given = looked(answered(['/e']), samplePod({ container: { command: ['own'] } }))
+  t.same(given.outcome === 'inject' && given.commands.get('main'), ['own'], "the pod's own command stands")
+  const prints = [decision, looked(answered(['/f']))].map(
+    (one) => one.outcome === 'inject' && one.plan.containers[0]?.fingerprint,
+  )
+  t.not(prints[0], prints[1], 'an image that runs something else fits other checkpoints')
+})
+
+t.test('what could not be found out is told to the owner, in words', async (t) => {
+  const why = 'registry.example answers 404'
+  for (const [entrypoints, said] of [
+    [
+      new Map([['main', { known: false, why, fault: 'owner' }]]),
+      /is not known: registry\.example answers 404; write it as/,
+    ],
+    [new Map(), /its registry was not asked/],
+  ] as [Entrypoints, RegExp][])
+    t.match(looked(entrypoints), { outcome: 'refuse', reasons: ['entrypoint-unknown'], problems: [said] })
+  const away: Entrypoints = new Map([['main', { known: false, why: 'it answers 503', fault: 'elsewhere' }]])
+  t.match(
+    looked(away),
+    {
+      outcome: 'skip',
+      reasons: ['registry-unavailable'],
+      warnings: [/^this pod is not protected: .* it answers 503/],
+    },
+    'but a registry that is away holds nobody up',
+  )
+  t.match(looked(away, samplePod({ container: { command: null, tty: true } })), {
+    outcome: 'refuse',
+    reasons: ['tty'],
+    problems: [/tty/, /503/],
+  })
+  t.match(looked(answered([]), samplePod({ container: { command: null } })), {
+    outcome: 'refuse',
+    problems: [/it has neither an entrypoint nor a command/],
+  })
+})
+
+t.test(
+  'images are looked up for containers that are to be protected and give no command, and for no other',
+  async (t) => {
+    const containers = [
+      { name: 'a', image: 'i' },
+      { name: 'b', image: 'i', command: [] },
+      { name: 'c', image: 'i', command: ['x'] },
+    ]
+    const pod = samplePod({ annotations: { 'reprieve.dev/containers': 'b,c' }, spec: { containers } })
+    t.same(wanted(pod, 'ml-team', 'pod', config), ['b'])
+    t.same(wanted(pod, 'kube-system', 'pod', config), [])
+    t.same(wanted(silent({ spec: { containers } }), 'ml-team', 'pod', config), [])
+    t.same(wanted(silent({ spec: { containers } }), 'ml-team', 'namespace', config), ['a'])
+  },
+)
 
 t.test('every reason has a meaning that a person can read', async (t) => {
   for (const [reason, { meaning }] of Object.entries(skipReasons)) t.ok(meaning.length > 20, reason)

@@ -16,7 +16,7 @@ function given(resources: Lists, needBytes: number, annotations: Record<string, 
   const [container] = pod.spec.containers
   if (container === undefined) throw new Error('the sample has no container')
   container.resources = resources
-  const injection = inject(pod, config, 'pod', 'ml-team', new Map([[container.name, needBytes]]))
+  const injection = inject(pod, config, 'pod', 'ml-team', undefined, new Map([[container.name, needBytes]]))
   if (injection === undefined) throw new Error('the pod was not injected')
   return { pod, injection, resources: injection.after.spec.containers[0]?.resources as Lists }
 }

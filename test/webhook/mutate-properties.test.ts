@@ -1,6 +1,6 @@
 /**
  * Generated pods, of every form that an API server lets through and some it does not. REPRIEVE_PROPERTY_RUNS says how
- * many (make soak: 10000).
+ * many (make soak: 100000).
  */
 import fc from 'fast-check'
 import t from 'tap'
@@ -29,12 +29,12 @@ t.test(
         const injection = inject(pod, config, optedInBy)
         if (injection === undefined) return
         injectedCount++
-        const { after, plan } = injection
+        const { after, plan, commands } = injection
         if (JSON.stringify(pod) !== JSON.stringify(copy)) throw new Error('the pod it was given was changed')
         const problems = [...problemsOfCoreV1('Pod', after), ...problemsBeyondSchema(after)]
         if (problems.length > 0) throw new Error(problems.join('; '))
         parsePodPlan(JSON.stringify(plan))
-        if (mutate(after, plan, config).operations.length > 0)
+        if (mutate(after, plan, commands, config).operations.length > 0)
           throw new Error('applied twice, it changed something')
         const names = plan.containers.map(({ name }) => name)
         if (JSON.stringify(unnamed(after, names)) !== JSON.stringify(unnamed(pod, names)))

@@ -36,12 +36,12 @@ t.test('each recorded pod that is injected is valid and changed only in what is 
     const injection = inject(pod, config, 'namespace', request.namespace ?? '')
     if (injection === undefined) continue
     count++
-    const { after, plan } = injection
+    const { after, plan, commands } = injection
     t.same(problemsOfCoreV1('Pod', after), [], name)
     t.same(problemsBeyondSchema(after), [], name)
     const names = plan.containers.map((container) => container.name)
     t.strictSame(unnamed(after, names), unnamed(pod, names), name)
-    t.same(mutate(after, plan, config).operations, [], `${name}: applied twice changes nothing`)
+    t.same(mutate(after, plan, commands, config).operations, [], `${name}: applied twice changes nothing`)
     t.match(decide(after, 'ml-team', 'pod', config), { outcome: 'skip', reasons: ['already-injected'] }, name)
   }
   t.equal(count, 4)

@@ -2,6 +2,7 @@ import jsonPatch from 'fast-json-patch'
 import { decide, type OptedInBy } from '../../webhook/decide.ts'
 import type { Config } from '../../src/config.ts'
 import type { PodPlan } from '../../src/pod-plan.ts'
+import type { Commands, Entrypoints } from '../../webhook/entrypoints.ts'
 import { mutate, type Operation } from '../../webhook/mutate.ts'
 import type { Pod } from '../../webhook/pod.ts'
 
@@ -11,7 +12,13 @@ export function applied(pod: Pod, operations: Operation[]): Pod {
   return jsonPatch.applyPatch(copy, structuredClone(operations) as jsonPatch.Operation[], true).newDocument
 }
 
-export type Injection = { plan: PodPlan; operations: Operation[]; warnings: string[]; after: Pod }
+export type Injection = {
+  plan: PodPlan
+  commands: Commands
+  operations: Operation[]
+  warnings: string[]
+  after: Pod
+}
 
 /** @returns undefined for a pod that is not injected */
 export function inject(
@@ -19,13 +26,15 @@ export function inject(
   config: Config,
   optedInBy: OptedInBy = 'pod',
   namespace = 'ml-team',
+  entrypoints?: Entrypoints,
   /** What its lineage has recorded that it needs; where it is given, the webhook is one that knows. */
   needs?: ReadonlyMap<string, number>,
 ): Injection | undefined {
-  const decision = decide(pod, namespace, optedInBy, config, needs !== undefined)
+  const decision = decide(pod, namespace, optedInBy, config, entrypoints, needs !== undefined)
   if (decision.outcome !== 'inject') return undefined
-  const { operations, warnings } = mutate(pod, decision.plan, config, needs)
-  return { plan: decision.plan, operations, warnings, after: applied(pod, operations) }
+  const { operations, warnings } = mutate(pod, decision.plan, decision.commands, config, needs)
+  const { plan, commands } = decision
+  return { plan, commands, operations, warnings, after: applied(pod, operations) }
 }
 
 /**

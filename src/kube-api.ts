@@ -1,11 +1,11 @@
 /**
- * The few requests to the API server that certificates need, as the pod's service account, over node:https: a client
- * library would cost more memory than the whole of this process.
+ * The few requests to the API server that the control plane needs, as its pod's service account, over node:https: a client
+ * library would cost more memory than the whole of such a process.
  * https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/
  */
 import { readFile } from 'node:fs/promises'
 import { request } from 'node:https'
-import { ReprieveError } from '../src/errors.ts'
+import { ReprieveError } from './errors.ts'
 
 export type KubeAnswer = { status: number; body: unknown }
 
@@ -19,7 +19,7 @@ export type KubeApi = (
 export type KubeAccess = { host: string; port: number; ca: string; readToken: () => Promise<string> }
 
 const accountFolder = '/var/run/secrets/kubernetes.io/serviceaccount'
-const requestTimeoutMs = 10_000
+const defaultTimeoutMs = 10_000
 const maxAnswerBytes = 8 * 1024 * 1024
 
 /** @throws ReprieveError `config-invalid` outside a pod */
@@ -29,7 +29,7 @@ export async function accessFromPod(env: NodeJS.ProcessEnv): Promise<KubeAccess>
   if (host === undefined)
     throw new ReprieveError(
       'config-invalid',
-      'KUBERNETES_SERVICE_HOST is not set: this is no pod; use --out without --secret',
+      'KUBERNETES_SERVICE_HOST is not set: this is no pod, and there is no API server to ask',
     )
   return {
     host,
@@ -40,7 +40,8 @@ export async function accessFromPod(env: NodeJS.ProcessEnv): Promise<KubeAccess>
   }
 }
 
-export function createKubeApi(access: KubeAccess): KubeApi {
+/** @param timeoutMs of one request, from its beginning to the last byte of its answer */
+export function createKubeApi(access: KubeAccess, timeoutMs = defaultTimeoutMs): KubeApi {
   return async (method, path, body, contentType = 'application/json') => {
     const token = await access.readToken()
     const text = body === undefined ? undefined : JSON.stringify(body)
@@ -52,7 +53,7 @@ export function createKubeApi(access: KubeAccess): KubeApi {
         : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }),
     }
     const { promise, resolve, reject } = Promise.withResolvers<KubeAnswer>()
-    const signal = AbortSignal.timeout(requestTimeoutMs)
+    const signal = AbortSignal.timeout(timeoutMs)
     const outgoing = request(
       { host: access.host, port: access.port, ca: access.ca, method, path, headers, signal },
       (incoming) => {

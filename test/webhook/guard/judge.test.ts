@@ -1,0 +1,227 @@
+import t from 'tap'
+import { judge } from '../../../webhook/guard/judge.ts'
+import { guardReasons, type GuardReason } from '../../../webhook/guard/reasons.ts'
+import type { Pod } from '../../../webhook/pod.ts'
+import type { AdmissionRequest } from '../../../webhook/review.ts'
+import { recordedReviews, sampleConfig, samplePod } from '../admission-fixtures.ts'
+import { connecting, containerIn, creating, debugging, master, protectedPod, updating } from './requests.ts'
+
+const config = sampleConfig()
+const verdictOn = (request: AdmissionRequest) => judge(request, config)
+const denial = (reason: GuardReason, message: RegExp = /./) => ({ allowed: false, reason, message })
+const sidecar = 'reprieve-sidecar'
+const restorer = 'reprieve-restore'
+
+t.test('nobody gets into the sidecar or the restore init container, by exec or by attach', async (t) => {
+  for (const subResource of ['exec', 'attach'])
+    for (const container of [sidecar, restorer])
+      t.match(
+        verdictOn(connecting({ container, command: ['sh'] }, subResource)),
+        denial('into-reprieve', new RegExp(`${subResource} into ${container} is as good as root`)),
+      )
+})
+
+t.test('everybody gets into the application, by its name or without one', async (t) => {
+  for (const options of [{ container: 'main' }, { container: '' }, {}, { container: 'my-reprieve-sidecar' }])
+    t.match(verdictOn(connecting(options)), { allowed: true }, JSON.stringify(options))
+  t.match(verdictOn(connecting({ ports: [9464] }, 'portforward')), { allowed: true })
+})
+
+t.test('what cannot be read is denied', async (t) => {
+  for (const container of [7, ['reprieve-sidecar'], { a: 1 }, true])
+    t.match(verdictOn(connecting({ container })), denial('review-unreadable'))
+  t.match(verdictOn({ ...debugging(protectedPod(), []), object: null }), denial('review-unreadable'))
+  t.match(
+    verdictOn({ ...updating(protectedPod(), () => undefined), oldObject: 'x' }),
+    denial('review-unreadable'),
+  )
+})
+
+t.test('the allowed groups may do all of it, and which they are is configured', async (t) => {
+  const requests = [
+    connecting({ container: sidecar }),
+    debugging(protectedPod(), [{ name: 'debugger', targetContainerName: sidecar }]),
+    updating(protectedPod(), (pod) => (containerIn(pod, sidecar).image = 'other')),
+    creating(protectedPod(), 'elsewhere'),
+  ]
+  const operators = { username: 'joe', groups: ['operators'] }
+  const configured = sampleConfig((text) => `${text}\nguard: { allowedGroups: [operators] }\n`)
+  for (const request of requests) {
+    t.match(judge({ ...request, userInfo: master }, config), { allowed: true })
+    t.match(judge({ ...request, userInfo: operators }, config), { allowed: false })
+    t.match(judge({ ...request, userInfo: operators }, configured), { allowed: true })
+    t.match(judge({ ...request, userInfo: master }, configured), { allowed: false })
+    t.match(judge({ ...request, userInfo: null }, config), { allowed: false }, 'a review without a user')
+  }
+  const none = sampleConfig((text) => `${text}\nguard: { allowedGroups: [] }\n`)
+  t.match(judge({ ...connecting({ container: sidecar }), userInfo: master }, none), { allowed: false })
+})
+
+const harmless: unknown[] = [
+  { name: 'debugger', image: 'busybox', targetContainerName: 'main' },
+  { name: 'debugger', volumeMounts: [{ name: 'data', mountPath: '/data' }] },
+  {
+    name: 'debugger',
+    securityContext: { capabilities: { add: ['NET_ADMIN', 'NET_RAW'], drop: ['SYS_PTRACE'] } },
+  },
+  { name: 'debugger', securityContext: { privileged: false, runAsUser: 0 } },
+]
+const harmful: [unknown, RegExp][] = [
+  [{ name: 'debugger', targetContainerName: sidecar }, /it targets reprieve-sidecar/],
+  [{ name: 'debugger', targetContainerName: restorer }, /it targets reprieve-restore/],
+  [{ name: 'reprieve-debugger' }, /a name that is reserved/],
+  [
+    { name: 'debugger', volumeMounts: [{ name: 'reprieve-store', mountPath: '/x' }] },
+    /mounts the volume reprieve-store/,
+  ],
+  [
+    { name: 'debugger', volumeMounts: [{ name: 'reprieve', mountPath: '/x', readOnly: true }] },
+    /mounts the volume reprieve/,
+  ],
+  [{ name: 'debugger', volumeDevices: [{ name: 'reprieve-store', devicePath: '/x' }] }, /mounts the volume/],
+  [{ name: 'debugger', securityContext: { privileged: true } }, /it is privileged/],
+  // What `kubectl debug` adds unless it is told otherwise.
+  [
+    { name: 'debugger', securityContext: { capabilities: { add: ['SYS_PTRACE'] } } },
+    /SYS_PTRACE.*--profile=baseline/,
+  ],
+  [{ name: 'debugger', securityContext: { capabilities: { add: ['CAP_SYS_ADMIN'] } } }, /SYS_ADMIN/],
+  [{ name: 'debugger', securityContext: { capabilities: { add: ['all'] } } }, /ALL/],
+]
+
+t.test(
+  'an ephemeral container in a protected pod reaches nothing of Reprieve’s, nor its processes',
+  async (t) => {
+    for (const container of harmless)
+      t.match(verdictOn(debugging(protectedPod(), [container])), { allowed: true }, JSON.stringify(container))
+    for (const [container, message] of harmful) {
+      t.match(verdictOn(debugging(protectedPod(), [container])), denial('debug-into-reprieve', message))
+      t.match(
+        verdictOn(debugging(samplePod(), [container])),
+        { allowed: true },
+        'an unprotected pod is not ours to guard',
+      )
+    }
+    const all = harmful.map(([container], index) => ({ ...(container as object), name: `reprieve-${index}` }))
+    const verdict = verdictOn(debugging(protectedPod(), all))
+    t.ok(!verdict.allowed && verdict.message.split('; ').length > harmful.length, 'all problems are told')
+  },
+)
+
+t.test('what was there before is not judged again, and a label taken away hides nothing', async (t) => {
+  const pod = protectedPod()
+  Object.assign(pod.spec, { ephemeralContainers: [{ name: 'old', targetContainerName: sidecar }] })
+  t.match(verdictOn(debugging(pod, [{ name: 'new' }])), { allowed: true })
+  delete pod.metadata.labels
+  t.match(
+    verdictOn(debugging(pod, [{ name: 'new', targetContainerName: sidecar }])),
+    denial('debug-into-reprieve'),
+  )
+})
+
+t.test(
+  'the images of our containers and our label stay as they are; the rest of the pod is its owner’s',
+  async (t) => {
+    const changes: [string, (pod: Pod) => void, object][] = [
+      [
+        'sidecar',
+        (pod) => (containerIn(pod, sidecar).image = 'evil'),
+        denial('altered', /the image of reprieve-sidecar/),
+      ],
+      [
+        'restorer',
+        (pod) => (containerIn(pod, restorer).image = 'evil'),
+        denial('altered', /the image of reprieve-restore/),
+      ],
+      ['gone', (pod) => (pod.spec.initContainers = []), denial('altered')],
+      [
+        'label off',
+        (pod) => delete pod.metadata.labels?.['reprieve.dev/injected'],
+        denial('altered', /the label/),
+      ],
+      [
+        'label other',
+        (pod) => (pod.metadata.labels = { 'reprieve.dev/injected': 'false' }),
+        denial('altered'),
+      ],
+      [
+        'own image',
+        (pod) => Object.assign(pod.spec.containers[0] ?? {}, { image: 'other' }),
+        { allowed: true },
+      ],
+      ['own label', (pod) => (pod.metadata.labels = { ...pod.metadata.labels, a: 'b' }), { allowed: true }],
+      ['nothing', () => undefined, { allowed: true }],
+    ]
+    for (const [name, change, expected] of changes)
+      t.match(verdictOn(updating(protectedPod(), change)), expected, name)
+    t.match(
+      verdictOn(updating(samplePod(), (pod) => (pod.metadata.labels = { 'reprieve.dev/injected': 'true' }))),
+      denial('altered', /set by Reprieve when the pod is made/),
+      'an unprotected pod does not get the label afterwards',
+    )
+  },
+)
+
+t.test('a pod that Reprieve protected is created, and one that only looks so is not', async (t) => {
+  t.match(verdictOn(creating(protectedPod())), { allowed: true })
+  t.match(verdictOn(creating(samplePod())), { allowed: true })
+  const pretenders: [string, (pod: Pod) => void][] = [
+    ['another program', (pod) => (containerIn(pod, sidecar).command = ['/bin/sh'])],
+    [
+      'another program at the end',
+      (pod) => (containerIn(pod, restorer).command as string[]).push('/evil.js'),
+    ],
+    ['no plan', (pod) => (containerIn(pod, sidecar).env = [])],
+    [
+      'a plan twice',
+      (pod) => (containerIn(pod, sidecar).env as object[]).push({ name: 'REPRIEVE_PLAN', value: '{}' }),
+    ],
+    [
+      'a plan that is no plan',
+      (pod) => (containerIn(pod, sidecar).env = [{ name: 'REPRIEVE_PLAN', value: '[' }]),
+    ],
+    ['one container of two', (pod) => pod.spec.initContainers?.splice(0, 1)],
+    ['the containers without the label', (pod) => delete pod.metadata.labels],
+    ['another name, as a copy has', (pod) => (pod.metadata.name = 'train-copy')],
+    ['another key', (pod) => (pod.metadata.annotations = { 'reprieve.dev/key': 'victim' })],
+    ['another store', (pod) => (pod.metadata.annotations = { 'reprieve.dev/store': 'shared' })],
+  ]
+  for (const [name, change] of pretenders) {
+    const pod = protectedPod()
+    change(pod)
+    t.match(verdictOn(creating(pod)), denial('pretended', /which only Reprieve adds/), name)
+  }
+  t.match(
+    verdictOn(creating(protectedPod(), 'other-team')),
+    denial('pretended'),
+    'a plan of another namespace',
+  )
+  t.match(
+    verdictOn(creating(samplePod({ metadata: { labels: { 'reprieve.dev/injected': 'true' } } }))),
+    denial('pretended', /the label reprieve\.dev\/injected/),
+  )
+})
+
+t.test(
+  'a pod that was protected keeps its protection when others change what is theirs to change',
+  async (t) => {
+    const pod = protectedPod()
+    for (const name of [sidecar, restorer]) {
+      const container = containerIn(pod, name)
+      container.image = 'mirror.example/reprieve:test'
+      container.resources = { limits: { memory: '1Gi' } }
+      ;(container.volumeMounts as object[]).push({ name: 'istio-token', mountPath: '/var/run/istio' })
+      ;(container.env as object[]).push({ name: 'HTTP_PROXY', value: 'x' })
+    }
+    t.match(verdictOn(creating(pod)), { allowed: true })
+  },
+)
+
+t.test('recorded reviews that are none of the guard’s business go through', async (t) => {
+  for (const { name, request } of recordedReviews())
+    t.match(verdictOn({ ...request, userInfo: { groups: [] } }), { allowed: true }, name)
+})
+
+t.test('every reason has a meaning that a person can read', async (t) => {
+  for (const [reason, meaning] of Object.entries(guardReasons)) t.ok(meaning.length > 20, reason)
+})

@@ -1,0 +1,42 @@
+import t from 'tap'
+import { parseReference } from '../../../webhook/registry/reference.ts'
+import { namedHosts, sourcesOf } from '../../../webhook/registry/sources.ts'
+
+const config = {
+  plainHttp: ['mirror.local:5000'],
+  mirrors: new Map([['docker.io', ['mirror.local:5000', 'harbor.example/hub']]]),
+}
+const of = (image: string) => {
+  const reference = parseReference(image)
+  return reference === undefined ? [] : sourcesOf(reference, config)
+}
+
+t.test('the mirrors of a domain come first, each with its own name for the image', async (t) => {
+  t.same(of('ubuntu'), [
+    {
+      origin: 'http://mirror.local:5000',
+      repository: 'library/ubuntu',
+      name: 'mirror.local:5000/library/ubuntu',
+    },
+    {
+      origin: 'https://harbor.example',
+      repository: 'hub/library/ubuntu',
+      name: 'harbor.example/hub/library/ubuntu',
+    },
+    {
+      origin: 'https://registry-1.docker.io',
+      repository: 'library/ubuntu',
+      name: 'docker.io/library/ubuntu',
+    },
+  ])
+  t.same(of('ghcr.io/a/b'), [{ origin: 'https://ghcr.io', repository: 'a/b', name: 'ghcr.io/a/b' }])
+})
+
+t.test('what the configuration names is what it says', async (t) => {
+  t.same(namedHosts(config), [
+    'mirror.local:5000',
+    'registry-1.docker.io',
+    'mirror.local:5000',
+    'harbor.example',
+  ])
+})

@@ -1,0 +1,50 @@
+/**
+ * Ephemeral containers (`kubectl debug`) of a protected pod. All containers of it share one process namespace, so whoever may trace processes
+ * there may trace the sidecar, which is root with SYS_ADMIN. Without such a capability the kernel keeps the two apart: to trace a process one
+ * must hold every capability that it holds (ptrace(2), "Ptrace access mode checking").
+ */
+import { bounded } from '../bounded-texts.ts'
+import { at, listAt } from '../json-path.ts'
+import type { AdmissionRequest } from '../review.ts'
+import { isRecord } from '../shape.ts'
+import { isReprieveContainer, isReservedName, reprieveContainersIn } from './ours.ts'
+import { allowed, denied, type Verdict } from './reasons.ts'
+
+const tracing = new Set(['ALL', 'SYS_PTRACE', 'SYS_ADMIN'])
+
+export function judgeEphemeralContainers({ object, oldObject }: AdmissionRequest): Verdict {
+  if (!isRecord(object)) return denied('review-unreadable', 'the pod is missing from the review')
+  if (reprieveContainersIn(object).size === 0) return allowed
+  const before = new Set(ephemeralIn(oldObject).map((container) => at(container, 'name')))
+  const problems = ephemeralIn(object)
+    .filter((container) => !before.has(at(container, 'name')))
+    .flatMap(problemsOf)
+  return problems.length === 0 ? allowed : denied('debug-into-reprieve', bounded(problems).join('; '))
+}
+
+function ephemeralIn(pod: unknown): unknown[] {
+  return listAt(at(pod, 'spec', 'ephemeralContainers'))
+}
+
+function problemsOf(container: unknown): string[] {
+  const problems: string[] = []
+  const target = at(container, 'targetContainerName')
+  if (isReprieveContainer(target)) problems.push(`it targets ${String(target)}`)
+  if (isReservedName(at(container, 'name'))) problems.push('it takes a name that is reserved for Reprieve')
+  for (const list of ['volumeMounts', 'volumeDevices'])
+    for (const mount of listAt(at(container, list)))
+      if (isReservedName(at(mount, 'name')))
+        problems.push(`it mounts the volume ${String(at(mount, 'name'))}`)
+  if (at(container, 'securityContext', 'privileged') === true) problems.push('it is privileged')
+  for (const capability of listAt(at(container, 'securityContext', 'capabilities', 'add')))
+    if (tracing.has(bare(capability)))
+      problems.push(
+        `it adds ${bare(capability)}, with which it could trace the sidecar (kubectl debug --profile=baseline adds nothing)`,
+      )
+  return problems
+}
+
+/** Runtimes take a name in either form. */
+function bare(capability: unknown): string {
+  return String(capability).toUpperCase().replace(/^CAP_/, '')
+}

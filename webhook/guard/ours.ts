@@ -1,0 +1,29 @@
+/** What of a pod is Reprieve's, read from JSON that nobody has looked at yet. */
+import { injectedLabel } from '../../src/annotations.ts'
+import { injectedNames, reservedNamePrefix } from '../image-paths.ts'
+import { at, listAt } from '../json-path.ts'
+
+const containers: ReadonlySet<string> = new Set([
+  injectedNames.restoreContainer,
+  injectedNames.sidecarContainer,
+])
+
+export function isReprieveContainer(name: unknown): boolean {
+  return typeof name === 'string' && containers.has(name)
+}
+
+export function isReservedName(name: unknown): boolean {
+  return typeof name === 'string' && name.startsWith(reservedNamePrefix)
+}
+
+/** By name. Containers of a pod that is there cannot be added, removed or renamed, so nobody can hide them. */
+export function reprieveContainersIn(pod: unknown): Map<string, unknown> {
+  const found = listAt(at(pod, 'spec', 'initContainers')).filter((container) =>
+    isReprieveContainer(at(container, 'name')),
+  )
+  return new Map(found.map((container) => [String(at(container, 'name')), container]))
+}
+
+export function injectedLabelOf(pod: unknown): unknown {
+  return at(pod, 'metadata', 'labels', injectedLabel)
+}

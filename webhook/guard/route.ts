@@ -1,0 +1,66 @@
+/**
+ * The guard's endpoint. Unlike the other two it fails closed: what it is asked about names Reprieve's own containers, and nothing
+ * else waits for its answer (manifests/base/guard.yaml).
+ */
+import type { FastifyInstance } from 'fastify'
+import type { Config } from '../../src/config.ts'
+import { describeError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import { allow, answer, deny, readReview, type AdmissionRequest, type AdmissionResponse } from '../review.ts'
+import type { GuardCounts } from './counts.ts'
+import { judge } from './judge.ts'
+import { denied, type Verdict } from './reasons.ts'
+
+export type GuardParts = { config: Config; guardCounts: GuardCounts; log: Log }
+
+export function serveGuard(app: FastifyInstance, { config, guardCounts, log }: GuardParts): void {
+  app.post('/validate', async (incoming, reply) => {
+    const review = readReview(incoming.body)
+    if (!review.readable) {
+      log.warn({ why: review.why, uid: review.uid }, 'answered an unreadable review')
+      if (review.uid === undefined) return reply.code(400).send({ error: review.why })
+      const verdict = denied('review-unreadable', review.why)
+      guardCounts.count(verdict)
+      return answer(responseTo(review.uid, verdict))
+    }
+    const { request } = review
+    const verdict = judged(request, config, log)
+    if (request.dryRun !== true) guardCounts.count(verdict)
+    logVerdict(log, request, verdict)
+    return answer(responseTo(request.uid, verdict))
+  })
+}
+
+function judged(request: AdmissionRequest, config: Config, log: Log): Verdict {
+  try {
+    return judge(request, config)
+  } catch (error) {
+    log.error({ uid: request.uid, error: describeError(error) }, 'could not judge a request')
+    return denied('review-unreadable', 'Reprieve could not judge this request')
+  }
+}
+
+function responseTo(uid: string, verdict: Verdict): AdmissionResponse {
+  return verdict.allowed
+    ? { ...allow(uid, []), auditAnnotations: { outcome: 'allow' } }
+    : {
+        ...deny(uid, { code: 403, reason: 'Forbidden' }, verdict.message),
+        auditAnnotations: { outcome: 'deny', reason: verdict.reason },
+      }
+}
+
+function logVerdict(log: Log, request: AdmissionRequest, verdict: Verdict): void {
+  const { uid, namespace, name, operation, subResource, userInfo } = request
+  const facts = {
+    uid,
+    namespace,
+    name,
+    operation,
+    subResource,
+    user: userInfo?.username,
+    ...(verdict.allowed
+      ? { outcome: 'allow' }
+      : { outcome: 'deny', reason: verdict.reason, why: verdict.message }),
+  }
+  log[verdict.allowed ? 'info' : 'warn'](facts, 'judged a request')
+}

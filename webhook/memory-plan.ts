@@ -1,0 +1,59 @@
+/** What a pod's owner and the administrator decide about a container that fills its memory. Pure. */
+import type { Wishes } from '../src/annotations.ts'
+import type { MemoryConfig } from '../src/config-memory.ts'
+import type { MemoryPlan } from '../src/pod-plan.ts'
+import { parseQuantityBytes } from '../src/quantity.ts'
+import type { Container, Pod } from './pod.ts'
+import { isRecord } from './shape.ts'
+
+const defaultThresholdPercent = 85
+/** How far a container may grow whose pod and administrator do not say: so many times what it was created with. */
+const defaultGrowth = 4
+
+/** @param recordsNeeds whether a replacement is given what its lineage has recorded that it needs (lineage-records.ts) */
+export function memoryPlan(
+  container: Container,
+  wishes: Wishes,
+  config: MemoryConfig,
+  recordsNeeds: boolean,
+): MemoryPlan {
+  const limitBytes = memoryLimitOf(container)
+  const maxBytes =
+    limitBytes === undefined
+      ? undefined
+      : (wishes.memoryMaxBytes ?? Math.max(config.maxBytes ?? limitBytes * defaultGrowth, limitBytes))
+  return {
+    thresholdPercent: wishes.memoryThresholdPercent ?? defaultThresholdPercent,
+    answer: wishes.onMemoryPressure ?? 'grow',
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(config.resizeSocket === undefined ? {} : { resizeSocket: config.resizeSocket }),
+    recordsNeeds,
+  }
+}
+
+/** Growth that ends below where the container begins is a mistake that would only show under memory pressure. */
+export function growthProblems(containers: readonly Container[], wishes: Wishes): string[] {
+  const most = wishes.memoryMaxBytes
+  if (most === undefined) return []
+  return containers.flatMap((container) => {
+    const limitBytes = memoryLimitOf(container)
+    return limitBytes !== undefined && limitBytes > most
+      ? [
+          `reprieve.dev/memory-max is below the memory limit of container ${container.name}; accepted: at least ${String(container.resources?.limits?.memory)}`,
+        ]
+      : []
+  })
+}
+
+export function podLimitWarnings({ spec: { resources } }: Pod): string[] {
+  return isRecord(resources) && isRecord(resources.limits) && resources.limits.memory !== undefined
+    ? [
+        'the memory limit of the pod as a whole is not watched (spec.resources.limits.memory), only those of its containers',
+      ]
+    : []
+}
+
+function memoryLimitOf({ resources }: Container): number | undefined {
+  const bytes = parseQuantityBytes(String(resources?.limits?.memory ?? ''))
+  return bytes === 0 ? undefined : bytes
+}

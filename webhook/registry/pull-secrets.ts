@@ -1,0 +1,114 @@
+/**
+ * The credentials that a pod brings for its images. Only the pod's own `imagePullSecrets` count, for the kubelet as well: those of
+ * its service account were copied there by the API server before any webhook was asked (admission plugin ServiceAccount).
+ */
+import { readFile } from 'node:fs/promises'
+import { describeError } from '../../src/errors.ts'
+import type { KubeApi } from '../../src/kube-api.ts'
+import { at } from '../json-path.ts'
+import type { Pod } from '../pod.ts'
+import { BoundedCache } from './bounded-cache.ts'
+import { readDockerCfg, readDockerConfigJson, type StoredCredential } from './docker-config.ts'
+
+export type PullCredentials = {
+  stored: StoredCredential[]
+  /** Secrets that could not be had: the kubelet goes on without them, too. */
+  problems: { text: string; fault: 'owner' | 'elsewhere' }[]
+}
+
+const keptMs = 30_000
+const mostKept = 200
+/** A Secret may have a mebibyte; one with credentials has a few kilobytes. */
+const mostBytes = 64 * 1024
+/** What a pod may name is not bounded. */
+const mostSecrets = 10
+const objectName = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/
+
+/** What nobody but the pod's owner can mend; whatever else goes wrong is not of the owner's doing. */
+class OwnersFault extends Error {}
+
+export class PullSecrets {
+  readonly #api: KubeApi | undefined
+  readonly #file: string | undefined
+  readonly #kept: BoundedCache<Promise<StoredCredential[]>>
+
+  /**
+   * @param api undefined outside a cluster
+   * @param file the administrator's: docker's config.json, for pods that bring no credentials of their own
+   */
+  constructor(api: KubeApi | undefined, file?: string, now: () => number = () => performance.now()) {
+    this.#api = api
+    this.#file = file
+    this.#kept = new BoundedCache(mostKept, now)
+  }
+
+  async of(pod: Pod, namespace: string): Promise<PullCredentials> {
+    const names = (pod.spec.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : []))
+    const problems: PullCredentials['problems'] = []
+    if (names.length > mostSecrets)
+      problems.push({ text: `only ${mostSecrets} of its pull secrets are read`, fault: 'owner' })
+    const read = await Promise.all(
+      [...new Set(names.slice(0, mostSecrets))].map(async (name) => {
+        try {
+          return await this.#remembered(`${namespace}/${name}`, () => this.#fetch(namespace, name))
+        } catch (error) {
+          const fault = error instanceof OwnersFault ? 'owner' : 'elsewhere'
+          problems.push({ text: `pull secret ${name} cannot be read: ${describeError(error)}`, fault })
+          return []
+        }
+      }),
+    )
+    const usual = await this.#usual().catch((error: unknown) => {
+      const text = `the configured credentials cannot be read: ${describeError(error)}`
+      problems.push({ text, fault: 'elsewhere' })
+      return []
+    })
+    return { stored: [...read.flat(), ...usual], problems }
+  }
+
+  async #usual(): Promise<StoredCredential[]> {
+    const file = this.#file
+    if (file === undefined) return []
+    // A mounted Secret changes while the process runs.
+    return this.#remembered('the configured file', async () =>
+      readDockerConfigJson(await readFile(file, 'utf8')),
+    )
+  }
+
+  #remembered(key: string, read: () => Promise<StoredCredential[]>): Promise<StoredCredential[]> {
+    const kept = this.#kept.get(key)
+    if (kept !== undefined) return kept
+    const reading = read()
+    this.#kept.set(key, reading, keptMs)
+    // A failure is for its owner to mend, and not to be remembered.
+    reading.catch(() => this.#kept.set(key, reading, 0))
+    return reading
+  }
+
+  async #fetch(namespace: string, name: string): Promise<StoredCredential[]> {
+    if (this.#api === undefined) throw new Error('there is no API server')
+    if (!objectName.test(name) || !objectName.test(namespace)) throw new OwnersFault('its name is not valid')
+    const { status, body } = await this.#api('GET', `/api/v1/namespaces/${namespace}/secrets/${name}`)
+    if (status === 404) throw new OwnersFault('there is no such secret')
+    if (status !== 200) throw new Error(`the API server answers ${status}`)
+    return credentialsIn(body)
+  }
+}
+
+function credentialsIn(secret: unknown): StoredCredential[] {
+  const text = (key: string) => {
+    const encoded = at(secret, 'data', key)
+    if (typeof encoded !== 'string') return ''
+    if (encoded.length > (mostBytes * 4) / 3) throw new OwnersFault(`it is larger than ${mostBytes} bytes`)
+    return Buffer.from(encoded, 'base64').toString('utf8')
+  }
+  switch (at(secret, 'type')) {
+    case 'kubernetes.io/dockerconfigjson':
+      return readDockerConfigJson(text('.dockerconfigjson'))
+    case 'kubernetes.io/dockercfg':
+      return readDockerCfg(text('.dockercfg'))
+    default:
+      // The kubelet reads no other kind.
+      return []
+  }
+}
