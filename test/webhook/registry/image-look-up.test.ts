@@ -67,7 +67,8 @@ t.test('a registry that hangs, at whatever byte, is given up on within the budge
     const begun = performance.now()
     t.match(await find(image), { known: false, why: /did not answer in time/, fault: 'elsewhere' })
     const tookMs = performance.now() - begun
-    t.ok(tookMs < budgetMs * 2, `${tookMs} ms`)
+    // Nobody else would ever have answered; the rest is for a machine that is busy.
+    t.ok(tookMs < budgetMs + 2000, `${tookMs} ms`)
   }
 })
 
@@ -75,7 +76,7 @@ t.test(
   'whoever has less time than the budget is answered in that time, and the next one finds the answer',
   async (t) => {
     const { find, image, registry } = await open(t, async (incoming, reply, path) => {
-      await sleep(300)
+      await sleep(1500)
       serving(byTag)(incoming, reply, path)
     })
     const begun = performance.now()
@@ -84,7 +85,7 @@ t.test(
       why: /did not answer in time/,
       fault: 'elsewhere',
     })
-    t.ok(performance.now() - begun < 300)
+    t.ok(performance.now() - begun < 1400)
     t.same(await find(image), known)
     t.equal(registry.asked.length, 2, 'the question that was under way was not asked again')
   },
@@ -94,7 +95,7 @@ t.test('a mirror that hangs leaves the registry its share of the budget', async 
   const mirror = await startQuirky(t, () => undefined)
   const registry = await startQuirky(t, serving(byTag))
   const { find } = lookUp({
-    budgetMs: 1000,
+    budgetMs: 4000,
     plainHttp: [mirror.host, registry.host],
     mirrors: new Map([[registry.host, [mirror.host]]]),
   })
@@ -286,7 +287,7 @@ t.test('configurations of other forms are refused with a reason', async (t) => {
 })
 
 t.test('beyond a number of questions at a time the answer is given at once', async (t) => {
-  const { registry, find } = await open(t, () => undefined, { budgetMs: 1000 })
+  const { registry, find } = await open(t, () => undefined, { budgetMs: 3000 })
   const begun = performance.now()
   const first = Array.from({ length: 16 }, (_, index) => find(`${registry.host}/app:${index}`))
   t.match(await find(`${registry.host}/app:one-more`), {
@@ -294,7 +295,7 @@ t.test('beyond a number of questions at a time the answer is given at once', asy
     why: /too many images/,
     fault: 'elsewhere',
   })
-  t.ok(performance.now() - begun < 900)
+  t.ok(performance.now() - begun < 2500)
   t.ok((await Promise.all(first)).every((found) => !found.known))
 })
 
