@@ -7,6 +7,9 @@ cd "$(dirname "$0")/.."
 say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
+# COMMAND, which may well fail or be missing.
+quietly() { "$@" >/dev/null 2>&1 || true; }
+
 # COMMAND up to three times, each at most SECONDS long.
 try() {
   seconds=$1; shift
@@ -50,10 +53,14 @@ if [ -n "$missing" ]; then
   [ "$(id -u)" = 0 ] || fail "these Debian packages are missing, and only root can install them:$missing"
   command -v apt-get >/dev/null || fail "this machine has no apt-get; install these by hand:$missing"
   export DEBIAN_FRONTEND=noninteractive
+  # docker-registry's package would start a server on port 5000 of every interface; only its program is wanted.
+  quietly systemctl mask --runtime docker-registry.service
   try 120 apt-get -o Acquire::Retries=3 update || fail "apt-get update failed: is the Debian mirror reachable?"
   # shellcheck disable=SC2086
   try 600 apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120 install -y --no-install-recommends $missing ||
     fail "apt-get could not install:$missing"
+  quietly systemctl disable docker-registry.service
+  quietly systemctl unmask --runtime docker-registry.service
 fi
 
 if [ "$(id -u)" = 0 ]; then

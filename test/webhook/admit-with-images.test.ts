@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import type { KubeApi } from '../../src/kube-api.ts'
 import { parsePodPlan, planVariable } from '../../src/pod-plan.ts'
 import type { ImageParts } from '../../webhook/admit-with-images.ts'
-import { createImageParts } from '../../webhook/image-parts.ts'
+import { apiOfPod, createImageParts } from '../../webhook/image-parts.ts'
 import type { Operation } from '../../webhook/mutate.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import { recorded, sampleConfig, samplePod } from './admission-fixtures.ts'
@@ -13,7 +13,7 @@ import { startRegistry, user } from './registry/docker-registry.ts'
 import { pushImage, sampleImage } from './registry/oci-image.ts'
 import { startQuirky } from './registry/quirky-registry.ts'
 import { pullSecret, startSecretsApi } from './registry/secrets-api.ts'
-import { configFor, startWebhook } from './running-webhook.ts'
+import { configFor, logInto, startWebhook, type LogLine } from './running-webhook.ts'
 
 const hanging: KubeApi = () => new Promise(() => undefined)
 const template = recorded('create-bare-pod').request
@@ -159,4 +159,12 @@ t.test('a file of authorities that is none keeps the webhook from starting', asy
       code: 'config-invalid',
       message: /entrypoints\.caFile/,
     })
+})
+
+t.test('without a token of its own the webhook says so, and looks up what anybody may see', async (t) => {
+  for (const env of [{}, { KUBERNETES_SERVICE_HOST: '127.0.0.1' }]) {
+    const lines: LogLine[] = []
+    t.equal(await apiOfPod(env, logInto(lines)), undefined)
+    t.match(lines, [{ msg: 'pull secrets cannot be read', error: /\w/ }])
+  }
 })

@@ -52,7 +52,8 @@ export const guardedLookup: LookupFunction = (hostname, options, done) => {
     if (error !== null) return done(error, [])
     const addresses = found.filter(({ address }) => !isForbidden(address))
     const first = addresses[0]
-    if (first === undefined) return done(new Error(insideWords), [])
+    if (first === undefined)
+      return done(new ReprieveError('registry-failed', `${hostname} is not asked: ${insideWords}`), [])
     if (options.all === true) done(null, addresses)
     else done(null, first.address, first.family)
   })

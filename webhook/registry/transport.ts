@@ -2,7 +2,12 @@
  * One HTTP request to a registry or to its token server: bounded in size, in time by its signal, and in where it goes.
  * Redirects are followed as https://fetch.spec.whatwg.org/#http-redirect-fetch does for GET, and never take credentials along.
  */
-import { request as requestPlain, type IncomingMessage, type RequestOptions } from 'node:http'
+import {
+  request as requestPlain,
+  type ClientRequest,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http'
 import { Agent, request as requestTls } from 'node:https'
 import { getCACertificates } from 'node:tls'
 import { ReprieveError } from '../../src/errors.ts'
@@ -73,15 +78,17 @@ function withoutCredentials(headers: Record<string, string>): Record<string, str
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'authorization'))
 }
 
-async function exchange(
-  { method, body, mostBytes, signal }: Outgoing,
-  url: URL,
-  open: () => ReturnType<typeof requestPlain>,
-): Promise<Answer> {
+async function exchange(outgoing: Outgoing, url: URL, open: () => ClientRequest): Promise<Answer> {
+  const { method, body, mostBytes, signal } = outgoing
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   const fail = (error: unknown) => reject(failure(url, signal, error))
   const request = open()
-  request.on('error', fail)
+  request.on('error', (error: NodeJS.ErrnoException) => {
+    // A connection that was kept, which the server gave up just then: the question has not been heard, and is asked on another one.
+    if (request.reusedSocket && error.code === 'ECONNRESET' && !signal.aborted)
+      resolve(exchange(outgoing, url, open))
+    else fail(error)
+  })
   request.on('response', (incoming) => {
     const chunks: Buffer[] = []
     let sizeBytes = 0

@@ -1,10 +1,21 @@
 import t from 'tap'
+import type { Entrypoints } from '../../../webhook/entrypoints.ts'
 import { judge } from '../../../webhook/guard/judge.ts'
 import { guardReasons, type GuardReason } from '../../../webhook/guard/reasons.ts'
 import type { Pod } from '../../../webhook/pod.ts'
 import type { AdmissionRequest } from '../../../webhook/review.ts'
 import { recordedReviews, sampleConfig, samplePod } from '../admission-fixtures.ts'
-import { connecting, containerIn, creating, debugging, master, protectedPod, updating } from './requests.ts'
+import { inject } from '../patched-pod.ts'
+import {
+  connecting,
+  containerIn,
+  creating,
+  debugging,
+  master,
+  nobody,
+  protectedPod,
+  updating,
+} from './requests.ts'
 
 const config = sampleConfig()
 const verdictOn = (request: AdmissionRequest) => judge(request, config)
@@ -216,6 +227,21 @@ t.test(
     t.match(verdictOn(creating(pod)), { allowed: true })
   },
 )
+
+t.test('every pod that the webhook protects passes the guard, whoever made it', async (t) => {
+  const command = { entrypoint: ['/e'], cmd: ['$(X)'] }
+  const lookedUp: Entrypoints = new Map([['main', { known: true, command }]])
+  let count = 0
+  for (const { name, request } of recordedReviews()) {
+    if (request.operation !== 'CREATE' || request.kind.kind !== 'Pod') continue
+    const namespace = request.namespace ?? ''
+    const after = inject(request.object as Pod, config, 'namespace', namespace, lookedUp)?.after
+    if (after === undefined) continue
+    count++
+    t.match(verdictOn({ ...request, userInfo: nobody, object: after }), { allowed: true }, name)
+  }
+  t.equal(count, 5)
+})
 
 t.test('recorded reviews that are none of the guard’s business go through', async (t) => {
   for (const { name, request } of recordedReviews())

@@ -67,7 +67,8 @@ t.test('a registry that hangs, at whatever byte, is given up on within the budge
     const begun = performance.now()
     t.match(await find(image), { known: false, why: /did not answer in time/, fault: 'elsewhere' })
     const tookMs = performance.now() - begun
-    t.ok(tookMs < budgetMs * 2, `${tookMs} ms`)
+    // Nobody else would ever have answered; the rest is for a machine that is busy.
+    t.ok(tookMs < budgetMs + 2000, `${tookMs} ms`)
   }
 })
 
@@ -75,7 +76,7 @@ t.test(
   'whoever has less time than the budget is answered in that time, and the next one finds the answer',
   async (t) => {
     const { find, image, registry } = await open(t, async (incoming, reply, path) => {
-      await sleep(300)
+      await sleep(1500)
       serving(byTag)(incoming, reply, path)
     })
     const begun = performance.now()
@@ -84,7 +85,7 @@ t.test(
       why: /did not answer in time/,
       fault: 'elsewhere',
     })
-    t.ok(performance.now() - begun < 300)
+    t.ok(performance.now() - begun < 1400)
     t.same(await find(image), known)
     t.equal(registry.asked.length, 2, 'the question that was under way was not asked again')
   },
@@ -94,7 +95,7 @@ t.test('a mirror that hangs leaves the registry its share of the budget', async 
   const mirror = await startQuirky(t, () => undefined)
   const registry = await startQuirky(t, serving(byTag))
   const { find } = lookUp({
-    budgetMs: 1000,
+    budgetMs: 4000,
     plainHttp: [mirror.host, registry.host],
     mirrors: new Map([[registry.host, [mirror.host]]]),
   })
@@ -226,7 +227,7 @@ t.test(
       ['https://[::ffff:127.0.0.1]/', /is not asked: it is an address inside/],
       ['https://[fe80::1]/', /is not asked: it is an address inside/],
       ['https://user:pass@registry.example/', /is not asked: its address holds credentials/],
-      ['https://localhost:1/', /cannot be asked: it is an address inside/],
+      ['https://localhost:1/', /localhost is not asked: it is an address inside/],
       ['http://[', /redirects to no address/],
     ]
     for (const [index, [location, why]] of ways.entries()) {
@@ -247,7 +248,7 @@ t.test("a pod's image leads nowhere that the administrator did not name", async 
     '0.0.0.0:80',
     '2130706433:443',
   ])
-    t.match(await find(`${host}/app:1`), { known: false, why: /not asked|cannot be asked/ }, host)
+    t.match(await find(`${host}/app:1`), { known: false, why: /is not asked/, fault: 'owner' }, host)
   t.same(registry.asked, [])
 })
 
@@ -286,7 +287,7 @@ t.test('configurations of other forms are refused with a reason', async (t) => {
 })
 
 t.test('beyond a number of questions at a time the answer is given at once', async (t) => {
-  const { registry, find } = await open(t, () => undefined, { budgetMs: 1000 })
+  const { registry, find } = await open(t, () => undefined, { budgetMs: 3000 })
   const begun = performance.now()
   const first = Array.from({ length: 16 }, (_, index) => find(`${registry.host}/app:${index}`))
   t.match(await find(`${registry.host}/app:one-more`), {
@@ -294,9 +295,23 @@ t.test('beyond a number of questions at a time the answer is given at once', asy
     why: /too many images/,
     fault: 'elsewhere',
   })
-  t.ok(performance.now() - begun < 900)
+  t.ok(performance.now() - begun < 2500)
   t.ok((await Promise.all(first)).every((found) => !found.known))
 })
+
+t.test(
+  'a connection that the registry gave up while it was kept is replaced, and nobody notices',
+  async (t) => {
+    const seen = new WeakSet()
+    const { find, image, registry } = await open(t, (incoming, reply, path) => {
+      if (seen.has(incoming.socket)) incoming.socket.destroy()
+      else serving(byTag)(incoming, reply, path)
+      seen.add(incoming.socket)
+    })
+    t.same(await find(image), known)
+    t.equal(registry.asked.length, 3, 'the second question was asked twice')
+  },
+)
 
 t.test('a registry that knows no HEAD is asked for the whole', async (t) => {
   const clock = { now: 0 }
