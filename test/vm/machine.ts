@@ -112,11 +112,9 @@ export class Machine {
     this.#current = current
     const { deadlineMs, environment = {} } = options
     this.#qemu.stdin.write(encode({ kind: 'run', argv, environment, deadlineMs }))
-    return {
-      stdout: current.stdout,
-      stderr: current.stderr,
-      ended: this.#until(current, deadlineMs + patienceMs),
-    }
+    const ended = this.#until(current, deadlineMs + patienceMs)
+    ended.catch(() => undefined) // whoever reads the streams first asks for it late
+    return { stdout: current.stdout, stderr: current.stderr, ended }
   }
 
   async #until(current: Current, deadlineMs: number): Promise<RunResult> {
@@ -125,9 +123,10 @@ export class Machine {
     throw await this.#giveUp(`the guest said nothing of the command's end for ${deadlineMs} ms`)
   }
 
-  /** Powers the guest off, or kills it where it does not go. */
+  /** Powers the guest off; a power cut where it does not go, or still runs a command. */
   async end(): Promise<void> {
     this.#qemu.stdin.end() // the port closes, and the agent ends
+    if (this.#current !== undefined) this.kill() // whose output nobody takes any more, so it may never end
     if ((await within(this.#gone.promise, patienceMs)) === undefined) this.#qemu.kill('SIGKILL')
     await this.#gone.promise
   }
