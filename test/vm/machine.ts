@@ -20,7 +20,7 @@
  * error ends with what its console said last.
  */
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { PassThrough, type Readable, type Writable } from 'node:stream'
@@ -29,6 +29,7 @@ import { commandLine, machineOptions, type MachineFiles, type MachineOptions } f
 import { encode, parseReport, type Report } from './frames.ts'
 import { writePayload } from './payload.ts'
 import { qemu, type Emulator } from './qemu.ts'
+import { makeMachineFolder } from './sweep.ts'
 import { guestSystem } from './system.ts'
 
 const bootDeadlineMs = 120_000
@@ -79,7 +80,7 @@ export class Machine {
     deadlineMs = bootDeadlineMs,
   ): Promise<Machine> {
     const [emulator, system] = await Promise.all([qemu(), guestSystem()])
-    const folder = mkdtempSync('/var/tmp/reprieve-vm-')
+    const folder = makeMachineFolder()
     const remove = () => rmSync(folder, { recursive: true, force: true })
     try {
       const payload = join(folder, 'payload.tar')
