@@ -53,7 +53,7 @@ bench-%: setup
 	@node bench/$*.ts
 
 clean: ## what builds and dead test runs have left
-	@if [ -x $(MODULES)/bin/node ]; then node test/harness/sweep.ts; fi
+	@if [ -x $(MODULES)/bin/node ]; then node test/harness/sweep.ts; node test/vm/sweep.ts; fi
 	rm -rf build .tap
 
 clean-cache: clean ## the root filesystems as well

@@ -39,7 +39,12 @@ repeating_vm=$(find test -name '*.vm.test.ts' -exec grep -lE "soaking|REPRIEVE_S
 case $what in
 unit) rm -f "$out"/*.tap; run unit 2 180 $unit_files ;;
 serial) rm -f "$out"/*.tap; run serial 1 600 $serial_files ;;
-vm) rm -f "$out"/*.tap; export REPRIEVE_VM_FILES="${REPRIEVE_VM_FILES:-all}"; run vm 1 7200 $vm_files ;;
+vm)
+  rm -f "$out"/*.tap
+  export REPRIEVE_VM_FILES="${REPRIEVE_VM_FILES:-all}"
+  [ "$REPRIEVE_VM_FILES" = all ] || vm_files=test/vm/in-the-guest.test.ts
+  run vm 1 7200 $vm_files
+  ;;
 all) rm -f "$out"/*.tap; run unit 2 180 $unit_files; run serial 1 600 $serial_files; run vm 1 900 $vm_files ;;
 soak)
   rm -f "$out"/*.tap

@@ -62,7 +62,14 @@ t.test('the map has every folder of the program, and those of the tests that mir
   const map = codes(section(read('ARCHITECTURE.md'), '## Folders'))
   const program = ['src', 'webhook', 'sidecar', 'certs', 'demo', 'bench', 'scripts', 'docs', 'manifests']
   const folders = new Set(program.flatMap((top) => filesUnder(top)).map((path) => `${dirname(path)}/`))
-  for (const folder of ['test/harness/', 'test/images/', 'test/programs/', 'test/e2e/', 'test/fixtures/'])
+  for (const folder of [
+    'test/harness/',
+    'test/images/',
+    'test/programs/',
+    'test/e2e/',
+    'test/vm/',
+    'test/fixtures/',
+  ])
     folders.add(folder)
   t.same(
     [...folders].filter((folder) => !map.includes(folder)),

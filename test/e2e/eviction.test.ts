@@ -1,5 +1,6 @@
 /** Point a: a pod that is evicted through preStop loses no step, repeats none, and its work ends in the same result. */
 import t, { type Test } from 'tap'
+import { slowness } from '../harness/deadline.ts'
 import type { ContainerSpec } from '../harness/manifest.ts'
 import type { Pod } from '../harness/pod.ts'
 import { pythonImage } from '../images/debian.ts'
@@ -12,6 +13,9 @@ import {
   sidecarEntries,
   type Stage,
 } from './support.ts'
+
+/** Of 20 ms each: enough that the program still runs when it is evicted, however long that takes. */
+const steps = (count: number) => String(count * slowness)
 
 t.test(
   'a numpy training program with workers ends in the same weights, to the bit, as undisturbed',
@@ -27,14 +31,14 @@ t.test(
 
 t.test('a C program ends in the same result as undisturbed', async (t) => {
   const stage = await openStage(t, { programs: ['steps.c'] })
-  await isUndisturbed(t, stage, { command: ['/app/steps', '200', '20'] }, [/^step 50 /])
+  await isUndisturbed(t, stage, { command: ['/app/steps', steps(200), '20'] }, [/^step 50 /])
 })
 
 t.test(
   'a program that is evicted at its very first line, and again in the replacement, goes on twice',
   async (t) => {
     const stage = await openStage(t, { programs: ['steps.c'] })
-    await isUndisturbed(t, stage, { command: ['/app/steps', '400', '20'] }, [/^step 1 /, /^step /])
+    await isUndisturbed(t, stage, { command: ['/app/steps', steps(100), '20'] }, [/^step 1 /, /^step /])
   },
 )
 

@@ -1,5 +1,11 @@
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
+/**
+ * By how much longer tests wait for what they expect than on the machine itself. The virtual machine's guest sets it: an emulated
+ * processor is slow. What a pod is promised (grace periods, probes, the sidecar's deadlines) is not stretched.
+ */
+export const slowness = Number(process.env.REPRIEVE_SLOWNESS || 1)
+
 /** Asks until it gets something other than undefined. @throws Error that tells what was waited for, and `describe()`. */
 export async function poll<T>(
   what: string,
@@ -7,11 +13,12 @@ export async function poll<T>(
   ask: () => T | undefined | Promise<T | undefined>,
   describe: () => string = () => '',
 ): Promise<T> {
-  const end = performance.now() + deadlineMs
+  const end = performance.now() + deadlineMs * slowness
   for (;;) {
     const answer = await ask()
     if (answer !== undefined) return answer
-    if (performance.now() > end) throw new Error(`waited ${deadlineMs} ms in vain for ${what}\n${describe()}`)
+    if (performance.now() > end)
+      throw new Error(`waited ${deadlineMs * slowness} ms in vain for ${what}\n${describe()}`)
     await sleep(10)
   }
 }

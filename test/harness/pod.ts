@@ -5,7 +5,7 @@ import { cgroupProcesses, removeCgroup } from './cgroup.ts'
 import type { CommandResult } from '../../scripts/command.ts'
 import { readLog, type LogLine } from './container-log.ts'
 import type { Container } from './container.ts'
-import { poll, within } from './deadline.ts'
+import { poll, slowness, within } from './deadline.ts'
 import type { PodSpec } from './manifest.ts'
 import type { PodContext, PodEvent } from './pod-context.ts'
 import { setUpPod, type PodInput } from './pod-setup.ts'
@@ -246,9 +246,9 @@ export class Pod {
 
   /** Resolves once the pod has ended by itself. @throws Error with all that is known at the deadline */
   async waitUntilEnded(deadlineMs = 30_000): Promise<PodStatus> {
-    const status = await within(this.ended, deadlineMs)
+    const status = await within(this.ended, deadlineMs * slowness)
     if (status === undefined)
-      throw new Error(`pod ${this.name} has not ended after ${deadlineMs} ms\n${this.describe()}`)
+      throw new Error(`pod ${this.name} has not ended after ${deadlineMs * slowness} ms\n${this.describe()}`)
     return status
   }
 

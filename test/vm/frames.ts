@@ -11,7 +11,7 @@ export type Request = {
 }
 
 export type Report =
-  | { kind: 'ready'; uptimeMs: number; kernel: string }
+  | { kind: 'ready'; kernel: string }
   | { kind: 'output'; stream: 'stdout' | 'stderr'; text: string }
   | { kind: 'ended'; code: number; timedOut: boolean; wallMs: number }
 

@@ -17,8 +17,6 @@ for (const file of chosenFiles(process.env.REPRIEVE_VM_FILES ?? '')) {
   const deadlineMs = Math.max(1000, Math.round(endMs - performance.now()))
   const run = machine.run(testCommand(file), { deadlineMs, environment: environmentForGuest(process.env, deadlineMs) }) // prettier-ignore
   run.stderr.pipe(process.stderr, { end: false })
-  // It may reject before anybody asks; it is asked for below.
-  run.ended.catch(() => undefined)
   await t.stdin(file, { tapStream: run.stdout, timeout: deadlineMs + 60_000 })
   const { code, timedOut, wallMs } = await run.ended
   t.equal(timedOut ? 'timed out' : code, 0, `${file} ends with code 0, after ${(wallMs / 1000).toFixed(1)} s`)

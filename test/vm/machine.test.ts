@@ -89,7 +89,11 @@ t.test(
       REPRIEVE_VM_CPUS: '1',
       REPRIEVE_IMAGE: 'i',
     }
-    t.same(environmentForGuest(environment, 90_000), { REPRIEVE_SOAK: '1', TAP_TIMEOUT: '90' })
+    t.same(environmentForGuest(environment, 90_000), {
+      REPRIEVE_SLOWNESS: '4',
+      REPRIEVE_SOAK: '1',
+      TAP_TIMEOUT: '90',
+    })
     t.notOk(existsSync('/repository'), 'where the guest has the repository this machine has nothing')
   },
 )

@@ -20,7 +20,7 @@
  * error ends with what its console said last.
  */
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { PassThrough, type Readable, type Writable } from 'node:stream'
@@ -29,6 +29,7 @@ import { commandLine, machineOptions, type MachineFiles, type MachineOptions } f
 import { encode, parseReport, type Report } from './frames.ts'
 import { writePayload } from './payload.ts'
 import { qemu, type Emulator } from './qemu.ts'
+import { makeMachineFolder } from './sweep.ts'
 import { guestSystem } from './system.ts'
 
 const bootDeadlineMs = 120_000
@@ -79,7 +80,7 @@ export class Machine {
     deadlineMs = bootDeadlineMs,
   ): Promise<Machine> {
     const [emulator, system] = await Promise.all([qemu(), guestSystem()])
-    const folder = mkdtempSync('/var/tmp/reprieve-vm-')
+    const folder = makeMachineFolder()
     const remove = () => rmSync(folder, { recursive: true, force: true })
     try {
       const payload = join(folder, 'payload.tar')
@@ -112,11 +113,9 @@ export class Machine {
     this.#current = current
     const { deadlineMs, environment = {} } = options
     this.#qemu.stdin.write(encode({ kind: 'run', argv, environment, deadlineMs }))
-    return {
-      stdout: current.stdout,
-      stderr: current.stderr,
-      ended: this.#until(current, deadlineMs + patienceMs),
-    }
+    const ended = this.#until(current, deadlineMs + patienceMs)
+    ended.catch(() => undefined) // whoever reads the streams first asks for it late
+    return { stdout: current.stdout, stderr: current.stderr, ended }
   }
 
   async #until(current: Current, deadlineMs: number): Promise<RunResult> {
@@ -125,9 +124,10 @@ export class Machine {
     throw await this.#giveUp(`the guest said nothing of the command's end for ${deadlineMs} ms`)
   }
 
-  /** Powers the guest off, or kills it where it does not go. */
+  /** Powers the guest off; a power cut where it does not go, or still runs a command. */
   async end(): Promise<void> {
     this.#qemu.stdin.end() // the port closes, and the agent ends
+    if (this.#current !== undefined) this.kill() // whose output nobody takes any more, so it may never end
     if ((await within(this.#gone.promise, patienceMs)) === undefined) this.#qemu.kill('SIGKILL')
     await this.#gone.promise
   }

@@ -1,6 +1,6 @@
 /**
- * QEMU out of the same Debian as the guest, whatever this machine runs: Debian 12's (7.2) loses races between processors that
- * change code others run, of which the guest's kernel dies ("Oops: int3"; qemu 8.1 closed them), and forks four times slower.
+ * QEMU out of the same Debian as the guest, whatever this machine runs. Under Debian 12's (7.2) with two processors the guest's kernel
+ * was seen to die of a breakpoint that another processor had just patched away ("Oops: int3"), and forks took four times as long.
  */
 import { copyFileSync, cpSync, mkdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'

@@ -58,6 +58,7 @@ t.test('a sidecar’s startup probe holds back what comes after it', async (t) =
         startupProbe: {
           exec: { command: ['test', '-e', '/v/ready'] },
           periodSeconds: 1,
+          timeoutSeconds: 10,
           failureThreshold: 10,
         },
       }),

@@ -86,7 +86,9 @@ t.test(
       containers: [
         shell(
           'app',
-          `trap 'sleep 1; echo app ends >>/v/order; exit 0' TERM; echo up; while :; do sleep 0.05; done`,
+          // Ends once the hook has run, or at last without.
+          `trap 'n=0; until [ -s /v/order ] || [ $n -ge 100 ]; do sleep 0.05; n=$((n+1)); done; echo app ends >>/v/order; exit 0' TERM
+          echo up; while :; do sleep 0.05; done`,
           mounts,
         ),
       ],
