@@ -16,6 +16,7 @@ import { isAliveNow, launcherHashOf, signal as sendSignal, treeOf } from './proc
 import type { SlotClaim } from './slot-claim.ts'
 import { recordDeadlineMs, SlotMemory } from './slot-memory.ts'
 import type { Surroundings } from './surroundings.ts'
+import { vitalsOf, type Vitals } from './vitals.ts'
 
 /** An application that dies within this time of its restore died of the checkpoint, as far as anyone can tell. */
 export const earlyDeathMs = 60_000
@@ -27,7 +28,8 @@ const retryPausesMs = [200, 1_000, 3_000]
 const answerGraceMs = 5_000
 
 export type CheckpointOutcome =
-  | { outcome: 'taken'; id: string; phases: Record<string, number> }
+  /** `bytes`: of all files of the stored checkpoint. */
+  | { outcome: 'taken'; id: string; phases: Record<string, number>; bytes?: number }
   | { outcome: 'failed'; reason: string; detail: string }
 
 export type KeeperStatus = {
@@ -141,6 +143,14 @@ export class ContainerKeeper {
    * earlier life of this sidecar still holds the tree.
    */
   async checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome> {
+    const { lastCheckpoint } = this.#status
+    // It was ended for one already, by a notice before the pod's end.
+    if (
+      this.#container.state.at === 'held' &&
+      request.afterwards === 'end' &&
+      lastCheckpoint?.outcome === 'taken'
+    )
+      return lastCheckpoint
     const tries = request.afterwards === 'end' ? retryPausesMs.length + 1 : 1
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#ask(request)
@@ -169,6 +179,23 @@ export class ContainerKeeper {
       this.#asked.push({ request, done: answered })
       this.#dispatch({ event: 'asked', request })
     })
+  }
+
+  /**
+   * Lets a container end that is held for a checkpoint, to go on from it when it is started again; false where it is not held, or
+   * another pod has the lineage and has gone on from there itself.
+   */
+  async letGo(): Promise<boolean> {
+    const { outcome } = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
+    if (outcome === 'busy' || this.#container.state.at !== 'held') return false
+    this.#dispatch({ event: 'let-go' })
+    return true
+  }
+
+  /** What the application has used and holds; undefined while none runs. */
+  async vitals(): Promise<Vitals | undefined> {
+    const { state } = this.#container
+    return state.at === 'running' ? vitalsOf(state.root) : undefined
   }
 
   /** Resolves when nothing is under way. */
@@ -282,7 +309,7 @@ export class ContainerKeeper {
         'a checkpoint was taken',
       )
       this.#dispatch({ event: 'taken', root, ended, checkpoint: id })
-      this.#answer(request, { outcome: 'taken', id, phases })
+      this.#answer(request, { outcome: 'taken', id, phases, bytes: totalBytes })
       await this.#around.store
         .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
         .catch((error) => this.#log.warn({ err: error }, 'old checkpoints were not removed'))

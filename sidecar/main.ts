@@ -2,16 +2,21 @@
 import { mkdir } from 'node:fs/promises'
 import { createLog } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
+import { CheckpointLedger } from './checkpoint-ledger.ts'
+import { CloudWatcher } from './clouds/cloud-watcher.ts'
+import { cloudsOf } from './clouds/clouds.ts'
 import { ContainerKeeper } from './container-keeper.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { listenForLaunchers } from './launcher-server.ts'
 import { clearLeftovers, findLeftovers } from './leftovers.ts'
+import { SourceBook } from './notices/source-book.ts'
 import { moveAside } from './pid-range.ts'
 import { runsLauncher } from './process-tree.ts'
 import { serveStatus } from './status-server.ts'
 import { readSurroundings } from './surroundings.ts'
 import { installTools } from './tools.ts'
 import { ManualTrigger } from './triggers/manual.ts'
+import { NoticeTrigger } from './triggers/notices.ts'
 import { PrestopTrigger } from './triggers/prestop.ts'
 import type { Trigger } from './triggers/trigger.ts'
 
@@ -34,7 +39,16 @@ const prestop = new PrestopTrigger(around.log)
 const wanted = around.podPlan.triggers
 const triggers: Trigger[] = [prestop]
 if (wanted.includes('manual')) triggers.push(new ManualTrigger(volumePaths.control, around.log))
-for (const trigger of triggers) await trigger.start(keepers)
+const ledger = new CheckpointLedger()
+const book = new SourceBook()
+const letGo = async (name: string) => (await keepers.get(name)?.letGo()) ?? false
+const notices = new NoticeTrigger({ book, ledger, letGo, log: around.log })
+triggers.push(notices)
+const containers = new Map([...keepers].map(([name, keeper]) => [name, ledger.watch(keeper)]))
+for (const trigger of triggers) await trigger.start(containers)
+const clouds = wanted.includes('spot') ? cloudsOf(around.podPlan.cloud) : []
+const watcher = new CloudWatcher(clouds, (...said) => notices.hear(...said), book, around.log)
+if (clouds.length > 0) watcher.start()
 const listener = await listenForLaunchers(
   volumePaths.socket,
   new Dispatcher(keepers, prestop, (pid) => runsLauncher(pid, volumePaths.bin), around.log),
@@ -50,7 +64,12 @@ await serveStatus(
       made: around.made,
       missingTools: missing,
       residentBytes: process.memoryUsage.rss(),
-      containers: [...keepers.values()].map((keeper) => keeper.status),
+      containers: [...keepers.values()].map((keeper) =>
+        Object.assign(keeper.status, { lastAsked: ledger.last(keeper.plan.name) }),
+      ),
+      cloud: watcher.found,
+      sources: book.states,
+      notices: notices.status,
     }),
   },
   around.log,

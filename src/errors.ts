@@ -14,6 +14,7 @@ export const errorCodes = {
   'lineage-busy': 'another pod of the same lineage is alive: it keeps the slot, this one runs unprotected',
   'command-failed': 'an external command failed, was killed, or ran past its deadline',
   'deadline-passed': 'a wait ended at its deadline',
+  'metadata-failed': 'the metadata service of a cloud gave no answer that can be used',
 } as const
 
 export type ErrorCode = keyof typeof errorCodes

@@ -64,6 +64,9 @@ export function decide(pod: Pod, namespace: string, optedInBy: OptedInBy, config
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
     statusPort: config.statusPort,
+    cloud: config.cloud,
+    interval: wishes.interval ?? 'auto',
+    meanTimeBetweenFailuresMs: config.meanTimeBetweenFailuresMs,
     containers: containers.map((container) => containerPlan(pod, container)),
   }
   return { outcome: 'inject', plan, warnings }

@@ -35,12 +35,15 @@ export function hear(board: NoticeBoard, source: string, notices: readonly Notic
   return { board: { standing }, appeared, withdrawn }
 }
 
+/** A machine that is still there so long after its deadline was not taken. */
+export const overdueMs = 300_000
+
 /** The deaths that the standing notices announce, the nearest first; those of which nobody says when join the nearest. */
-export function deathsOf(board: NoticeBoard): Death[] {
+export function deathsOf(board: NoticeBoard, now: number): Death[] {
   const subjects = new Map<string | undefined, Notice[]>()
   for (const { notice } of board.standing.values()) {
     // What only makes the machine stand still is no death, and must not hide one.
-    if (notice.kind === 'machine-frozen') continue
+    if (notice.kind === 'machine-frozen' || timeOf(notice) + overdueMs < now) continue
     subjects.set(notice.container, [...(subjects.get(notice.container) ?? []), notice])
   }
   return [...subjects.values()].flatMap(groupByTime).sort((a, b) => timeOf(a) - timeOf(b))
@@ -91,6 +94,9 @@ export function noteAnswer(board: NoticeBoard, death: Death, answered: Answer): 
 }
 
 /** Whether anything still says that it will happen. */
-export function stands(board: NoticeBoard, death: Death): boolean {
-  return death.notices.some((notice) => board.standing.has(keyOf(notice)))
+export function stands(board: NoticeBoard, death: Death, now: number): boolean {
+  return death.notices.some((notice) => {
+    const standing = board.standing.get(keyOf(notice))
+    return standing !== undefined && timeOf(standing.notice) + overdueMs >= now
+  })
 }

@@ -26,6 +26,9 @@ export const podPlan: PodPlan = {
   triggers: ['manual'],
   checkpointBudgetMs: 1_000,
   statusPort: 0,
+  cloud: { name: 'none' },
+  interval: 'off',
+  meanTimeBetweenFailuresMs: 86_400_000,
   containers: [containerPlan],
 }
 

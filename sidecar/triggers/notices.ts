@@ -1,0 +1,206 @@
+/**
+ * Deaths that others announce. Sources say what stands (`hear`); the board joins it to deaths; the table says what is done; and
+ * what is done is done once for each death, for as long as the death is announced.
+ */
+import type { Log } from '../../src/log.ts'
+import type { CheckpointLedger } from '../checkpoint-ledger.ts'
+import type { CheckpointOutcome } from '../container-keeper.ts'
+import { answerToDeath, isStronger, reconsiderAt, type Answer } from '../notices/answers.ts'
+import {
+  answeredFor,
+  deathsOf,
+  emptyBoard,
+  hear,
+  noteAnswer,
+  overdueMs,
+  stands,
+} from '../notices/notice-board.ts'
+import type { Death, Notice } from '../notices/notice.ts'
+import type { SourceBook } from '../notices/source-book.ts'
+import type { Checkpointable, Trigger } from './trigger.ts'
+
+/** Several sources tell of one death within moments: the first waits so long for the others, of whom one may say more. */
+const gatherMs = 200
+/** Between the end of the checkpoint and that of the machine: what is synced must also be out of the machine. */
+const marginMs = 1_000
+/** For deaths of which nobody says when, and those that are far: what a manual checkpoint gets. */
+const patientMs = 600_000
+/** A dump can fail by chance (a process that ends under it); what is announced gets one more try. */
+const tries = 2
+const retryPauseMs = 1_000
+/** A timer of Node's that is longer than 2^31 ms ends at once. */
+const longestTimerMs = 2 ** 31 - 1
+
+export type NoticeTriggerParts = {
+  book: SourceBook
+  ledger: CheckpointLedger
+  /** Lets a container go that is held for a checkpoint; false where another pod has gone on from it. */
+  letGo: (container: string) => Promise<boolean>
+  log: Log
+}
+
+type Held = { death: Death; sinceId: string }
+
+export class NoticeTrigger implements Trigger {
+  readonly name = 'spot'
+  readonly #parts: NoticeTriggerParts
+  readonly #held = new Map<string, Held>()
+  readonly #stopped = new AbortController()
+  #board = emptyBoard
+  #containers: ReadonlyMap<string, Checkpointable> = new Map()
+  #timer: NodeJS.Timeout | undefined
+  #gathering = false
+  #last: { at: string; answer: Answer; because: string; detail: string } | undefined
+
+  constructor(parts: NoticeTriggerParts) {
+    this.#parts = parts
+  }
+
+  get status(): unknown {
+    return {
+      standing: [...this.#board.standing.values()].map(({ notice, answered }) =>
+        Object.assign(told(notice), { answered }),
+      ),
+      held: [...this.#held.keys()],
+      lastAnswer: this.#last,
+    }
+  }
+
+  async start(containers: ReadonlyMap<string, Checkpointable>): Promise<void> {
+    this.#containers = containers
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort()
+    clearTimeout(this.#timer)
+    this.#containers = new Map()
+  }
+
+  /** All that a source says at the moment. */
+  hear(source: string, notices: readonly Notice[]): void {
+    const { board, appeared, withdrawn } = hear(this.#board, source, notices)
+    this.#board = board
+    if (appeared.length + withdrawn.length === 0) return
+    this.#parts.book.seen(appeared)
+    for (const notice of appeared) this.#parts.log.warn({ notice: told(notice) }, 'a notice was heard')
+    for (const notice of withdrawn) this.#parts.log.warn({ notice: told(notice) }, 'a notice was withdrawn')
+    // Not put off by what comes meanwhile.
+    if (this.#gathering) return
+    this.#gathering = true
+    this.#thinkIn(gatherMs)
+  }
+
+  #thinkIn(ms: number): void {
+    clearTimeout(this.#timer)
+    if (this.#stopped.signal.aborted) return
+    this.#timer = setTimeout(() => this.#think(), Math.min(Math.max(0, ms), longestTimerMs)).unref()
+  }
+
+  #think(): void {
+    this.#gathering = false
+    const now = Date.now()
+    for (const death of deathsOf(this.#board, now)) {
+      const { answer, because } = answerToDeath(death, now)
+      if (because === undefined || !isStronger(answer, answeredFor(this.#board, death))) continue
+      this.#board = noteAnswer(this.#board, death, answer)
+      void this.#answer(death, answer, because).catch((error: unknown) =>
+        this.#parts.log.error({ err: error }, 'a notice could not be answered'),
+      )
+    }
+    for (const [name, { death }] of this.#held) if (!stands(this.#board, death, now)) void this.#letGo(name)
+    this.#thinkAgain(now)
+  }
+
+  /** When a notice comes near, or a held container's machine is still there long after it should have gone. */
+  #thinkAgain(now: number): void {
+    const instants = [...this.#board.standing.values()].flatMap(
+      ({ notice }) => reconsiderAt(notice, now) ?? [],
+    )
+    for (const { death } of this.#held.values())
+      for (const { deadline } of death.notices)
+        if (deadline !== undefined) instants.push(deadline + overdueMs + 1)
+    const ahead = instants.filter((instant) => instant > now)
+    if (ahead.length > 0) this.#thinkIn(Math.min(...ahead) - now)
+  }
+
+  async #answer(death: Death, answer: Answer, because: Notice): Promise<void> {
+    const heardAt = Date.now()
+    const { book, ledger, log } = this.#parts
+    const names = [...this.#containers.keys()].filter(
+      (name) => death.container === undefined || name === death.container,
+    )
+    const wanted = answer === 'prepare' ? names.filter((name) => ledger.takenAt(name) === undefined) : names
+    this.#last = {
+      at: new Date(heardAt).toISOString(),
+      answer,
+      because: because.source,
+      detail: because.detail,
+    }
+    log.warn({ notice: told(because), answer, containers: wanted }, 'a notice is answered')
+    const outcomes = await Promise.all(wanted.map((name) => this.#checkpoint(name, death, answer, because)))
+    if (outcomes.length === 0) return
+    const askedMs = death.deadline === undefined ? undefined : death.deadline - heardAt
+    if (outcomes.every((outcome) => outcome?.outcome === 'taken'))
+      book.led(because.source, askedMs, Date.now() - heardAt)
+  }
+
+  async #checkpoint(
+    name: string,
+    death: Death,
+    answer: Answer,
+    because: Notice,
+  ): Promise<CheckpointOutcome | undefined> {
+    const container = this.#containers.get(name)
+    if (container === undefined) return undefined
+    const ends = answer === 'checkpoint-and-hold'
+    const deadline = death.deadline === undefined ? Date.now() + patientMs : death.deadline - marginMs
+    for (let attempt = 1; ; attempt++) {
+      const left = Math.min(Math.max(0, deadline - Date.now()), longestTimerMs)
+      // What is under way may take long: whether the death is still announced is known only when the turn has come.
+      await this.#parts.ledger.idle(name, AbortSignal.timeout(left))
+      if (!stands(this.#board, death, Date.now())) {
+        this.#parts.ledger.skipped(name, this.name, 'the notice was withdrawn')
+        return undefined
+      }
+      const outcome = await container.checkpoint({
+        trigger: this.name,
+        reason: `${because.source}: ${because.detail}`.slice(0, 200),
+        afterwards: ends ? 'end' : 'resume',
+        deadline,
+      })
+      if (outcome.outcome === 'taken') {
+        if (ends) this.#hold(name, death, outcome.id)
+        return outcome
+      }
+      if (outcome.reason === 'not-running' || attempt >= tries || Date.now() + retryPauseMs >= deadline)
+        return outcome
+      await new Promise((resolve) => setTimeout(resolve, retryPauseMs).unref())
+    }
+  }
+
+  #hold(name: string, death: Death, sinceId: string): void {
+    this.#held.set(name, { death, sinceId })
+    // It may have been withdrawn while the checkpoint was taken.
+    this.#thinkIn(0)
+  }
+
+  async #letGo(name: string): Promise<void> {
+    const held = this.#held.get(name)
+    this.#held.delete(name)
+    const gone = await this.#parts.letGo(name)
+    this.#parts.log.warn(
+      { container: name, checkpoint: held?.sinceId, letGo: gone },
+      gone
+        ? 'the announced end did not come: the container ends, and goes on from its checkpoint'
+        : 'the announced end did not come, but another pod has the lineage: the container stays held',
+    )
+  }
+}
+
+function told({ source, kind, container, deadline, certainty, detail }: Notice): Record<string, unknown> {
+  return { source, kind, container, deadline: instant(deadline), certainty, detail }
+}
+
+function instant(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString()
+}
