@@ -24,12 +24,15 @@ export type Measured = { phases: Record<string, number>; bytes: number }
 /** Enough to tell a habit from an accident. */
 const kept = 3
 
+/** `at`: when it was asked for, milliseconds since the epoch. `cpuMs`: what the application had used when it stood still. */
+export type Newest = { at: number; cpuMs: number | undefined }
+
 type Account = {
   last: CheckpointEntry | undefined
   /** The newest last. */
   measured: Measured[]
-  /** When the newest complete checkpoint began, milliseconds since the epoch. */
-  takenAt: number | undefined
+  /** The newest complete checkpoint. */
+  newest: Newest | undefined
   underWay: Set<Promise<unknown>>
   counts: Map<string, { trigger: string; outcome: CheckpointEntry['outcome']; count: number }>
 }
@@ -66,8 +69,8 @@ export class CheckpointLedger {
       await Promise.race([Promise.allSettled(this.#of(name).underWay), given])
   }
 
-  takenAt(name: string): number | undefined {
-    return this.#of(name).takenAt
+  newest(name: string): Newest | undefined {
+    return this.#of(name).newest
   }
 
   measured(name: string): readonly Measured[] {
@@ -95,7 +98,7 @@ export class CheckpointLedger {
     try {
       const outcome = await taking
       if (outcome.outcome === 'taken') {
-        account.takenAt = askedAt
+        account.newest = { at: askedAt, cpuMs: outcome.cpuMs }
         if (outcome.bytes !== undefined)
           account.measured = [...account.measured, { phases: outcome.phases, bytes: outcome.bytes }].slice(
             -kept,
@@ -129,7 +132,7 @@ export class CheckpointLedger {
     const account: Account = {
       last: undefined,
       measured: [],
-      takenAt: undefined,
+      newest: undefined,
       underWay: new Set(),
       counts: new Map(),
     }

@@ -28,8 +28,8 @@ const retryPausesMs = [200, 1_000, 3_000]
 const answerGraceMs = 5_000
 
 export type CheckpointOutcome =
-  /** `bytes`: of all files of the stored checkpoint. */
-  | { outcome: 'taken'; id: string; phases: Record<string, number>; bytes?: number }
+  /** `bytes`: of all files of the stored checkpoint; `cpuMs`: what the application had used when it stood still. */
+  | { outcome: 'taken'; id: string; phases: Record<string, number>; bytes?: number; cpuMs?: number }
   | { outcome: 'failed'; reason: string; detail: string }
 
 export type KeeperStatus = {
@@ -192,6 +192,12 @@ export class ContainerKeeper {
     return true
   }
 
+  /** It was restored, and has not lived long enough to prove its checkpoint good: no other one should follow from it yet. */
+  get isOnTrial(): boolean {
+    const { state } = this.#container
+    return 'onTrial' in state && state.onTrial !== undefined
+  }
+
   /** What the application has used and holds; undefined while none runs. */
   async vitals(): Promise<Vitals | undefined> {
     const { state } = this.#container
@@ -302,14 +308,14 @@ export class ContainerKeeper {
       const launcher = (await launcherHashOf(root)) ?? this.#launcher
       const target = { plan: this.plan, launcherPid, launcher, root }
       await this.#requireClaim(request.deadline)
-      const { manifest, ended, phases } = await takeCheckpoint(this.#around, target, request)
+      const { manifest, ended, phases, cpuMs } = await takeCheckpoint(this.#around, target, request)
       const { id, totalBytes, trigger, reason } = manifest
       this.#log.info(
         { checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
         'a checkpoint was taken',
       )
       this.#dispatch({ event: 'taken', root, ended, checkpoint: id })
-      this.#answer(request, { outcome: 'taken', id, phases, bytes: totalBytes })
+      this.#answer(request, { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs })
       await this.#around.store
         .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
         .catch((error) => this.#log.warn({ err: error }, 'old checkpoints were not removed'))

@@ -15,6 +15,7 @@ import { runsLauncher } from './process-tree.ts'
 import { serveStatus } from './status-server.ts'
 import { readSurroundings } from './surroundings.ts'
 import { installTools } from './tools.ts'
+import { IntervalTrigger } from './triggers/interval.ts'
 import { ManualTrigger } from './triggers/manual.ts'
 import { NoticeTrigger } from './triggers/notices.ts'
 import { PrestopTrigger } from './triggers/prestop.ts'
@@ -44,6 +45,16 @@ const book = new SourceBook()
 const letGo = async (name: string) => (await keepers.get(name)?.letGo()) ?? false
 const notices = new NoticeTrigger({ book, ledger, letGo, log: around.log })
 triggers.push(notices)
+const { interval, meanTimeBetweenFailuresMs, lineage } = around.podPlan
+const vitals = async (name: string) => {
+  const keeper = keepers.get(name)
+  return keeper?.isOnTrial === true ? undefined : keeper?.vitals()
+}
+const periodic =
+  wanted.includes('interval') && interval !== 'off'
+    ? new IntervalTrigger({ interval, meanTimeBetweenFailuresMs, lineage, ledger, vitals, log: around.log })
+    : undefined
+if (periodic !== undefined) triggers.push(periodic)
 const containers = new Map([...keepers].map(([name, keeper]) => [name, ledger.watch(keeper)]))
 for (const trigger of triggers) await trigger.start(containers)
 const clouds = wanted.includes('spot') ? cloudsOf(around.podPlan.cloud) : []
@@ -70,6 +81,7 @@ await serveStatus(
       cloud: watcher.found,
       sources: book.states,
       notices: notices.status,
+      interval: periodic?.status,
     }),
   },
   around.log,

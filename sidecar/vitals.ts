@@ -12,12 +12,16 @@ export type Vitals = {
 export async function vitalsOf(root: number): Promise<Vitals | undefined> {
   const tree = await treeOf(root)
   if (tree.length === 0) return undefined
-  const times = await Promise.all(tree.map(cpuMsOf))
-  return { cpuMs: times.reduce((sum, ms) => sum + ms, 0), memoryBytes: await memoryOf(tree) }
+  return { cpuMs: await cpuMsOf(tree), memoryBytes: await memoryOf(tree) }
+}
+
+export async function cpuMsOf(pids: readonly number[]): Promise<number> {
+  const times = await Promise.all(pids.map(cpuMsOfOne))
+  return times.reduce((sum, ms) => sum + ms, 0)
 }
 
 /** utime, stime, cutime and cstime, the fields 14 to 17, in ticks of 10 ms (proc_pid_stat(5), USER_HZ). */
-async function cpuMsOf(pid: number): Promise<number> {
+async function cpuMsOfOne(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0)

@@ -129,7 +129,7 @@ export class NoticeTrigger implements Trigger {
     const names = [...this.#containers.keys()].filter(
       (name) => death.container === undefined || name === death.container,
     )
-    const wanted = answer === 'prepare' ? names.filter((name) => ledger.takenAt(name) === undefined) : names
+    const wanted = answer === 'prepare' ? names.filter((name) => ledger.newest(name) === undefined) : names
     this.#last = {
       at: new Date(heardAt).toISOString(),
       answer,

@@ -27,7 +27,7 @@ t.test('passes on what is asked, and remembers who asked and what became of it',
   const before = Date.now()
   t.match(await container.checkpoint(request('manual')), { outcome: 'taken' })
   t.match(ledger.last('app'), { trigger: 'manual', outcome: 'taken', detail: 'one' })
-  t.ok((ledger.takenAt('app') ?? 0) >= before)
+  t.ok((ledger.newest('app')?.at ?? 0) >= before)
   t.same(ledger.measured('app'), [{ phases: { totalMs: 7 }, bytes: 5 }])
   t.match(await container.checkpoint(request('spot')), { outcome: 'failed' })
   t.match(ledger.last('app'), { trigger: 'spot', outcome: 'failed', detail: 'dump-failed' })
