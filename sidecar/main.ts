@@ -43,16 +43,21 @@ if (wanted.includes('manual')) triggers.push(new ManualTrigger(volumePaths.contr
 const ledger = new CheckpointLedger()
 const book = new SourceBook()
 const letGo = async (name: string) => (await keepers.get(name)?.letGo()) ?? false
-const notices = new NoticeTrigger({ book, ledger, letGo, log: around.log })
+const vitals = async (name: string) => keepers.get(name)?.vitals()
+const notices = new NoticeTrigger({ book, ledger, vitals, letGo, log: around.log })
 triggers.push(notices)
 const { interval, meanTimeBetweenFailuresMs, lineage } = around.podPlan
-const vitals = async (name: string) => {
-  const keeper = keepers.get(name)
-  return keeper?.isOnTrial === true ? undefined : keeper?.vitals()
-}
+const saveable = async (name: string) => (keepers.get(name)?.isOnTrial === true ? undefined : vitals(name))
 const periodic =
   wanted.includes('interval') && interval !== 'off'
-    ? new IntervalTrigger({ interval, meanTimeBetweenFailuresMs, lineage, ledger, vitals, log: around.log })
+    ? new IntervalTrigger({
+        interval,
+        meanTimeBetweenFailuresMs,
+        lineage,
+        ledger,
+        vitals: saveable,
+        log: around.log,
+      })
     : undefined
 if (periodic !== undefined) triggers.push(periodic)
 const containers = new Map([...keepers].map(([name, keeper]) => [name, ledger.watch(keeper)]))

@@ -16,14 +16,17 @@ import {
   stands,
 } from '../notices/notice-board.ts'
 import type { Death, Notice } from '../notices/notice.ts'
+import { tookMost } from '../notices/rates.ts'
 import type { SourceBook } from '../notices/source-book.ts'
+import { explainPlan, planTimeLeft, type Need, type Step } from '../notices/time-plan.ts'
+import type { Vitals } from '../vitals.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
 /** Several sources tell of one death within moments: the first waits so long for the others, of whom one may say more. */
 const gatherMs = 200
 /** Between the end of the checkpoint and that of the machine: what is synced must also be out of the machine. */
 const marginMs = 1_000
-/** For deaths of which nobody says when, and those that are far: what a manual checkpoint gets. */
+/** For deaths of which nobody says when, and those that are far: as long as a manual checkpoint gets. */
 const patientMs = 600_000
 /** A dump can fail by chance (a process that ends under it); what is announced gets one more try. */
 const tries = 2
@@ -34,11 +37,13 @@ const longestTimerMs = 2 ** 31 - 1
 export type NoticeTriggerParts = {
   book: SourceBook
   ledger: CheckpointLedger
+  vitals: (container: string) => Promise<Vitals | undefined>
   /** Lets a container go that is held for a checkpoint; false where another pod has gone on from it. */
   letGo: (container: string) => Promise<boolean>
   log: Log
 }
 
+type Task = { death: Death; answer: Answer; because: Notice; until: number }
 type Held = { death: Death; sinceId: string }
 
 export class NoticeTrigger implements Trigger {
@@ -50,7 +55,8 @@ export class NoticeTrigger implements Trigger {
   #containers: ReadonlyMap<string, Checkpointable> = new Map()
   #timer: NodeJS.Timeout | undefined
   #gathering = false
-  #last: { at: string; answer: Answer; because: string; detail: string } | undefined
+  #last: { at: string; answer: Answer; because: string; detail: string; plan: string } | undefined
+  readonly #since = Date.now()
 
   constructor(parts: NoticeTriggerParts) {
     this.#parts = parts
@@ -126,53 +132,75 @@ export class NoticeTrigger implements Trigger {
   async #answer(death: Death, answer: Answer, because: Notice): Promise<void> {
     const heardAt = Date.now()
     const { book, ledger, log } = this.#parts
-    const names = [...this.#containers.keys()].filter(
-      (name) => death.container === undefined || name === death.container,
-    )
+    const { container, deadline } = death
+    const names = [...this.#containers.keys()].filter((name) => container === undefined || name === container)
     const wanted = answer === 'prepare' ? names.filter((name) => ledger.newest(name) === undefined) : names
+    const until = Math.min(heardAt + patientMs, (deadline ?? Number.POSITIVE_INFINITY) - marginMs)
+    const steps = planTimeLeft(await Promise.all(wanted.map((name) => this.#need(name))), until - Date.now())
+    const plan = explainPlan(steps)
     this.#last = {
       at: new Date(heardAt).toISOString(),
       answer,
       because: because.source,
       detail: because.detail,
+      plan,
     }
-    log.warn({ notice: told(because), answer, containers: wanted }, 'a notice is answered')
-    const outcomes = await Promise.all(wanted.map((name) => this.#checkpoint(name, death, answer, because)))
-    if (outcomes.length === 0) return
-    const askedMs = death.deadline === undefined ? undefined : death.deadline - heardAt
-    if (outcomes.every((outcome) => outcome?.outcome === 'taken'))
-      book.led(because.source, askedMs, Date.now() - heardAt)
+    log.warn({ notice: told(because), answer, plan }, 'a notice is answered')
+    let taken = 0
+    for (const step of steps)
+      if ((await this.#checkpoint(step, { death, answer, because, until }))?.outcome === 'taken') taken++
+    const askedMs = deadline === undefined ? undefined : deadline - heardAt
+    if (taken > 0 && taken === steps.length) book.led(because.source, askedMs, Date.now() - heardAt)
+  }
+
+  async #need(container: string): Promise<Need> {
+    const { ledger, vitals } = this.#parts
+    const newest = ledger.newest(container)
+    return {
+      container,
+      took: tookMost(ledger.measured(container)),
+      memoryBytes: (await vitals(container))?.memoryBytes ?? 0,
+      unsavedMs: Date.now() - (newest?.at ?? this.#since),
+      hasCheckpoint: newest !== undefined,
+    }
   }
 
   async #checkpoint(
-    name: string,
-    death: Death,
-    answer: Answer,
-    because: Notice,
+    { container: name, plan }: Step,
+    { death, answer, because, until }: Task,
   ): Promise<CheckpointOutcome | undefined> {
+    const { ledger } = this.#parts
     const container = this.#containers.get(name)
     if (container === undefined) return undefined
-    const ends = answer === 'checkpoint-and-hold'
-    const deadline = death.deadline === undefined ? Date.now() + patientMs : death.deadline - marginMs
+    // An application that is ended for a checkpoint stands still while it is stored: not for one that will hardly be complete.
+    const ends = answer === 'checkpoint-and-hold' && plan === 'full'
     for (let attempt = 1; ; attempt++) {
-      const left = Math.min(Math.max(0, deadline - Date.now()), longestTimerMs)
+      const left = Math.min(Math.max(0, until - Date.now()), longestTimerMs)
       // What is under way may take long: whether the death is still announced is known only when the turn has come.
-      await this.#parts.ledger.idle(name, AbortSignal.timeout(left))
+      await ledger.idle(name, AbortSignal.timeout(left))
       if (!stands(this.#board, death, Date.now())) {
-        this.#parts.ledger.skipped(name, this.name, 'the notice was withdrawn')
+        ledger.skipped(name, this.name, 'the notice was withdrawn')
+        return undefined
+      }
+      if (plan === 'keep-last') {
+        ledger.skipped(
+          name,
+          this.name,
+          'the time left is too short for more than the last complete checkpoint',
+        )
         return undefined
       }
       const outcome = await container.checkpoint({
         trigger: this.name,
         reason: `${because.source}: ${because.detail}`.slice(0, 200),
         afterwards: ends ? 'end' : 'resume',
-        deadline,
+        deadline: until,
       })
       if (outcome.outcome === 'taken') {
         if (ends) this.#hold(name, death, outcome.id)
         return outcome
       }
-      if (outcome.reason === 'not-running' || attempt >= tries || Date.now() + retryPauseMs >= deadline)
+      if (outcome.reason === 'not-running' || attempt >= tries || Date.now() + retryPauseMs >= until)
         return outcome
       await new Promise((resolve) => setTimeout(resolve, retryPauseMs).unref())
     }

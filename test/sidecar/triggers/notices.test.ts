@@ -21,6 +21,7 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
   const parts = {
     book,
     ledger,
+    vitals: async () => ({ cpuMs: 1, memoryBytes: 1 << 20 }),
     letGo: async (name: string) => letGo.push(name) > 0,
     log: quietLog,
   }
@@ -171,6 +172,26 @@ t.test('a dump that fails is tried once more while there is time', async (t) => 
   await settle()
   t.equal(askedLate.length, 1)
   t.same(letGo, [])
+})
+
+t.test('what cannot be complete in time is not begun, or does not end the application', async (t) => {
+  // A gibibyte that took a minute to store, and two seconds to dump.
+  const slow: CheckpointOutcome = { outcome: 'taken', id: 'one', phases: { startMs: 1, dumpMs: 2_000, totalMs: 62_000 }, bytes: 2 ** 30 } // prettier-ignore
+  for (const [leftMs, afterwards] of [
+    [120_000, 'end'],
+    [30_000, 'resume'],
+    [3_000, undefined],
+  ] as const) {
+    const { notices, asked, ledger, container } = await trigger(t, async () => slow)
+    await container('app').checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Date.now() + 9_000 }) // prettier-ignore
+    notices.hear('a', [notice('a', { deadline: Date.now() + leftMs })])
+    await settle()
+    t.equal(asked[1]?.afterwards, afterwards, `${leftMs} ms`)
+    if (afterwards === undefined) t.match(ledger.last('app'), { outcome: 'skipped', detail: /too short/ })
+    t.match(notices.status, {
+      lastAnswer: { answer: 'checkpoint-and-hold', plan: /^app: \S+, \d+ ms needed/ },
+    })
+  }
 })
 
 t.test('what only makes the machine stand still is heard and not answered', async (t) => {
