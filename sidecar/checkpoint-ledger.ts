@@ -81,6 +81,13 @@ export class CheckpointLedger {
     return this.#of(name).last
   }
 
+  /** Of each container the newest. */
+  get newestEntries(): [container: string, entry: CheckpointEntry][] {
+    return [...this.#accounts].flatMap(([container, { last }]) =>
+      last === undefined ? [] : [[container, last]],
+    )
+  }
+
   get counts(): { container: string; trigger: string; outcome: CheckpointEntry['outcome']; count: number }[] {
     return [...this.#accounts].flatMap(([container, { counts }]) =>
       [...counts.values()].map((counted) => Object.assign({ container }, counted)),

@@ -3,12 +3,14 @@ import { mkdir } from 'node:fs/promises'
 import { createLog } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
 import { CheckpointLedger } from './checkpoint-ledger.ts'
-import { CloudWatcher } from './clouds/cloud-watcher.ts'
+import { CloudWatcher, type Hear } from './clouds/cloud-watcher.ts'
 import { cloudsOf } from './clouds/clouds.ts'
 import { ContainerKeeper } from './container-keeper.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { listenForLaunchers } from './launcher-server.ts'
 import { clearLeftovers, findLeftovers } from './leftovers.ts'
+import { renderMetrics } from './metrics.ts'
+import { NoticeFolder } from './notice-folder.ts'
 import { SourceBook } from './notices/source-book.ts'
 import { moveAside } from './pid-range.ts'
 import { runsLauncher } from './process-tree.ts'
@@ -63,8 +65,13 @@ if (periodic !== undefined) triggers.push(periodic)
 const containers = new Map([...keepers].map(([name, keeper]) => [name, ledger.watch(keeper)]))
 for (const trigger of triggers) await trigger.start(containers)
 const clouds = wanted.includes('spot') ? cloudsOf(around.podPlan.cloud) : []
-const watcher = new CloudWatcher(clouds, (...said) => notices.hear(...said), book, around.log)
+const hear: Hear = (...said) => notices.hear(...said)
+const watcher = new CloudWatcher(clouds, hear, book, around.log)
 if (clouds.length > 0) watcher.start()
+if (wanted.includes('manual')) {
+  const parts = { path: volumePaths.notices, containers: [...keepers.keys()], hear, book, log: around.log }
+  await new NoticeFolder(parts).start()
+}
 const listener = await listenForLaunchers(
   volumePaths.socket,
   new Dispatcher(keepers, prestop, (pid) => runsLauncher(pid, volumePaths.bin), around.log),
@@ -88,6 +95,7 @@ await serveStatus(
       notices: notices.status,
       interval: periodic?.status,
     }),
+    metrics: () => renderMetrics({ sources: book.states, counts: ledger.counts, last: ledger.newestEntries }),
   },
   around.log,
 )

@@ -43,7 +43,7 @@ export type PodPlan = {
   triggers: TriggerName[]
   /** Milliseconds that a checkpoint at the pod's end may take before the user's own preStop gets its turn. */
   checkpointBudgetMs: number
-  /** TCP port on 127.0.0.1 for /healthz, /readyz and /status; 0 for none. */
+  /** TCP port on 127.0.0.1 for /healthz, /readyz, /status and /metrics; 0 for none. */
   statusPort: number
   cloud: CloudPlan
   interval: IntervalPlan
