@@ -4,7 +4,6 @@
  */
 import type { Log } from '../../src/log.ts'
 import type { CheckpointLedger } from '../checkpoint-ledger.ts'
-import type { CheckpointOutcome } from '../container-keeper.ts'
 import { answerToDeath, isStronger, reconsiderAt, type Answer } from '../notices/answers.ts'
 import {
   answeredFor,
@@ -15,7 +14,7 @@ import {
   overdueMs,
   stands,
 } from '../notices/notice-board.ts'
-import type { Death, Notice } from '../notices/notice.ts'
+import { keyOf, type Death, type Notice } from '../notices/notice.ts'
 import { tookMost } from '../notices/rates.ts'
 import type { SourceBook } from '../notices/source-book.ts'
 import { explainPlan, planTimeLeft, type Need, type Step } from '../notices/time-plan.ts'
@@ -30,7 +29,8 @@ const marginMs = 1_000
 const patientMs = 600_000
 /** A dump can fail by chance (a process that ends under it); what is announced gets one more try. */
 const tries = 2
-const retryPauseMs = 1_000
+/** Before that, and until an application runs that is being started or restored. */
+const lookAgainMs = 1_000
 /** A timer of Node's that is longer than 2^31 ms ends at once. */
 const longestTimerMs = 2 ** 31 - 1
 
@@ -44,6 +44,7 @@ export type NoticeTriggerParts = {
 }
 
 type Task = { death: Death; answer: Answer; because: Notice; until: number }
+type Outcome = 'taken' | 'failed' | 'skipped'
 type Held = { death: Death; sinceId: string }
 
 export class NoticeTrigger implements Trigger {
@@ -131,26 +132,58 @@ export class NoticeTrigger implements Trigger {
 
   async #answer(death: Death, answer: Answer, because: Notice): Promise<void> {
     const heardAt = Date.now()
-    const { book, ledger, log } = this.#parts
+    const { book, ledger } = this.#parts
     const { container, deadline } = death
     const names = [...this.#containers.keys()].filter((name) => container === undefined || name === container)
     const wanted = answer === 'prepare' ? names.filter((name) => ledger.newest(name) === undefined) : names
     const until = Math.min(heardAt + patientMs, (deadline ?? Number.POSITIVE_INFINITY) - marginMs)
-    const steps = planTimeLeft(await Promise.all(wanted.map((name) => this.#need(name))), until - Date.now())
-    const plan = explainPlan(steps)
+    const task: Task = { death, answer, because, until }
+    const running = await this.#running(wanted)
+    // A container that starts, is restored or is being dumped has its turn when it runs.
+    const others = wanted
+      .filter((name) => !running.includes(name))
+      .map((name) => this.#whenRunning(name, task))
     this.#last = {
       at: new Date(heardAt).toISOString(),
       answer,
       because: because.source,
       detail: because.detail,
-      plan,
+      plan: '',
     }
-    log.warn({ notice: told(because), answer, plan }, 'a notice is answered')
-    let taken = 0
-    for (const step of steps)
-      if ((await this.#checkpoint(step, { death, answer, because, until }))?.outcome === 'taken') taken++
+    const outcomes = [await this.#inTurn(running, task), ...(await Promise.all(others))].flat()
     const askedMs = deadline === undefined ? undefined : deadline - heardAt
-    if (taken > 0 && taken === steps.length) book.led(because.source, askedMs, Date.now() - heardAt)
+    if (outcomes.length > 0 && outcomes.every((outcome) => outcome === 'taken'))
+      book.led(because.source, askedMs, Date.now() - heardAt)
+  }
+
+  async #running(names: readonly string[]): Promise<string[]> {
+    const vitals = await Promise.all(names.map((name) => this.#parts.vitals(name)))
+    return names.filter((_, index) => vitals[index] !== undefined)
+  }
+
+  async #whenRunning(name: string, task: Task): Promise<Outcome[]> {
+    this.#parts.log.info(
+      { container: name, answer: task.answer },
+      'a notice is answered when the application runs',
+    )
+    while ((await this.#running([name])).length === 0) {
+      if (!stands(this.#board, task.death, Date.now())) return [this.#passOver(name)]
+      if (Date.now() >= task.until) return [this.#passOver(name, 'the application did not run in time')]
+      await new Promise((resolve) => setTimeout(resolve, lookAgainMs).unref())
+    }
+    return this.#inTurn([name], task)
+  }
+
+  async #inTurn(names: readonly string[], task: Task): Promise<Outcome[]> {
+    const needs = await Promise.all(names.map((name) => this.#need(name)))
+    const steps = planTimeLeft(needs, task.until - Date.now())
+    if (steps.length === 0) return []
+    const plan = explainPlan(steps)
+    if (this.#last !== undefined) this.#last.plan = plan
+    this.#parts.log.warn({ notice: told(task.because), answer: task.answer, plan }, 'a notice is answered')
+    const outcomes: Outcome[] = []
+    for (const step of steps) outcomes.push(await this.#checkpoint(step, task))
+    return outcomes
   }
 
   async #need(container: string): Promise<Need> {
@@ -168,28 +201,21 @@ export class NoticeTrigger implements Trigger {
   async #checkpoint(
     { container: name, plan }: Step,
     { death, answer, because, until }: Task,
-  ): Promise<CheckpointOutcome | undefined> {
+  ): Promise<Outcome> {
     const { ledger } = this.#parts
     const container = this.#containers.get(name)
-    if (container === undefined) return undefined
+    if (container === undefined) return 'failed'
     // An application that is ended for a checkpoint stands still while it is stored: not for one that will hardly be complete.
     const ends = answer === 'checkpoint-and-hold' && plan === 'full'
     for (let attempt = 1; ; attempt++) {
       const left = Math.min(Math.max(0, until - Date.now()), longestTimerMs)
       // What is under way may take long: whether the death is still announced is known only when the turn has come.
       await ledger.idle(name, AbortSignal.timeout(left))
-      if (!stands(this.#board, death, Date.now())) {
-        ledger.skipped(name, this.name, 'the notice was withdrawn')
-        return undefined
-      }
-      if (plan === 'keep-last') {
-        ledger.skipped(
-          name,
-          this.name,
-          'the time left is too short for more than the last complete checkpoint',
-        )
-        return undefined
-      }
+      if (!stands(this.#board, death, Date.now())) return this.#passOver(name)
+      if (this.#isOutdone(death, answer))
+        return this.#passOver(name, 'a graver notice of the same end is answered')
+      if (plan === 'keep-last')
+        return this.#passOver(name, 'the time left is too short for more than the last complete checkpoint')
       const outcome = await container.checkpoint({
         trigger: this.name,
         reason: `${because.source}: ${because.detail}`.slice(0, 200),
@@ -198,12 +224,25 @@ export class NoticeTrigger implements Trigger {
       })
       if (outcome.outcome === 'taken') {
         if (ends) this.#hold(name, death, outcome.id)
-        return outcome
+        return 'taken'
       }
-      if (outcome.reason === 'not-running' || attempt >= tries || Date.now() + retryPauseMs >= until)
-        return outcome
-      await new Promise((resolve) => setTimeout(resolve, retryPauseMs).unref())
+      if (outcome.reason === 'not-running' || attempt >= tries || Date.now() + lookAgainMs >= until)
+        return 'failed'
+      await new Promise((resolve) => setTimeout(resolve, lookAgainMs).unref())
     }
+  }
+
+  /** While it waited for its turn, another notice of the same death asked for more. */
+  #isOutdone(death: Death, answer: Answer): boolean {
+    const keys = new Set(death.notices.map(keyOf))
+    return deathsOf(this.#board, Date.now())
+      .filter(({ notices }) => notices.some((notice) => keys.has(keyOf(notice))))
+      .some((now) => isStronger(answeredFor(this.#board, now), answer))
+  }
+
+  #passOver(name: string, reason = 'the notice was withdrawn'): Outcome {
+    this.#parts.ledger.skipped(name, this.name, reason)
+    return 'skipped'
   }
 
   #hold(name: string, death: Death, sinceId: string): void {

@@ -204,6 +204,7 @@ export type PodStatusReport = {
     rejected: { id: string; reason: string; detail: string }[]
     lastCheckpoint?: { outcome: string; id?: string; reason?: string; detail?: string }
   }[]
+  sources: { source: string; reachable: boolean; noticesSeen: number }[]
 }
 
 /** The sidecar's /status, asked for in the pod's network: the port is open on 127.0.0.1 only. */

@@ -68,13 +68,14 @@ export abstract class MetadataServer {
     return server
   }
 
-  async listen(port = 0): Promise<void> {
-    this.#server.listen(port, '127.0.0.1')
+  async listen(port = 0, host = '127.0.0.1'): Promise<void> {
+    this.#server.listen(port, host)
     await once(this.#server, 'listening')
   }
 
   get endpoint(): Endpoint {
-    return { host: '127.0.0.1', port: (this.#server.address() as AddressInfo).port }
+    const { address, port } = this.#server.address() as AddressInfo
+    return { host: address, port }
   }
 
   async close(): Promise<void> {

@@ -17,11 +17,13 @@ type Take = (request: CheckpointRequest) => Promise<CheckpointOutcome>
 async function trigger(t: Test, take: Take = async () => taken, names = ['app']) {
   const asked: (CheckpointRequest & { name: string })[] = []
   const letGo: string[] = []
+  /** Containers whose application does not run. */
+  const idle = new Set<string>()
   const [ledger, book] = [new CheckpointLedger(), new SourceBook()]
   const parts = {
     book,
     ledger,
-    vitals: async () => ({ cpuMs: 1, memoryBytes: 1 << 20 }),
+    vitals: async (name: string) => (idle.has(name) ? undefined : { cpuMs: 1, memoryBytes: 1 << 20 }),
     letGo: async (name: string) => letGo.push(name) > 0,
     log: quietLog,
   }
@@ -37,7 +39,7 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     })
   await notices.start(new Map(names.map((name) => [name, container(name)])))
   t.teardown(() => notices.stop())
-  return { notices, asked, letGo, ledger, book, container }
+  return { notices, asked, letGo, idle, ledger, book, container }
 }
 
 function notice(source: string, more: Partial<Notice> = {}): Notice {
@@ -157,6 +159,36 @@ t.test('a notice for one container leaves the others alone', async (t) => {
   notices.hear('folder', [notice('folder', { container: 'other', kind: 'pod-ended' })])
   await settle()
   t.match(asked, [{ name: 'other', afterwards: 'end' }])
+  t.equal(asked.length, 1)
+})
+
+t.test('what does not run yet has its turn when it runs, and holds no other up', async (t) => {
+  const { notices, asked, idle, ledger } = await trigger(t, undefined, ['app', 'other', 'late'])
+  idle.add('app').add('late')
+  notices.hear('a', [notice('a')])
+  await until('the other', () => asked.length === 1)
+  await settle()
+  t.match(asked, [{ name: 'other' }])
+  idle.delete('app')
+  await until('the application', () => asked.length === 2)
+  t.match(asked[1], { name: 'app', afterwards: 'end' })
+  notices.hear('a', [])
+  await until('the last to be passed over', () => ledger.last('late') !== undefined)
+  t.match(ledger.last('late'), { outcome: 'skipped', detail: 'the notice was withdrawn' })
+})
+
+t.test('a warning that waited for its turn is outdone by the notice itself', async (t) => {
+  const { notices, asked, idle, ledger } = await trigger(t)
+  idle.add('app')
+  notices.hear('a', [notice('a', { kind: 'machine-at-risk', deadline: undefined, certainty: 'possible' })])
+  await settle()
+  notices.hear('b', [notice('b')])
+  await settle()
+  idle.delete('app')
+  await until('the checkpoint', () => asked.length === 1)
+  await until('the other to be passed over', () => ledger.counts.some(({ outcome }) => outcome === 'skipped'))
+  await settle()
+  t.match(asked, [{ afterwards: 'end', reason: 'b: d' }])
   t.equal(asked.length, 1)
 })
 
