@@ -13,9 +13,12 @@ export const mostBusyShare = 0.25
 /** Before the first has been measured: soon enough to protect what is new, late enough that it has something to lose. */
 export const firstMs = 300_000
 
-/** What one checkpoint takes from the application: from its first stop to its going on. */
+/**
+ * What one checkpoint takes from the application at the most: from CRIU's start, since it stops the tasks one by one, to their
+ * going on (test/e2e/interval.test.ts compares).
+ */
 export function costMs(measured: readonly Measured[]): number | undefined {
-  return mean(measured.map(({ phases }) => phases.frozenMs ?? 0))
+  return mean(measured.map(({ phases: { startMs = 0, frozenMs = 0 } }) => startMs + frozenMs))
 }
 
 /** And how long it is under way in all, storing included. */
