@@ -10,7 +10,9 @@ import type { SourceBook } from '../notices/source-book.ts'
 import type { Cloud, Watch } from './cloud.ts'
 
 export type WatcherPace = {
-  /** Between two looks for a cloud. */
+  /** Between the first two looks for a cloud: a pod's network, or a node's own metadata server, may be a little later than it. */
+  lookSoonMs: number
+  /** And later, each pause twice the one before. */
   lookAgainMs: number
   /** A question that failed is asked again ever later, up to this. */
   slowestMs: number
@@ -19,7 +21,13 @@ export type WatcherPace = {
   /** 0 for none; every pause is drawn from that much around its length, so that the machine's pods do not ask as one. */
   jitter: number
 }
-export const watcherPace: WatcherPace = { lookAgainMs: 300_000, slowestMs: 30_000, lostAfter: 5, jitter: 0.1 }
+export const watcherPace: WatcherPace = {
+  lookSoonMs: 10_000,
+  lookAgainMs: 300_000,
+  slowestMs: 30_000,
+  lostAfter: 5,
+  jitter: 0.1,
+}
 
 /** All that a source says at the moment. */
 export type Hear = (source: string, notices: Notice[]) => void
@@ -66,6 +74,7 @@ export class CloudWatcher {
   }
 
   async #run(): Promise<void> {
+    let { lookSoonMs: pauseMs } = this.#pace
     for (let said = false; !this.#stopped.signal.aborted;) {
       const { cloud, why } = await this.#look()
       if (cloud === undefined) {
@@ -77,12 +86,14 @@ export class CloudWatcher {
         said = true
       } else {
         said = false
+        pauseMs = this.#pace.lookSoonMs
         this.#found = cloud.name
         this.#log.info({ cloud: cloud.name }, 'a cloud answers: its notices are heard')
         await this.#follow(cloud)
         this.#found = undefined
       }
-      await this.#pause(this.#pace.lookAgainMs)
+      await this.#pause(pauseMs)
+      pauseMs = Math.min(2 * pauseMs, this.#pace.lookAgainMs)
     }
   }
 

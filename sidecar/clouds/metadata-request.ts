@@ -74,9 +74,10 @@ export function requestMetadata(endpoint: Endpoint, request: MetadataRequest): P
 }
 
 function requestText({ host, port }: Endpoint, { method, path, headers }: MetadataRequest): string {
-  const authority = port === 80 ? host : `${host}:${port}`
+  const name = host.includes(':') ? `[${host}]` : host
+  const authority = port === 80 ? name : `${name}:${port}`
   const lines = Object.entries({ host: authority, connection: 'close', accept: '*/*', ...headers })
   // A PUT without a body says so (RFC 9110, 8.6).
   if (method === 'PUT') lines.push(['content-length', '0'])
-  return `${method} ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
+  return `${method} ${path} HTTP/1.1\r\n${lines.map(([header, value]) => `${header}: ${value}\r\n`).join('')}\r\n`
 }

@@ -11,7 +11,7 @@ import { SourceBook } from '../../../sidecar/notices/source-book.ts'
 import { until } from '../stand-ins.ts'
 import { AwsServer, AzureServer, GcpServer, MetadataServer } from './metadata-server.ts'
 
-const quick: WatcherPace = { lookAgainMs: 50, slowestMs: 40, lostAfter: 3, jitter: 0.1 }
+const quick: WatcherPace = { lookSoonMs: 10, lookAgainMs: 50, slowestMs: 40, lostAfter: 3, jitter: 0.1 }
 
 /** The cloud's own questions, asked so often. */
 function hurried(cloud: Cloud, everyMs = 10): Cloud {
