@@ -55,6 +55,8 @@ export class ContainerKeeper {
   #whenAdopted: (() => void) | undefined
   #preparing: AbortController | undefined
   #provedAlive: NodeJS.Timeout | undefined
+  /** What the application was ended with that is held. */
+  #heldFor: CheckpointOutcome | undefined
   #asked: { request: CheckpointRequest; done: (outcome: CheckpointOutcome) => void }[] = []
   #status: Omit<KeeperStatus, 'container' | 'state'> = {
     restoredFrom: undefined,
@@ -143,14 +145,9 @@ export class ContainerKeeper {
    * earlier life of this sidecar still holds the tree.
    */
   async checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome> {
-    const { lastCheckpoint } = this.#status
     // It was ended for one already, by a notice before the pod's end.
-    if (
-      this.#container.state.at === 'held' &&
-      request.afterwards === 'end' &&
-      lastCheckpoint?.outcome === 'taken'
-    )
-      return lastCheckpoint
+    if (this.#container.state.at === 'held' && request.afterwards === 'end' && this.#heldFor !== undefined)
+      return this.#heldFor
     const tries = request.afterwards === 'end' ? retryPausesMs.length + 1 : 1
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#ask(request)
@@ -315,7 +312,9 @@ export class ContainerKeeper {
         'a checkpoint was taken',
       )
       this.#dispatch({ event: 'taken', root, ended, checkpoint: id })
-      this.#answer(request, { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs })
+      const outcome: CheckpointOutcome = { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs }
+      this.#heldFor = ended ? outcome : undefined
+      this.#answer(request, outcome)
       await this.#around.store
         .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
         .catch((error) => this.#log.warn({ err: error }, 'old checkpoints were not removed'))

@@ -93,6 +93,12 @@ export function noteAnswer(board: NoticeBoard, death: Death, answered: Answer): 
   return { standing: new Map(standing) }
 }
 
+/** What has become of a death since: those that share a notice with it, with all that has joined them. */
+export function continuationsOf(board: NoticeBoard, death: Death, now: number): Death[] {
+  const keys = new Set(death.notices.map(keyOf))
+  return deathsOf(board, now).filter(({ notices }) => notices.some((notice) => keys.has(keyOf(notice))))
+}
+
 /** Whether anything still says that it will happen. */
 export function stands(board: NoticeBoard, death: Death, now: number): boolean {
   return death.notices.some((notice) => {

@@ -4,9 +4,11 @@
  */
 import type { Log } from '../../src/log.ts'
 import type { CheckpointLedger } from '../checkpoint-ledger.ts'
+import { folderSource } from '../notice-folder.ts'
 import { answerToDeath, isStronger, reconsiderAt, type Answer } from '../notices/answers.ts'
 import {
   answeredFor,
+  continuationsOf,
   deathsOf,
   emptyBoard,
   hear,
@@ -14,7 +16,7 @@ import {
   overdueMs,
   stands,
 } from '../notices/notice-board.ts'
-import { keyOf, type Death, type Notice } from '../notices/notice.ts'
+import type { Death, Notice } from '../notices/notice.ts'
 import { tookMost } from '../notices/rates.ts'
 import type { SourceBook } from '../notices/source-book.ts'
 import { explainPlan, planTimeLeft, type Need, type Step } from '../notices/time-plan.ts'
@@ -108,12 +110,17 @@ export class NoticeTrigger implements Trigger {
     const now = Date.now()
     for (const death of deathsOf(this.#board, now)) {
       const { answer, because } = answerToDeath(death, now)
-      if (because === undefined || !isStronger(answer, answeredFor(this.#board, death))) continue
-      this.#board = noteAnswer(this.#board, death, answer)
-      void this.#answer(death, answer, because).catch((error: unknown) =>
-        this.#parts.log.error({ err: error }, 'a notice could not be answered'),
-      )
+      const done = answeredFor(this.#board, death)
+      const isNew = because !== undefined && isStronger(answer, done)
+      this.#board = noteAnswer(this.#board, death, isNew ? answer : done)
+      if (isNew)
+        void this.#answer(death, answer, because).catch((error: unknown) =>
+          this.#parts.log.error({ err: error }, 'a notice could not be answered'),
+        )
     }
+    // Whoever has joined since keeps it held when the first is withdrawn.
+    for (const held of this.#held.values())
+      held.death = continuationsOf(this.#board, held.death, now)[0] ?? held.death
     for (const [name, { death }] of this.#held) if (!stands(this.#board, death, now)) void this.#letGo(name)
     this.#thinkAgain(now)
   }
@@ -217,7 +224,8 @@ export class NoticeTrigger implements Trigger {
       if (plan === 'keep-last')
         return this.#passOver(name, 'the time left is too short for more than the last complete checkpoint')
       const outcome = await container.checkpoint({
-        trigger: this.name,
+        // What the owner enables it by.
+        trigger: because.source === folderSource ? 'manual' : this.name,
         reason: `${because.source}: ${because.detail}`.slice(0, 200),
         afterwards: ends ? 'end' : 'resume',
         deadline: until,
@@ -234,10 +242,9 @@ export class NoticeTrigger implements Trigger {
 
   /** While it waited for its turn, another notice of the same death asked for more. */
   #isOutdone(death: Death, answer: Answer): boolean {
-    const keys = new Set(death.notices.map(keyOf))
-    return deathsOf(this.#board, Date.now())
-      .filter(({ notices }) => notices.some((notice) => keys.has(keyOf(notice))))
-      .some((now) => isStronger(answeredFor(this.#board, now), answer))
+    return continuationsOf(this.#board, death, Date.now()).some((now) =>
+      isStronger(answeredFor(this.#board, now), answer),
+    )
   }
 
   #passOver(name: string, reason = 'the notice was withdrawn'): Outcome {
