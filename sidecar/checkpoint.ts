@@ -19,6 +19,7 @@ import { readEphemeralRoots } from './ephemeral/mounts.ts'
 import { openExternalFiles } from './external-files.ts'
 import { isAlive, memoryOf, stdioPipesOf, startOf, threadsOf, treeOf } from './process-tree.ts'
 import type { Surroundings } from './surroundings.ts'
+import { cpuMsOf } from './vitals.ts'
 
 export type CheckpointRequest = {
   trigger: string
@@ -33,7 +34,13 @@ export type CheckpointRequest = {
 
 export type CheckpointTarget = { plan: ContainerPlan; launcherPid: number; launcher: string; root: number }
 
-export type CheckpointDone = { manifest: CheckpointManifest; ended: boolean; phases: Record<string, number> }
+export type CheckpointDone = {
+  manifest: CheckpointManifest
+  ended: boolean
+  phases: Record<string, number>
+  /** What the application had used when it stood still: more than that later is progress that is not in the checkpoint. */
+  cpuMs: number
+}
 
 /**
  * @throws ReprieveError `dump-failed`, `archive-failed`, `store-failed` or `deadline-passed`; the application then goes on.
@@ -85,6 +92,9 @@ const sweepDeadlineMs = 2_000
 /** Killing or waking a tree of ten thousand tasks takes about a second. */
 const lettingGoMs = 60_000
 
+/** `pids`: of all threads. */
+type Standing = { processes: number[]; pids: number[]; externalFiles: ExternalFile[] }
+
 type Place = { id: string; folder: string; work: string; log: Log }
 
 class Checkpoint {
@@ -94,7 +104,8 @@ class Checkpoint {
   readonly #place: Place
   readonly #abort = new AbortController()
   #archive: Promise<{ ms: number; entries: number; deleted: number } | Error> | undefined
-  #standing: Promise<{ pids: number[]; externalFiles: ExternalFile[] } | Error> | undefined
+  #standing: Promise<Standing | Error> | undefined
+  #cpuMs = 0
   #stdio: StdioPipe[] = []
   #put: PutResult | undefined
   #failure: unknown
@@ -144,7 +155,8 @@ class Checkpoint {
         syncMs: put.syncMs,
         totalMs: performance.now() - began,
       }
-      return { manifest: put.manifest, ended: this.#request.afterwards === 'end', phases: rounded(phases) }
+      const ended = this.#request.afterwards === 'end'
+      return { manifest: put.manifest, ended, phases: rounded(phases), cpuMs: this.#cpuMs }
     } finally {
       clearTimeout(this.#deadline)
       this.#abort.abort()
@@ -183,7 +195,7 @@ class Checkpoint {
     }
   }
 
-  async #lookAround(): Promise<{ pids: number[]; externalFiles: ExternalFile[] }> {
+  async #lookAround(): Promise<Standing> {
     const { plan, launcherPid, root } = this.#target
     const processes = await treeOf(root)
     // Of an application that was killed just before, only our own root is left: restored, it would tell of the death again.
@@ -192,6 +204,7 @@ class Checkpoint {
       throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
     const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
     return {
+      processes,
       pids: await threadsOf(processes),
       externalFiles: await openExternalFiles(processes, mountPoints, external),
     }
@@ -203,6 +216,10 @@ class Checkpoint {
       const archived = await this.#archive
       if (archived instanceof Error) throw archived
       await archiveLinkRemaps(await this.#archiveOptions(), this.#frozenAt - 50)
+      // Only now: until here CRIU had the application's own tasks hand out their pages.
+      const standing = await this.#standing
+      if (standing !== undefined && !(standing instanceof Error))
+        this.#cpuMs = await cpuMsOf(standing.processes)
       if (this.#request.afterwards === 'end') {
         this.#put = await this.#store(
           await this.#draft({ frozenMs: Date.now() - this.#frozenAt, dumpMs: Date.now() - this.#frozenAt }),

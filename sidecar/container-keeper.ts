@@ -23,6 +23,7 @@ import { isAliveNow, launcherHashOf, signal as sendSignal, treeOf } from './proc
 import type { SlotClaim } from './slot-claim.ts'
 import { recordDeadlineMs, SlotMemory } from './slot-memory.ts'
 import type { Surroundings } from './surroundings.ts'
+import { vitalsOf, type Vitals } from './vitals.ts'
 
 /** An application that dies within this time of its restore died of the checkpoint, as far as anyone can tell. */
 export const earlyDeathMs = 60_000
@@ -34,7 +35,8 @@ const retryPausesMs = [200, 1_000, 3_000]
 const answerGraceMs = 5_000
 
 export type CheckpointOutcome =
-  | { outcome: 'taken'; id: string; phases: Record<string, number> }
+  /** `bytes`: of all files of the stored checkpoint; `cpuMs`: what the application had used when it stood still. */
+  | { outcome: 'taken'; id: string; phases: Record<string, number>; bytes?: number; cpuMs?: number }
   | { outcome: 'failed'; reason: string; detail: string }
 
 export type KeeperStatus = {
@@ -62,6 +64,8 @@ export class ContainerKeeper {
   #provedAlive: NodeJS.Timeout | undefined
   #leaving: number | undefined
   #observers: ((state: ContainerState) => void)[] = []
+  /** What the application was ended with that is held. */
+  #heldFor: CheckpointOutcome | undefined
   #asked: { request: CheckpointRequest; done: (outcome: CheckpointOutcome) => void }[] = []
   #status: Omit<KeeperStatus, 'container' | 'state'> = {
     restoredFrom: undefined,
@@ -150,6 +154,9 @@ export class ContainerKeeper {
    * earlier life of this sidecar still holds the tree.
    */
   async checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome> {
+    // It was ended for one already, by a notice before the pod's end.
+    if (this.#container.state.at === 'held' && request.afterwards === 'end' && this.#heldFor !== undefined)
+      return this.#heldFor
     const tries = request.afterwards === 'end' ? retryPausesMs.length + 1 : 1
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#ask(request)
@@ -214,6 +221,29 @@ export class ContainerKeeper {
   #hold(): void {
     this.#talk.say({ verb: 'hold' })
     if (this.#leaving !== undefined) this.#talk.say({ verb: 'release', code: this.#leaving })
+  }
+
+  /**
+   * Lets a container end that is held for a checkpoint, to go on from it when it is started again; false where it is not held, or
+   * another pod has the lineage and has gone on from there itself.
+   */
+  async letGo(): Promise<boolean> {
+    const { outcome } = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
+    if (outcome === 'busy' || this.#container.state.at !== 'held') return false
+    this.#dispatch({ event: 'let-go' })
+    return true
+  }
+
+  /** It was restored, and has not lived long enough to prove its checkpoint good: no other one should follow from it yet. */
+  get isOnTrial(): boolean {
+    const { state } = this.#container
+    return 'onTrial' in state && state.onTrial !== undefined
+  }
+
+  /** What the application has used and holds; undefined while none runs. */
+  async vitals(): Promise<Vitals | undefined> {
+    const { state } = this.#container
+    return state.at === 'running' ? vitalsOf(state.root) : undefined
   }
 
   /** Resolves when nothing is under way. */
@@ -322,14 +352,16 @@ export class ContainerKeeper {
       const launcher = (await launcherHashOf(root)) ?? this.#launcher
       const target = { plan: this.plan, launcherPid, launcher, root }
       await this.#requireClaim(request.deadline)
-      const { manifest, ended, phases } = await takeCheckpoint(this.#around, target, request)
+      const { manifest, ended, phases, cpuMs } = await takeCheckpoint(this.#around, target, request)
       const { id, totalBytes, trigger, reason } = manifest
       this.#log.info(
         { checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
         'a checkpoint was taken',
       )
       this.#dispatch({ event: 'taken', root, ended, checkpoint: id })
-      this.#answer(request, { outcome: 'taken', id, phases })
+      const outcome: CheckpointOutcome = { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs }
+      this.#heldFor = ended ? outcome : undefined
+      this.#answer(request, outcome)
       await this.#around.store
         .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
         .catch((error) => this.#log.warn({ err: error }, 'old checkpoints were not removed'))

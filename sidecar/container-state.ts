@@ -34,6 +34,8 @@ export type ContainerEvent =
   | { event: 'taken'; root: number; ended: boolean; checkpoint: string }
   | { event: 'failed'; root: number }
   | { event: 'proved-alive' }
+  /** What it is held for did not come. */
+  | { event: 'let-go' }
 
 export type Effect =
   | { do: 'prepare'; launcherPid: number }
@@ -99,6 +101,9 @@ export function reduce(container: Container, event: ContainerEvent): Step {
     case 'taken':
     case 'failed':
       return whenCheckpointEnded(container, event)
+    case 'let-go':
+      // CRIU killed the application, and its launcher exits as that did; what is started in its place goes on from the checkpoint.
+      return state.at === 'held' ? to({ at: 'gone', code: killedCode }, { do: 'release' }) : to(state)
     case 'proved-alive':
       if ((state.at === 'running' || state.at === 'checkpointing') && state.onTrial !== undefined)
         return to({ ...state, onTrial: undefined }, { do: 'record-proved-alive', checkpoint: state.onTrial })

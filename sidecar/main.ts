@@ -2,18 +2,27 @@
 import { mkdir } from 'node:fs/promises'
 import { createLog } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
+import { CheckpointLedger } from './checkpoint-ledger.ts'
+import { CloudWatcher, type Hear } from './clouds/cloud-watcher.ts'
+import { cloudsOf } from './clouds/clouds.ts'
 import { ContainerKeeper } from './container-keeper.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { listenForLaunchers } from './launcher-server.ts'
 import { clearLeftovers, findLeftovers } from './leftovers.ts'
+import { renderMetrics } from './metrics.ts'
+import { NoticeFolder } from './notice-folder.ts'
+import { SourceBook } from './notices/source-book.ts'
 import { moveAside } from './pid-range.ts'
 import { runsLauncher } from './process-tree.ts'
 import { serveStatus } from './status-server.ts'
 import { readSurroundings } from './surroundings.ts'
 import { installTools } from './tools.ts'
+import { IntervalTrigger } from './triggers/interval.ts'
+import { estimate, tookMost } from './notices/rates.ts'
 import { ManualTrigger } from './triggers/manual.ts'
 import { MemoryTrigger } from './triggers/memory.ts'
 import { NodeMemoryTrigger } from './triggers/node-memory.ts'
+import { NoticeTrigger } from './triggers/notices.ts'
 import { PrestopTrigger } from './triggers/prestop.ts'
 import type { Trigger } from './triggers/trigger.ts'
 
@@ -36,14 +45,47 @@ const prestop = new PrestopTrigger(around.log)
 const wanted = around.podPlan.triggers
 const triggers: Trigger[] = [prestop]
 if (wanted.includes('manual')) triggers.push(new ManualTrigger(volumePaths.control, around.log))
+const ledger = new CheckpointLedger()
+const book = new SourceBook()
+const letGo = async (name: string) => (await keepers.get(name)?.letGo()) ?? false
+const vitals = async (name: string) => keepers.get(name)?.vitals()
+const notices = new NoticeTrigger({ book, ledger, vitals, letGo, log: around.log })
+triggers.push(notices)
+const { interval, meanTimeBetweenFailuresMs, lineage } = around.podPlan
+const saveable = async (name: string) => (keepers.get(name)?.isOnTrial === true ? undefined : vitals(name))
+const periodic =
+  wanted.includes('interval') && interval !== 'off'
+    ? new IntervalTrigger({
+        interval,
+        meanTimeBetweenFailuresMs,
+        lineage,
+        ledger,
+        vitals: saveable,
+        log: around.log,
+      })
+    : undefined
+if (periodic !== undefined) triggers.push(periodic)
 const memory = new MemoryTrigger(wanted.includes('memory') ? keepers.values() : [], around.log)
 const nodeMemory = new NodeMemoryTrigger({
   evictionBytes: wanted.includes('memory') ? around.podPlan.nodeEvictionBytes : 0,
   rootOf: (name) => keepers.get(name)?.root,
+  estimateMs: (name, bytes) => {
+    const { startMs, dumpMs, storeMs } = estimate(tookMost(ledger.measured(name)), bytes)
+    return startMs + dumpMs + storeMs
+  },
   log: around.log,
 })
 triggers.push(memory, nodeMemory)
-for (const trigger of triggers) await trigger.start(keepers)
+const containers = new Map([...keepers].map(([name, keeper]) => [name, ledger.watch(keeper)]))
+for (const trigger of triggers) await trigger.start(containers)
+const clouds = wanted.includes('spot') ? cloudsOf(around.podPlan.cloud) : []
+const hear: Hear = (...said) => notices.hear(...said)
+const watcher = new CloudWatcher(clouds, hear, book, around.log)
+if (clouds.length > 0) watcher.start()
+if (wanted.includes('manual')) {
+  const parts = { path: volumePaths.notices, containers: [...keepers.keys()], hear, book, log: around.log }
+  await new NoticeFolder(parts).start()
+}
 const listener = await listenForLaunchers(
   volumePaths.socket,
   new Dispatcher(keepers, prestop, (pid) => runsLauncher(pid, volumePaths.bin), around.log),
@@ -59,10 +101,17 @@ await serveStatus(
       made: around.made,
       missingTools: missing,
       residentBytes: process.memoryUsage.rss(),
-      containers: [...keepers.values()].map((keeper) => keeper.status),
+      containers: [...keepers.values()].map((keeper) =>
+        Object.assign(keeper.status, { lastAsked: ledger.last(keeper.plan.name) }),
+      ),
+      cloud: watcher.found,
+      sources: book.states,
+      notices: notices.status,
+      interval: periodic?.status,
       memory: memory.status,
       nodeMemory: nodeMemory.status,
     }),
+    metrics: () => renderMetrics({ sources: book.states, counts: ledger.counts, last: ledger.newestEntries }),
   },
   around.log,
 )

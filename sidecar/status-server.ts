@@ -1,11 +1,12 @@
 /**
- * /healthz, /readyz and /status on a local port. Written on `node:net`: loading `node:http` costs 13 MB resident in every
- * protected pod (bench/sidecar-memory.ts), more than all of this sidecar's own code, for three fixed answers to GET.
+ * /healthz, /readyz, /status and /metrics on a local port. Written on `node:net`: loading `node:http` costs 13 MB resident in every
+ * protected pod (bench/sidecar-memory.ts), more than all of this sidecar's own code, for a few fixed answers to GET.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Log } from '../src/log.ts'
 
-export type StatusSource = { ready: () => boolean; status: () => unknown }
+/** `metrics`: in the text format of Prometheus. */
+export type StatusSource = { ready: () => boolean; status: () => unknown; metrics: () => string }
 
 const requestDeadlineMs = 2_000
 const longestRequestBytes = 8192
@@ -57,8 +58,10 @@ function answer(requestLine: string, source: StatusSource): string {
         : respond('503 Service Unavailable', 'text/plain', 'not ready\n')
     case '/status':
       return respond('200 OK', 'application/json', `${JSON.stringify(source.status())}\n`)
+    case '/metrics':
+      return respond('200 OK', 'text/plain; version=0.0.4', source.metrics())
     default:
-      return respond('404 Not Found', 'text/plain', 'one of /healthz, /readyz, /status\n')
+      return respond('404 Not Found', 'text/plain', 'one of /healthz, /readyz, /status, /metrics\n')
   }
 }
 

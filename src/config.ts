@@ -11,6 +11,7 @@ import { readEntrypoints, type EntrypointConfig } from './config-entrypoints.ts'
 import { readStores, type StoreVolume } from './config-stores.ts'
 import { parseDurationMs } from './duration.ts'
 import { describeError, ReprieveError } from './errors.ts'
+import { cloudChoices, type CloudPlan } from './pod-plan.ts'
 import { parseQuantityNanos } from './quantity.ts'
 
 /** `cpu` and `memory`, as quantities. */
@@ -42,6 +43,10 @@ export type Config = Readonly<{
   /** The sidecar's status port in the pod, on 127.0.0.1; 0 for none. */
   statusPort: number
   memory: MemoryConfig
+  /** Whose notices are heard, and where. */
+  cloud: Readonly<CloudPlan>
+  /** Of a machine, with all that takes it away; for the interval `auto`. */
+  meanTimeBetweenFailuresMs: number
   sidecar: Readonly<{ withoutCapabilities: readonly OptionalCapability[]; resources: ContainerResources }>
   restore: Readonly<{ resources: ContainerResources }>
   entrypoints: EntrypointConfig
@@ -119,6 +124,11 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
     checkpointBudgetMs: readSpan(root, 'checkpointBudget', 120_000),
     restoreBudgetMs: readSpan(root, 'restoreBudget', 300_000),
     statusPort: root.whole('statusPort', 9464, port),
+    cloud: {
+      name: root.oneOf('cloud', 'auto', cloudChoices),
+      ...(root.has('cloudEndpoint') ? { endpoint: readEndpoint(root, 'cloudEndpoint') } : {}),
+    },
+    meanTimeBetweenFailuresMs: readMeanTime(root, 'meanTimeBetweenFailures', 24 * hour),
     sidecar: {
       withoutCapabilities: sidecar.listOf('withoutCapabilities', [], optionalCapabilities),
       resources: readResources(sidecar.section('resources'), {
@@ -162,6 +172,32 @@ function readSpan(section: ConfigReader, name: string, fallbackMs: number): numb
     const ms = parseDurationMs(text)
     return ms !== undefined && ms >= 1000 && ms <= hour ? ms : undefined
   })
+}
+
+function readMeanTime(section: ConfigReader, name: string, fallbackMs: number): number {
+  return section.parsed(name, fallbackMs, 'a duration from 1m to 87600h, for example 24h', (text) => {
+    const ms = parseDurationMs(text)
+    return ms !== undefined && ms >= 60_000 && ms <= 87_600 * hour ? ms : undefined
+  })
+}
+
+/** Metadata services speak plain HTTP. */
+function readEndpoint(section: ConfigReader, name: string): { host: string; port: number } {
+  const nowhere = { host: '', port: 0 }
+  return section.parsed(
+    name,
+    nowhere,
+    'an address such as http://169.254.169.254 or http://[fd00:ec2::254]:80',
+    (text) => {
+      const form =
+        /^http:\/\/(?:\[([0-9a-fA-F:]{2,39})\]|([A-Za-z0-9][A-Za-z0-9.-]{0,251}))(?::(\d{1,5}))?\/?$/
+      const [, bracketed, plain, port = '80'] = form.exec(text) ?? []
+      const host = bracketed ?? plain
+      return host === undefined || Number(port) < 1 || Number(port) > 65_535
+        ? undefined
+        : { host, port: Number(port) }
+    },
+  )
 }
 
 function readResources(section: ConfigReader, defaults: ContainerResources): ContainerResources {

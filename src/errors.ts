@@ -15,6 +15,7 @@ export const errorCodes = {
   'registry-failed': "an image's registry refused or failed to say what the image runs",
   'command-failed': 'an external command failed, was killed, or ran past its deadline',
   'deadline-passed': 'a wait ended at its deadline',
+  'metadata-failed': 'the metadata service of a cloud gave no answer that can be used',
 } as const
 
 export type ErrorCode = keyof typeof errorCodes

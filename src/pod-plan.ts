@@ -25,6 +25,15 @@ export type MemoryPlan = {
   recordsNeeds: boolean
 }
 
+export const cloudChoices = ['auto', 'none', 'aws', 'gcp', 'azure'] as const
+export type CloudChoice = (typeof cloudChoices)[number]
+
+/** Whose notices are heard: the administrator's word, never the pod's. `endpoint`: instead of the cloud's own address. */
+export type CloudPlan = { name: CloudChoice; endpoint?: { host: string; port: number } }
+
+/** How often a checkpoint is taken unasked. `auto`: as often as costs least, by what they cost and how often machines fail. */
+export type IntervalPlan = 'auto' | 'off' | { everyMs: number }
+
 export type ContainerPlan = {
   name: string
   /** SHA-256 (hex) over image, command, arguments and mounts: a checkpoint fits only where this is equal. */
@@ -49,10 +58,14 @@ export type PodPlan = {
   triggers: TriggerName[]
   /** Milliseconds that a checkpoint at the pod's end may take before the user's own preStop gets its turn. */
   checkpointBudgetMs: number
-  /** TCP port on 127.0.0.1 for /healthz, /readyz and /status; 0 for none. */
+  /** TCP port on 127.0.0.1 for /healthz, /readyz, /status and /metrics; 0 for none. */
   statusPort: number
   /** The node's `memory.available` below which the kubelet evicts at once (its `evictionHard`), in bytes. */
   nodeEvictionBytes: number
+  cloud: CloudPlan
+  interval: IntervalPlan
+  /** Of a machine, with all that takes it away; for the interval `auto`. */
+  meanTimeBetweenFailuresMs: number
   containers: ContainerPlan[]
 }
 
@@ -103,6 +116,21 @@ function problemsOf(value: unknown): string[] {
       value.triggers.every((name) => (triggerNames as readonly string[]).includes(name)),
     `triggers must be some of ${triggerNames.join(', ')}`,
   )
+  expect(
+    isCloud(value.cloud),
+    `cloud must be {name: one of ${cloudChoices.join(', ')}, endpoint?: {host, port}}`,
+  )
+  const { interval } = value
+  expect(
+    interval === 'auto' ||
+      interval === 'off' ||
+      (isRecord(interval) && isWhole(interval.everyMs) && interval.everyMs >= 1000),
+    'interval must be auto, off or {everyMs: at least 1000}',
+  )
+  expect(
+    isWhole(value.meanTimeBetweenFailuresMs) && value.meanTimeBetweenFailuresMs > 0,
+    'meanTimeBetweenFailuresMs must be a whole number above 0',
+  )
   if (!Array.isArray(value.containers) || value.containers.length === 0)
     problems.push('containers must be a list, not empty')
   else
@@ -134,6 +162,12 @@ function isMemoryPlan(value: unknown): value is MemoryPlan {
   )
 }
 
+function isCloud(value: unknown): boolean {
+  if (!isRecord(value) || !cloudChoices.some((name) => name === value.name)) return false
+  const { endpoint } = value
+  if (endpoint === undefined) return true
+  return isRecord(endpoint) && isText(endpoint.host) && isWhole(endpoint.port) && endpoint.port < 65536
+}
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -17,4 +17,6 @@ export const volumePaths = {
   socket: `${volumeRoot}/run/sidecar.sock`,
   /** Unix socket for manual checkpoints; only root in the sidecar may connect. */
   control: `${volumeRoot}/run/control.sock`,
+  /** Files that announce an end (sidecar/notice-folder.ts); only root in the sidecar and on the node can write there. */
+  notices: `${volumeRoot}/run/notices`,
 } as const

@@ -88,6 +88,9 @@ export function decide(
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
     statusPort: config.statusPort,
+    cloud: config.cloud,
+    interval: wishes.interval ?? 'auto',
+    meanTimeBetweenFailuresMs: config.meanTimeBetweenFailuresMs,
     nodeEvictionBytes: config.memory.nodeEvictionBytes,
     containers: containers.map((container) =>
       containerPlan(pod, container, commands, memoryPlan(container, wishes, config.memory, recordsNeeds)),

@@ -8,7 +8,7 @@ import { PolledUsage } from '../memory/polled-usage.ts'
 import { answerCrossing, thawLeftFrozen, type Answered, type PressedContainer } from '../memory/pressure.ts'
 import { SocketGrower } from '../memory/resource-grower.ts'
 import { Tripwire } from '../memory/tripwire.ts'
-import type { Trigger } from './trigger.ts'
+import type { Checkpointable, Trigger } from './trigger.ts'
 
 export type WatchedContainer = PressedContainer & {
   readonly plan: ContainerPlan
@@ -28,6 +28,7 @@ export class MemoryTrigger implements Trigger {
   readonly name = 'memory'
   readonly #containers: readonly WatchedContainer[]
   readonly #log: Log
+  #asked: ReadonlyMap<string, Checkpointable> = new Map()
   readonly #watches = new Map<string, Watch>()
   readonly #answers = new Map<string, Answered>()
   /** One after the other for each container: a launcher may end while the watch of it is being set up. */
@@ -38,7 +39,9 @@ export class MemoryTrigger implements Trigger {
     this.#log = log
   }
 
-  async start(): Promise<void> {
+  /** @param asked by which checkpoints are asked for */
+  async start(asked: ReadonlyMap<string, Checkpointable>): Promise<void> {
+    this.#asked = asked
     for (const container of this.#containers) {
       await this.#thawLeftFrozen(container)
       container.observe((state) => this.#follow(container, state))
@@ -86,11 +89,18 @@ export class MemoryTrigger implements Trigger {
     const { name, memory } = container.plan
     const log = this.#log.child({ container: name })
     const cgroup = await MemoryCgroup.open(launcherPid, cgroupMount(name), log)
+    const pressed: PressedContainer = {
+      isRunning: () => container.isRunning(),
+      checkpoint: (request) => (this.#asked.get(name) ?? container).checkpoint(request),
+      recordedNeed: () => container.recordedNeed(),
+      recordNeed: (bytes) => container.recordNeed(bytes),
+      leave: (code) => container.leave(code),
+    }
     const crossed = async (crossing: Parameters<typeof answerCrossing>[1]) => {
       const answered = await answerCrossing(
         {
           plan: memory,
-          container,
+          container: pressed,
           cgroup,
           grower: memory.resizeSocket === undefined ? undefined : new SocketGrower(memory.resizeSocket),
           brake: wire,

@@ -13,8 +13,6 @@ import type { Checkpointable, Trigger } from './trigger.ts'
 const everyMs = 1_000
 /** How far back the trend is looked at. */
 const samplesKept = 10
-/** A dump writes to the page cache at 2 GiB/s here, to a slow disk at 100 MB/s (restore-attempt.ts): between them, to be early. */
-const dumpBytesPerMs = 400_000
 const checkpointDeadlineMs = 600_000
 /** Under lasting pressure a new checkpoint is made so often at the most: each dump is itself a burden. */
 const againMs = 5 * 60_000
@@ -32,6 +30,8 @@ export type NodeMemoryOptions = {
   evictionBytes: number
   /** The root of a container's tree while it runs. */
   rootOf: RootOf
+  /** How long a checkpoint of so many bytes will take. */
+  estimateMs: (container: string, bytes: number) => number
   log: Log
   /** Where /proc/meminfo and /proc/pressure/memory are, for tests. */
   proc?: string
@@ -82,7 +82,7 @@ export class NodeMemoryTrigger implements Trigger {
     // Walking the process table is for when it may matter: with four times the threshold at hand no dump is so slow.
     const near = sample.availableBytes < Math.max(4 * evictionBytes, evictionBytes + 1024 ** 3)
     if (!near && this.#pressedAt === undefined) return
-    const dumpMs = (await this.#memoryBytes(containers)) / dumpBytesPerMs
+    const dumpMs = await this.#estimateMs(containers)
     if (this.#pressedAt !== undefined) {
       if (isRelieved(this.#samples, evictionBytes, dumpMs)) {
         log.info({ availableBytes: sample.availableBytes }, 'the node has memory again')
@@ -123,12 +123,13 @@ export class NodeMemoryTrigger implements Trigger {
     return { atMs: performance.now(), availableBytes: availableBytes(meminfo, this.#version), stall }
   }
 
-  async #memoryBytes(containers: ReadonlyMap<string, Checkpointable>): Promise<number> {
-    let bytes = 0
+  /** All of them at once share what the machine can do. */
+  async #estimateMs(containers: ReadonlyMap<string, Checkpointable>): Promise<number> {
+    let ms = 0
     for (const name of containers.keys()) {
       const root = this.#options.rootOf(name)
-      if (root !== undefined) bytes += await memoryOf(await treeOf(root))
+      if (root !== undefined) ms += this.#options.estimateMs(name, await memoryOf(await treeOf(root)))
     }
-    return bytes
+    return ms
   }
 }

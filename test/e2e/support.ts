@@ -206,6 +206,8 @@ export type PodStatusReport = {
     rejected: { id: string; reason: string; detail: string }[]
     lastCheckpoint?: { outcome: string; id?: string; reason?: string; detail?: string }
   }[]
+  sources: { source: string; reachable: boolean; noticesSeen: number }[]
+  interval?: { container: string; everyMs: number; nextAt: string }[]
 }
 
 /** The sidecar's /status, asked for in the pod's network: the port is open on 127.0.0.1 only. */

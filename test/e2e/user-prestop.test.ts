@@ -5,7 +5,7 @@ import t from 'tap'
 import type { LogLine } from '../harness/container-log.ts'
 import type { Handler } from '../harness/manifest.ts'
 import type { Pod } from '../harness/pod.ts'
-import { application, deadlineMs, exitCodeOf, openStage, podOf, reprieveWithoutCriu, sidecar, sidecarEntries, type LogEntry, type PodOptions, type Stage } from './support.ts' // prettier-ignore
+import { application, askControl, deadlineMs, exitCodeOf, openStage, podOf, reprieveWithoutCriu, sidecar, sidecarEntries, type LogEntry, type PodOptions, type Stage } from './support.ts' // prettier-ignore
 
 const userGraceSeconds = 6
 const drain = { path: '/drain?now=1', port: 8080, httpHeaders: [{ name: 'X-Who', value: 'kubelet' }] }
@@ -27,6 +27,15 @@ t.test('an exec hook does not run when a checkpoint was taken; where none was, i
   t.match(lastLine(after)?.text, /^told to end at \d+$/, 'SIGTERM came after the hook')
   t.equal(exitCodeOf(after), 7)
   t.same([...new Set(failures(after).map(codeOf))], ['store-failed'], 'the sidecar says why')
+})
+
+t.test('an exec hook does not run for an application that a checkpoint has ended before', async (t) => {
+  const stage = await openStage(t, { programs: ['steps.c'] })
+  const pod = await begun(stage, hooked(stage, marking('sleep 1')))
+  t.match(await askControl(pod, { afterwards: 'end' }), { app: { outcome: 'taken' } })
+  await pod.evict()
+  t.same(marksIn(stage), [])
+  t.match(await stage.manifests(), [{ trigger: 'manual' }], 'that checkpoint is the only one')
 })
 
 t.test(

@@ -34,6 +34,14 @@ const asked: ContainerEvent = { event: 'asked', request: resume }
 const gone = (code: number): ContainerEvent => ({ event: 'gone', code })
 
 const table: Row[] = [
+  [
+    'what was held in vain is let go',
+    held,
+    { event: 'let-go' },
+    { at: 'gone', code: 137 },
+    [{ do: 'release' }],
+  ],
+  ['what runs is not', onTrial, { event: 'let-go' }, onTrial, []],
   ['a launcher that waits is prepared for', absent, waiting, preparing, [{ do: 'prepare', launcherPid: 7 }]],
   ['the same launcher waiting again changes nothing', preparing, waiting, preparing, []],
   [
@@ -208,6 +216,7 @@ const anyEvent: fc.Arbitrary<ContainerEvent> = fc.oneof(
     taken(true),
     taken(false),
     { event: 'failed', root: 9 },
+    { event: 'let-go' },
     { event: 'proved-alive' },
   ),
 )

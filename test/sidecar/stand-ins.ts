@@ -33,6 +33,9 @@ export const podPlan: PodPlan = {
   checkpointBudgetMs: 1_000,
   nodeEvictionBytes: 0,
   statusPort: 0,
+  cloud: { name: 'none' },
+  interval: 'off',
+  meanTimeBetweenFailuresMs: 86_400_000,
   containers: [containerPlan],
 }
 

@@ -19,7 +19,7 @@ async function serve(t: Test, source: Partial<StatusSource> = {}) {
   const port = await freePort()
   const server = await serveStatus(
     port,
-    { ready: () => true, status: () => ({ a: 'ä' }), ...source },
+    { ready: () => true, status: () => ({ a: 'ä' }), metrics: () => 'a 1\n', ...source },
     quietLog,
   )
   t.teardown(() => server?.close())
@@ -34,6 +34,9 @@ t.test('answers what is there, by HTTP that other clients understand', async (t)
   const status = await get('/status')
   t.match(status.headers.get('content-type'), 'application/json')
   t.strictSame(await status.json(), { a: 'ä' })
+  const metrics = await get('/metrics')
+  t.match(metrics.headers.get('content-type'), 'text/plain; version=0.0.4')
+  t.equal(await metrics.text(), 'a 1\n')
   t.equal((await get('/')).status, 404)
   t.equal((await get('/status/../etc/passwd')).status, 404)
   t.equal((await get('/healthz', 'POST')).status, 405)
@@ -71,7 +74,7 @@ t.test('takes garbage for what it is, and answers once', async (t) => {
 })
 
 t.test('does without a port that is taken, or that is not wanted', async (t) => {
-  const source = { ready: () => true, status: () => ({}) }
+  const source = { ready: () => true, status: () => ({}), metrics: () => '' }
   t.equal(await serveStatus(await serve(t), source, quietLog), undefined)
   t.equal(await serveStatus(0, source, quietLog), undefined)
 })

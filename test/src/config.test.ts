@@ -48,6 +48,27 @@ t.test('a configuration is frozen through and through', async (t) => {
   t.ok(Object.isFrozen(config.stores.get('default')))
 })
 
+t.test('the clouds are found out, or named, with another address for tests and proxies', async (t) => {
+  const { cloud, meanTimeBetweenFailuresMs } = parseConfig(least, 'x.yaml')
+  t.strictSame(cloud, { name: 'auto' })
+  t.equal(meanTimeBetweenFailuresMs, 86_400_000)
+  const endpoints: [string, { host: string; port: number } | undefined][] = [
+    ['http://127.0.0.1:1338', { host: '127.0.0.1', port: 1338 }],
+    ['http://metadata.google.internal/', { host: 'metadata.google.internal', port: 80 }],
+    ['http://[fd00:ec2::254]', { host: 'fd00:ec2::254', port: 80 }],
+    ['http://127.0.0.1:0', undefined],
+    ['http://127.0.0.1:65536', undefined],
+    ['http://user@127.0.0.1', undefined],
+    ['http://127.0.0.1/path', undefined],
+    ['127.0.0.1', undefined],
+  ]
+  for (const [text, endpoint] of endpoints) {
+    const file = `${least}cloud: aws\ncloudEndpoint: "${text}"\n`
+    if (endpoint === undefined) t.match(problemsOf(file), [/^cloudEndpoint must be/], text)
+    else t.strictSame(parseConfig(file, 'x.yaml').cloud, { name: 'aws', endpoint }, text)
+  }
+})
+
 t.test('all problems are told at once, each with its path', async (t) => {
   const problems = problemsOf(`
 image: ""
@@ -56,6 +77,9 @@ keep: 0
 checkpointBudget: 2d
 statusPort: 70000
 colour: red
+cloud: moon
+cloudEndpoint: https://169.254.169.254
+meanTimeBetweenFailures: 1s
 stores:
   Fast: { hostPath: { path: relative } }
   two: { hostPath: { path: /a }, nfs: { server: s, path: /b } }
@@ -80,6 +104,9 @@ listen: { port: "8443", certFile: 3 }
     'checkpointBudget must be a duration from 1s to 1h, for example 90s',
     'statusPort must be a whole number from 0 to 65535',
     'colour is not a known field',
+    'cloud must be one of auto, none, aws, gcp, azure',
+    'cloudEndpoint must be an address such as http://169.254.169.254 or http://[fd00:ec2::254]:80',
+    'meanTimeBetweenFailures must be a duration from 1m to 87600h, for example 24h',
     'sidecar.withoutCapabilities must be a list of any of SYS_RESOURCE, SYS_TIME, NET_ADMIN, DAC_READ_SEARCH',
     'sidecar.resources.requests of memory must not be above its limit',
     'listen.port must be a whole number from 0 to 65535',

@@ -11,6 +11,9 @@ const plan: PodPlan = {
   triggers: ['memory', 'manual'],
   checkpointBudgetMs: 25_000,
   statusPort: 9_901,
+  cloud: { name: 'auto', endpoint: { host: '169.254.169.254', port: 80 } },
+  interval: { everyMs: 60_000 },
+  meanTimeBetweenFailuresMs: 86_400_000,
   nodeEvictionBytes: 104_857_600,
   containers: [
     {
@@ -49,6 +52,14 @@ const wrong: [string, unknown][] = [
   ['store', null],
   ['triggers', ['sunshine']],
   ['triggers', 'memory'],
+  ['cloud', undefined],
+  ['cloud', { name: 'moon' }],
+  ['cloud', { name: 'aws', endpoint: 'http://169.254.169.254' }],
+  ['cloud', { name: 'aws', endpoint: { host: '', port: 80 } }],
+  ['cloud', { name: 'aws', endpoint: { host: 'a', port: 65_536 } }],
+  ['interval', 'often'],
+  ['interval', { everyMs: 999 }],
+  ['meanTimeBetweenFailuresMs', 0],
   ['containers', []],
   ['containers', {}],
   ['containers', [null]],
@@ -81,7 +92,7 @@ for (const [key, value] of wrong)
 t.test('all problems are named at once', async (t) => {
   t.throws(() => parsePodPlan('{}'), {
     code: 'plan-invalid',
-    data: { problems: { length: 11 } },
+    data: { problems: { length: 14 } },
   })
 })
 

@@ -31,6 +31,9 @@ t.test('a pod that asks is protected, with the defaults of the configuration', a
       triggers: ['memory', 'disruption', 'spot', 'interval', 'manual'],
       checkpointBudgetMs: 60_000,
       statusPort: 9464,
+      cloud: { name: 'auto' },
+      interval: 'auto',
+      meanTimeBetweenFailuresMs: 86_400_000,
       containers: [{ name: 'main', emptyDirs: [], external: [] }],
     },
   })
@@ -45,6 +48,7 @@ t.test('what the pod wishes goes into its plan', async (t) => {
         'reprieve.dev/key': 'mine',
         'reprieve.dev/restore': 'never',
         'reprieve.dev/triggers': 'manual',
+        'reprieve.dev/interval': '15m',
       },
     }),
   )
@@ -55,6 +59,7 @@ t.test('what the pod wishes goes into its plan', async (t) => {
       lineage: 'ml-team/key/mine',
       restore: 'never',
       triggers: ['manual'],
+      interval: { everyMs: 900_000 },
     },
   })
 })

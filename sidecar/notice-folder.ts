@@ -1,0 +1,119 @@
+/**
+ * A folder whose files are notices: a file that appears announces an end, one that is removed withdraws it. For node daemons and
+ * scripts that know of deaths that we do not: root on the node reaches it through the kubelet's folder of the pod, root in the
+ * sidecar under /reprieve/run/notices. What is read is a small regular file or nothing.
+ */
+import { constants } from 'node:fs'
+import { mkdir, open, readdir } from 'node:fs/promises'
+import { describeError } from '../src/errors.ts'
+import type { Log } from '../src/log.ts'
+import type { Hear } from './clouds/cloud-watcher.ts'
+import { longestFileBytes, readNoticeFile } from './notices/notice-file.ts'
+import type { Notice } from './notices/notice.ts'
+import type { SourceBook } from './notices/source-book.ts'
+
+export const folderSource = 'folder'
+/** Watching by inotify would not see what is written from another mount of a network disk; looking costs one readdir. */
+const everyMs = 1_000
+const mostFiles = 100
+/** Editors and `mv` write under another name first; what is still being written is looked at again. */
+const isNotice = (name: string) => name.endsWith('.json') && !name.startsWith('.')
+/** A file that cannot be read so long after its last change is not being written any more: then somebody is told. */
+const stillWritingMs = 2_000
+
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
+
+export type NoticeFolderParts = {
+  path: string
+  containers: readonly string[]
+  hear: Hear
+  book: SourceBook
+  log: Log
+}
+
+export class NoticeFolder {
+  readonly #parts: NoticeFolderParts
+  readonly #told = new Map<string, string>()
+  readonly #heard = new Map<string, Notice>()
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+
+  constructor(parts: NoticeFolderParts) {
+    this.#parts = parts
+  }
+
+  async start(): Promise<void> {
+    await this.#turn()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  async #turn(): Promise<void> {
+    const { book, log, path } = this.#parts
+    try {
+      await this.#look()
+      book.answered(folderSource, Date.now())
+    } catch (error) {
+      book.failed(folderSource, describeError(error))
+      log.debug({ err: error, path }, 'the folder of notices could not be read')
+    }
+    if (!this.#stopped) this.#timer = setTimeout(() => void this.#turn(), everyMs).unref()
+  }
+
+  async #look(): Promise<void> {
+    const { path } = this.#parts
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    const names = (await readdir(path)).filter(isNotice).toSorted()
+    if (names.length > mostFiles) this.#tell('', `more than ${mostFiles} files: the others are not read`)
+    const notices: Notice[] = []
+    for (const name of names.slice(0, mostFiles)) {
+      const notice = await this.#read(name)
+      if (notice !== undefined) notices.push(notice)
+    }
+    for (const known of [this.#told, this.#heard])
+      for (const name of known.keys()) if (name !== '' && !names.includes(name)) known.delete(name)
+    if (!this.#stopped) this.#parts.hear(folderSource, notices)
+  }
+
+  async #read(name: string): Promise<Notice | undefined> {
+    const { path, containers } = this.#parts
+    try {
+      // No link is followed, and no pipe waited for.
+      const file = await open(`${path}/${name}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+      try {
+        const stat = await file.stat()
+        if (!stat.isFile()) throw new Error('not a regular file')
+        if (stat.size > longestFileBytes) throw new Error(`more than ${longestFileBytes} bytes`)
+        const changedAt = Math.round(stat.mtimeMs)
+        const buffer = Buffer.alloc(longestFileBytes)
+        const { bytesRead } = await file.read(buffer, 0, longestFileBytes, 0)
+        try {
+          const text = buffer.toString('utf8', 0, bytesRead)
+          const notice = readNoticeFile({ name, text, changedAt }, folderSource, containers)
+          this.#heard.set(name, notice)
+          return notice
+        } catch (error) {
+          // Half of a file that is being written anew withdraws nothing.
+          if (Date.now() - changedAt < stillWritingMs) return this.#heard.get(name)
+          throw error
+        }
+      } finally {
+        await file.close()
+      }
+    } catch (error) {
+      this.#heard.delete(name)
+      if ((error as { code?: string }).code !== 'ENOENT') this.#tell(name, describeError(error))
+      return undefined
+    }
+  }
+
+  /** Once for each file and reason. */
+  #tell(name: string, why: string): void {
+    if (this.#told.get(name) === why) return
+    this.#told.set(name, why)
+    this.#parts.log.warn({ file: name.slice(0, 255), why }, 'a notice could not be read')
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * What is done for each kind of notice, and when: the one table. Printed by sidecar/explain.ts, reproduced in docs/notices.md
+ * (test/docs compares the two). Why which: docs/decisions/0031.
+ */
+import { noticeKinds, type Death, type Notice, type NoticeKind } from './notice.ts'
+
+/** In the order of their strength: a death that was answered by one needs none of those before it. */
+export const answers = {
+  nothing: 'nothing is done',
+  prepare: 'a checkpoint is taken if there is none yet; the application goes on',
+  'checkpoint-and-resume': 'a checkpoint is taken; the application goes on',
+  'checkpoint-and-hold':
+    'a checkpoint is taken and the application ended, so that it does nothing that would be lost and done again; its container is held until the pod ends, or let go if the notice proves wrong',
+} as const
+export type Answer = keyof typeof answers
+
+/** AWS gives two minutes from the notice on; half a minute more is for clocks and for a notice that is heard early. */
+export const nearMs = 150_000
+
+/** `far`: the deadline is more than `nearMs` away. `unknown`: nobody says when. */
+export type When = 'far' | 'near' | 'unknown'
+
+export const answerTable: Readonly<Record<NoticeKind, Readonly<Record<When, Answer>>>> = {
+  'machine-terminated': {
+    far: 'checkpoint-and-resume',
+    near: 'checkpoint-and-hold',
+    unknown: 'checkpoint-and-resume',
+  },
+  'machine-stopped': {
+    far: 'checkpoint-and-resume',
+    near: 'checkpoint-and-hold',
+    unknown: 'checkpoint-and-resume',
+  },
+  'machine-hibernated': { far: 'nothing', near: 'checkpoint-and-resume', unknown: 'checkpoint-and-resume' },
+  'machine-rebooted': { far: 'prepare', near: 'checkpoint-and-resume', unknown: 'checkpoint-and-resume' },
+  'machine-redeployed': { far: 'prepare', near: 'checkpoint-and-resume', unknown: 'checkpoint-and-resume' },
+  'machine-frozen': { far: 'nothing', near: 'nothing', unknown: 'nothing' },
+  'machine-at-risk': { far: 'prepare', near: 'checkpoint-and-resume', unknown: 'checkpoint-and-resume' },
+  'pod-ended': {
+    far: 'checkpoint-and-resume',
+    near: 'checkpoint-and-hold',
+    unknown: 'checkpoint-and-resume',
+  },
+}
+
+export function whenIs(deadline: number | undefined, now: number): When {
+  if (deadline === undefined) return 'unknown'
+  return deadline - now > nearMs ? 'far' : 'near'
+}
+
+/** What is to be done now for one notice. */
+export function answerTo({ kind, deadline, certainty }: Situation, now: number): Answer {
+  const answer = answerTable[kind][whenIs(deadline, now)]
+  return answer === 'checkpoint-and-hold' && certainty !== 'certain' ? 'checkpoint-and-resume' : answer
+}
+type Situation = Pick<Notice, 'kind' | 'deadline' | 'certainty'>
+
+/** And for a death: the strongest of what its notices ask for, and which one asks for it. */
+export function answerToDeath(death: Death, now: number): { answer: Answer; because: Notice | undefined } {
+  let strongest: { answer: Answer; because: Notice | undefined } = { answer: 'nothing', because: undefined }
+  for (const notice of death.notices) {
+    const answer = answerTo(notice, now)
+    if (strongest.because === undefined || isStronger(answer, strongest.answer))
+      strongest = { answer, because: notice }
+  }
+  return strongest
+}
+
+export function isStronger(one: Answer, other: Answer): boolean {
+  return strength(one) > strength(other)
+}
+
+function strength(answer: Answer): number {
+  return Object.keys(answers).indexOf(answer)
+}
+
+/** When more will have to be done for a notice than now, although nothing new is said; undefined: never. */
+export function reconsiderAt(notice: Situation, now: number): number | undefined {
+  const { deadline } = notice
+  if (deadline === undefined || whenIs(deadline, now) !== 'far') return undefined
+  const near = deadline - nearMs
+  return isStronger(answerTo(notice, near), answerTo(notice, now)) ? near : undefined
+}
+
+/** The table as the documents have it. */
+export function explainAnswers(): string {
+  const minutes = `${nearMs / 60_000} min`
+  const head = ['notice', 'what will happen', `more than ${minutes} ahead`, 'nearer', 'nobody says when']
+  const rows = Object.entries(answerTable).map(([kind, { far, near, unknown }]) => [
+    `\`${kind}\``,
+    noticeKinds[kind as NoticeKind],
+    far,
+    near,
+    unknown,
+  ])
+  const rule = head.map(() => '---')
+  const table = [head, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`)
+  const meanings = Object.entries(answers).map(([answer, meaning]) => `- \`${answer}\`: ${meaning}.`)
+  const caution = `A notice that is not \`certain\` never ends the application: \`checkpoint-and-resume\` takes the place of \`checkpoint-and-hold\`.`
+  return [...table, '', ...meanings, '', caution, ''].join('\n')
+}

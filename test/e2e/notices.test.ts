@@ -1,0 +1,187 @@
+/** The cloud takes the machine: a checkpoint is complete before its deadline, and the replacement goes on at the very next step. */
+import { renameSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { cgroupFolder, cgroupVersion } from '../harness/cgroup.ts'
+import { poll, sleep } from '../harness/deadline.ts'
+import type { Pod } from '../harness/pod.ts'
+import { AwsServer, AzureServer, GcpServer } from '../sidecar/clouds/metadata-server.ts'
+import { openCloud } from './cloud.ts'
+import { goesOn, lastStep, mustCheckpoint, openSurvivorStage, restoredFrom, runSurvivor, stepsOf, verifiedManifests } from './survivor.ts' // prettier-ignore
+import { application, deadlineMs, numbersIn, openStage, podOf, sidecar, sidecarEntries, statusOf, type Stage } from './support.ts' // prettier-ignore
+
+const step = /^step (\d+) /
+const steps = { command: ['/app/steps', '100000', '20'] }
+const takenLine = /"a checkpoint was taken"/
+
+async function runToTenthStep(stage: Stage, options: Parameters<typeof podOf>[0] = steps): Promise<Pod> {
+  const pod = await stage.run(podOf(options))
+  await pod.waitForLog(application, step, { nth: 10, deadlineMs })
+  return pod
+}
+
+/** The machine is gone; the replacement's first step follows the last that was ever made. */
+async function requireNoStepLost(t: Test, stage: Stage, before: Pod): Promise<void> {
+  await before.crash()
+  const last = numbersIn(before, step).at(-1) ?? 0
+  const after = await stage.run(podOf(steps))
+  const line = await after.waitForLog(application, step, { deadlineMs })
+  t.equal(Number(step.exec(line.text)?.[1]), last + 1, 'it goes on at the very next step')
+}
+
+for (const [what, name, server, announce, leadMs] of [
+  [
+    'AWS announces an interruption two minutes ahead',
+    'aws',
+    new AwsServer(),
+    (server: AwsServer, at: Date) =>
+      void server.announced.set(
+        'spot/instance-action',
+        JSON.stringify({ action: 'terminate', time: at.toISOString() }),
+      ),
+    120_000,
+  ],
+  [
+    'GCP preempts thirty seconds ahead',
+    'gcp',
+    new GcpServer(),
+    (server: GcpServer) => server.change('preempted', 'TRUE'),
+    30_000,
+  ],
+  [
+    'Azure preempts thirty seconds ahead',
+    'azure',
+    new AzureServer(),
+    (server: AzureServer, at: Date) =>
+      server.schedule({
+        EventId: 'E1',
+        EventType: 'Preempt',
+        EventStatus: 'Scheduled',
+        Resources: [server.machine],
+        NotBefore: at.toUTCString(),
+      }),
+    30_000,
+  ],
+] as const)
+  // prettier-ignore
+  t.test(`${what}: no step is lost and none made twice`, async (t) => {
+    const stage = await openStage(t, { programs: ['steps.c'], config: await openCloud(t, name, server) })
+    const pod = await runToTenthStep(stage)
+    await pod.waitForLog(sidecar, /"a cloud answers/, { deadlineMs })
+    const deadline = Date.now() + leadMs
+    ;(announce as (server: unknown, at: Date) => void)(server, new Date(deadline))
+    await pod.waitForLog(sidecar, takenLine, { deadlineMs })
+    t.ok(Date.now() < deadline, 'complete before the deadline')
+    t.match(sidecarEntries(pod).find(({ msg }) => msg === 'a checkpoint was taken'), { trigger: 'spot', ended: true }) // prettier-ignore
+    t.match((await statusOf(pod)).containers, [{ state: { at: 'held' } }])
+    await requireNoStepLost(t, stage, pod)
+  })
+
+/** So much of a core for the sidecar and all that it runs. */
+function throttleSidecar(pod: Pod, share: number): void {
+  const folder = cgroupFolder(pod.container(sidecar).cgroupPath, 'cpu')
+  if (cgroupVersion === 2) writeFileSync(join(folder, 'cpu.max'), `${share * 100_000} 100000`)
+  else {
+    writeFileSync(join(folder, 'cpu.cfs_period_us'), '100000')
+    writeFileSync(join(folder, 'cpu.cfs_quota_us'), String(share * 100_000))
+  }
+}
+
+/** A file that announces an end, as a daemon of the node puts it there. */
+function putNotice(pod: Pod, name: string, notice: object): void {
+  const folder = `/proc/${pod.pidOf(sidecar)}/root/reprieve/run/notices`
+  writeFileSync(join(folder, `${name}.new`), JSON.stringify(notice))
+  renameSync(join(folder, `${name}.new`), join(folder, name))
+}
+
+t.test(
+  'a store too slow for the time left: the checkpoint before is whole, and is what the replacement uses',
+  async (t) => {
+    const stage = await openSurvivorStage(t)
+    const pod = await runSurvivor(stage, { mebibytes: 96 })
+    const first = await mustCheckpoint(pod)
+    throttleSidecar(pod, 0.05)
+    const deadline = Date.now() + 4_000
+    putNotice(pod, 'fan.json', { kind: 'machine-terminated', by: new Date(deadline).toISOString() })
+    const heard = await pod.waitForLog(sidecar, /"a notice is answered"/, { deadlineMs })
+    t.match(
+      heard.text,
+      /app: full, \d+ ms needed \(dump \d+, store \d+/,
+      'what it once took would have fitted',
+    )
+    await sleep(Math.max(0, deadline - Date.now()))
+    const saved = lastStep(pod)
+    await pod.crash()
+    t.same((await verifiedManifests(stage)).map(({ id }) => id), [first]) // prettier-ignore
+    const next = await runSurvivor(stage, { mebibytes: 96 })
+    t.equal(await restoredFrom(next, first), first)
+    t.ok((stepsOf(next)[0]?.step ?? 0) <= saved, 'what came after it is done again')
+  },
+)
+
+t.test('twenty notices of one death from four sources are one checkpoint', async (t) => {
+  const server = new AwsServer()
+  const stage = await openStage(t, { programs: ['steps.c'], config: await openCloud(t, 'aws', server) })
+  const by = new Date(Date.now() + 120_000).toISOString()
+  server.announced.set('autoscaling/target-lifecycle-state', 'Terminated')
+  server.announced.set('spot/instance-action', JSON.stringify({ action: 'terminate', time: by }))
+  server.announced.set('events/recommendations/rebalance', JSON.stringify({ noticeTime: by }))
+  const pod = await stage.run(podOf(steps))
+  await pod.waitForLog(sidecar, /"the sidecar is ready"/, { deadlineMs })
+  for (let count = 0; count < 17; count++) putNotice(pod, `${count}.json`, { kind: 'machine-terminated', by })
+  await pod.waitForLog(sidecar, takenLine, { deadlineMs })
+  await poll('all sources to have had their say', deadlineMs, async () => {
+    const { sources } = await statusOf(pod)
+    const seen = sources.filter(({ noticesSeen }) => noticesSeen > 0)
+    const notices = seen.reduce((sum, { noticesSeen }) => sum + noticesSeen, 0)
+    return seen.length === 4 && notices === 20 ? true : undefined
+  })
+  await sleep(1_000)
+  t.equal(sidecarEntries(pod).filter(({ msg }) => msg === 'a checkpoint was taken').length, 1)
+  t.equal((await stage.manifests()).length, 1)
+})
+
+/** By hand, without a program of its own in the sidecar that would be throttled with it. */
+async function checkpointFromOutside(pod: Pod): Promise<unknown> {
+  const socket = connect(`/proc/${pod.pidOf(sidecar)}/root/reprieve/run/control.sock`)
+  socket.write('{}\n')
+  return JSON.parse(await text(socket)) as unknown
+}
+
+t.test(
+  'a notice that is withdrawn before the dump is none; withdrawn after it, the container goes on from there',
+  async (t) => {
+    const server = new GcpServer()
+    const stage = await openSurvivorStage(t, { config: await openCloud(t, 'gcp', server) })
+    const pod = await runSurvivor(stage, { mebibytes: 64, spec: { restartPolicy: 'OnFailure' } })
+    await pod.waitForLog(sidecar, /"a cloud answers/, { deadlineMs })
+    // While another checkpoint has its turn.
+    throttleSidecar(pod, 0.05)
+    const slow = checkpointFromOutside(pod)
+    await poll('the other checkpoint to be under way', deadlineMs, async () =>
+      (await statusOf(pod)).containers[0]?.state.at === 'checkpointing' ? true : undefined,
+    )
+    server.change('preempted', 'TRUE')
+    await pod.waitForLog(sidecar, /"a notice is answered when the application runs"/, { deadlineMs })
+    server.change('preempted', 'FALSE')
+    await pod.waitForLog(sidecar, /"a notice was withdrawn"/, { deadlineMs })
+    throttleSidecar(pod, 4)
+    t.match(await slow, { app: { outcome: 'taken' } })
+    // Longer than it takes to look again whether the turn has come.
+    await sleep(1_500)
+    t.match(await stage.manifests(), [{ trigger: 'manual' }])
+    t.equal((await stage.manifests()).length, 1)
+
+    server.change('preempted', 'TRUE')
+    await pod.waitForLog(sidecar, /"trigger":"spot".*"a checkpoint was taken"/, { deadlineMs })
+    const last = lastStep(pod)
+    server.change('preempted', 'FALSE')
+    await pod.waitForLog(sidecar, /the announced end did not come: the container ends/, { deadlineMs })
+    await pod.waitForLog(sidecar, /went on from its checkpoint/, { deadlineMs })
+    await goesOn(pod)
+    const seen = stepsOf(pod).map(({ step }) => step)
+    t.same(seen, seen.map((_, index) => index + 1), `every step once and in order, across its end after step ${last}`) // prettier-ignore
+  },
+)

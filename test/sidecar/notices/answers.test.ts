@@ -1,0 +1,60 @@
+import t from 'tap'
+import { answers, answerTable, answerTo, answerToDeath, explainAnswers, isStronger, nearMs, reconsiderAt } from '../../../sidecar/notices/answers.ts' // prettier-ignore
+import { certainties, noticeKinds, type Notice, type NoticeKind } from '../../../sidecar/notices/notice.ts'
+
+const now = Date.parse('2026-03-04T05:06:07Z')
+const at = (kind: NoticeKind, deadline: number | undefined, certainty: Notice['certainty'] = 'certain'): Notice =>
+  ({ source: 's', id: kind, kind, container: undefined, deadline, certainty, detail: '' }) // prettier-ignore
+
+t.test('nothing but what is certain, near and ends the machine may end the application', async (t) => {
+  for (const kind of Object.keys(noticeKinds) as NoticeKind[])
+    for (const certainty of certainties)
+      for (const deadline of [
+        undefined,
+        now - 1,
+        now + 30_000,
+        now + nearMs,
+        now + nearMs + 1,
+        now + 10 ** 9,
+      ]) {
+        const ends = answerTo(at(kind, deadline, certainty), now) === 'checkpoint-and-hold'
+        const isNear = deadline !== undefined && deadline - now <= nearMs
+        const isEnd = ['machine-terminated', 'machine-stopped', 'pod-ended'].includes(kind)
+        t.equal(ends, certainty === 'certain' && isNear && isEnd, `${kind} ${certainty} ${String(deadline)}`)
+      }
+})
+
+t.test('no answer gets weaker as its deadline comes nearer', async (t) => {
+  for (const [kind, { far, near, unknown }] of Object.entries(answerTable)) {
+    t.notOk(isStronger(far, near), kind)
+    t.notOk(isStronger(unknown, near), kind)
+  }
+})
+
+t.test('what is far is thought of again when it is near, if there is more to do then', async (t) => {
+  const deadline = now + 10 * nearMs
+  t.equal(reconsiderAt(at('machine-rebooted', deadline), now), deadline - nearMs)
+  t.equal(answerTo(at('machine-rebooted', deadline), deadline - nearMs), 'checkpoint-and-resume')
+  t.equal(reconsiderAt(at('machine-terminated', deadline, 'likely'), now), undefined, 'the same is done then')
+  t.equal(reconsiderAt(at('machine-terminated', now + 1), now), undefined)
+  t.equal(reconsiderAt(at('machine-terminated', undefined), now), undefined)
+  t.equal(reconsiderAt(at('machine-frozen', deadline), now), undefined)
+})
+
+t.test('of several notices the one that asks for most decides, in any order', async (t) => {
+  const notices = [
+    at('machine-at-risk', undefined, 'possible'),
+    at('machine-terminated', now + 30_000),
+    at('machine-rebooted', now + 10 * nearMs),
+  ]
+  for (const order of [notices, notices.toReversed()]) {
+    const decided = answerToDeath({ container: undefined, deadline: now + 30_000, notices: order }, now)
+    t.match(decided, { answer: 'checkpoint-and-hold', because: { kind: 'machine-terminated' } })
+  }
+})
+
+t.test('the explanation has every kind and every answer', async (t) => {
+  const text = explainAnswers()
+  for (const kind of Object.keys(noticeKinds)) t.match(text, `| \`${kind}\` |`)
+  for (const answer of Object.keys(answers)) t.match(text, `- \`${answer}\`: `)
+})

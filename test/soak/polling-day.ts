@@ -1,0 +1,95 @@
+/**
+ * What a sidecar does all day for one cloud, without the waiting: `polling-day.ts CLOUD HOST PORT HOURS`. Every question that so many
+ * hours hold is asked, by the sidecar's own parts with the sidecar's own flags; only the pauses between them are left out, in which
+ * nothing runs. Prints one JSON line for each hour: CPU time of this process, its resident memory, and what it holds after a
+ * collection (needs --expose-gc).
+ */
+import { pino } from 'pino'
+import { Aws } from '../../sidecar/clouds/aws.ts'
+import { Azure } from '../../sidecar/clouds/azure.ts'
+import type { Cloud } from '../../sidecar/clouds/cloud.ts'
+import { CloudWatcher } from '../../sidecar/clouds/cloud-watcher.ts'
+import { Gcp } from '../../sidecar/clouds/gcp.ts'
+import { CheckpointLedger } from '../../sidecar/checkpoint-ledger.ts'
+import { SourceBook } from '../../sidecar/notices/source-book.ts'
+import { NoticeTrigger } from '../../sidecar/triggers/notices.ts'
+
+const hourMs = 3_600_000
+const [name = '', host = '', port = '', hours = ''] = process.argv.slice(2)
+const endpoint = { host, port: Number(port) }
+const clouds: Record<string, Cloud> = {
+  aws: new Aws(endpoint),
+  // The server answers a request that waits for a change when its time is over: here at once, on the day after a minute.
+  gcp: new Gcp(endpoint, { waitSeconds: 0 }),
+  azure: new Azure(endpoint),
+}
+const cloud = clouds[name]
+if (cloud === undefined) throw new Error(`no cloud ${name}`)
+
+const log = pino({ level: 'silent' })
+const [book, ledger] = [new SourceBook(), new CheckpointLedger()]
+const notices = new NoticeTrigger({
+  book,
+  ledger,
+  log,
+  vitals: async () => undefined,
+  letGo: async () => false,
+})
+await notices.start(new Map())
+
+/** The watch by which the hours are counted. */
+let lead: unknown
+
+/** A request that waits for a minute is asked once a minute. */
+const everyMs = (pauseMs: number) => pauseMs + (name === 'gcp' ? 60_000 : 0)
+const ends: Promise<void>[] = []
+const counted: Cloud = {
+  name: cloud.name,
+  probe: (signal) => cloud.probe(signal),
+  watches: () =>
+    cloud.watches().map((watch) => {
+      const aDay = Math.ceil((Number(hours) * hourMs) / everyMs(watch.everyMs))
+      let asked = 0
+      const { promise, resolve } = Promise.withResolvers<void>()
+      ends.push(promise)
+      return {
+        source: watch.source,
+        everyMs: 0,
+        read: async (signal) => {
+          // Its day is over; the others' may not be.
+          if (asked === aDay) {
+            resolve()
+            await new Promise((_, reject) =>
+              signal.addEventListener('abort', () => reject(new Error('over'))),
+            )
+          }
+          asked++
+          if (watch === lead && asked % Math.ceil(aDay / Number(hours)) === 0) tell(asked)
+          lead ??= watch
+          return watch.read(signal)
+        },
+      }
+    }),
+}
+const began = process.cpuUsage()
+
+function tell(asked: number): void {
+  const { user, system } = process.cpuUsage(began)
+  const rssBytes = process.memoryUsage.rss()
+  globalThis.gc?.()
+  const { heapUsed, external } = process.memoryUsage()
+  const told = { asked, cpuMs: (user + system) / 1_000, rssBytes, heldBytes: heapUsed + external }
+  process.stdout.write(`${JSON.stringify(told)}
+`)
+}
+
+// As the sidecar's sockets do, which listen.
+const alive = setInterval(() => undefined, hourMs)
+const watcher = new CloudWatcher([counted], (...said) => notices.hear(...said), book, log)
+watcher.start()
+while (watcher.found === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+await Promise.all(ends)
+tell(book.states.reduce((sum, { answers }) => sum + answers, 0))
+if (book.states.some(({ failures }) => failures > 0)) throw new Error(JSON.stringify(book.states))
+await watcher.stop()
+clearInterval(alive)
