@@ -1,6 +1,7 @@
 /** What about a pod keeps it from being protected: every obstacle, not only the first. */
 import { posix } from 'node:path'
 import { volumeRoot } from '../src/volume.ts'
+import { addedCapabilities } from './added-capabilities.ts'
 import { reservedNamePrefix } from './image-paths.ts'
 import { looksInjected } from './injected.ts'
 import type { Container, Pod } from './pod.ts'
@@ -21,7 +22,7 @@ export function podObstacles(pod: Pod): Obstacle[] {
   add(spec.hostUsers === false, 'host-users-off')
   add(spec.shareProcessNamespace === false, 'process-sharing-refused')
   add(spec.os?.name === 'windows' || ownText(spec.nodeSelector, 'kubernetes.io/os') === 'windows', 'windows')
-  return [...found, ...nameConflicts(pod)]
+  return [...found, ...containersOf(pod).flatMap(tracingObstacles), ...nameConflicts(pod)]
 }
 
 export function containerObstacles(container: Container): Obstacle[] {
@@ -38,6 +39,23 @@ export function containerObstacles(container: Container): Obstacle[] {
       text: `the command of container ${container.name} is Reprieve's own: write the one that its owner wrote`,
     })
   return found
+}
+
+/**
+ * One process namespace is shared, so whoever gets into such a container could trace the sidecar, which is root with SYS_ADMIN (ptrace(2)).
+ * Containers that are privileged, or have SYS_ADMIN themselves, gain nothing by it.
+ */
+function tracingObstacles(container: Named): Obstacle[] {
+  // What takes our name is told of for that.
+  const isTheirs = !container.name.startsWith(reservedNamePrefix)
+  return isTheirs && addedCapabilities(container).includes('SYS_PTRACE')
+    ? [
+        {
+          reason: 'may-trace',
+          text: `container ${container.name} adds SYS_PTRACE, with which it could trace the sidecar and become root on the node`,
+        },
+      ]
+    : []
 }
 
 function nameConflicts(pod: Pod): Obstacle[] {

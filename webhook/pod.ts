@@ -40,6 +40,7 @@ export type Container = {
   volumeMounts?: Maybe<VolumeMount[]>
   lifecycle?: Maybe<{ preStop?: Maybe<LifecycleHandler> }>
   resources?: Maybe<Resources>
+  securityContext?: unknown
 }
 /** A volume's other field is its source, named by its kind. */
 export type Volume = { name: string } & Record<string, unknown>

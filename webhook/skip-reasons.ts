@@ -37,6 +37,10 @@ export const skipReasons = {
     whenAsked: 'refuse',
     meaning: 'shareProcessNamespace is false, but the sidecar must see the application',
   },
+  'may-trace': {
+    whenAsked: 'refuse',
+    meaning: 'a container adds SYS_PTRACE: processes are shared, and the sidecar must not be traced',
+  },
   windows: { whenAsked: 'refuse', meaning: 'the pod is for Windows nodes' },
   tty: { whenAsked: 'refuse', meaning: 'a protected container has a terminal, which cannot be restored' },
   'entrypoint-unknown': {

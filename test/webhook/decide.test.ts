@@ -118,12 +118,15 @@ t.test('the containers are those named, else the default container, else the fir
   })
 })
 
+const adding = (...add: string[]) => ({ securityContext: { capabilities: { add } } })
 const obstacles: [SkipReason, Pod][] = [
   ['host-network', samplePod({ spec: { hostNetwork: true } })],
   ['host-pid', samplePod({ spec: { hostPID: true } })],
   ['host-ipc', samplePod({ spec: { hostIPC: true } })],
   ['host-users-off', samplePod({ spec: { hostUsers: false } })],
   ['process-sharing-refused', samplePod({ spec: { shareProcessNamespace: false } })],
+  ['may-trace', samplePod({ spec: { initContainers: [{ name: 'i', ...adding('SYS_PTRACE') }] } })],
+  ['may-trace', samplePod({ container: adding('CAP_SYS_PTRACE', 'NET_ADMIN') })],
   ['windows', samplePod({ spec: { os: { name: 'windows' } } })],
   ['windows', samplePod({ spec: { nodeSelector: { 'kubernetes.io/os': 'windows' } } })],
   ['tty', samplePod({ container: { tty: true } })],

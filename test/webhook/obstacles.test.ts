@@ -15,6 +15,7 @@ function podWith(kind: (typeof kinds)[number], more: object): Pod {
   })
 }
 
+const adding = (...add: unknown[]) => ({ securityContext: { capabilities: { add } } })
 const reasonsOf = (pod: Pod) => podObstacles(pod).map(({ reason }) => reason)
 
 t.test('no container of any kind mounts an injected volume, wherever and however', async (t) => {
@@ -81,5 +82,15 @@ t.test('other mounts, other names and lists that are null are no obstacles', asy
       [],
       kind,
     )
+  }
+})
+
+t.test('no container of any kind may trace the sidecar; other capabilities are their owner’s', async (t) => {
+  for (const kind of kinds) {
+    t.match(podObstacles(podWith(kind, adding('SYS_PTRACE'))), [
+      { reason: 'may-trace', text: /container other adds SYS_PTRACE/ },
+    ])
+    t.same(reasonsOf(podWith(kind, adding('cap_sys_ptrace'))), ['may-trace'], kind)
+    t.same(reasonsOf(podWith(kind, adding('NET_ADMIN', 'IPC_LOCK', 7, null))), [], kind)
   }
 })

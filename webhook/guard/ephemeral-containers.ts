@@ -3,6 +3,7 @@
  * there may trace the sidecar, which is root with SYS_ADMIN. Without such a capability the kernel keeps the two apart: to trace a process one
  * must hold every capability that it holds (ptrace(2), "Ptrace access mode checking").
  */
+import { addedCapabilities } from '../added-capabilities.ts'
 import { bounded } from '../bounded-texts.ts'
 import { at, listAt } from '../json-path.ts'
 import type { AdmissionRequest } from '../review.ts'
@@ -36,15 +37,10 @@ function problemsOf(container: unknown): string[] {
       if (isReservedName(at(mount, 'name')))
         problems.push(`it mounts the volume ${String(at(mount, 'name'))}`)
   if (at(container, 'securityContext', 'privileged') === true) problems.push('it is privileged')
-  for (const capability of listAt(at(container, 'securityContext', 'capabilities', 'add')))
-    if (tracing.has(bare(capability)))
+  for (const capability of addedCapabilities(container))
+    if (tracing.has(capability))
       problems.push(
-        `it adds ${bare(capability)}, with which it could trace the sidecar (kubectl debug --profile=baseline adds nothing)`,
+        `it adds ${capability}, with which it could trace the sidecar (kubectl debug --profile=baseline adds nothing)`,
       )
   return problems
-}
-
-/** Runtimes take a name in either form. */
-function bare(capability: unknown): string {
-  return String(capability).toUpperCase().replace(/^CAP_/, '')
 }
