@@ -5,7 +5,7 @@ import { join } from 'node:path'
 const root = join(import.meta.dirname, '../..')
 
 /** Of those that run on the machine as well, what `make test` repeats in the guest: few, since a pod costs much there. */
-export const everyday = ['test/e2e/restored-process.test.ts']
+export const everyday = ['test/e2e/post-start.test.ts']
 
 const below = (folder: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
