@@ -151,7 +151,11 @@ export class CloudWatcher {
         failures++
         silent = isSilence(error) ? silent + 1 : 0
         if (silent >= this.#pace.lostAfter) throw error
-        this.#log.debug({ source: watch.source, err: error }, 'a question to the cloud failed')
+        if (failures === this.#pace.lostAfter)
+          this.#log.warn(
+            { source: watch.source, err: error },
+            'a source of notices does not answer as it should: it is asked less often',
+          )
       }
       // 429 and 5xx are asked for less often, and so is what sends garbage; never less often than still helps.
       const slowest = Math.max(watch.everyMs, this.#pace.slowestMs)

@@ -104,7 +104,8 @@ export class IntervalTrigger implements Trigger {
 
   async #take(name: string, turn: Turn): Promise<void> {
     const { ledger } = this.#parts
-    const dueIn = this.#leftMs(name, turn)
+    // The longest timer may be shorter than the pause.
+    const dueIn = Math.max(turn.due - Date.now(), this.#leftMs(name, turn))
     if (dueIn > 0) return this.#dueIn(name, turn, dueIn)
     // One that is under way serves as well: the interval begins anew with it; or it fails, and the turn comes at once.
     if (ledger.isUnderWay(name)) {

@@ -153,7 +153,10 @@ ${/^checkpointBudget:/m.test(more) ? '' : 'checkpointBudget: 60s\n'}${more}
 }
 
 export type PodOptions = Omit<Partial<ContainerSpec>, 'name'> & {
-  /** Annotations without their prefix `reprieve.dev/`; `checkpoint` and `key: work` are there unless they are given. */
+  /**
+   * Annotations without their prefix `reprieve.dev/`; `checkpoint`, `key: work` and `interval: off` are there unless they are given:
+   * in a pod that lives for minutes no checkpoint is taken that the test did not ask for.
+   */
   annotations?: Record<string, string>
   /** Of the pod beside its container. */
   spec?: Partial<PodSpec>
@@ -161,7 +164,7 @@ export type PodOptions = Omit<Partial<ContainerSpec>, 'name'> & {
 
 /** A pod as its owner writes it: one container, `app`, protected. Each call is a new pod of the same lineage. */
 export function podOf({ annotations, spec, ...container }: PodOptions): PodManifest {
-  const all = { checkpoint: 'true', key: 'work', ...annotations }
+  const all = { checkpoint: 'true', key: 'work', interval: 'off', ...annotations }
   return {
     apiVersion: 'v1',
     kind: 'Pod',
