@@ -24,6 +24,8 @@ export const rescheduleCode = 75
 /** What the container's keeper does for it. */
 export type PressedContainer = {
   isRunning(): boolean
+  /** It was restored, and has not lived long enough to prove its checkpoint good. */
+  readonly isOnTrial: boolean
   checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome>
   /** What an earlier pod of the lineage, or this one, has recorded. @throws ReprieveError where the store does not say */
   recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined>
@@ -109,6 +111,13 @@ async function checkpoint(
   because: string | undefined,
 ): Promise<Answered> {
   const { container, log, brake } = parts
+  if (container.isOnTrial) {
+    // Another one would take the one that it came from off its trial, and what dies of its memory at once would be restored for ever.
+    await brake.letGo()
+    const why = 'it has just been restored: the checkpoint that it came from is kept'
+    log.warn({ ...facts, why }, 'the application fills its memory as it did before')
+    return { ...facts, did: 'nothing', why }
+  }
   const outcome = await container.checkpoint(requestOf(parts, 'resume'))
   // Held by the brake it would never end; without, it runs as if we were not there.
   await brake.letGo()

@@ -37,8 +37,9 @@ t.test('every key of config.yaml is in the table, and no other', async (t) => {
       guard: 'guard.',
     }),
     ...keysIn('src/config-entrypoints.ts', { section: 'entrypoints.' }),
+    ...keysIn('src/config-memory.ts', { section: 'memory.' }),
   ]
-  const sections = new Set(['sidecar', 'restore', 'listen', 'guard', 'entrypoints'])
+  const sections = new Set(['sidecar', 'restore', 'listen', 'guard', 'entrypoints', 'memory'])
   t.same(told.sort(), [...new Set(keys)].filter((key) => !sections.has(key)).sort())
   for (const capability of optionalCapabilities) t.match(readme, capability)
 })

@@ -32,6 +32,7 @@ type Setting = {
   need?: { memoryBytes: number; podUid: string }
   records?: () => Promise<void>
   running?: boolean
+  onTrial?: boolean
 }
 
 /** Everything that was done, in its order. */
@@ -51,6 +52,7 @@ async function answered(t: Test, setting: Setting) {
       plan: { ...plan, ...setting.plan },
       container: {
         isRunning: () => setting.running ?? true,
+        isOnTrial: setting.onTrial ?? false,
         checkpoint: async (request) => {
           note(`checkpoint to ${request.afterwards}`)
           requests.push(request)
@@ -152,6 +154,17 @@ t.test('at its maximum it keeps a checkpoint', async (t) => {
   const { answer } = await answered(t, { plan: { maxBytes: limitBytes } })
   t.match(answer, { did: 'checkpoint', why: /all that it may grow to/ })
 })
+
+t.test(
+  'what has just been restored into the same memory is not saved anew: its checkpoint stays on trial',
+  async (t) => {
+    const { answer, did } = await answered(t, { plan: { answer: 'checkpoint' }, onTrial: true })
+    t.strictSame(did, ['brake let go, frozen'])
+    t.match(answer, { did: 'nothing', why: /just been restored/ })
+    const grown = await answered(t, { onTrial: true })
+    t.match(grown.answer, { did: 'grow' }, 'more memory it is given all the same')
+  },
+)
 
 t.test('what does not run, or is being dumped, is left to whom it concerns', async (t) => {
   const { answer, did } = await answered(t, { running: false })
