@@ -114,6 +114,8 @@ export class CloudWatcher {
     const cloud = answers.find((answer) => answer !== undefined)
     if (cloud === undefined) return { why }
     this.#book.answered(cloud.name, Date.now())
+    // A machine is of one cloud: that the others do not answer is no fault.
+    for (const other of this.#clouds) if (other !== cloud) this.#book.forget(other.name)
     return { cloud, why }
   }
 

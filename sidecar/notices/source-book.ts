@@ -36,6 +36,11 @@ export class SourceBook {
     this.#of(source).reachable = false
   }
 
+  /** It is not there, and need not be. */
+  forget(source: string): void {
+    this.#sources.delete(source)
+  }
+
   seen(notices: readonly Notice[]): void {
     for (const { source } of notices) this.#of(source).noticesSeen++
   }
