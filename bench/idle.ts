@@ -22,8 +22,8 @@ import type { Pod } from '../test/harness/pod.ts'
 const limitMiB = 128
 /** Of the limit; the threshold is at 85. */
 const toothMiB = 64
-const teeth = 40
-const slices = 60
+const teeth = 30
+const slices = 50
 const idleMs = 60_000
 const guestDeadlineMs = 20 * 60_000
 
@@ -82,6 +82,7 @@ async function slowdown(): Promise<Slowdown> {
   const child = spawn('sh', ['-c', 'echo $$ >"$0/cgroup.procs" && exec "$@"', folder, program, ...words], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
+  const ended = new Promise((resolve) => child.on('exit', resolve))
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const took = { with: [] as number[], without: [] as number[] }
   const options = { cgroup: new MemoryCgroup(2, folder), percent: 85, recordFile: join(scratch, 'brake'), crossed: async () => undefined, log: pino({ level: 'silent' }) } // prettier-ignore
@@ -95,7 +96,7 @@ async function slowdown(): Promise<Slowdown> {
     // The first of each warms up.
     if (slice > 2) took[wire === undefined ? 'without' : 'with'].push(us / 1000)
   }
-  await new Promise((resolve) => child.on('exit', resolve))
+  await ended
   rmdirSync(folder)
   rmSync(scratch, { recursive: true })
   const [withMs, withoutMs] = [median(took.with), median(took.without)]

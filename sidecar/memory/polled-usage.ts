@@ -8,7 +8,7 @@ import type { MemoryCgroup } from './memory-cgroup.ts'
 import type { Crossing } from './tripwire.ts'
 import { isPressure, mayRearm, thresholdBytes, unreclaimableBytes, type MemoryUsage } from './usage.ts'
 
-const [soonestMs, latestMs] = [10, 250]
+const [soonestMs, latestMs] = [10, 500]
 
 /**
  * When to look next: when, at the rate it grew, a quarter of the way to the threshold is behind it.

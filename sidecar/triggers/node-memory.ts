@@ -9,8 +9,8 @@ import { availableBytes, isRelieved, judgeNode, parseMeminfo, parseStall, type N
 import { memoryOf, treeOf } from '../process-tree.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
-/** The kubelet looks every 10 s, and at once where the kernel notifies it of its threshold. */
-const everyMs = 1_000
+/** The kubelet looks every 10 s, and at once where the kernel notifies it of its threshold; while there is plenty, so often is enough. */
+const [everyMs, everyMsWhenNear] = [3_000, 1_000]
 /** How far back the trend is looked at. */
 const samplesKept = 10
 const checkpointDeadlineMs = 600_000
@@ -57,7 +57,8 @@ export class NodeMemoryTrigger implements Trigger {
       this.#look(containers)
         .catch((error) => this.#options.log.warn({ err: error }, 'the memory of the node was not looked at'))
         .finally(() => {
-          if (this.#timer !== undefined) this.#timer = setTimeout(look, everyMs).unref()
+          if (this.#timer !== undefined)
+            this.#timer = setTimeout(look, this.#isNear() ? everyMsWhenNear : everyMs).unref()
         })
     this.#timer = setTimeout(look, everyMs).unref()
   }
@@ -79,9 +80,8 @@ export class NodeMemoryTrigger implements Trigger {
     const { evictionBytes, log } = this.#options
     const sample = await this.#sample()
     this.#samples = [...this.#samples, sample].slice(-samplesKept)
-    // Walking the process table is for when it may matter: with four times the threshold at hand no dump is so slow.
-    const near = sample.availableBytes < Math.max(4 * evictionBytes, evictionBytes + 1024 ** 3)
-    if (!near && this.#pressedAt === undefined) return
+    // Walking the process table is for when it may matter.
+    if (!this.#isNear() && this.#pressedAt === undefined) return
     const dumpMs = await this.#estimateMs(containers)
     if (this.#pressedAt !== undefined) {
       if (isRelieved(this.#samples, evictionBytes, dumpMs)) {
@@ -100,6 +100,13 @@ export class NodeMemoryTrigger implements Trigger {
       'the node runs out of memory: checkpoints are taken before the kubelet evicts',
     )
     await Promise.all([...containers.values()].map((container) => this.#checkpoint(container, verdict.why)))
+  }
+
+  /** With four times the threshold and a gibibyte at hand nothing is so fast, and no dump so slow. */
+  #isNear(): boolean {
+    const { evictionBytes } = this.#options
+    const available = this.#samples.at(-1)?.availableBytes ?? 0
+    return available < Math.max(4 * evictionBytes, evictionBytes + 1024 ** 3)
   }
 
   async #checkpoint(container: Checkpointable, reason: string): Promise<void> {

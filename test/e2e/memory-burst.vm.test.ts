@@ -13,6 +13,9 @@ import { readFileSync } from 'node:fs'
 import { application, exitCodeOf, numbersIn, openStage, sidecar, soaking } from './support.ts'
 
 const runs = soaking ? 100 : 1
+// Each pod is one busy thread most of the time, and the guest has two processors.
+t.jobs = 2
+const beside = () => ({ buffered: true })
 /** Emulated processors take their time. */
 const deadlineMs = 180_000
 
@@ -24,6 +27,7 @@ function shapeOf(run: number): { limitMiB: number; threads: number; mebibytes: n
 
 t.test(
   `${runs} applications that fill their memory in a burst are given more in place: none is killed, none restarted`,
+  beside(),
   async (t) => {
     const stage = await openStage(t, {
       programs: ['fill.c'],
@@ -49,6 +53,7 @@ t.test(
 
 t.test(
   `${runs} applications that fill their memory in a burst are rescheduled: each replacement goes on where it was, with more`,
+  beside(),
   async (t) => {
     const stage = await openStage(t, { programs: ['fill.c'] })
     let held = 0
@@ -73,6 +78,7 @@ t.test(
 
 t.test(
   'a sidecar that is killed while the application stands still lets it go when it is started again',
+  beside(),
   async (t) => {
     const stage = await openStage(t, {
       programs: ['fill.c'],
@@ -114,6 +120,7 @@ function nodeProcesses(pod: Pod): number[] {
 
 t.test(
   'a dump is charged neither to the application nor beyond the limit of the sidecar, which lives',
+  beside(),
   async (t) => {
     const stage = await openStage(t, {
       programs: ['fill.c'],

@@ -11,8 +11,8 @@ import { quietLog } from '../quiet-log.ts'
 
 t.test('looks the more often the faster it grows and the nearer it is', async (t) => {
   const mebibyte = 1024 ** 2
-  t.equal(nextLookMs(100 * mebibyte, 0), 250, 'nothing grows')
-  t.equal(nextLookMs(100 * mebibyte, -5), 250, 'it shrinks')
+  t.equal(nextLookMs(100 * mebibyte, 0), 500, 'nothing grows')
+  t.equal(nextLookMs(100 * mebibyte, -5), 500, 'it shrinks')
   t.equal(nextLookMs(100 * mebibyte, mebibyte), 25, 'a quarter of the 100 ms that are left')
   t.equal(nextLookMs(10 * mebibyte, mebibyte), 10, 'never more often than every 10 ms')
   t.equal(nextLookMs(-1, mebibyte), 10)
@@ -46,13 +46,13 @@ t.test('tells of a crossing, and of the next one only when usage has gone down i
   limit('10000000')
   await until('a limit', () => watch.state === 'armed')
   uses(9_900_000, 5_000_000)
-  await new Promise((resolve) => setTimeout(resolve, 600))
+  await new Promise((resolve) => setTimeout(resolve, 1_200))
   t.strictSame(crossings, [], 'page cache is no crossing')
   uses(9_000_000)
   await until('a crossing', () => crossings.length === 1)
   uses(8_400_000)
   uses(9_000_000)
-  await new Promise((resolve) => setTimeout(resolve, 600))
+  await new Promise((resolve) => setTimeout(resolve, 1_200))
   t.equal(crossings.length, 1, 'a tooth is none')
   uses(7_000_000)
   await until('it to be armed again', () => watch.state === 'armed')
