@@ -3,7 +3,7 @@
  * /metrics, for what a checkpoint costs, and for whoever must not ask while another one is under way.
  */
 import type { CheckpointRequest } from './checkpoint.ts'
-import type { CheckpointOutcome } from './container-keeper.ts'
+import type { CheckpointOutcome } from './asked-checkpoints.ts'
 import type { Checkpointable } from './triggers/trigger.ts'
 
 export type CheckpointEntry = {

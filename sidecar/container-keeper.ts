@@ -5,6 +5,7 @@
 import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
+import { AskedCheckpoints, type CheckpointOutcome } from './asked-checkpoints.ts'
 import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
 import {
   newContainer,
@@ -29,15 +30,6 @@ import { vitalsOf, type Vitals } from './vitals.ts'
 export const earlyDeathMs = 60_000
 /** All of a preparation. The launcher loses patience after 30 min (PROTOCOL.md): stop before, and start the application in order. */
 const preparationDeadlineMs = 25 * 60_000
-/** Before each further try of a checkpoint that ends the application. */
-const retryPausesMs = [200, 1_000, 3_000]
-/** How much later than its deadline a checkpoint answers at the latest: it is cut short at its deadline, and cleans up. */
-const answerGraceMs = 5_000
-
-export type CheckpointOutcome =
-  /** `bytes`: of all files of the stored checkpoint; `cpuMs`: what the application had used when it stood still. */
-  | { outcome: 'taken'; id: string; phases: Record<string, number>; bytes?: number; cpuMs?: number }
-  | { outcome: 'failed'; reason: string; detail: string }
 
 export type KeeperStatus = {
   container: string
@@ -63,10 +55,11 @@ export class ContainerKeeper {
   #preparing: AbortController | undefined
   #provedAlive: NodeJS.Timeout | undefined
   #leaving: number | undefined
+  #heldListeners: (() => Promise<void>)[] = []
   #observers: ((state: ContainerState) => void)[] = []
   /** What the application was ended with that is held. */
   #heldFor: CheckpointOutcome | undefined
-  #asked: { request: CheckpointRequest; done: (outcome: CheckpointOutcome) => void }[] = []
+  readonly #asked = new AskedCheckpoints((request) => this.#dispatch({ event: 'asked', request }))
   #status: Omit<KeeperStatus, 'container' | 'state'> = {
     restoredFrom: undefined,
     restorePhases: undefined,
@@ -148,43 +141,12 @@ export class ContainerKeeper {
     void this.#claim.leaving(deadline)
   }
 
-  /**
-   * Takes a checkpoint, after one that is under way. Resolves by the request's deadline with what became of it. What ends the
-   * application is tried again, ever more slowly, since there is no later chance: a dump fails, for one, while the CRIU of an
-   * earlier life of this sidecar still holds the tree.
-   */
+  /** Takes a checkpoint, after one that is under way. Resolves by the request's deadline with what became of it. */
   async checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome> {
     // It was ended for one already, by a notice before the pod's end.
     if (this.#container.state.at === 'held' && request.afterwards === 'end' && this.#heldFor !== undefined)
       return this.#heldFor
-    const tries = request.afterwards === 'end' ? retryPausesMs.length + 1 : 1
-    for (let attempt = 1; ; attempt++) {
-      const outcome = await this.#ask(request)
-      const left = request.deadline - Date.now()
-      if (outcome.outcome === 'taken' || left < 1_000) return this.#remember(outcome)
-      if (outcome.reason === 'checkpoint-under-way') attempt--
-      else if (outcome.reason === 'not-running' || attempt >= tries) return this.#remember(outcome)
-      // Not past the deadline: what comes after it is the grace that the pod's owner gave.
-      const pauseMs = Math.min(retryPausesMs[attempt - 1] ?? 200, left - 500)
-      await new Promise((resolve) => setTimeout(resolve, pauseMs))
-    }
-  }
-
-  /** What is done for one container is done in turn: behind something that hangs, the answer must come all the same. */
-  #ask(request: CheckpointRequest): Promise<CheckpointOutcome> {
-    return new Promise((done) => {
-      const latest = Math.min(request.deadline + answerGraceMs - Date.now(), 2 ** 31 - 1)
-      const timer = setTimeout(() => {
-        const detail = 'no checkpoint was complete in time'
-        this.#answer(request, { outcome: 'failed', reason: 'deadline-passed', detail })
-      }, latest)
-      const answered = (outcome: CheckpointOutcome) => {
-        clearTimeout(timer)
-        done(outcome)
-      }
-      this.#asked.push({ request, done: answered })
-      this.#dispatch({ event: 'asked', request })
-    })
+    return (this.#status.lastCheckpoint = await this.#asked.ask(request))
   }
 
   /** Of the application's tree, while it runs. */
@@ -200,6 +162,11 @@ export class ContainerKeeper {
   /** Calls back with each new state. */
   observe(changed: (state: ContainerState) => void): void {
     this.#observers.push(changed)
+  }
+
+  /** Calls back whenever CRIU holds every task of the application, for whichever checkpoint. */
+  whenHeld(held: () => Promise<void>): void {
+    this.#heldListeners.push(held)
   }
 
   recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined> {
@@ -251,11 +218,6 @@ export class ContainerKeeper {
     return this.#queue
   }
 
-  #remember(outcome: CheckpointOutcome): CheckpointOutcome {
-    this.#status.lastCheckpoint = outcome
-    return outcome
-  }
-
   #dispatch(event: ContainerEvent): void {
     const step = reduce(this.#container, event)
     this.#container = step.container
@@ -266,7 +228,11 @@ export class ContainerKeeper {
     for (const changed of this.#observers) changed(step.container.state)
     for (const effect of step.effects) {
       if (effect.do === 'refuse')
-        this.#answer(effect.request, { outcome: 'failed', reason: effect.reason, detail: effect.reason })
+        this.#asked.answer(effect.request, {
+          outcome: 'failed',
+          reason: effect.reason,
+          detail: effect.reason,
+        })
       else if (effect.do === 'hold') this.#hold()
       else
         this.#queue = this.#queue
@@ -352,7 +318,12 @@ export class ContainerKeeper {
       const launcher = (await launcherHashOf(root)) ?? this.#launcher
       const target = { plan: this.plan, launcherPid, launcher, root }
       await this.#requireClaim(request.deadline)
-      const { manifest, ended, phases, cpuMs } = await takeCheckpoint(this.#around, target, request)
+      const { manifest, ended, phases, cpuMs } = await takeCheckpoint(this.#around, target, {
+        ...request,
+        held: async () => {
+          for (const held of [request.held, ...this.#heldListeners]) await held?.()
+        },
+      })
       const { id, totalBytes, trigger, reason } = manifest
       this.#log.info(
         { checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
@@ -361,7 +332,7 @@ export class ContainerKeeper {
       this.#dispatch({ event: 'taken', root, ended, checkpoint: id })
       const outcome: CheckpointOutcome = { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs }
       this.#heldFor = ended ? outcome : undefined
-      this.#answer(request, outcome)
+      this.#asked.answer(request, outcome)
       await this.#around.store
         .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
         .catch((error) => this.#log.warn({ err: error }, 'old checkpoints were not removed'))
@@ -374,7 +345,7 @@ export class ContainerKeeper {
         'no checkpoint was taken: the application goes on',
       )
       this.#dispatch({ event: 'failed', root })
-      this.#answer(request, { outcome: 'failed', reason, detail: describeError(error) })
+      this.#asked.answer(request, { outcome: 'failed', reason, detail: describeError(error) })
     }
   }
 
@@ -394,11 +365,6 @@ export class ContainerKeeper {
       const { detail, reason } = lineageBusy(outcome.holder)
       throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })
     }
-  }
-
-  #answer(request: CheckpointRequest, outcome: CheckpointOutcome): void {
-    const index = this.#asked.findIndex((asked) => asked.request === request)
-    if (index >= 0) this.#asked.splice(index, 1)[0]?.done(outcome)
   }
 
   /** The launcher lacks the right to signal an application that changed its user. Only the tree's own root is signalled. */

@@ -7,7 +7,7 @@ import { describeError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import type { MemoryPlan } from '../../src/pod-plan.ts'
 import type { CheckpointRequest } from '../checkpoint.ts'
-import type { CheckpointOutcome } from '../container-keeper.ts'
+import type { CheckpointOutcome } from '../asked-checkpoints.ts'
 import { answerPressure, type PressureAnswer } from './growth.ts'
 import { MemoryCgroup } from './memory-cgroup.ts'
 import type { ResourceGrower } from './resource-grower.ts'
@@ -191,7 +191,12 @@ async function freeze({ cgroup, frozenMark, launcherPid, log }: PressureParts): 
   if (!(await cgroup.freeze())) log.warn('not all of the application stands still: what is done goes on')
 }
 
-async function thaw({ cgroup, frozenMark, log }: Omit<PressureParts, 'plan'>): Promise<void> {
+/** Whatever froze it, and more than once without harm. */
+export async function thaw({
+  cgroup,
+  frozenMark,
+  log,
+}: Pick<PressureParts, 'cgroup' | 'frozenMark' | 'log'>): Promise<void> {
   if (cgroup.version !== 2) return
   await cgroup.thaw().catch((error) => {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT')

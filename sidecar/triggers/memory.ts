@@ -5,7 +5,13 @@ import { volumePaths } from '../../src/volume.ts'
 import type { ContainerState } from '../container-state.ts'
 import { cgroupMount, MemoryCgroup } from '../memory/memory-cgroup.ts'
 import { PolledUsage } from '../memory/polled-usage.ts'
-import { answerCrossing, thawLeftFrozen, type Answered, type PressedContainer } from '../memory/pressure.ts'
+import {
+  answerCrossing,
+  thaw,
+  thawLeftFrozen,
+  type Answered,
+  type PressedContainer,
+} from '../memory/pressure.ts'
 import { SocketGrower } from '../memory/resource-grower.ts'
 import { Tripwire } from '../memory/tripwire.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
@@ -14,6 +20,8 @@ export type WatchedContainer = PressedContainer & {
   readonly plan: ContainerPlan
   /** Calls back with each new state. */
   observe(changed: (state: ContainerState) => void): void
+  /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
+  whenHeld(held: () => Promise<void>): void
 }
 
 export type MemoryStatus = {
@@ -22,7 +30,7 @@ export type MemoryStatus = {
   lastAnswer: Answered | undefined
 }
 
-type Watch = { launcherPid: number; wire: Tripwire | PolledUsage }
+type Watch = { launcherPid: number; wire: Tripwire | PolledUsage; cgroup: MemoryCgroup }
 
 export class MemoryTrigger implements Trigger {
   readonly name = 'memory'
@@ -45,6 +53,7 @@ export class MemoryTrigger implements Trigger {
     for (const container of this.#containers) {
       await this.#thawLeftFrozen(container)
       container.observe((state) => this.#follow(container, state))
+      container.whenHeld(() => this.#letGo(container.plan.name))
     }
   }
 
@@ -121,12 +130,20 @@ export class MemoryTrigger implements Trigger {
       cgroup.version === 2
         ? new Tripwire({ ...options, recordFile: `${volumePaths.run}/${name}/brake-${launcherPid}` })
         : new PolledUsage(options)
-    this.#watches.set(name, { launcherPid, wire })
+    this.#watches.set(name, { launcherPid, wire, cgroup })
     await wire.start()
     log.info(
       { version: cgroup.version, watch: wire.state, percent: memory.thresholdPercent },
       'the memory is watched',
     )
+  }
+
+  /** The pod's end may ask for a checkpoint just when a crossing is being answered: CRIU must not wait for that answer. */
+  async #letGo(name: string): Promise<void> {
+    const watch = this.#watches.get(name)
+    if (watch === undefined || !(await watch.cgroup.isFrozen())) return
+    await watch.wire.letGo()
+    await thaw({ cgroup: watch.cgroup, frozenMark: frozenMark(name), log: this.#log })
   }
 
   async #end(name: string): Promise<void> {

@@ -1,5 +1,5 @@
 import type { CheckpointRequest } from '../checkpoint.ts'
-import type { CheckpointOutcome } from '../container-keeper.ts'
+import type { CheckpointOutcome } from '../asked-checkpoints.ts'
 
 /** A container that triggers can ask a checkpoint of. */
 export type Checkpointable = {

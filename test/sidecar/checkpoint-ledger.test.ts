@@ -1,7 +1,7 @@
 import t from 'tap'
 import { CheckpointLedger } from '../../sidecar/checkpoint-ledger.ts'
 import type { CheckpointRequest } from '../../sidecar/checkpoint.ts'
-import type { CheckpointOutcome } from '../../sidecar/container-keeper.ts'
+import type { CheckpointOutcome } from '../../sidecar/asked-checkpoints.ts'
 
 const request = (trigger: string): CheckpointRequest => ({
   trigger,

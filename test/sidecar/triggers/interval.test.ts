@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { CheckpointLedger } from '../../../sidecar/checkpoint-ledger.ts'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
-import type { CheckpointOutcome } from '../../../sidecar/container-keeper.ts'
+import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import { IntervalTrigger, type IntervalTriggerParts } from '../../../sidecar/triggers/interval.ts'
 import type { Vitals } from '../../../sidecar/vitals.ts'
 import { quietLog } from '../quiet-log.ts'

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
-import type { CheckpointOutcome } from '../../../sidecar/container-keeper.ts'
+import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import { ManualTrigger, parseRequest } from '../../../sidecar/triggers/manual.ts'
 import { quietLog } from '../quiet-log.ts'
 import { peer, shortFolder, until } from '../stand-ins.ts'

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { CheckpointLedger } from '../../../sidecar/checkpoint-ledger.ts'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
-import type { CheckpointOutcome } from '../../../sidecar/container-keeper.ts'
+import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import type { Notice } from '../../../sidecar/notices/notice.ts'
 import { SourceBook } from '../../../sidecar/notices/source-book.ts'
 import { NoticeTrigger } from '../../../sidecar/triggers/notices.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
-import type { CheckpointOutcome } from '../../../sidecar/container-keeper.ts'
+import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import { PrestopTrigger } from '../../../sidecar/triggers/prestop.ts'
 import { quietLog } from '../quiet-log.ts'
 import { Heard } from '../stand-ins.ts'
