@@ -31,6 +31,8 @@ export class PolledUsage {
   readonly #options: PolledUsageOptions
   #state: 'armed' | 'let-go' | 'no-limit' | 'stopped' = 'stopped'
   #timer: NodeJS.Timeout | undefined
+  /** Bytes a millisecond, of late. */
+  #rate = 0
   #last: { usage: MemoryUsage; at: number } | undefined
 
   constructor(options: PolledUsageOptions) {
@@ -75,8 +77,10 @@ export class PolledUsage {
         if (this.#state === 'let-go' && mayRearm(usage, limitBytes, percent)) this.#state = 'armed'
         const grown = this.#last === undefined ? 0 : unreclaimableBytes(usage) - unreclaimableBytes(this.#last.usage) // prettier-ignore
         const rate = this.#last === undefined ? 0 : grown / Math.max(1, at - this.#last.at)
+        // Between two looks that are 10 ms apart a program may well pause: one that grew is not taken for one that stands.
+        this.#rate = Math.max(rate, this.#rate / 2)
         if (this.#state === 'armed') {
-          afterMs = nextLookMs(thresholdBytes(limitBytes, percent) - unreclaimableBytes(usage), rate)
+          afterMs = nextLookMs(thresholdBytes(limitBytes, percent) - unreclaimableBytes(usage), this.#rate)
           if (isPressure(usage, limitBytes, percent, availableParallelism()))
             await crossed({ usage, limitBytes })
         }

@@ -18,6 +18,35 @@ t.test('looks the more often the faster it grows and the nearer it is', async (t
   t.equal(nextLookMs(-1, mebibyte), 10)
 })
 
+t.test('a pause between two looks is not taken for the end of the growth', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'reprieve-polled-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'memory.limit_in_bytes'), '100000000')
+  writeFileSync(join(folder, 'memory.stat'), 'total_inactive_file 0\n')
+  const cgroup = new MemoryCgroup(1, folder)
+  // Twice the same, just below the threshold, after steady growth: the next look must not be half a second away.
+  const sizes = [0, 40, 60, 75, 80, 84, 84, 99].map((megabytes) => megabytes * 1_000_000)
+  const looks: number[] = []
+  cgroup.usage = async () => {
+    looks.push(performance.now())
+    return { currentBytes: sizes[looks.length - 1] ?? 99_000_000, reclaimableBytes: 0 }
+  }
+  const crossed = Promise.withResolvers<void>()
+  const watch = new PolledUsage({
+    cgroup,
+    percent: 85,
+    crossed: async () => crossed.resolve(),
+    log: quietLog,
+  })
+  await watch.start()
+  const alive = setInterval(() => undefined, 1_000)
+  await crossed.promise
+  clearInterval(alive)
+  await watch.stop()
+  const lastPause = (looks.at(-1) ?? 0) - (looks.at(-2) ?? 0)
+  t.ok(lastPause < 250, `looked again after ${lastPause.toFixed(0)} ms`)
+})
+
 t.test('tells of a crossing, and of the next one only when usage has gone down in between', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'reprieve-polled-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
