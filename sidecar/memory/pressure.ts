@@ -24,6 +24,8 @@ export const rescheduleCode = 75
 /** What the container's keeper does for it. */
 export type PressedContainer = {
   isRunning(): boolean
+  /** It went on from a checkpoint a moment ago, which has yet to prove good. */
+  readonly isOnTrial: boolean
   checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome>
   /** What an earlier pod of the lineage, or this one, has recorded. @throws ReprieveError where the store does not say */
   recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined>
@@ -103,12 +105,27 @@ export async function answerCrossing(
   }
 }
 
+/**
+ * Not of an application that has only just gone on from one. Restored into as much memory it is as full again at once: a checkpoint then would
+ * follow each death, none would ever count as what it dies of, and it would be killed for ever, without a start from its beginning.
+ */
 async function checkpoint(
   parts: PressureParts,
   facts: Pick<Answered, 'at' | 'limitBytes' | 'usedBytes'>,
   because: string | undefined,
 ): Promise<Answered> {
   const { container, log, brake } = parts
+  if (container.isOnTrial) {
+    await brake.letGo()
+    const why = [because, 'it went on from a checkpoint a moment ago']
+      .filter((part) => part !== undefined)
+      .join('; ')
+    log.warn(
+      { ...facts, why },
+      'the application fills its memory, and no checkpoint follows one that has yet to prove good',
+    )
+    return { ...facts, why, did: 'nothing' }
+  }
   const outcome = await container.checkpoint(requestOf(parts, 'resume'))
   // Held by the brake it would never end; without, it runs as if we were not there.
   await brake.letGo()

@@ -91,6 +91,9 @@ export class MemoryTrigger implements Trigger {
     const cgroup = await MemoryCgroup.open(launcherPid, cgroupMount(name), log)
     const pressed: PressedContainer = {
       isRunning: () => container.isRunning(),
+      get isOnTrial() {
+        return container.isOnTrial
+      },
       checkpoint: (request) => (this.#asked.get(name) ?? container).checkpoint(request),
       recordedNeed: () => container.recordedNeed(),
       recordNeed: (bytes) => container.recordNeed(bytes),

@@ -32,6 +32,7 @@ type Setting = {
   need?: { memoryBytes: number; podUid: string }
   records?: () => Promise<void>
   running?: boolean
+  onTrial?: boolean
 }
 
 /** Everything that was done, in its order. */
@@ -51,6 +52,7 @@ async function answered(t: Test, setting: Setting) {
       plan: { ...plan, ...setting.plan },
       container: {
         isRunning: () => setting.running ?? true,
+        isOnTrial: setting.onTrial ?? false,
         checkpoint: async (request) => {
           note(`checkpoint to ${request.afterwards}`)
           requests.push(request)
@@ -135,6 +137,17 @@ t.test('a pod that was not given what it needs is not ended again for it', async
   })
   t.match(more.answer, { did: 'reschedule' }, 'one that was given it, and needs still more, is')
 })
+
+t.test(
+  'what went on from a checkpoint a moment ago gets no other one, or it would die of each in turn',
+  async (t) => {
+    const { answer, did } = await answered(t, { plan: { answer: 'checkpoint' }, onTrial: true })
+    t.strictSame(did, ['brake let go, frozen'])
+    t.match(answer, { did: 'nothing', why: /went on from a checkpoint a moment ago/ })
+    const grown = await answered(t, { onTrial: true })
+    t.match(grown.answer, { did: 'grow' }, 'more memory is another matter')
+  },
+)
 
 t.test('without a checkpoint the application runs on unhindered, and it is told', async (t) => {
   const { answer, did } = await answered(t, { plan: { answer: 'checkpoint' }, outcome: failed })
