@@ -52,7 +52,8 @@ function obstacle({ name, image }: Container, { why, fault }: Unknown): Obstacle
   const shown = shortened(image ?? '')
   return {
     reason: fault === 'owner' ? 'entrypoint-unknown' : 'registry-unavailable',
-    text: `container ${name} gives no command, and what its image ${shown} runs is not known: ${why}; write it as the container's command`,
+    // What to do comes first: warnings are cut.
+    text: `container ${name} gives no command: write it there, since what its image ${shown} runs is not known: ${why}`,
   }
 }
 

@@ -105,6 +105,10 @@ export async function answerCrossing(
   }
 }
 
+/**
+ * Not of an application that has only just gone on from one. Restored into as much memory it is as full again at once: a checkpoint then would
+ * follow each death, none would ever count as what it dies of, and it would be killed for ever, without a start from its beginning.
+ */
 async function checkpoint(
   parts: PressureParts,
   facts: Pick<Answered, 'at' | 'limitBytes' | 'usedBytes'>,
@@ -114,7 +118,8 @@ async function checkpoint(
   if (container.isOnTrial) {
     // Another one would take the one that it came from off its trial, and what dies of its memory at once would be restored for ever.
     await brake.letGo()
-    const why = 'it has just been restored: the checkpoint that it came from is kept'
+    const restored = 'it has just been restored: the checkpoint that it came from is kept'
+    const why = [because, restored].filter((part) => part !== undefined).join('; ')
     log.warn({ ...facts, why }, 'the application fills its memory as it did before')
     return { ...facts, did: 'nothing', why }
   }

@@ -61,6 +61,20 @@ export async function install(
   }
 }
 
+/** Does `what` while the webhook has no replica, and brings it back. */
+export async function awayWith(kubectl: Kubectl, what: () => Promise<void>): Promise<void> {
+  const inSystem = (...args: string[]) => kubectl(`--namespace=${systemNamespace}`, ...args)
+  await inSystem('scale', 'deployment/reprieve-webhook', '--replicas=0')
+  try {
+    const pods = '--selector=app.kubernetes.io/name=reprieve-webhook'
+    await inSystem('wait', 'pods', pods, '--for=delete', '--timeout=90s')
+    await what()
+  } finally {
+    await inSystem('scale', 'deployment/reprieve-webhook', '--replicas=1')
+    await inSystem('rollout', 'status', 'deployment/reprieve-webhook', '--timeout=180s')
+  }
+}
+
 /** `host:5000/name:tag` or `name@sha256:…`, as kustomize wants it. */
 export function splitImage(image: string): { newName: string; newTag?: string; digest?: string } {
   const [name = image, digest] = image.split('@')

@@ -3,13 +3,16 @@
  *   KUBECONFIG=… IMAGE=registry/reprieve:tag make e2e
  *   WITHOUT_CAPABILITIES=SYS_RESOURCE   leaves capabilities out of the sidecar, where the nodes themselves lack them
  *   NODE_NAME=…                         runs the test's pods there (default: the first node that pods can be scheduled on)
- * Installs the manifests, runs a StatefulSet, a Deployment and a Job, deletes, evicts and drains their pods, and cleans up after itself.
+ * Installs the manifests, runs a StatefulSet, a Deployment and a Job, deletes, evicts and drains their pods, tries to get into the sidecar,
+ * takes the webhook away, and cleans up after itself.
  */
+import { strict as assert } from 'node:assert'
 import { describeError } from '../../src/errors.ts'
-import { install, storeFolder } from './installation.ts'
+import { assertFailsClosed, assertGuarded, developers } from './guard.ts'
+import { awayWith, install, storeFolder } from './installation.ts'
 import { makeKubectl, until, type Kubectl } from './kubectl.ts'
 import { assertWentOn, lastWords, readSteps, runningPod } from './stories.ts'
-import { deployment, job, statefulSet, storeSweeper, userNamespace } from './workloads.ts'
+import { barePod, deployment, job, statefulSet, storeSweeper, userNamespace } from './workloads.ts'
 
 const jobSteps = 100
 const say = (line: string) => process.stdout.write(`${line}\n`)
@@ -36,6 +39,12 @@ try {
   await kubectl.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: userNamespace } }])
   await tell('a deleted pod of a StatefulSet goes on at the next step', () => deleteStory(IMAGE))
   await tell('a drained pod of a StatefulSet goes on at the next step', drainStory)
+  await tell('who may exec into a protected pod gets into the application, and not into the sidecar', () =>
+    guardStory(IMAGE),
+  )
+  await tell('while no replica answers, pods are made unprotected and only the sidecar is out of reach', () =>
+    awayStory(IMAGE),
+  )
   await tell('a deleted pod of a Deployment goes on, though its replacement begins before it has ended', () =>
     deploymentStory(IMAGE),
   )
@@ -77,6 +86,23 @@ async function drainStory(): Promise<void> {
   const after = await runningPod(kubectl, 'count', (before.steps.at(-1) ?? 0) + 5, pod.metadata.uid)
   assertWentOn(before, after)
   say(`  step ${before.steps.at(-1)} (watched from ${steps[0]}) → drained → step ${after.steps[0]}`)
+}
+
+async function guardStory(image: string): Promise<void> {
+  await kubectl.apply(developers())
+  const { pod } = await runningPod(kubectl, 'count', 0)
+  await assertGuarded(kubectl, pod.metadata.name, image)
+}
+
+async function awayStory(image: string): Promise<void> {
+  const { pod } = await runningPod(kubectl, 'count', 0)
+  await awayWith(kubectl, async () => {
+    await kubectl.apply([barePod('made-meanwhile', image, node)])
+    const made = await runningPod(kubectl, 'bare', 0)
+    assert.equal(made.pod.metadata.labels?.['reprieve.dev/injected'], undefined)
+    await assertFailsClosed(kubectl, pod.metadata.name)
+  })
+  await kubectl('delete', 'pod/made-meanwhile', `--namespace=${userNamespace}`, '--wait=true')
 }
 
 async function deploymentStory(image: string): Promise<void> {

@@ -10,7 +10,9 @@ const counting = [
   'echo "finished $n born $born"',
 ].join('\n')
 
-function template(app: string, image: string, node: string, steps: number, restartPolicy: string): object {
+type Template = { metadata: object; spec: object }
+
+function template(app: string, image: string, node: string, steps: number, restartPolicy: string): Template {
   return {
     metadata: { labels: { app }, annotations: { 'reprieve.dev/checkpoint': 'true' } },
     spec: {
@@ -71,6 +73,17 @@ export function job(image: string, node: string, steps: number): object {
       podReplacementPolicy: 'Failed',
       template: template('sum', image, node, steps, 'Never'),
     },
+  }
+}
+
+/** That nothing replaces. */
+export function barePod(name: string, image: string, node: string): object {
+  const { metadata, spec } = template('bare', image, node, 1_000_000, 'Never')
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { ...metadata, name, namespace: userNamespace },
+    spec,
   }
 }
 

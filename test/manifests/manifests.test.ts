@@ -118,6 +118,13 @@ t.test('the webhook never stands in the way, and its two entries share no pod', 
   })
 })
 
+t.test('a drain leaves a replica to answer for the pods that it evicts', async (t) => {
+  const { spec } = only<{ spec: { replicas: number; selector: object } }>('Deployment')
+  const budget = only<{ spec: { maxUnavailable: number; selector: object } }>('PodDisruptionBudget').spec
+  t.ok(spec.replicas > budget.maxUnavailable)
+  t.strictSame(budget.selector, spec.selector)
+})
+
 t.test('the names that the certificates need are the same everywhere', async (t) => {
   const [certs] = deployment.spec.initContainers
   t.equal(certs?.restartPolicy, 'Always')
