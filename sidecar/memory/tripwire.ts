@@ -110,6 +110,8 @@ export class Tripwire {
       }
     } catch (error) {
       this.#tell(error)
+      // A crossing that cannot be answered (a full disk, say) must not leave the application under the brake.
+      if (this.#state !== 'stopped') await this.letGo().catch((worse: unknown) => this.#tell(worse))
     } finally {
       this.#looking = false
     }

@@ -107,6 +107,25 @@ t.test('memory that fills while page cache fills the rest is pressure all the sa
   program.child.kill('SIGKILL')
 })
 
+const unanswerable = () => Promise.reject(new Error('no space left'))
+
+t.test('a crossing that cannot be answered leaves the application without the brake', async (t) => {
+  const of = testCgroup(t, 64)
+  const wire = new Tripwire({
+    cgroup: of.cgroup,
+    percent,
+    recordFile: of.recordFile,
+    crossed: unanswerable,
+    log: quietLog,
+  })
+  await wire.start()
+  t.teardown(() => wire.stop())
+  const program = of.start([await programOf('fill.c'), '58', '1', '0'])
+  t.equal(await program.ended, 0)
+  t.equal(of.read('memory.high'), 'max')
+  t.equal(wire.state, 'let-go')
+})
+
 t.test('what was there before is put back, by a sidecar that was started again as well', async (t) => {
   const of = testCgroup(t, 128)
   const options = { cgroup: of.cgroup, percent, recordFile: of.recordFile, crossed: async () => undefined, log: quietLog } // prettier-ignore
