@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { Pod } from '../test/harness/pod.ts'
 import { beatsIn, median } from './lib/beats.ts'
 import { Podman } from './lib/podman.ts'
-import { report, requireMemory, round, say, settleDisk, type Result } from './lib/report.ts'
+import { report, requireMemory, round, say, settle, type Result } from './lib/report.ts'
 import { entryWhere, launcherWaits, phasesOf, saying, timeOf } from './lib/sidecar-log.ts'
 import { application, restorer, sidecar, Stage } from './lib/stage.ts'
 
@@ -30,7 +30,7 @@ await report({ cycle_vs_podman: 0.5 }, async (): Promise<Result> => {
     let pod = await stage.runToFirstBeat(key, mebibytes, { debug: true })
     // The first round warms both up.
     for (let round = 0; round <= rounds; round++) {
-      settleDisk()
+      await settle(3 * mebibytes)
       const cycle = await cycleOfPod(stage, pod)
       pod = cycle.replacement
       const byPodman = await cycleOfPodman(podman)
@@ -113,7 +113,7 @@ async function cycleOfPod(stage: Stage, pod: Pod): Promise<{ replacement: Pod; p
 
 async function cycleOfPodman(podman: Podman, compress?: string): Promise<Parts> {
   await podman.run(mebibytes)
-  settleDisk()
+  await settle(3 * mebibytes)
   const { exportMs, importMs } = await podman.cycle(compress)
   await podman.remove()
   return { whole: exportMs + importMs, exportMs, importMs }

@@ -9,7 +9,7 @@ import { storeMountPath } from '../webhook/image-paths.ts'
 import type { Pod } from '../test/harness/pod.ts'
 import { bareRestore } from './lib/bare-criu.ts'
 import { beatsIn, median } from './lib/beats.ts'
-import { report, requireMemory, round, say, settleDisk, type Result } from './lib/report.ts'
+import { report, requireMemory, round, say, settle, type Result } from './lib/report.ts'
 import { entryWhere, launcherWaits, phasesOf, saying, timeOf } from './lib/sidecar-log.ts'
 import { application, askControl, sidecar, Stage } from './lib/stage.ts'
 
@@ -28,8 +28,9 @@ await report(limits, async (): Promise<Result> => {
     const bare: number[] = []
     let phases: unknown
     for (let round = 0; round <= rounds; round++) {
-      settleDisk()
+      await settle(2 * mebibytes)
       const replacement = await restoreInPod(stage)
+      await settle(2 * mebibytes)
       const { startedAtMs, line } = await bareRestore(held, manifest, images)
       const peer = (beatsIn([{ text: line }])[0]?.timeMs ?? Number.NaN) - startedAtMs
       say(`round ${round}: ${replacement.ms.toFixed(0)} ms, bare CRIU ${peer.toFixed(0)} ms`)

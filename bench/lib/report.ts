@@ -1,7 +1,9 @@
 /** A benchmark's last words, and how it begins and ends. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describeError } from '../../src/errors.ts'
+import { compile } from '../../test/harness/native.ts'
 
 export type Result = {
   bench: string
@@ -54,10 +56,19 @@ export function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`)
 }
 
-/** Both sides begin with a quiet disk. */
-export function settleDisk(): void {
+/**
+ * Both sides begin with a quiet disk, and with free memory that the machine really has. A virtual machine's host takes free pages
+ * back (virtio-balloon's free page reporting, `/sys/module/page_reporting`), and the first touch of such a page costs
+ * several times a copy: 4 GiB of images took from 1.5 to 11 s of pure system time, as many pages as happened to be gone.
+ * @param mebibytes what the measured work is about to write
+ */
+export async function settle(mebibytes: number): Promise<void> {
   execFileSync('sync')
+  execFileSync(await compile(touchSource), [String(mebibytes + spareMebibytes)])
 }
+const touchSource = join(import.meta.dirname, '../programs/touch.c')
+/** For all that runs beside: each page is the last that was given back, so it is the first that is handed out. */
+const spareMebibytes = 512
 
 /** @throws Error, since what is swapped or killed for memory measures nothing */
 export function requireMemory(mebibytes: number, what: string): void {
