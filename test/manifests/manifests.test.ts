@@ -17,12 +17,7 @@ type Manifest = {
   [field: string]: unknown
 }
 type PodTemplate = { metadata: { annotations?: Record<string, string> }; spec: PodSpec }
-type ProcessContainer = {
-  name: string
-  command: string[]
-  restartPolicy?: string
-  securityContext: Record<string, unknown>
-}
+type ProcessContainer = { name: string; command: string[]; restartPolicy?: string }
 type PodSpec = { containers: ProcessContainer[]; initContainers: ProcessContainer[] }
 
 const root = new URL('../../manifests/', import.meta.url).pathname
@@ -139,13 +134,7 @@ t.test('the names that the certificates need are the same everywhere', async (t)
   t.equal(options.cluster?.namespace, only('Namespace').metadata.name)
 })
 
-t.test('the control plane runs without any privilege, and no right is a wildcard', async (t) => {
-  for (const { name, securityContext } of [...deployment.spec.containers, ...deployment.spec.initContainers])
-    t.same(
-      securityContext,
-      { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
-      name,
-    )
+t.test('no right is a wildcard, and none looks at what was not named', async (t) => {
   const rights = JSON.stringify(base.filter(({ kind }) => kind.endsWith('Role')))
   t.notMatch(rights, '*')
   t.notMatch(rights, /"(list|watch|delete|deletecollection|escalate|bind|impersonate)"/)
