@@ -88,6 +88,7 @@ export function decide(
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
     statusPort: config.statusPort,
+    ...(config.statusHost === '127.0.0.1' ? {} : { statusHost: config.statusHost }),
     cloud: config.cloud,
     interval: wishes.interval ?? 'auto',
     meanTimeBetweenFailuresMs: config.meanTimeBetweenFailuresMs,

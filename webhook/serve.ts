@@ -8,8 +8,10 @@ import type { Log } from '../src/log.ts'
 import { createAdminServer } from './admin-server.ts'
 import { AdmissionCounts } from './admission-counts.ts'
 import { admitWithImages, type ImageParts } from './admit-with-images.ts'
+import { AnswerTimes } from './answer-times.ts'
 import { GuardCounts } from './guard/counts.ts'
 import type { LineageRecords } from './lineage-records.ts'
+import { processMetrics } from './process-metrics.ts'
 import { createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
 
@@ -40,9 +42,13 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   const { host, port, adminHost, adminPort, drainMs } = config.listen
   const counts = new AdmissionCounts()
   const guardCounts = new GuardCounts()
+  const times = new AnswerTimes()
   const ending = new AbortController()
   let ready = false
-  const admin = createAdminServer({ counts: [counts, guardCounts], isReady: () => ready })
+  const admin = createAdminServer({
+    counts: [counts, guardCounts, times, { text: processMetrics }],
+    isReady: () => ready,
+  })
   await admin.listen({ host: adminHost, port: adminPort })
   let server: FastifyInstance
   try {
@@ -52,6 +58,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       certificate,
       counts,
       guardCounts,
+      times,
       log,
       admit: options.admit ?? admitWithImages(options.images, options.records),
     })

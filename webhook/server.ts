@@ -5,6 +5,7 @@ import type { Log } from '../src/log.ts'
 import type { AdmissionCounts } from './admission-counts.ts'
 import type { Admission } from './admit.ts'
 import type { TimedAdmit } from './admit-with-images.ts'
+import type { AnswerTimes, Entry } from './answer-times.ts'
 import { auditOf } from './audit.ts'
 import type { Decision, OptedInBy } from './decide.ts'
 import { serveGuard, type GuardParts } from './guard/route.ts'
@@ -16,6 +17,7 @@ import { answerBudgetMs, withinDeadline } from './within-deadline.ts'
 export type ServerParts = GuardParts & {
   certificate: CertificatePair
   counts: AdmissionCounts
+  times: AnswerTimes
   admit: TimedAdmit
 }
 
@@ -24,6 +26,11 @@ const keepAliveMs = 120_000
 /** A pod can be large (etcd takes 1.5 MiB, a review holds it up to twice), but never this large. */
 const bodyLimitBytes = 10 * 1024 * 1024
 const requestTimeoutMs = 35_000
+const entryOf = new Map<string | undefined, Entry>([
+  ['/mutate/pod', 'pod'],
+  ['/mutate/namespace', 'namespace'],
+  ['/validate', 'guard'],
+])
 
 export function createServer(parts: ServerParts): FastifyInstance {
   const { config, certificate, counts, log } = parts
@@ -70,6 +77,11 @@ export function createServer(parts: ServerParts): FastifyInstance {
   serve('/mutate/namespace', 'namespace')
   serveGuard(app, parts)
 
+  app.addHook('onResponse', (incoming, reply, done) => {
+    const entry = entryOf.get(incoming.routeOptions.url)
+    if (entry !== undefined) parts.times.observe(entry, reply.elapsedTime)
+    done()
+  })
   app.setErrorHandler((error, _incoming, reply) => {
     const code = statusOf(error)
     log[code >= 500 ? 'error' : 'warn']({ code, error: describeError(error) }, 'refused a request')
