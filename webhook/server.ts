@@ -29,6 +29,7 @@ const requestTimeoutMs = 35_000
 const entryOf = new Map<string | undefined, Entry>([
   ['/mutate/pod', 'pod'],
   ['/mutate/namespace', 'namespace'],
+  ['/mutate/restricted-namespace', 'namespace'],
   ['/validate', 'guard'],
 ])
 
@@ -75,6 +76,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
     })
   serve('/mutate/pod', 'pod')
   serve('/mutate/namespace', 'namespace')
+  serve('/mutate/restricted-namespace', 'restricted-namespace')
   serveGuard(app, parts)
 
   app.addHook('onResponse', (incoming, reply, done) => {

@@ -60,44 +60,6 @@ t.test('both configurations are valid, with the image that the deployment gives'
   }
 })
 
-t.test('the webhook never stands in the way, and its two entries share no pod', async (t) => {
-  const { webhooks } = only<{ webhooks: Record<string, unknown>[] }>('MutatingWebhookConfiguration')
-  const [pod, namespace] = webhooks
-  t.equal(webhooks.length, 2)
-  for (const entry of webhooks) {
-    t.match(entry, {
-      admissionReviewVersions: ['v1'],
-      failurePolicy: 'Ignore',
-      reinvocationPolicy: 'IfNeeded',
-      sideEffects: 'None',
-      rules: [
-        {
-          operations: ['CREATE'],
-          apiGroups: [''],
-          apiVersions: ['v1'],
-          resources: ['pods'],
-          scope: 'Namespaced',
-        },
-      ],
-    })
-    t.notOk(Object.hasOwn(entry.clientConfig as object, 'caBundle'), 'a later apply must not wipe it')
-    t.match(JSON.stringify(entry.namespaceSelector), /NotIn.*kube-system.*reprieve-system/)
-  }
-  t.match(pod, {
-    clientConfig: { service: { path: '/mutate/pod' } },
-    matchConditions: [
-      { expression: /^has\(object\.metadata\.annotations\) && 'reprieve\.dev\/checkpoint' in / },
-    ],
-  })
-  t.match(namespace, {
-    clientConfig: { service: { path: '/mutate/namespace' } },
-    namespaceSelector: { matchLabels: { 'reprieve.dev/checkpoint': 'enabled' } },
-    matchConditions: [
-      { expression: /^!has\(object\.metadata\.annotations\) \|\| !\('reprieve\.dev\/checkpoint' in / },
-    ],
-  })
-})
-
 t.test('a drain leaves a replica to answer for the pods that it evicts', async (t) => {
   const { spec } = only<{ spec: { replicas: number; selector: object } }>('Deployment')
   const budget = only<{ spec: { maxUnavailable: number; selector: object } }>('PodDisruptionBudget').spec

@@ -88,6 +88,7 @@ t.test(
         [
           ['pod.reprieve.dev', chosen ? 'Fail' : 'Ignore'],
           ['namespace.reprieve.dev', 'Ignore'],
+          ['restricted-namespace.reprieve.dev', 'Ignore'],
         ],
         name,
       )
