@@ -9,6 +9,7 @@ import type { AnswerTimes, Entry } from './answer-times.ts'
 import { auditOf } from './audit.ts'
 import type { Decision, OptedInBy } from './decide.ts'
 import { serveGuard, type GuardParts } from './guard/route.ts'
+import { at } from './json-path.ts'
 import { allow, answer, readReview, type AdmissionRequest } from './review.ts'
 import type { SkipReason } from './skip-reasons.ts'
 import type { CertificatePair } from './serving-certificate.ts'
@@ -103,6 +104,11 @@ function statusOf(error: unknown): number {
   return typeof code === 'number' && code >= 400 && code < 600 ? code : 500
 }
 
+/** A pod of a controller has no name yet, but what its name is to begin with. */
+function podNameOf({ name, object }: AdmissionRequest): unknown {
+  return name || at(object, 'metadata', 'name') || at(object, 'metadata', 'generateName')
+}
+
 function logAdmission(
   log: Log,
   request: AdmissionRequest,
@@ -114,6 +120,7 @@ function logAdmission(
   const facts = {
     uid: request.uid,
     namespace: request.namespace,
+    pod: podNameOf(request),
     optedInBy,
     dryRun: request.dryRun === true,
     tookMs: Math.round(tookMs * 10) / 10,
