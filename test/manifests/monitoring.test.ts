@@ -197,3 +197,17 @@ t.test('the dashboard can be imported: any data source, no two panels in one pla
   for (const { definition } of dashboard.templating.list)
     if (definition !== undefined) t.same(unanswerable(definition, told), [])
 })
+
+t.test('what a page has one look for in logs is what the programs write there', async (t) => {
+  const paths = [...filesUnder('webhook'), ...filesUnder('sidecar')].filter((path) => path.endsWith('.ts'))
+  const sources = paths.map(read).join('\n')
+  const commands = rules.flatMap(
+    ({ alert }) => read(`docs/runbooks/${alert}.md`).match(/^kubectl .+$/gm) ?? [],
+  )
+  for (const command of commands) {
+    // Of pods that a selector chose kubectl shows ten lines each, unless it is told otherwise.
+    if (/ logs .*-l /.test(command)) t.match(command, ' --tail=-1 ')
+    for (const [, pattern = ''] of command.matchAll(/grep (?:-E )?'([\w |]+)'/g))
+      for (const words of pattern.split('|')) t.ok(sources.includes(words), `${words}, of ${command}`)
+  }
+})
