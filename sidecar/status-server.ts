@@ -1,6 +1,7 @@
 /**
- * /healthz, /readyz, /status and /metrics for who is in the pod; for others, where they are let in, /metrics only. Written on `node:net`: loading `node:http` costs 13 MB resident in every
- * protected pod (bench/sidecar-memory.ts), more than all of this sidecar's own code, for a few fixed answers to GET.
+ * /healthz, /readyz, /status and /metrics for who is in the pod; for others, where they are let in, /metrics only. Written on `node:net`:
+ * loading `node:http` costs 13 MB resident in every protected pod (bench/sidecar-memory.ts), more than all of this sidecar's own code, for a few
+ * fixed answers to GET.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Log } from '../src/log.ts'

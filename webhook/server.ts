@@ -27,6 +27,8 @@ const keepAliveMs = 120_000
 /** A pod can be large (etcd takes 1.5 MiB, a review holds it up to twice), but never this large. */
 const bodyLimitBytes = 10 * 1024 * 1024
 const requestTimeoutMs = 35_000
+/** Of an object of Kubernetes; what is longer is no name, and is not told whole. */
+const longestName = 253
 const entryOf = new Map<string | undefined, Entry>([
   ['/mutate/pod', 'pod'],
   ['/mutate/namespace', 'namespace'],
@@ -105,8 +107,9 @@ function statusOf(error: unknown): number {
 }
 
 /** A pod of a controller has no name yet, but what its name is to begin with. */
-function podNameOf({ name, object }: AdmissionRequest): unknown {
-  return name || at(object, 'metadata', 'name') || at(object, 'metadata', 'generateName')
+function podNameOf({ name, object }: AdmissionRequest): string | undefined {
+  const found = name || at(object, 'metadata', 'name') || at(object, 'metadata', 'generateName')
+  return typeof found === 'string' ? found.slice(0, longestName) : undefined
 }
 
 function logAdmission(

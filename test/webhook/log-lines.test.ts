@@ -44,6 +44,8 @@ t.test('a pod is told by its name, or by what its name is to begin with', async 
   t.equal(await told(samplePod()), 'train')
   t.equal(await told(samplePod({ metadata: { name: null, generateName: 'sweep-3-' } })), 'sweep-3-')
   t.equal(await told({}), undefined)
+  t.equal(await told({ metadata: { name: { a: 'name' } } }), undefined)
+  t.equal(String(await told({ metadata: { name: 'x'.repeat(10_000) } })).length, 253)
 })
 
 t.test(
