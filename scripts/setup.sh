@@ -43,8 +43,8 @@ needed="$needed debootstrap buildah ca-certificates golang-github-containers-com
 needed="$needed busybox-static make gcc musl-tools linux-libc-dev"
 # the virtual machine's disk; QEMU itself comes out of a newer Debian (test/vm/qemu.ts)
 needed="$needed e2fsprogs"
-# the registry that images are looked up in
-needed="$needed docker-registry"
+# the registry that images are looked up in; the kubectl that manifests are rendered with comes in an archive
+needed="$needed docker-registry unzip"
 missing=
 for package in $needed; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

@@ -92,7 +92,7 @@ const listener = await listenForLaunchers(
   around.log,
 )
 await serveStatus(
-  around.podPlan.statusPort,
+  { port: around.podPlan.statusPort, host: around.podPlan.statusHost },
   {
     ready: () => listener.listening,
     status: () => ({
@@ -111,7 +111,15 @@ await serveStatus(
       memory: memory.status,
       nodeMemory: nodeMemory.status,
     }),
-    metrics: () => renderMetrics({ sources: book.states, counts: ledger.counts, last: ledger.newestEntries }),
+    metrics: () =>
+      renderMetrics({
+        containers: [...keepers.values()].map((keeper) => keeper.status),
+        triggers: triggers.map((trigger) => trigger.name),
+        newest: (name) => ledger.newest(name),
+        sources: book.states,
+        counts: ledger.counts,
+        last: ledger.newestEntries,
+      }),
   },
   around.log,
 )

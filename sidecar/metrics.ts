@@ -2,10 +2,16 @@
  * What the sidecar tells Prometheus, in its text format 0.0.4. Pure. Labels are names of containers, triggers and sources, and
  * outcomes from closed sets: never a reason in somebody's words.
  */
-import type { CheckpointEntry } from './checkpoint-ledger.ts'
+import type { CheckpointEntry, Newest } from './checkpoint-ledger.ts'
+import type { KeeperStatus } from './container-keeper.ts'
 import type { SourceState } from './notices/source-book.ts'
 
 export type MetricsSource = {
+  containers: readonly Pick<KeeperStatus, 'container' | 'restoredFrom' | 'rejected'>[]
+  /** What may ask for a checkpoint here. */
+  triggers: readonly string[]
+  /** The newest complete checkpoint that this sidecar took of a container. */
+  newest: (container: string) => Newest | undefined
   sources: readonly SourceState[]
   counts: readonly {
     container: string
@@ -19,7 +25,8 @@ export type MetricsSource = {
 
 type Sample = { labels: Record<string, string>; value: number | undefined }
 
-export function renderMetrics({ sources, counts, last }: MetricsSource): string {
+export function renderMetrics(source: MetricsSource): string {
+  const { containers, sources, last } = source
   const of = (value: (state: SourceState) => number | undefined): Sample[] =>
     sources.map((state) => ({ labels: { source: state.source }, value: value(state) }))
   const newest = (value: (entry: CheckpointEntry) => number | undefined): Sample[] =>
@@ -32,10 +39,36 @@ export function renderMetrics({ sources, counts, last }: MetricsSource): string 
     family('reprieve_notices_total', 'counter', 'Notices that the source gave, each once.', of(({ noticesSeen }) => noticesSeen)), // prettier-ignore
     family('reprieve_notice_lead_seconds', 'gauge', 'Of the last death that was answered: from its notice to its deadline.', of(({ lead }) => seconds(lead?.askedMs))), // prettier-ignore
     family('reprieve_notice_lead_used_seconds', 'gauge', 'And to the end of its checkpoint.', of(({ lead }) => seconds(lead?.usedMs))), // prettier-ignore
-    family('reprieve_checkpoints_total', 'counter', 'Checkpoints that were asked for, by what became of them.', counts.map(({ count, ...labels }) => ({ labels, value: count }))), // prettier-ignore
+    family('reprieve_restored', 'gauge', 'Whether the application went on from a checkpoint when it was started last.', containers.map(({ container, restoredFrom }) => ({ labels: { container }, value: restoredFrom === undefined ? 0 : 1 }))), // prettier-ignore
+    family('reprieve_checkpoints_passed_over', 'gauge', 'Checkpoints that were not restored when the application was started last, by the reason.', containers.flatMap(passedOver)), // prettier-ignore
+    family('reprieve_checkpoints_total', 'counter', 'Checkpoints that were asked for, by what became of them.', countsOf(source)), // prettier-ignore
+    family('reprieve_checkpoint_last_taken_timestamp_seconds', 'gauge', 'When the newest complete checkpoint was asked for.', containers.map(({ container }) => ({ labels: { container }, value: seconds(source.newest(container)?.at) }))), // prettier-ignore
     family('reprieve_checkpoint_last_lead_seconds', 'gauge', 'How long the newest one was given.', newest(({ leadAskedMs, outcome }) => outcome === 'skipped' ? undefined : seconds(leadAskedMs))), // prettier-ignore
     family('reprieve_checkpoint_last_lead_used_seconds', 'gauge', 'And how long it took.', newest(({ leadTakenMs, outcome }) => outcome === 'skipped' ? undefined : seconds(leadTakenMs))), // prettier-ignore
   ].join('')
+}
+
+function counted(container: string, trigger: string, outcome: string, value: number): [string, Sample] {
+  return [`${container} ${trigger} ${outcome}`, { labels: { container, trigger, outcome }, value }]
+}
+
+/** Every series from the start, so that a rate can be taken of the first event. */
+function countsOf({ containers, triggers, counts }: MetricsSource): Sample[] {
+  const none = containers.flatMap(({ container }) =>
+    triggers.flatMap((trigger) =>
+      ['taken', 'failed'].map((outcome) => counted(container, trigger, outcome, 0)),
+    ),
+  )
+  const some = counts.map(({ container, trigger, outcome, count }) =>
+    counted(container, trigger, outcome, count),
+  )
+  return [...new Map([...none, ...some]).values()]
+}
+
+function passedOver({ container, rejected }: MetricsSource['containers'][number]): Sample[] {
+  const reasons = new Map<string, number>()
+  for (const { reason } of rejected) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+  return [...reasons].map(([reason, value]) => ({ labels: { container, reason }, value }))
 }
 
 function family(name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]): string {

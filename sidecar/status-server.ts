@@ -1,6 +1,7 @@
 /**
- * /healthz, /readyz, /status and /metrics on a local port. Written on `node:net`: loading `node:http` costs 13 MB resident in every
- * protected pod (bench/sidecar-memory.ts), more than all of this sidecar's own code, for a few fixed answers to GET.
+ * /healthz, /readyz, /status and /metrics for who is in the pod; for others, where they are let in, /metrics only. Written on `node:net`:
+ * loading `node:http` costs 13 MB resident in every protected pod (bench/sidecar-memory.ts), more than all of this sidecar's own code, for a few
+ * fixed answers to GET.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Log } from '../src/log.ts'
@@ -12,14 +13,18 @@ const requestDeadlineMs = 2_000
 const longestRequestBytes = 8192
 
 /** Resolves undefined for port 0 (none), and when the port cannot be had: a pod that uses it itself still runs. */
-export async function serveStatus(port: number, source: StatusSource, log: Log): Promise<Server | undefined> {
+export async function serveStatus(
+  { port, host = '127.0.0.1' }: { port: number; host?: string | undefined },
+  source: StatusSource,
+  log: Log,
+): Promise<Server | undefined> {
   if (port === 0) return undefined
   const server = createServer((socket) => serve(socket, source))
   server.maxConnections = 32
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen(port, '127.0.0.1', resolve)
+      server.listen(port, host, resolve)
     })
   } catch (error) {
     log.warn({ err: error, port }, 'the status port could not be had')
@@ -41,15 +46,22 @@ function serve(socket: Socket, source: StatusSource): void {
     if (text.length > longestRequestBytes) socket.destroy()
     else if (text.includes('\r\n\r\n')) {
       socket.removeAllListeners('data').resume()
-      socket.end(answer(text.slice(0, text.indexOf('\r\n')), source))
+      socket.end(answer(text.slice(0, text.indexOf('\r\n')), source, isInPod(socket)))
     }
   })
 }
 
-function answer(requestLine: string, source: StatusSource): string {
+/** Port forwarding comes from there, too. */
+function isInPod({ remoteAddress = '' }: Socket): boolean {
+  return ['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(remoteAddress)
+}
+
+function answer(requestLine: string, source: StatusSource, inPod: boolean): string {
   const [method, target = ''] = requestLine.split(' ')
   if (method !== 'GET') return respond('405 Method Not Allowed', 'text/plain', 'only GET\n')
-  switch (target.split('?')[0]) {
+  const path = target.split('?')[0]
+  if (!inPod && path !== '/metrics') return respond('403 Forbidden', 'text/plain', 'only /metrics\n')
+  switch (path) {
     case '/healthz':
       return respond('200 OK', 'text/plain', 'ok\n')
     case '/readyz':

@@ -28,6 +28,9 @@ export type ContainerResources = Readonly<{
 export const optionalCapabilities = ['SYS_RESOURCE', 'SYS_TIME', 'NET_ADMIN', 'DAC_READ_SEARCH'] as const
 export type OptionalCapability = (typeof optionalCapabilities)[number]
 
+export const statusHosts = ['127.0.0.1', '0.0.0.0', '::'] as const
+export type StatusHost = (typeof statusHosts)[number]
+
 export type Config = Readonly<{
   /** The namespace Reprieve itself runs in: its pods are never touched. */
   namespace: string
@@ -40,8 +43,10 @@ export type Config = Readonly<{
   checkpointBudgetMs: number
   /** How long the restore init container may hold up the pod. */
   restoreBudgetMs: number
-  /** The sidecar's status port in the pod, on 127.0.0.1; 0 for none. */
+  /** The sidecar's status port in the pod; 0 for none. */
   statusPort: number
+  /** Where it listens: in the pod only, or for whoever reaches the pod, who is told its metrics and no more. */
+  statusHost: StatusHost
   memory: MemoryConfig
   /** Whose notices are heard, and where. */
   cloud: Readonly<CloudPlan>
@@ -124,6 +129,7 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
     checkpointBudgetMs: readSpan(root, 'checkpointBudget', 120_000),
     restoreBudgetMs: readSpan(root, 'restoreBudget', 300_000),
     statusPort: root.whole('statusPort', 9464, port),
+    statusHost: root.oneOf('statusHost', '127.0.0.1', statusHosts),
     cloud: {
       name: root.oneOf('cloud', 'auto', cloudChoices),
       ...(root.has('cloudEndpoint') ? { endpoint: readEndpoint(root, 'cloudEndpoint') } : {}),

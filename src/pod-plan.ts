@@ -58,8 +58,10 @@ export type PodPlan = {
   triggers: TriggerName[]
   /** Milliseconds that a checkpoint at the pod's end may take before the user's own preStop gets its turn. */
   checkpointBudgetMs: number
-  /** TCP port on 127.0.0.1 for /healthz, /readyz, /status and /metrics; 0 for none. */
+  /** TCP port for /healthz, /readyz, /status and /metrics; 0 for none. */
   statusPort: number
+  /** Where it listens; absent for 127.0.0.1. Elsewhere than there it tells /metrics only. */
+  statusHost?: string
   /** The node's `memory.available` below which the kubelet evicts at once (its `evictionHard`), in bytes. */
   nodeEvictionBytes: number
   cloud: CloudPlan
@@ -101,6 +103,7 @@ function problemsOf(value: unknown): string[] {
   expect(isWhole(value.keep) && value.keep >= 1, 'keep must be a whole number, at least 1')
   expect(isWhole(value.checkpointBudgetMs), 'checkpointBudgetMs must be a whole number')
   expect(isWhole(value.statusPort) && value.statusPort < 65536, 'statusPort must be 0 to 65535')
+  expect(value.statusHost === undefined || isText(value.statusHost), 'statusHost must be an address')
   expect(isWhole(value.nodeEvictionBytes), 'nodeEvictionBytes must be a whole number')
   const store = value.store
   expect(

@@ -16,8 +16,11 @@ import { podLineage } from './pod-lineage.ts'
 import type { Container, Pod } from './pod.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
 
-/** Who sent the pod here: the entry for annotated pods, or the one for namespaces with the label. */
-export type OptedInBy = 'pod' | 'namespace'
+/**
+ * Who sent the pod here: the entry for annotated pods, the one for namespaces with the label, or the one for those of them whose Pod Security
+ * level would refuse the sidecar, and with it the pod.
+ */
+export type OptedInBy = 'pod' | 'namespace' | 'restricted-namespace'
 
 export type Decision =
   /** `commands`: what each protected container runs, by its name. */
@@ -46,6 +49,8 @@ export function decide(
   const annotations = pod.metadata.annotations ?? {}
   const quiet = leftAlone(pod, namespace, optedInBy, config)
   if (quiet !== undefined) return { outcome: 'skip', reasons: [quiet], warnings: [] }
+  if (isKeptOut(annotations, optedInBy))
+    return unprotected([{ reason: 'pod-security', text: skipReasons['pod-security'].meaning }], false)
 
   const { wishes, problems, unknown } = readWishes(annotations)
   const { containers, missing } = chooseContainers(pod, wishes)
@@ -88,6 +93,7 @@ export function decide(
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
     statusPort: config.statusPort,
+    ...(config.statusHost === '127.0.0.1' ? {} : { statusHost: config.statusHost }),
     cloud: config.cloud,
     interval: wishes.interval ?? 'auto',
     meanTimeBetweenFailuresMs: config.meanTimeBetweenFailuresMs,
@@ -106,8 +112,10 @@ export function withoutCommand(
   optedInBy: OptedInBy,
   config: Config,
 ): Container[] {
-  if (leftAlone(pod, namespace, optedInBy, config) !== undefined) return []
-  const { wishes } = readWishes(pod.metadata.annotations ?? {})
+  const annotations = pod.metadata.annotations ?? {}
+  if (leftAlone(pod, namespace, optedInBy, config) !== undefined || isKeptOut(annotations, optedInBy))
+    return []
+  const { wishes } = readWishes(annotations)
   return chooseContainers(pod, wishes).containers.filter(({ command }) => (command ?? []).length === 0)
 }
 
@@ -143,6 +151,11 @@ function notWanted(annotations: Record<string, string>, optedInBy: OptedInBy): S
   const word = readOptIn(annotations)
   if (word === 'no') return 'opted-out'
   return word === 'unsaid' && optedInBy === 'pod' ? 'not-opted-in' : undefined
+}
+
+/** A pod that asks itself is not: it is refused by the level, which tells its owner why. */
+function isKeptOut(annotations: Record<string, string>, optedInBy: OptedInBy): boolean {
+  return optedInBy === 'restricted-namespace' && readOptIn(annotations) === 'unsaid'
 }
 
 /**

@@ -15,6 +15,8 @@ export const injectedNames = {
   sidecarContainer: 'reprieve-sidecar',
   volume: 'reprieve',
   storeVolume: 'reprieve-store',
+  /** 15 characters at most (core/v1, ContainerPort.name). */
+  metricsPort: 'reprieve',
 } as const
 
 /** No container or volume of the user's may begin with it. */

@@ -40,6 +40,7 @@ export function sidecarContainer(planText: string, config: Config, qos: QosClass
   return {
     name: injectedNames.sidecarContainer,
     ...common(planText, config),
+    ...metricsPort(config),
     command: [
       imagePaths.launcher,
       'guard',
@@ -59,6 +60,12 @@ export function sidecarContainer(planText: string, config: Config, qos: QosClass
       appArmorProfile: { type: 'Unconfined' },
     },
   }
+}
+
+/** For scrapers, which find what is declared; nothing is said of a port that nobody outside the pod can reach. */
+function metricsPort({ statusHost, statusPort }: Config): object {
+  if (statusHost === '127.0.0.1' || statusPort === 0) return {}
+  return { ports: [{ name: injectedNames.metricsPort, containerPort: statusPort, protocol: 'TCP' }] }
 }
 
 /** Said in full, since the pod's own security context would fill in what is left out. */

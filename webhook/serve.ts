@@ -8,10 +8,16 @@ import type { Log } from '../src/log.ts'
 import { createAdminServer } from './admin-server.ts'
 import { AdmissionCounts } from './admission-counts.ts'
 import { admitWithImages, type ImageParts } from './admit-with-images.ts'
+import { AnswerTimes } from './answer-times.ts'
+import { sayFarewell } from './farewell.ts'
 import { GuardCounts } from './guard/counts.ts'
 import type { LineageRecords } from './lineage-records.ts'
+import { processMetrics } from './process-metrics.ts'
 import { createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
+
+/** Of what a shutdown may take: connections on which nothing is asked for so long are closed without having been told. */
+const longestFarewellMs = 2_000
 
 export type RunningWebhook = {
   port: number
@@ -40,9 +46,13 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   const { host, port, adminHost, adminPort, drainMs } = config.listen
   const counts = new AdmissionCounts()
   const guardCounts = new GuardCounts()
+  const times = new AnswerTimes()
   const ending = new AbortController()
   let ready = false
-  const admin = createAdminServer({ counts: [counts, guardCounts], isReady: () => ready })
+  const admin = createAdminServer({
+    counts: [counts, guardCounts, times, { text: processMetrics }],
+    isReady: () => ready,
+  })
   await admin.listen({ host: adminHost, port: adminPort })
   let server: FastifyInstance
   try {
@@ -52,6 +62,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       certificate,
       counts,
       guardCounts,
+      times,
       log,
       admit: options.admit ?? admitWithImages(options.images, options.records),
     })
@@ -76,8 +87,10 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   const stop = async () => {
     ready = false
     ending.abort()
+    const until = performance.now() + drainMs
+    await sayFarewell(server.server, Math.min(longestFarewellMs, drainMs / 2))
     const drained = server.close()
-    await Promise.race([drained, sleep(drainMs, undefined, { ref: false })])
+    await Promise.race([drained, sleep(until - performance.now(), undefined, { ref: false })])
     server.server.closeAllConnections()
     await drained
     await admin.close()

@@ -5,9 +5,11 @@ import type { Log } from '../src/log.ts'
 import type { AdmissionCounts } from './admission-counts.ts'
 import type { Admission } from './admit.ts'
 import type { TimedAdmit } from './admit-with-images.ts'
+import type { AnswerTimes, Entry } from './answer-times.ts'
 import { auditOf } from './audit.ts'
 import type { Decision, OptedInBy } from './decide.ts'
 import { serveGuard, type GuardParts } from './guard/route.ts'
+import { at } from './json-path.ts'
 import { allow, answer, readReview, type AdmissionRequest } from './review.ts'
 import type { SkipReason } from './skip-reasons.ts'
 import type { CertificatePair } from './serving-certificate.ts'
@@ -16,6 +18,7 @@ import { answerBudgetMs, withinDeadline } from './within-deadline.ts'
 export type ServerParts = GuardParts & {
   certificate: CertificatePair
   counts: AdmissionCounts
+  times: AnswerTimes
   admit: TimedAdmit
 }
 
@@ -24,6 +27,14 @@ const keepAliveMs = 120_000
 /** A pod can be large (etcd takes 1.5 MiB, a review holds it up to twice), but never this large. */
 const bodyLimitBytes = 10 * 1024 * 1024
 const requestTimeoutMs = 35_000
+/** Of an object of Kubernetes; what is longer is no name, and is not told whole. */
+const longestName = 253
+const entryOf = new Map<string | undefined, Entry>([
+  ['/mutate/pod', 'pod'],
+  ['/mutate/namespace', 'namespace'],
+  ['/mutate/restricted-namespace', 'namespace'],
+  ['/validate', 'guard'],
+])
 
 export function createServer(parts: ServerParts): FastifyInstance {
   const { config, certificate, counts, log } = parts
@@ -68,8 +79,14 @@ export function createServer(parts: ServerParts): FastifyInstance {
     })
   serve('/mutate/pod', 'pod')
   serve('/mutate/namespace', 'namespace')
+  serve('/mutate/restricted-namespace', 'restricted-namespace')
   serveGuard(app, parts)
 
+  app.addHook('onResponse', (incoming, reply, done) => {
+    const entry = entryOf.get(incoming.routeOptions.url)
+    if (entry !== undefined) parts.times.observe(entry, reply.elapsedTime)
+    done()
+  })
   app.setErrorHandler((error, _incoming, reply) => {
     const code = statusOf(error)
     log[code >= 500 ? 'error' : 'warn']({ code, error: describeError(error) }, 'refused a request')
@@ -89,6 +106,12 @@ function statusOf(error: unknown): number {
   return typeof code === 'number' && code >= 400 && code < 600 ? code : 500
 }
 
+/** A pod of a controller has no name yet, but what its name is to begin with. */
+function podNameOf({ name, object }: AdmissionRequest): string | undefined {
+  const found = name || at(object, 'metadata', 'name') || at(object, 'metadata', 'generateName')
+  return typeof found === 'string' ? found.slice(0, longestName) : undefined
+}
+
 function logAdmission(
   log: Log,
   request: AdmissionRequest,
@@ -100,6 +123,7 @@ function logAdmission(
   const facts = {
     uid: request.uid,
     namespace: request.namespace,
+    pod: podNameOf(request),
     optedInBy,
     dryRun: request.dryRun === true,
     tookMs: Math.round(tookMs * 10) / 10,

@@ -19,6 +19,11 @@ export const skipReasons = {
     whenAsked: 'admit',
     meaning: "the API server's deadline passed; the pod runs without Reprieve",
   },
+  'pod-security': {
+    whenAsked: 'admit',
+    meaning:
+      "its namespace's Pod Security level is not privileged, and would refuse the pod with the sidecar",
+  },
   'annotations-invalid': { whenAsked: 'refuse', meaning: "an annotation's value is not of an accepted form" },
   'host-network': {
     whenAsked: 'refuse',

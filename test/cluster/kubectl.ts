@@ -29,9 +29,17 @@ function listOf(items: readonly object[]): object {
   return { apiVersion: 'v1', kind: 'List', items }
 }
 
-function feed(input: string, deadlineMs: number): Promise<string> {
+const dryRunDeadlineMs = 60_000
+
+/** With every field validated, unknown ones refused. @throws Error with what the API server says */
+export function applyInDryRun(manifests: readonly object[], ...more: string[]): Promise<string> {
+  const options = ['--dry-run=server', '--server-side', '--force-conflicts', '--validate=strict']
+  return feed(JSON.stringify(listOf(manifests)), dryRunDeadlineMs, [...options, ...more])
+}
+
+function feed(input: string, deadlineMs: number, options: string[] = []): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn('kubectl', ['apply', '--filename=-'], {
+    const child = spawn('kubectl', ['apply', '--filename=-', ...options], {
       timeout: deadlineMs,
       stdio: ['pipe', 'pipe', 'pipe'],
     })

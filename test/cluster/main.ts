@@ -11,6 +11,7 @@ import { describeError } from '../../src/errors.ts'
 import { assertFailsClosed, assertGuarded, developers } from './guard.ts'
 import { awayWith, install, storeFolder } from './installation.ts'
 import { makeKubectl, until, type Kubectl } from './kubectl.ts'
+import { assertExamples, assertManifests } from './manifests.ts'
 import { assertWentOn, lastWords, readSteps, runningPod } from './stories.ts'
 import { barePod, deployment, job, statefulSet, storeSweeper, userNamespace } from './workloads.ts'
 
@@ -37,6 +38,8 @@ const installation = await install(kubectl, IMAGE, capabilities, say).catch((err
 })
 try {
   await kubectl.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: userNamespace } }])
+  await tell('the API server takes every manifest, with every choice', () => assertManifests(kubectl, say))
+  await tell('and every example', () => assertExamples(say))
   await tell('a deleted pod of a StatefulSet goes on at the next step', () => deleteStory(IMAGE))
   await tell('a drained pod of a StatefulSet goes on at the next step', drainStory)
   await tell('who may exec into a protected pod gets into the application, and not into the sidecar', () =>

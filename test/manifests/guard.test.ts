@@ -4,6 +4,7 @@ import { evaluate } from '@marcbachmann/cel-js'
 import t from 'tap'
 import { parse } from 'yaml'
 import { judge } from '../../webhook/guard/judge.ts'
+import type { Pod } from '../../webhook/pod.ts'
 import type { AdmissionRequest } from '../../webhook/review.ts'
 import { recordedReviews, sampleConfig, samplePod } from '../webhook/admission-fixtures.ts'
 import {
@@ -21,7 +22,10 @@ type Entry = {
   clientConfig: { service: { path: string } }
   rules: { operations: string[]; resources: string[] }[]
   matchConditions: { name: string; expression: string }[]
-  objectSelector?: { matchExpressions: { key: string; operator: string }[] }
+  objectSelector?: {
+    matchLabels?: Record<string, string>
+    matchExpressions?: { key: string; operator: string }[]
+  }
   failurePolicy: string
 }
 
@@ -40,9 +44,12 @@ function askedAbout(request: AdmissionRequest): string[] {
         ({ operations, resources }) => operations.includes(request.operation) && resources.includes(resource),
       ),
     )
-    .filter(({ objectSelector }) =>
-      (objectSelector?.matchExpressions ?? []).every(
-        ({ key, operator }) => operator === 'Exists' && labels.some((each) => Object.hasOwn(each, key)),
+    .filter(({ objectSelector: { matchLabels = {}, matchExpressions = [] } = {} }) =>
+      // Either of the two, before or after.
+      labels.some(
+        (each) =>
+          matchExpressions.every(({ key, operator }) => operator === 'Exists' && Object.hasOwn(each, key)) &&
+          Object.entries(matchLabels).every(([key, value]) => Reflect.get(each, key) === value),
       ),
     )
     .filter(({ matchConditions }) =>
@@ -103,6 +110,25 @@ t.test('only a request that is about Reprieve’s own is sent, each to one entry
   }
 })
 
+function anotherImage(pod: Pod): void {
+  Object.assign(pod.spec.containers[0] ?? {}, { image: 'ml-app:2' })
+}
+
+t.test(
+  'whoever changes an image of a protected pod is asked about, masters as well, and nobody else',
+  async (t) => {
+    const injected = protectedPod()
+    const request = updating(injected, anotherImage)
+    t.same(askedAbout(request), ['image.reprieve.dev'])
+    t.same(askedAbout({ ...request, userInfo: master }), ['image.reprieve.dev'])
+    t.same(askedAbout(updating(samplePod(), anotherImage)), [], 'not of another pod')
+    t.same(
+      askedAbout(updating(injected, (pod) => (pod.metadata.labels = { ...pod.metadata.labels, a: 'b' }))),
+      [],
+    )
+  },
+)
+
 t.test('whatever would be denied is sent, and of the recorded reviews none is', async (t) => {
   const config = sampleConfig()
   for (const { name, request } of recordedReviews()) t.same(askedAbout(request), [], name)
@@ -125,6 +151,7 @@ t.test('what names our containers fails closed, and the creation of a pod never 
       ['exec.reprieve.dev', 'Fail', '/validate'],
       ['debug.reprieve.dev', 'Fail', '/validate'],
       ['update.reprieve.dev', 'Fail', '/validate'],
+      ['image.reprieve.dev', 'Ignore', '/validate'],
       ['pretence.reprieve.dev', 'Ignore', '/validate'],
     ],
   )

@@ -3,8 +3,46 @@ import { CheckpointLedger } from '../../sidecar/checkpoint-ledger.ts'
 import { renderMetrics } from '../../sidecar/metrics.ts'
 import { SourceBook } from '../../sidecar/notices/source-book.ts'
 
+const nothing = { containers: [], triggers: [], newest: () => undefined, sources: [], counts: [], last: [] }
+
 t.test('nothing that happened is nothing to tell', async (t) => {
-  t.equal(renderMetrics({ sources: [], counts: [], last: [] }), '')
+  t.equal(renderMetrics(nothing), '')
+})
+
+t.test('what may happen is told from the start, and how the application began', async (t) => {
+  const rejected = [
+    { id: 'c', reason: 'checkpoint-corrupt', detail: 'a byte' },
+    { id: 'b', reason: 'checkpoint-corrupt', detail: 'another' },
+    { id: 'a', reason: 'died-early', detail: '' },
+  ]
+  const text = renderMetrics({
+    ...nothing,
+    containers: [
+      { container: 'cold', restoredFrom: undefined, rejected },
+      { container: 'warm', restoredFrom: 'z', rejected: [] },
+    ],
+    triggers: ['prestop', 'interval'],
+    newest: (name) => (name === 'warm' ? { at: 1_500, cpuMs: undefined } : undefined),
+    counts: [{ container: 'warm', trigger: 'prestop', outcome: 'taken', count: 2 }],
+  })
+  t.same(
+    text.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
+    [
+      'reprieve_restored{container="cold"} 0',
+      'reprieve_restored{container="warm"} 1',
+      'reprieve_checkpoints_passed_over{container="cold",reason="checkpoint-corrupt"} 2',
+      'reprieve_checkpoints_passed_over{container="cold",reason="died-early"} 1',
+      'reprieve_checkpoints_total{container="cold",trigger="prestop",outcome="taken"} 0',
+      'reprieve_checkpoints_total{container="cold",trigger="prestop",outcome="failed"} 0',
+      'reprieve_checkpoints_total{container="cold",trigger="interval",outcome="taken"} 0',
+      'reprieve_checkpoints_total{container="cold",trigger="interval",outcome="failed"} 0',
+      'reprieve_checkpoints_total{container="warm",trigger="prestop",outcome="taken"} 2',
+      'reprieve_checkpoints_total{container="warm",trigger="prestop",outcome="failed"} 0',
+      'reprieve_checkpoints_total{container="warm",trigger="interval",outcome="taken"} 0',
+      'reprieve_checkpoints_total{container="warm",trigger="interval",outcome="failed"} 0',
+      'reprieve_checkpoint_last_taken_timestamp_seconds{container="warm"} 1.5',
+    ],
+  )
 })
 
 t.test('every source and every checkpoint is told, in the form that Prometheus reads', async (t) => {
@@ -25,7 +63,12 @@ t.test('every source and every checkpoint is told, in the form that Prometheus r
     deadline: Date.now() + 60_000,
   })
   ledger.skipped('other', 'interval', 'no progress')
-  const text = renderMetrics({ sources: book.states, counts: ledger.counts, last: ledger.newestEntries })
+  const text = renderMetrics({
+    ...nothing,
+    sources: book.states,
+    counts: ledger.counts,
+    last: ledger.newestEntries,
+  })
   for (const line of [
     'reprieve_notice_source_reachable{source="aws/instance-action"} 1',
     String.raw`reprieve_notice_source_reachable{source="a \"quoted\"\nname"} 0`,

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { get } from 'node:http'
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { serveStatus, type StatusSource } from '../../sidecar/status-server.ts'
@@ -15,10 +16,10 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
-async function serve(t: Test, source: Partial<StatusSource> = {}) {
+async function serve(t: Test, source: Partial<StatusSource> = {}, host?: string) {
   const port = await freePort()
   const server = await serveStatus(
-    port,
+    { port, host },
     { ready: () => true, status: () => ({ a: 'ä' }), metrics: () => 'a 1\n', ...source },
     quietLog,
   )
@@ -41,6 +42,25 @@ t.test('answers what is there, by HTTP that other clients understand', async (t)
   t.equal((await get('/status/../etc/passwd')).status, 404)
   t.equal((await get('/healthz', 'POST')).status, 405)
 })
+
+/** Of the loopback network only 127.0.0.1 counts as the pod itself: a mesh's proxy passes others on from 127.0.0.6. */
+function fromElsewhere(port: number, path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', localAddress: '127.0.0.6', port, path, timeout: 2_000 }
+    get(options, (answer) => resolve(answer.resume().statusCode ?? 0)).on('error', reject)
+  })
+}
+
+t.test(
+  'tells its metrics, and nothing else, to whoever is not in the pod, where that is wanted',
+  async (t) => {
+    const port = await serve(t, {}, '0.0.0.0')
+    t.equal(await fromElsewhere(port, '/metrics'), 200)
+    for (const path of ['/status', '/healthz', '/readyz', '/'])
+      t.equal(await fromElsewhere(port, path), 403, path)
+    t.equal((await fetch(`http://127.0.0.1:${port}/status`)).status, 200)
+  },
+)
 
 t.test('is not ready until it is', async (t) => {
   const port = await serve(t, { ready: () => false })
@@ -75,6 +95,6 @@ t.test('takes garbage for what it is, and answers once', async (t) => {
 
 t.test('does without a port that is taken, or that is not wanted', async (t) => {
   const source = { ready: () => true, status: () => ({}), metrics: () => '' }
-  t.equal(await serveStatus(await serve(t), source, quietLog), undefined)
-  t.equal(await serveStatus(0, source, quietLog), undefined)
+  t.equal(await serveStatus({ port: await serve(t) }, source, quietLog), undefined)
+  t.equal(await serveStatus({ port: 0 }, source, quietLog), undefined)
 })

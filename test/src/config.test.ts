@@ -76,6 +76,7 @@ imagePullPolicy: Sometimes
 keep: 0
 checkpointBudget: 2d
 statusPort: 70000
+statusHost: 10.0.0.1
 colour: red
 cloud: moon
 cloudEndpoint: https://169.254.169.254
@@ -103,6 +104,7 @@ listen: { port: "8443", certFile: 3 }
     'keep must be a whole number from 1 to 100',
     'checkpointBudget must be a duration from 1s to 1h, for example 90s',
     'statusPort must be a whole number from 0 to 65535',
+    'statusHost must be one of 127.0.0.1, 0.0.0.0, ::',
     'colour is not a known field',
     'cloud must be one of auto, none, aws, gcp, azure',
     'cloudEndpoint must be an address such as http://169.254.169.254 or http://[fd00:ec2::254]:80',

@@ -35,6 +35,7 @@ const plan: PodPlan = {
 t.test('reads what the webhook writes', async (t) => {
   t.strictSame(parsePodPlan(JSON.stringify(plan)), plan)
   t.strictSame(parsePodPlan(JSON.stringify({ ...plan, triggers: [], statusPort: 0 })).triggers, [])
+  t.equal(parsePodPlan(JSON.stringify({ ...plan, statusHost: '0.0.0.0' })).statusHost, '0.0.0.0')
 })
 
 const wrong: [string, unknown][] = [
@@ -47,6 +48,7 @@ const wrong: [string, unknown][] = [
   ['checkpointBudgetMs', -1],
   ['checkpointBudgetMs', '1'],
   ['statusPort', 65_536],
+  ['statusHost', ''],
   ['store', { ...plan.store, path: 'relative' }],
   ['store', { ...plan.store, kind: 's3' }],
   ['store', null],

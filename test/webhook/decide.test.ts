@@ -363,3 +363,24 @@ t.test(
 t.test('every reason has a meaning that a person can read', async (t) => {
   for (const [reason, { meaning }] of Object.entries(skipReasons)) t.ok(meaning.length > 20, reason)
 })
+
+t.test(
+  'a silent pod of a namespace whose level would refuse the sidecar is left as it is, and told',
+  async (t) => {
+    const kept = decide(silent(), 'ml-team', 'restricted-namespace', config)
+    t.match(kept, {
+      outcome: 'skip',
+      reasons: ['pod-security'],
+      warnings: [/not protected: .*Pod Security level/],
+    })
+    const without = silent({ container: { command: null } })
+    t.same(withoutCommand(without, 'ml-team', 'restricted-namespace', config), [], 'no registry is asked')
+    t.equal(
+      decide(samplePod(), 'ml-team', 'restricted-namespace', config).outcome,
+      'inject',
+      'one that asks is not silent',
+    )
+    const declining = samplePod({ annotations: { 'reprieve.dev/checkpoint': 'false' } })
+    t.same(reasonsOf(decide(declining, 'ml-team', 'restricted-namespace', config)), ['opted-out'])
+  },
+)

@@ -10,6 +10,7 @@ import t from 'tap'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
 import { AdmissionCounts } from '../../webhook/admission-counts.ts'
 import { admitWithImages } from '../../webhook/admit-with-images.ts'
+import { AnswerTimes } from '../../webhook/answer-times.ts'
 import { GuardCounts } from '../../webhook/guard/counts.ts'
 import { at } from '../../webhook/json-path.ts'
 import type { AdmissionResponse } from '../../webhook/review.ts'
@@ -34,6 +35,7 @@ t.test('whatever is sent, the answer is well formed and in time', async (t) => {
     certificate: makeLeaf(makeAuthority('fuzz', validity), ['localhost'], validity),
     counts: new AdmissionCounts(),
     guardCounts: new GuardCounts(),
+    times: new AnswerTimes(),
     log: pino({ level: 'silent' }),
     admit: admitWithImages(undefined),
   })

@@ -191,7 +191,12 @@ t.test('containers that mimic ours', async (t) => {
 })
 
 t.test('a namespace that exempts itself', async (t) => {
-  type Entry = { namespaceSelector?: { matchLabels?: object; matchExpressions?: { key: string }[] } }
+  type Entry = {
+    namespaceSelector?: {
+      matchLabels?: object
+      matchExpressions?: { key: string; operator: string; values: string[] }[]
+    }
+  }
   const guard = parse(read('manifests/base/guard.yaml')) as { webhooks: Entry[] }
   t.ok(
     guard.webhooks.every(({ namespaceSelector }) => namespaceSelector === undefined),
@@ -200,12 +205,18 @@ t.test('a namespace that exempts itself', async (t) => {
   const [mutating] = parseAllDocuments(read('manifests/base/webhook-configuration.yaml')).map(
     (one) => one.toJS() as { webhooks: Entry[] },
   )
-  for (const { namespaceSelector } of mutating?.webhooks ?? [])
-    t.same(
-      namespaceSelector?.matchExpressions?.map(({ key }) => key),
-      ['kubernetes.io/metadata.name'],
-      'no label that a namespace could give itself takes its pods out',
-    )
+  const [pod, namespace, restricted] = (mutating?.webhooks ?? []).map(
+    ({ namespaceSelector }) => namespaceSelector?.matchExpressions ?? [],
+  )
+  t.same(
+    pod?.map(({ key }) => key),
+    ['kubernetes.io/metadata.name'],
+    'no label that a namespace could give itself takes out a pod that asks',
+  )
+  // The other two part the namespaces that opt in: whatever its level, one of them is asked, and tells.
+  const level = { key: 'pod-security.kubernetes.io/enforce', values: ['baseline', 'restricted'] }
+  t.same(namespace, [...(pod ?? []), { ...level, operator: 'NotIn' }])
+  t.same(restricted, [...(pod ?? []), { ...level, operator: 'In' }])
   for (const namespace of ['kube-system-2', 'Kube-System', 'my-reprieve-system', ''])
     t.notMatch(ask(samplePod(), 'pod', namespace).decision, { reasons: ['system-pod'] }, namespace)
   const lying = samplePod({ metadata: { namespace: 'kube-system' } })

@@ -212,3 +212,23 @@ t.test('what a hook lost is told', async (t) => {
   const lifecycle = { preStop: { tcpSocket: { port: 80 } } }
   t.match(injected(samplePod({ container: { lifecycle } })).warnings, [/preStop/])
 })
+
+t.test(
+  'the metrics port is declared where it can be reached from outside the pod, and nowhere else',
+  async (t) => {
+    const portsOf = (text: string) => {
+      const { after, plan } = injected(
+        samplePod(),
+        sampleConfig((file) => `${file}\n${text}`),
+      )
+      t.same(problemsOfCoreV1('Pod', after), [], text)
+      const [restore, sidecar] = after.spec.initContainers as unknown as [object, { ports?: object[] }]
+      t.notOk(Object.hasOwn(restore, 'ports'))
+      return [plan.statusHost, sidecar.ports]
+    }
+    t.same(portsOf(''), [undefined, undefined])
+    const declared = [{ name: 'reprieve', containerPort: 9464, protocol: 'TCP' }]
+    t.same(portsOf("statusHost: '0.0.0.0'"), ['0.0.0.0', declared])
+    t.same(portsOf("statusHost: '::'"), ['::', declared])
+  },
+)

@@ -89,6 +89,35 @@ t.test('a shutdown answers what is under way', async (t) => {
   t.ok(reply.review.response.patch)
 })
 
+/** As an API server that goes to another replica once it is told. */
+async function untilTold(client: Client): Promise<unknown> {
+  for (;;) {
+    const outcome = await client.post('/mutate/pod', text).catch((error: NodeJS.ErrnoException) => error.code)
+    if (typeof outcome !== 'object' || outcome.status !== 200) return outcome
+    if (outcome.headers.connection === 'close') return 'told'
+  }
+}
+
+t.test(
+  'a shutdown loses no request of clients that keep their connections, and asks them to close these',
+  async (t) => {
+    const { webhook, folder } = await startWebhook(t)
+    const ca = await readFile(join(folder, 'ca.crt'), 'utf8')
+    const clients = Array.from({ length: 8 }, () => new Client(webhook.port, ca))
+    const asking = clients.map(untilTold)
+    await sleep(200)
+    const begun = performance.now()
+    await webhook.stop()
+    const tookMs = performance.now() - begun
+    t.same(
+      await Promise.all(asking),
+      clients.map(() => 'told'),
+    )
+    t.ok(tookMs < 1000, `and ends when they have gone: ${tookMs} ms`)
+    for (const client of clients) client.close()
+  },
+)
+
 t.test('a shutdown does not wait for ever', async (t) => {
   const { webhook, client } = await startWebhook(t, { admit: () => new Promise(() => {}) })
   const answering = client.postAlone('/mutate/pod?timeout=30s', text).catch((error: unknown) => error)

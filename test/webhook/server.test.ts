@@ -18,7 +18,7 @@ t.test('every recorded review gets over HTTPS the answer that was decided, on on
   const config = sampleConfig()
   const ports = new Set<number>()
   for (const { name, text, request } of recordedReviews())
-    for (const optedInBy of ['pod', 'namespace'] as const) {
+    for (const optedInBy of ['pod', 'namespace', 'restricted-namespace'] as const) {
       const reply = await client.post(`/mutate/${optedInBy}?timeout=10s`, text)
       ports.add(reply.localPort)
       t.equal(reply.status, 200, name)

@@ -3,7 +3,9 @@
  * sidecar's capabilities and with the store.
  * https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement
  */
-import { at } from '../json-path.ts'
+import { volumePaths } from '../../src/volume.ts'
+import { bounded } from '../bounded-texts.ts'
+import { at, listAt } from '../json-path.ts'
 import type { AdmissionRequest } from '../review.ts'
 import { isRecord } from '../shape.ts'
 import { injectedLabelOf, reprieveContainersIn } from './ours.ts'
@@ -19,10 +21,34 @@ export function judgeAlteration({ object, oldObject }: AdmissionRequest): Verdic
         'altered',
         `the image of ${name} is Reprieve's: only the groups in guard.allowedGroups may change it`,
       )
-  return injectedLabelOf(object) === injectedLabelOf(oldObject)
-    ? allowed
-    : denied(
-        'altered',
-        'the label reprieve.dev/injected is set by Reprieve when the pod is made, and by nobody afterwards',
-      )
+  if (injectedLabelOf(object) !== injectedLabelOf(oldObject))
+    return denied(
+      'altered',
+      'the label reprieve.dev/injected is set by Reprieve when the pod is made, and by nobody afterwards',
+    )
+  const changed = withOtherImage(object, oldObject)
+  return changed.length === 0 ? allowed : { allowed: true, warnings: bounded(changed.map(warningOf)) }
+}
+
+/**
+ * Protected containers that get another image while their pod lives. The container is restarted, as the plan of the pod says from its newest
+ * checkpoint; the plan was made for the old image, and nobody can change it any more.
+ */
+function withOtherImage(object: unknown, oldObject: unknown): string[] {
+  const now = new Map(containersIn(object).map((container) => [at(container, 'name'), container]))
+  return containersIn(oldObject)
+    .filter((container) => listAt(at(container, 'command'))[0] === volumePaths.launcher)
+    .filter((container) => {
+      const changed = now.get(at(container, 'name'))
+      return changed !== undefined && at(changed, 'image') !== at(container, 'image')
+    })
+    .map((container) => String(at(container, 'name')))
+}
+
+function containersIn(pod: unknown): unknown[] {
+  return listAt(at(pod, 'spec', 'containers'))
+}
+
+function warningOf(name: string): string {
+  return `container ${name} goes on from its checkpoint, as the old image's program: change the image in the pod's template instead`
 }

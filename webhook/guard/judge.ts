@@ -13,9 +13,14 @@ import { allowed, denied, type Verdict } from './reasons.ts'
 import { isReprieveContainer } from './ours.ts'
 
 export function judge(request: AdmissionRequest, config: Config): Verdict {
-  const { operation, resource, subResource } = request
+  const verdict = judgeAnybody(request, config)
   const groups = request.userInfo?.groups ?? []
-  if (groups.some((group) => config.guard.allowedGroups.includes(group))) return allowed
+  const isLetIn = groups.some((group) => config.guard.allowedGroups.includes(group))
+  return verdict.allowed || !isLetIn ? verdict : allowed
+}
+
+function judgeAnybody(request: AdmissionRequest, config: Config): Verdict {
+  const { operation, resource, subResource } = request
   if (resource.group || resource.resource !== 'pods') return allowed
   switch (`${operation} ${subResource ?? ''}`) {
     case 'CONNECT exec':

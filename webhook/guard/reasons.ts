@@ -11,7 +11,9 @@ export const guardReasons = {
 
 export type GuardReason = keyof typeof guardReasons
 
-export type Verdict = { allowed: true } | { allowed: false; reason: GuardReason; message: string }
+/** `warnings`: what whoever asked should know of it. */
+export type Verdict =
+  { allowed: true; warnings?: readonly string[] } | { allowed: false; reason: GuardReason; message: string }
 
 export const allowed: Verdict = { allowed: true }
 

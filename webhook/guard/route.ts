@@ -42,7 +42,7 @@ function judged(request: AdmissionRequest, config: Config, log: Log): Verdict {
 
 function responseTo(uid: string, verdict: Verdict): AdmissionResponse {
   return verdict.allowed
-    ? { ...allow(uid, []), auditAnnotations: { outcome: 'allow' } }
+    ? { ...allow(uid, verdict.warnings ?? []), auditAnnotations: { outcome: 'allow' } }
     : {
         ...deny(uid, { code: 403, reason: 'Forbidden' }, verdict.message),
         auditAnnotations: { outcome: 'deny', reason: verdict.reason },
@@ -59,7 +59,7 @@ function logVerdict(log: Log, request: AdmissionRequest, verdict: Verdict): void
     subResource,
     user: userInfo?.username,
     ...(verdict.allowed
-      ? { outcome: 'allow' }
+      ? { outcome: 'allow', warnings: verdict.warnings }
       : { outcome: 'deny', reason: verdict.reason, why: verdict.message }),
   }
   log[verdict.allowed ? 'info' : 'warn'](facts, 'judged a request')

@@ -251,3 +251,30 @@ t.test('recorded reviews that are none of the guard’s business go through', as
 t.test('every reason has a meaning that a person can read', async (t) => {
   for (const [reason, meaning] of Object.entries(guardReasons)) t.ok(meaning.length > 20, reason)
 })
+
+t.test(
+  'another image for a container of a protected pod is allowed, and told what comes of it',
+  async (t) => {
+    const injected = protectedPod({
+      spec: {
+        containers: [
+          { name: 'main', image: 'ml-app:1', command: ['python3'] },
+          { name: 'beside', image: 'logs:1', command: ['logs'] },
+        ],
+      },
+    })
+    const withImage = (index: number) =>
+      updating(injected, (pod) => Object.assign(pod.spec.containers[index] ?? {}, { image: 'new:2' }))
+    const told = {
+      allowed: true,
+      warnings: [/^container main goes on from its checkpoint.*template instead$/],
+    }
+    t.match(judge(withImage(0), sampleConfig()), told)
+    t.match(
+      judge({ ...withImage(0), userInfo: master }, sampleConfig()),
+      told,
+      'masters want to know as well',
+    )
+    t.same(judge(withImage(1), sampleConfig()), { allowed: true }, 'one that is not protected is its owner’s')
+  },
+)

@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { admit } from '../../webhook/admit.ts'
+import { AnswerTimes, bucketBounds } from '../../webhook/answer-times.ts'
+import { recorded } from './admission-fixtures.ts'
+import { startWebhook } from './running-webhook.ts'
+
+t.test('a bucket counts what took no longer than its bound, and the last one counts all', async (t) => {
+  const times = new AnswerTimes()
+  for (const ms of [0, 1, 2, 9_999, 10_000, 10_001, 60_000]) times.observe('pod', ms)
+  const text = times.text()
+  const counted = (le: string) =>
+    Number(new RegExp(`_bucket\\{entry="pod",le="${le}"\\} (\\d+)`).exec(text)?.[1])
+  t.equal(counted('0.001'), 2)
+  t.equal(counted('0.0025'), 3)
+  t.equal(counted('5'), 3)
+  t.equal(counted('10'), 5)
+  t.equal(counted('\\+Inf'), 7)
+  t.match(text, 'reprieve_admission_duration_seconds_sum{entry="pod"} 90.003\n')
+  t.match(text, 'reprieve_admission_duration_seconds_count{entry="pod"} 7\n')
+  t.match(text, 'reprieve_admission_duration_seconds_count{entry="guard"} 0\n')
+})
+
+t.test('the buckets reach from what a decision takes to what an API server waits', async (t) => {
+  t.same([bucketBounds.at(0), bucketBounds.at(-1)], [0.001, 10])
+  t.same(
+    [...bucketBounds].sort((a, b) => a - b),
+    bucketBounds,
+  )
+})
+
+t.test('a running webhook counts each answer by its entry, with all the time that it took', async (t) => {
+  const { webhook, client } = await startWebhook(t, {
+    admit: async (...all) => {
+      await sleep(300)
+      return admit(all[0], all[1], all[2])
+    },
+  })
+  await client.post('/mutate/pod', recorded('create-bare-pod').text)
+  await client.post('/validate', recorded('connect-exec').text)
+  await client.postAlone('/elsewhere', '{}')
+  // An answer is counted when all of it is out, just after the client has it.
+  const until = performance.now() + 5_000
+  let text = ''
+  while (!/count\{entry="guard"\} 1/.test(text) && performance.now() < until) {
+    text = await (await fetch(`http://127.0.0.1:${webhook.adminPort}/metrics`)).text()
+    await sleep(10)
+  }
+  t.match(text, /_bucket\{entry="pod",le="0.25"\} 0\n/)
+  t.match(text, /_bucket\{entry="pod",le="10"\} 1\n/)
+  t.match(text, /_count\{entry="namespace"\} 0\n/)
+  t.match(text, /_count\{entry="guard"\} 1\n/)
+})
