@@ -83,10 +83,11 @@ async function ofTwo(t: Test): Promise<void> {
   const deadline = Date.now() + hearingMs + safetyFactor * Math.max(...took) + 500 + marginMs
   putNotice(pod, 'fan.json', { kind: 'machine-terminated', by: new Date(deadline).toISOString() })
   const { plan } = await waitForWord(pod, 'a notice is answered')
-  t.comment(String(plan))
   const told =
     /^other: full, (\d+) ms needed [^,]*,.* (\d+) ms left; app: (?:cut-short|keep-last), (\d+) ms needed /
+  t.match(plan, told)
   const [, , leftMs, needMs] = told.exec(String(plan)) ?? []
+  t.comment(String(plan))
   t.ok(Number(needMs) <= Number(leftMs), 'either alone would have had time enough')
   await sleep(deadline - Date.now())
   const gone = pod.crash()
