@@ -1,4 +1,5 @@
 /** Checkpoints that nobody asked for: they cost the application what they say, and a death that nobody announced costs one interval. */
+import { availableParallelism } from 'node:os'
 import t from 'tap'
 import { costMs } from '../../sidecar/interval/young-daly.ts'
 import type { Measured } from '../../sidecar/checkpoint-ledger.ts'
@@ -14,9 +15,9 @@ import {
   statusOf,
   type LogEntry,
 } from './support.ts'
-import { goesOn, restoredFrom, stepsOf, verifiedManifests } from './survivor.ts' // prettier-ignore
+import { goesOn, restoredFrom, stepsOf, verifiedManifests } from './survivor.ts'
 
-const intervalMs = 2_000
+const intervalMs = 1_500
 const rounds = 10
 
 const takenOf = (pod: Pod): LogEntry[] => sidecarEntries(pod).filter(({ msg, trigger }) => msg === 'a checkpoint was taken' && trigger === 'interval') // prettier-ignore
@@ -35,7 +36,11 @@ const demoUnderLoad = () =>
         {
           name: 'load',
           image: 'app',
-          command: ['/bin/sh', '-c', 'for _ in 1 2; do while :; do :; done & done; wait'],
+          command: [
+            '/bin/sh',
+            '-c',
+            `for _ in $(seq ${availableParallelism()}); do while :; do :; done & done; wait`,
+          ],
         },
       ],
     },
@@ -65,7 +70,9 @@ t.test(
     const from = await restoredFrom(next, newest?.id)
     t.ok(from !== undefined && from >= (newest?.id ?? ''), 'it goes on from the newest')
     const lost = last - (stepsOf(next)[0]?.step ?? 0)
-    t.ok(lost * usualMs <= 2 * intervalMs, `${lost} steps of ${usualMs} ms are done again`)
+    // The one that was under way is lost with what came before it.
+    const longestMs = Math.max(...taken.map(({ totalMs }) => Number(totalMs)))
+    t.ok(lost * usualMs <= 2 * intervalMs + longestMs, `${lost} steps of ${usualMs} ms are done again`)
   },
 )
 
@@ -102,9 +109,11 @@ function measuredBy({ startMs, frozenMs, storeCpuMs, totalBytes }: LogEntry): Me
   return { phases, bytes: Number(totalBytes) }
 }
 
+const idleIntervalMs = 1_000
+
 t.test('an application that makes no progress is not saved again and again, and it is said', async (t) => {
   const stage = await openStage(t)
-  const pod = await stage.run(podOf({ command: ['/bin/sh', '-c', 'echo begun; exec sleep 100000'], annotations: { interval: `${intervalMs}ms` } })) // prettier-ignore
+  const pod = await stage.run(podOf({ command: ['/bin/sh', '-c', 'echo begun; exec sleep 100000'], annotations: { interval: `${idleIntervalMs}ms` } })) // prettier-ignore
   await pod.waitForLog(application, /begun/, { deadlineMs })
   const since = await poll('a turn to be skipped', deadlineMs, async () => {
     const status = await statusOf(pod).catch(() => undefined)
@@ -113,7 +122,7 @@ t.test('an application that makes no progress is not saved again and again, and 
   // More than one only where being woken from it cost as much as work.
   const saved = takenOf(pod).length
   t.ok(saved > 0)
-  await sleep(3 * intervalMs)
+  await sleep(3 * idleIntervalMs)
   t.equal(takenOf(pod).length, saved)
   t.equal((await statusOf(pod)).interval?.[0]?.noProgressSince, since)
   const skipped = /a periodic checkpoint was skipped: the application neither computed nor changed its memory/

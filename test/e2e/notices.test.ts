@@ -32,20 +32,22 @@ async function requireNoStepLost(t: Test, stage: Stage, before: Pod): Promise<vo
   t.equal(Number(step.exec(line.text)?.[1]), last + 1, 'it goes on at the very next step')
 }
 
-for (const { what, leadMs, open } of spotNotices)
-  t.test(`${what} ${leadMs / 1_000} s ahead: no step is lost and none made twice`, async (t) => {
-    const { config, announce } = await open(t)
-    const stage = await openStage(t, { programs: ['steps.c'], config })
-    const pod = await runToTenthStep(stage)
-    await pod.waitForLog(sidecar, /"a cloud answers/, { deadlineMs })
-    const deadline = Date.now() + leadMs
-    announce(new Date(deadline))
-    await pod.waitForLog(sidecar, takenLine, { deadlineMs })
-    t.ok(Date.now() < deadline, 'complete before the deadline')
-    t.match(sidecarEntries(pod).find(({ msg }) => msg === 'a checkpoint was taken'), { trigger: 'spot', ended: true }) // prettier-ignore
-    t.match((await statusOf(pod)).containers, [{ state: { at: 'held' } }])
-    await requireNoStepLost(t, stage, pod)
-  })
+t.test('no step is lost and none made twice', { jobs: spotNotices.length }, async (t) => {
+  for (const { what, leadMs, open } of spotNotices)
+    t.test(`${what} ${leadMs / 1_000} s ahead`, { buffered: true }, async (t) => {
+      const { config, announce } = await open(t)
+      const stage = await openStage(t, { programs: ['steps.c'], config })
+      const pod = await runToTenthStep(stage)
+      await pod.waitForLog(sidecar, /"a cloud answers/, { deadlineMs })
+      const deadline = Date.now() + leadMs
+      announce(new Date(deadline))
+      await pod.waitForLog(sidecar, takenLine, { deadlineMs })
+      t.ok(Date.now() < deadline, 'complete before the deadline')
+      t.match(sidecarEntries(pod).find(({ msg }) => msg === 'a checkpoint was taken'), { trigger: 'spot', ended: true }) // prettier-ignore
+      t.match((await statusOf(pod)).containers, [{ state: { at: 'held' } }])
+      await requireNoStepLost(t, stage, pod)
+    })
+})
 
 /** So much of a core for the sidecar and all that it runs. */
 function throttleSidecar(pod: Pod, share: number): void {
