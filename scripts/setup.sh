@@ -41,7 +41,7 @@ needed="runc iproute2 util-linux"
 needed="$needed debootstrap buildah ca-certificates golang-github-containers-common golang-github-containers-image"
 # the small application image; the launcher and the harness's shim
 needed="$needed busybox-static make gcc musl-tools linux-libc-dev"
-# the virtual machine's disk; QEMU itself comes out of a newer Debian (test/vm/qemu.ts)
+# disks, the virtual machine's and small ones that tests make slow; QEMU itself comes out of a newer Debian (test/vm/qemu.ts)
 needed="$needed e2fsprogs"
 # the registry that images are looked up in; the kubectl that manifests are rendered with comes in an archive
 needed="$needed docker-registry unzip"

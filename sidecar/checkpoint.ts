@@ -108,6 +108,7 @@ class Checkpoint {
   #cpuMs = 0
   #stdio: StdioPipe[] = []
   #put: PutResult | undefined
+  #storeCpuMs = 0
   #failure: unknown
   #frozenAt = 0
   #deadline: NodeJS.Timeout | undefined
@@ -153,6 +154,7 @@ class Checkpoint {
         hashMs: put.hashMs,
         writeMs: put.writeMs,
         syncMs: put.syncMs,
+        storeCpuMs: this.#storeCpuMs,
         totalMs: performance.now() - began,
       }
       const ended = this.#request.afterwards === 'end'
@@ -235,9 +237,13 @@ class Checkpoint {
     }
   }
 
-  #store(draft: CheckpointDraft): Promise<PutResult> {
+  async #store(draft: CheckpointDraft): Promise<PutResult> {
     const { store } = this.#around
-    return withDeadline(store, draft, this.#place.folder, this.#abort.signal)
+    const before = process.cpuUsage()
+    const put = await withDeadline(store, draft, this.#place.folder, this.#abort.signal)
+    const { user, system } = process.cpuUsage(before)
+    this.#storeCpuMs = (user + system) / 1_000
+    return put
   }
 
   async #draft(times: { frozenMs: number; dumpMs: number }): Promise<CheckpointDraft> {

@@ -1,4 +1,4 @@
-/** The sidecar: wires its parts. */
+/** The sidecar: wires its parts. With `--explain` it prints what it does for which notice, and ends. */
 import { mkdir } from 'node:fs/promises'
 import { createLog } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
@@ -10,6 +10,7 @@ import { Dispatcher } from './dispatcher.ts'
 import { listenForLaunchers } from './launcher-server.ts'
 import { clearLeftovers, findLeftovers } from './leftovers.ts'
 import { renderMetrics } from './metrics.ts'
+import { explainAnswers } from './notices/answers.ts'
 import { NoticeFolder } from './notice-folder.ts'
 import { SourceBook } from './notices/source-book.ts'
 import { moveAside } from './pid-range.ts'
@@ -29,6 +30,10 @@ import type { Trigger } from './triggers/trigger.ts'
 /** What is under way when the pod ends has deadlines of its own; something that hangs all the same must not hold the pod. */
 const settleDeadlineMs = 60_000
 
+if (process.argv.includes('--explain')) {
+  process.stdout.write(explainAnswers())
+  process.exit()
+}
 const log = createLog('sidecar')
 const around = readSurroundings(process.env, log)
 await moveAside(log)

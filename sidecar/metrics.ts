@@ -33,6 +33,7 @@ export function renderMetrics(source: MetricsSource): string {
     last.map(([container, entry]) => ({ labels: { container, trigger: entry.trigger }, value: value(entry) }))
   return [
     family('reprieve_notice_source_reachable', 'gauge', 'Whether the source answered when it was last asked.', of(({ reachable }) => (reachable ? 1 : 0))), // prettier-ignore
+    family('reprieve_notice_source_last_poll_timestamp_seconds', 'gauge', 'When the source was asked last, whatever came of it.', of(({ lastPollAt }) => secondsOf(lastPollAt))), // prettier-ignore
     family('reprieve_notice_source_last_answer_timestamp_seconds', 'gauge', 'When the source answered last.', of(({ lastAnswerAt }) => secondsOf(lastAnswerAt))), // prettier-ignore
     family('reprieve_notice_source_answers_total', 'counter', 'Questions that the source answered.', of(({ answers }) => answers)), // prettier-ignore
     family('reprieve_notice_source_failures_total', 'counter', 'Questions that it did not answer, or not so that it could be understood.', of(({ failures }) => failures)), // prettier-ignore

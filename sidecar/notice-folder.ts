@@ -57,7 +57,7 @@ export class NoticeFolder {
       await this.#look()
       book.answered(folderSource, Date.now())
     } catch (error) {
-      book.failed(folderSource, describeError(error))
+      book.failed(folderSource, describeError(error), Date.now())
       log.debug({ err: error, path }, 'the folder of notices could not be read')
     }
     if (!this.#stopped) this.#timer = setTimeout(() => void this.#turn(), everyMs).unref()

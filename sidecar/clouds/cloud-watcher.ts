@@ -107,7 +107,7 @@ export class CloudWatcher {
         } catch (error) {
           why[cloud.name] = describeError(error)
         }
-        this.#book.failed(cloud.name, why[cloud.name] ?? '')
+        this.#book.failed(cloud.name, why[cloud.name] ?? '', Date.now())
         return undefined
       }),
     )
@@ -149,7 +149,7 @@ export class CloudWatcher {
         this.#hear(watch.source, notices)
       } catch (error) {
         if (signal.aborted) return
-        this.#book.failed(watch.source, describeError(error))
+        this.#book.failed(watch.source, describeError(error), Date.now())
         failures++
         silent = isSilence(error) ? silent + 1 : 0
         if (silent >= this.#pace.lostAfter) throw error

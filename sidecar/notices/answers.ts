@@ -1,5 +1,5 @@
 /**
- * What is done for each kind of notice, and when: the one table. Printed by sidecar/explain.ts, reproduced in docs/notices.md
+ * What is done for each kind of notice, and when: the one table. Printed by `node sidecar/main.ts --explain`, reproduced in docs/notices.md
  * (test/docs compares the two). Why which: docs/decisions/0031.
  */
 import { noticeKinds, type Death, type Notice, type NoticeKind } from './notice.ts'

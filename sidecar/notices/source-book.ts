@@ -5,6 +5,8 @@ export type SourceState = {
   source: string
   /** Whether it answered when it was last asked. */
   reachable: boolean
+  /** When it was last asked to the end, whatever came of it. */
+  lastPollAt: string | undefined
   lastAnswerAt: string | undefined
   answers: number
   failures: number
@@ -20,13 +22,14 @@ export class SourceBook {
   answered(source: string, now: number): void {
     const state = this.#of(source)
     state.reachable = true
-    state.lastAnswerAt = new Date(now).toISOString()
+    state.lastPollAt = state.lastAnswerAt = new Date(now).toISOString()
     state.answers++
   }
 
-  failed(source: string, why: string): void {
+  failed(source: string, why: string, now: number): void {
     const state = this.#of(source)
     state.reachable = false
+    state.lastPollAt = new Date(now).toISOString()
     state.failures++
     state.lastFailure = why
   }
@@ -61,6 +64,7 @@ export class SourceBook {
     const state = {
       source,
       reachable: false,
+      lastPollAt: undefined,
       lastAnswerAt: undefined,
       lastFailure: undefined,
       lead: undefined,

@@ -25,6 +25,7 @@ export type Step = {
   container: string
   plan: Plan
   needMs: number
+  startMs: number
   dumpMs: number
   storeMs: number
   leftMs: number
@@ -62,16 +63,16 @@ export function planTimeLeft(needs: readonly Need[], leftMs: number): Step[] {
 function timesFor({ took, memoryBytes }: Need) {
   const { startMs, dumpMs, storeMs } = estimate(took, memoryBytes)
   const needMs = Math.max(1, safetyFactor * (startMs + dumpMs + storeMs))
-  return { standsMs: safetyFactor * (startMs + dumpMs), dumpMs, storeMs, needMs }
+  return { standsMs: safetyFactor * (startMs + dumpMs), startMs, dumpMs, storeMs, needMs }
 }
 
 function stepOf(
-  { need, needMs, dumpMs, storeMs }: ReturnType<typeof timesFor> & { need: Need },
+  { need, needMs, startMs, dumpMs, storeMs }: ReturnType<typeof timesFor> & { need: Need },
   plan: Plan,
   left: number,
 ): Step {
   // prettier-ignore
-  const whole = { needMs, dumpMs, storeMs, leftMs: left }
+  const whole = { needMs, startMs, dumpMs, storeMs, leftMs: left }
   const rounded = Object.fromEntries(Object.entries(whole).map(([name, ms]) => [name, Math.round(ms)]))
   return { container: need.container, plan, ...(rounded as typeof whole) }
 }
@@ -79,8 +80,9 @@ function stepOf(
 /** The decision with its arithmetic, in one line. */
 export function explainPlan(steps: readonly Step[]): string {
   return steps
-    .map(({ container, plan, needMs, dumpMs, storeMs, leftMs }) => {
-      const sum = `${needMs} ms needed (dump ${dumpMs}, store ${storeMs}, a quarter for safety), ${leftMs} ms left`
+    .map(({ container, plan, needMs, startMs, dumpMs, storeMs, leftMs }) => {
+      const parts = `start ${startMs}, dump ${dumpMs}, store ${storeMs}, a quarter for safety`
+      const sum = `${needMs} ms needed (${parts}), ${leftMs} ms left`
       return `${container}: ${plan}, ${sum}`
     })
     .join('; ')

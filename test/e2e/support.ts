@@ -209,15 +209,27 @@ export type PodStatusReport = {
     rejected: { id: string; reason: string; detail: string }[]
     lastCheckpoint?: { outcome: string; id?: string; reason?: string; detail?: string }
   }[]
-  sources: { source: string; reachable: boolean; noticesSeen: number }[]
-  interval?: { container: string; everyMs: number; nextAt: string }[]
+  sources: { source: string; reachable: boolean; answers: number; noticesSeen: number }[]
+  notices: { lastAnswer?: { answer: string; because: string; plan: string } }
+  interval?: { container: string; everyMs: number; nextAt: string; noProgressSince?: string }[]
 }
 
-/** The sidecar's /status, asked for in the pod's network: the port is open on 127.0.0.1 only. */
+/** The sidecar's /status. */
 export async function statusOf(pod: Pod): Promise<PodStatusReport> {
-  const ask = `fetch('http://127.0.0.1:${statusPort}/status').then((it) => it.text()).then((it) => console.log(it))`
+  return JSON.parse(await askStatusPort(pod, '/status')) as PodStatusReport
+}
+
+/** The samples of its /metrics whose names begin so. */
+export async function metricsOf(pod: Pod, prefix: string): Promise<string[]> {
+  const lines = (await askStatusPort(pod, '/metrics')).split('\n')
+  return lines.filter((line) => line.startsWith(prefix))
+}
+
+/** Asked for in the pod's network: the port is open on 127.0.0.1 only. */
+function askStatusPort(pod: Pod, path: string): Promise<string> {
+  const ask = `fetch('http://127.0.0.1:${statusPort}${path}').then((it) => it.text()).then((it) => console.log(it))`
   const argv = ['nsenter', `--net=/proc/${pod.podPid}/ns/net`, process.execPath, '-e', ask]
-  return JSON.parse(await must(argv, { deadlineMs: 10_000 })) as PodStatusReport
+  return must(argv, { deadlineMs: 10_000 })
 }
 
 export type ControlAnswer = Record<string, { outcome: string; id?: string; reason?: string }> & {

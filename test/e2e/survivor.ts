@@ -74,11 +74,21 @@ export function lastStep(pod: Pod): number {
   return stepsOf(pod).at(-1)?.step ?? 0
 }
 
-export function stepsOf(pod: Pod): { step: number; timeMs: number; attempt: number }[] {
-  return pod.logLines(application).flatMap(({ text, timeMs, attempt }) => {
-    const match = /^step (\d+)$/.exec(text)
+export function stepsOf(
+  pod: Pod,
+  container = application,
+): { step: number; timeMs: number; attempt: number }[] {
+  return pod.logLines(container).flatMap(({ text, timeMs, attempt }) => {
+    const match = /^step (\d+)(?: |$)/.exec(text)
     return match === null ? [] : [{ step: Number(match[1]), timeMs, attempt }]
   })
+}
+
+/** How long a step takes that nothing comes upon: the median. */
+export function usualStepMs(pod: Pod): number {
+  const times = stepsOf(pod).map(({ timeMs }) => timeMs)
+  const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0)).sort((a, b) => a - b) // prettier-ignore
+  return gaps[Math.floor(gaps.length / 2)] ?? 0
 }
 
 /** Waits until the application prints steps again, or for the first time. */
@@ -106,10 +116,15 @@ export function waitForState(pod: Pod, at: string): Promise<true> {
 }
 
 /** What the sidecar says the application came from. It says so a moment after the application went on: `expected` is waited for. */
-export async function restoredFrom(pod: Pod, expected?: string): Promise<string | undefined> {
+export async function restoredFrom(
+  pod: Pod,
+  expected?: string,
+  container = application,
+): Promise<string | undefined> {
   const end = Date.now() + 5_000
   for (;;) {
-    const id = (await statusOf(pod)).containers[0]?.restoredFrom
+    const { containers } = await statusOf(pod)
+    const id = containers.find((one) => one.container === container)?.restoredFrom
     if (id === expected || Date.now() > end) return id
     await sleep(50)
   }
@@ -168,8 +183,11 @@ function readText(file: string): string {
 }
 
 /** Everything that the store lists, each byte of it compared with its manifest. @throws ReprieveError for a damaged one */
-export async function verifiedManifests(stage: Stage): Promise<CheckpointManifest[]> {
-  const manifests = await stage.manifests()
+export async function verifiedManifests(
+  stage: Stage,
+  container = application,
+): Promise<CheckpointManifest[]> {
+  const manifests = await stage.manifests({ container })
   const target = join(stage.folder, 'verify')
   for (const manifest of manifests) {
     rmSync(target, { recursive: true, force: true })
@@ -177,7 +195,7 @@ export async function verifiedManifests(stage: Stage): Promise<CheckpointManifes
       await stage.store.fetch(manifest, target, AbortSignal.timeout(deadlineMs))
     } catch (error) {
       // A sidecar that is started again removes the oldest, beyond those that are kept, at any time.
-      if ((await stage.manifests()).some(({ id }) => id === manifest.id)) throw error
+      if ((await stage.manifests({ container })).some(({ id }) => id === manifest.id)) throw error
     }
   }
   rmSync(target, { recursive: true, force: true })

@@ -50,7 +50,7 @@ t.test('every source and every checkpoint is told, in the form that Prometheus r
   book.answered('aws/instance-action', Date.parse('2026-03-04T05:06:07.500Z'))
   book.seen([{ source: 'aws/instance-action', id: '1', kind: 'machine-terminated', container: undefined, deadline: 1, certainty: 'certain', detail: '' }]) // prettier-ignore
   book.led('aws/instance-action', 118_000, 2_500)
-  book.failed('a "quoted"\nname', 'because')
+  book.failed('a "quoted"\nname', 'because', Date.parse('2026-03-04T05:06:08Z'))
   const container = ledger.watch({
     plan: { name: 'app' },
     ending: () => undefined,
@@ -72,7 +72,10 @@ t.test('every source and every checkpoint is told, in the form that Prometheus r
   for (const line of [
     'reprieve_notice_source_reachable{source="aws/instance-action"} 1',
     String.raw`reprieve_notice_source_reachable{source="a \"quoted\"\nname"} 0`,
+    'reprieve_notice_source_last_poll_timestamp_seconds{source="aws/instance-action"} 1772600767.5',
     'reprieve_notice_source_last_answer_timestamp_seconds{source="aws/instance-action"} 1772600767.5',
+    String.raw`reprieve_notice_source_last_poll_timestamp_seconds{source="a \"quoted\"\nname"} 1772600768`,
+    String.raw`reprieve_notice_source_failures_total{source="a \"quoted\"\nname"} 1`,
     'reprieve_notice_source_answers_total{source="aws/instance-action"} 1',
     'reprieve_notices_total{source="aws/instance-action"} 1',
     'reprieve_notice_lead_seconds{source="aws/instance-action"} 118',

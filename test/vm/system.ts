@@ -19,9 +19,9 @@ const initScript = join(import.meta.dirname, 'guest/init.sh')
 const kernelScript = join(import.meta.dirname, 'guest/kernel.sh')
 const diskBytes = 16 * 2 ** 30 // sparse: what the tests write lies in a throw-away file that grows as they do
 
-/** What scripts/setup.sh installs for the pod harness and its programs on a machine, under the suite's names. */
+/** What scripts/setup.sh installs for the pod harness, its programs and disks on a machine, under the suite's names. */
 const packages = [
-  'runc', 'iproute2', 'kmod', 'busybox-static', 'make', 'gcc', 'libc6-dev', 'musl-tools', 'linux-libc-dev',
+  'runc', 'iproute2', 'kmod', 'busybox-static', 'make', 'gcc', 'libc6-dev', 'musl-tools', 'linux-libc-dev', 'e2fsprogs',
   'golang-github-containers-common',
 ] // prettier-ignore
 

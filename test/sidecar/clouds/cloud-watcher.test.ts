@@ -142,3 +142,18 @@ t.test('the administrator names the cloud, or has it found out, or wants none', 
       names,
     )
 })
+
+t.test('the pauses are drawn, so that the pods of a machine do not ask as one', async (t) => {
+  const asked: number[] = []
+  const cloud: Cloud = {
+    name: 'aws',
+    probe: async () => true,
+    watches: () => [{ source: 'aws/x', everyMs: 40, read: async () => (asked.push(performance.now()), []) }],
+  }
+  watch(t, [cloud], { ...quick, jitter: 0.5 })
+  await until('thirty questions', () => asked.length > 30)
+  const pauses = asked.slice(1).map((at, index) => at - (asked[index] ?? 0))
+  // From 20 to 60 ms; a late timer makes them longer only.
+  t.ok(Math.min(...pauses) > 18 && Math.min(...pauses) < 35, `the shortest of ${Math.min(...pauses)} ms`)
+  t.ok(Math.max(...pauses) > 45, `the longest of ${Math.max(...pauses)} ms`)
+})

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { Aws } from '../../../sidecar/clouds/aws.ts'
 import { Azure } from '../../../sidecar/clouds/azure.ts'
-import type { Cloud, Watch } from '../../../sidecar/clouds/cloud.ts'
+import { requestDeadlineMs, type Cloud, type Watch } from '../../../sidecar/clouds/cloud.ts'
 import { Gcp } from '../../../sidecar/clouds/gcp.ts'
 import type { Notice } from '../../../sidecar/notices/notice.ts'
 import { until } from '../stand-ins.ts'
@@ -98,6 +98,16 @@ t.test('AWS', async (t) => {
     server.misbehave(/token/, '403')
     t.equal(await aws().probe(never), false)
   })
+
+  t.test(
+    'a hop limit of 1, behind which no token ever arrives, costs no more than a request may',
+    async (t) => {
+      server.misbehave(/token/, 'hang')
+      const began = Date.now()
+      await t.rejects(aws().probe(never), { code: 'metadata-failed', data: { failure: 'late' } })
+      t.ok(Date.now() - began < requestDeadlineMs + 1_000)
+    },
+  )
 
   t.test('answers that are not what they should be are refused', async (t) => {
     for (const [name, path, body] of [

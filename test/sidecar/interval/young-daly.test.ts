@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Measured } from '../../../sidecar/checkpoint-ledger.ts'
-import { autoIntervalMs, firstMs, longestMs, mostBusyShare, shortestMs, youngDalyMs } from '../../../sidecar/interval/young-daly.ts' // prettier-ignore
+import { autoIntervalMs, costMs, firstMs, longestMs, mostBusyShare, shortestMs, youngDalyMs } from '../../../sidecar/interval/young-daly.ts' // prettier-ignore
 
 const hour = 3_600_000
 const measured = (frozenMs: number, totalMs = frozenMs): Measured => ({
@@ -15,6 +15,8 @@ t.test(
     t.equal(autoIntervalMs([measured(2_000)], 24 * hour), youngDalyMs(2_000, 24 * hour))
     t.equal(autoIntervalMs([measured(1_000), measured(3_000)], 24 * hour), youngDalyMs(2_000, 24 * hour))
     t.equal(autoIntervalMs([], 24 * hour), firstMs, 'nothing is known yet')
+    const phases = { startMs: 100, frozenMs: 1_000, storeCpuMs: 600, totalMs: 3_000 }
+    t.equal(costMs([{ phases, bytes: 1 }]), 100 + 1_000 + 600, 'what it waits for, and what storing computes')
     t.equal(autoIntervalMs([measured(1)], hour), shortestMs)
     t.equal(autoIntervalMs([measured(60_000)], 87_600 * hour), longestMs)
     t.equal(

