@@ -8,6 +8,8 @@ import { mutate } from './mutate.ts'
 import { isPod, type Container, type Pod } from './pod.ts'
 import { allow, deny, type AdmissionRequest, type AdmissionResponse } from './review.ts'
 
+export type ImagesToLookUp = { pod: Pod; namespace: string; containers: Container[] }
+
 export type Admission = { response: AdmissionResponse; decision: Decision }
 
 export function admit(
@@ -56,7 +58,7 @@ export function imagesToLookUp(
   request: AdmissionRequest,
   optedInBy: OptedInBy,
   config: Config,
-): { pod: Pod; namespace: string; containers: Container[] } | undefined {
+): ImagesToLookUp | undefined {
   const pod = request.object
   // Most pods give every command: that is seen at once, before anything else is looked at.
   const containers = listAt(at(pod, 'spec', 'containers'))

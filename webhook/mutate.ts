@@ -130,5 +130,13 @@ function addMember(parent: Maybe<object>, path: string[], name: string, value: u
 
 /** RFC 6901. */
 function pointer(...tokens: string[]): string {
-  return tokens.map((token) => `/${token.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+  let path = ''
+  for (const token of tokens) path += `/${needsEscape.test(token) ? escaped(token) : token}`
+  return path
+}
+
+const needsEscape = /[~/]/
+
+function escaped(token: string): string {
+  return token.replaceAll('~', '~0').replaceAll('/', '~1')
 }

@@ -107,8 +107,12 @@ function listIn(holder: object, field: string): Record<string, unknown>[] {
   return Array.isArray(list) ? list.filter(isRecord) : []
 }
 
+const rootSegment = volumeRoot.slice(1)
+
 /** The kubelet takes a relative mount path from the root, and does not mind doubled or trailing slashes. */
 function isReservedPath(mountPath: string): boolean {
+  // Resolving leaves segments out, and makes up none.
+  if (!mountPath.includes(rootSegment)) return false
   const path = posix.resolve('/', mountPath)
   return path === volumeRoot || path.startsWith(`${volumeRoot}/`)
 }

@@ -9,6 +9,8 @@ import { createAdminServer } from './admin-server.ts'
 import { AdmissionCounts } from './admission-counts.ts'
 import { admitWithImages, type ImageParts } from './admit-with-images.ts'
 import { GuardCounts } from './guard/counts.ts'
+import { LoopDelay } from './loop-delay.ts'
+import { Overload } from './overload.ts'
 import type { LineageRecords } from './lineage-records.ts'
 import { createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
@@ -18,6 +20,7 @@ export type RunningWebhook = {
   adminPort: number
   counts: AdmissionCounts
   guardCounts: GuardCounts
+  overload: Overload
   /** Answers what is under way, for at most the configured time, then closes every connection. */
   stop: () => Promise<void>
 }
@@ -40,9 +43,11 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   const { host, port, adminHost, adminPort, drainMs } = config.listen
   const counts = new AdmissionCounts()
   const guardCounts = new GuardCounts()
+  const loopDelay = new LoopDelay()
+  const overload = new Overload(config.overload, () => loopDelay.ms())
   const ending = new AbortController()
   let ready = false
-  const admin = createAdminServer({ counts: [counts, guardCounts], isReady: () => ready })
+  const admin = createAdminServer({ counts: [counts, guardCounts, overload], isReady: () => ready })
   await admin.listen({ host: adminHost, port: adminPort })
   let server: FastifyInstance
   try {
@@ -52,6 +57,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       certificate,
       counts,
       guardCounts,
+      overload,
       log,
       admit: options.admit ?? admitWithImages(options.images, options.records),
     })
@@ -66,6 +72,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       signal: ending.signal,
     })
   } catch (error) {
+    loopDelay.stop()
     await admin.close()
     throw error
   }
@@ -81,9 +88,10 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
     server.server.closeAllConnections()
     await drained
     await admin.close()
+    loopDelay.stop()
     log.info('stopped')
   }
-  return { ...bound, counts, guardCounts, stop }
+  return { ...bound, counts, guardCounts, overload, stop }
 }
 
 function portOf(app: FastifyInstance): number {

@@ -8,14 +8,17 @@ import type { TimedAdmit } from './admit-with-images.ts'
 import { auditOf } from './audit.ts'
 import type { Decision, OptedInBy } from './decide.ts'
 import { serveGuard, type GuardParts } from './guard/route.ts'
-import { allow, answer, readReview, type AdmissionRequest } from './review.ts'
+import type { Overload } from './overload.ts'
+import { overloadHook } from './overload-hook.ts'
+import { allow, readReview, sendAnswer, type AdmissionRequest } from './review.ts'
 import type { SkipReason } from './skip-reasons.ts'
 import type { CertificatePair } from './serving-certificate.ts'
-import { answerBudgetMs, withinDeadline } from './within-deadline.ts'
+import { withinDeadline } from './within-deadline.ts'
 
 export type ServerParts = GuardParts & {
   certificate: CertificatePair
   counts: AdmissionCounts
+  overload: Overload
   admit: TimedAdmit
 }
 
@@ -39,20 +42,28 @@ export function createServer(parts: ServerParts): FastifyInstance {
     onConstructorPoisoning: 'ignore',
   }) as unknown as FastifyInstance
 
-  const serve = (path: string, optedInBy: OptedInBy) =>
-    app.post<{ Querystring: { timeout?: unknown } }>(path, async (incoming, reply) => {
+  app.decorateRequest('answerByMs', 0)
+  const serve = (path: string, optedInBy: OptedInBy) => {
+    // A pod that asked for protection itself is worth a second's wait. Of the other kind nobody is to notice anything.
+    const onRequest = overloadHook({
+      overload: parts.overload,
+      log,
+      bodyLimitBytes,
+      retry: optedInBy === 'pod',
+    })
+    app.post(path, { onRequest }, async (incoming, reply) => {
       const review = readReview(incoming.body)
       if (!review.readable) {
         log.warn({ why: review.why, uid: review.uid }, 'answered an unreadable review')
         if (review.uid === undefined) return reply.code(400).send({ error: review.why })
         const admission = failOpen(review.uid, 'review-unreadable')
         counts.count(admission.decision)
-        return answer(admission.response)
+        return sendAnswer(reply, admission.response)
       }
       const request = review.request
       const begun = performance.now()
       let failure: unknown
-      const budgetMs = answerBudgetMs(incoming.query.timeout)
+      const budgetMs = incoming.answerByMs - begun
       const admission = await withinDeadline(
         budgetMs,
         (signal) => parts.admit(request, optedInBy, config, signal, budgetMs),
@@ -64,8 +75,9 @@ export function createServer(parts: ServerParts): FastifyInstance {
       // A dry run leaves no trace but its log line.
       if (request.dryRun !== true) counts.count(admission.decision)
       logAdmission(log, request, optedInBy, admission, performance.now() - begun, failure)
-      return answer(admission.response)
+      return sendAnswer(reply, admission.response)
     })
+  }
   serve('/mutate/pod', 'pod')
   serve('/mutate/namespace', 'namespace')
   serveGuard(app, parts)
