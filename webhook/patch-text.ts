@@ -6,16 +6,29 @@ import type { Operation } from './mutate.ts'
  * @param written values, or members of lists, of which the text is known already
  */
 export function patchText(operations: readonly Operation[], written: ReadonlyMap<unknown, string>): string {
-  return `[${operations
-    .map(
-      ({ op, path, value }) =>
-        `{"op":"${op}","path":${JSON.stringify(path)},"value":${textOf(value, written)}}`,
-    )
-    .join(',')}]`
+  const parts: string[] = []
+  let plain: Operation[] = []
+  // One call for all that lies between: each has its price.
+  const flush = () => {
+    if (plain.length > 0) parts.push(JSON.stringify(plain).slice(1, -1))
+    plain = []
+  }
+  for (const operation of operations) {
+    const text = textOf(operation.value, written)
+    if (text === undefined) {
+      plain.push(operation)
+      continue
+    }
+    flush()
+    parts.push(`{"op":"${operation.op}","path":${JSON.stringify(operation.path)},"value":${text}}`)
+  }
+  flush()
+  return `[${parts.join(',')}]`
 }
 
-function textOf(value: unknown, written: ReadonlyMap<unknown, string>): string {
-  const isPartlyWritten = Array.isArray(value) && value.some((member) => written.has(member))
-  if (isPartlyWritten) return `[${value.map((member) => textOf(member, written)).join(',')}]`
-  return written.get(value) ?? JSON.stringify(value)
+/** Undefined where no part of the value is written yet. */
+function textOf(value: unknown, written: ReadonlyMap<unknown, string>): string | undefined {
+  if (Array.isArray(value) && value.some((member) => written.has(member)))
+    return `[${value.map((member) => written.get(member) ?? JSON.stringify(member)).join(',')}]`
+  return written.get(value)
 }
