@@ -1,7 +1,8 @@
 /**
  * How fast the webhook answers, over TLS on the loopback, beside the least that a webhook can be (a route that parses and allows) and beside
  * Pepr, the TypeScript framework for webhooks, with a module that injects the same. All in one run, in turn, with the recorded review of a
- * Deployment's pod. Then a pod of 1 MiB, and pods of many containers. What a million requests do to its memory: bench/webhook-memory.ts.
+ * Deployment's pod: once as it is, which the webhook answers from memory from the third time on, as it does a controller's many pods, and once with a
+ * pod that is another each time, which it has to decide on. Then a pod of 1 MiB, and pods of many containers. What a million requests do to its memory: bench/webhook-memory.ts.
  *
  * Pepr comes from npm into the cache; where it cannot be had, its bounds are missed, and the rest is measured all the same.
  */
@@ -19,6 +20,7 @@ import type { Measured } from './lib/https-load.ts'
 import { report, round, say, type Result } from './lib/report.ts'
 import { serve } from './lib/served.ts'
 import {
+  allDifferent,
   deployment,
   expectPatch,
   largePod,
@@ -64,7 +66,9 @@ await report(limits, async (): Promise<Result> => {
     say(`Pepr is not measured: ${describeError(error)}`)
     return undefined
   })
-  const contenders = [ours, bare, ...(pepr === undefined ? [] : [pepr])]
+  // A pod that was seen before is answered from memory. In this one none was.
+  const different: Contender = { ...ours, name: 'allDifferent', asked: allDifferent }
+  const contenders = [ours, different, bare, ...(pepr === undefined ? [] : [pepr])]
   for (const contender of contenders) await ask(contender, { atLeastMs: warmUpMs })
   const measured = new Map<string, Measured[]>(contenders.map(({ name }) => [name, []]))
   for (let turn = 0; turn < rounds; turn++)
@@ -73,24 +77,31 @@ await report(limits, async (): Promise<Result> => {
       measured.get(contender.name)?.push(one)
       say(`${contender.name}: ${Math.round(one.rps)} requests a second, p99 ${round(one.p99Ms)} ms`)
     }
-  for (const { served } of contenders.slice(1)) await served.stop()
+  for (const { served } of contenders) if (served !== ours.served) await served.stop()
 
   const rps = (name: string) => median((measured.get(name) ?? []).map((one) => one.rps))
   const p99 = (name: string) => median((measured.get(name) ?? []).map((one) => one.p99Ms))
+  const ratiosOf = (name: string, suffix: string) => ({
+    ...(pepr === undefined
+      ? {}
+      : {
+          [`rps_vs_pepr${suffix}`]: round(rps(name) / rps('pepr')),
+          [`p99_vs_pepr${suffix}`]: round(p99(name) / p99('pepr')),
+        }),
+    [`rps_vs_bare${suffix}`]: round(rps(name) / rps('bare')),
+    [`p99_vs_bare${suffix}`]: round(p99(name) / p99('bare')),
+  })
   const alone = { connections: 1, atLeastRequests: 200 }
-  const large = await ask(ours, { ...alone, body: reviewOf(largePod()) })
-  const manyLarge = await ask(ours, { atLeastRequests: 400, body: reviewOf(largePod()) })
-  const few = await ask(ours, { ...alone, body: reviewOf(podOfContainers(50)) })
-  const many = await ask(ours, { ...alone, body: reviewOf(podOfContainers(500)) })
+  const large = await ask(ours, { ...alone, ...reviewOf(largePod()) })
+  const manyLarge = await ask(ours, { atLeastRequests: 400, ...reviewOf(largePod()) })
+  const few = await ask(ours, { ...alone, ...reviewOf(podOfContainers(50)) })
+  const many = await ask(ours, { ...alone, ...reviewOf(podOfContainers(500)) })
 
   return {
     bench: 'webhook',
     ratios: {
-      ...(pepr === undefined
-        ? {}
-        : { rps_vs_pepr: round(rps('ours') / rps('pepr')), p99_vs_pepr: round(p99('ours') / p99('pepr')) }),
-      rps_vs_bare: round(rps('ours') / rps('bare')),
-      p99_vs_bare: round(p99('ours') / p99('bare')),
+      ...ratiosOf('ours', ''),
+      ...ratiosOf('allDifferent', '_all_different'),
       p99_1MiB_ms: round(large.p99Ms),
       cost_per_container_500_vs_50: round(many.p50Ms / few.p50Ms / 10),
     },

@@ -14,6 +14,7 @@ import { withinDeadline } from './within-deadline.ts'
 
 export type ImageParts = { lookUp: ImageLookUp; secrets: PullSecrets }
 
+/** What is no promise depends on nothing but the request and the configuration: it may be remembered (webhook/remembered-answers.ts). */
 export type TimedAdmit = (
   request: AdmissionRequest,
   optedInBy: OptedInBy,

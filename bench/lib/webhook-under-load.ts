@@ -13,7 +13,14 @@ import { serve, type Served } from './served.ts'
 export const root = join(import.meta.dirname, '../..')
 export const connections = 16
 
-export type Contender = { name: string; served: Served; path: string; check: (body: string) => void }
+export type Contender = {
+  name: string
+  served: Served
+  path: string
+  check: (body: string) => void
+  /** What it is asked instead of the recorded review. */
+  asked?: Partial<Load>
+}
 /** By default the recorded review, on all connections. */
 export type Ask = (contender: Contender, more?: Partial<Load>) => Promise<Measured>
 export type Ground = { folder: string; cert: string; key: string; ask: Ask }
@@ -30,7 +37,7 @@ export function prepareGround(): Ground {
   const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')]
   writeFileSync(cert, leaf.cert)
   writeFileSync(key, leaf.key)
-  const ask: Ask = ({ served, path, check }, more = {}) =>
+  const ask: Ask = ({ served, path, check, asked }, more = {}) =>
     load({
       port: served.port,
       path,
@@ -38,6 +45,7 @@ export function prepareGround(): Ground {
       body: deploymentReview,
       authority: authority.cert,
       connections,
+      ...asked,
       ...more,
     })
   return { folder, cert, key, ask }
@@ -63,14 +71,23 @@ export async function idleMiB(served: Served): Promise<number> {
   return served.residentMiB()
 }
 
-export function reviewOf(object: Pod): Buffer {
+type Different = Required<Pick<Load, 'body' | 'serial'>>
+
+/** A review of which each request has a pod that is the same as no other, so that nothing that is remembered of others is of use. */
+export function reviewOf(pod: Pod, indent = 0): Different {
+  const serial = '0'.repeat(16)
+  const object = structuredClone(pod)
+  object.metadata.annotations = { ...object.metadata.annotations, 'example.com/serial': serial }
   const review = {
-    apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
+    apiVersion: 'admission.k8s.io/v1',
     request: { ...deployment, object },
   }
-  return Buffer.from(JSON.stringify(review))
+  return { body: Buffer.from(JSON.stringify(review, null, indent)), serial }
 }
+
+/** As the recorded one is written down. */
+export const allDifferent = reviewOf(deployment.object as Pod, 2)
 
 export function podOfContainers(count: number): Pod {
   const pod = structuredClone(deployment.object as Pod)
