@@ -42,7 +42,7 @@ function serveEntry(
 ): void {
   const { overload, log } = parts
   const answers = new RememberedAnswers()
-  app.removeContentTypeParser('application/json')
+  app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_incoming, text: Buffer, done) => {
     try {
       const read = readReviewBody(text, ({ uid, key }) => {

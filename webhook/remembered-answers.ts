@@ -40,7 +40,7 @@ export class RememberedAnswers {
     }
     const answer = answerTemplate(response)
     if (answer === undefined) return
-    // The decision holds about as much again.
+    // All that a decision says is in its answer, too: it holds about as much again.
     const bytes = 2 * answer.bytes
     const { namespace, dryRun } = request
     const value = { decision, request: { namespace, dryRun }, answerTo: answer.to } satisfies Remembered

@@ -49,6 +49,7 @@ t.test('what is no review gets an error and does no harm', async (t) => {
   t.equal((await post('{}')).status, 400)
   t.equal((await post(bare.text.replace('admission.k8s.io/v1"', 'admission.k8s.io/v1beta1"'))).status, 400)
   t.equal((await post(bare.text, { 'content-type': 'text/html' })).status, 415)
+  t.equal((await post(bare.text, { 'content-type': 'text/plain' })).status, 415)
   t.equal((await client.postAlone('/elsewhere', bare.text)).status, 404)
   t.equal((await post(bare.text)).status, 200, 'and the next one is served')
   t.notOk(log.some(({ level }) => level >= errorLevel))
