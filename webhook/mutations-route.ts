@@ -6,6 +6,7 @@ import type { Log } from '../src/log.ts'
 import type { AdmissionCounts } from './admission-counts.ts'
 import type { Admission } from './admit.ts'
 import type { TimedAdmit } from './admit-with-images.ts'
+import type { AnswerTimes } from './answer-times.ts'
 import { auditOf } from './audit.ts'
 import type { Decision, OptedInBy } from './decide.ts'
 import type { Overload } from './overload.ts'
@@ -19,6 +20,7 @@ import { withinDeadline } from './within-deadline.ts'
 export type MutationParts = {
   config: Config
   counts: AdmissionCounts
+  times: AnswerTimes
   log: Log
   overload: Overload
   admit: TimedAdmit
@@ -27,6 +29,7 @@ export type MutationParts = {
 type Body = { body: ReviewBody } | { known: { uid: string; remembered: Remembered } }
 
 export function serveMutations(app: FastifyInstance, parts: MutationParts, bodyLimitBytes: number): void {
+  app.decorateRequest('seenMs', 0)
   app.decorateRequest('answerByMs', 0)
   const entries = { '/mutate/pod': 'pod', '/mutate/namespace': 'namespace' } as const
   for (const [path, optedInBy] of Object.entries(entries))
@@ -60,20 +63,20 @@ function serveEntry(
     // Without a body there is nothing that was read.
     const read = (incoming.body ?? { body: { parsed: undefined } }) as Body
     return 'known' in read
-      ? answerAgain(read.known, reply, optedInBy, parts)
+      ? answerAgain(read.known, incoming, reply, optedInBy, parts)
       : answerNew(read.body, incoming, reply, optedInBy, parts, answers)
   })
 }
 
 function answerAgain(
   { uid, remembered }: { uid: string; remembered: Remembered },
+  incoming: FastifyRequest,
   reply: FastifyReply,
   optedInBy: OptedInBy,
-  { counts, log }: MutationParts,
+  parts: MutationParts,
 ): FastifyReply {
   const { decision, request } = remembered
-  if (request.dryRun !== true) counts.count(decision)
-  logAdmission(log, { ...request, uid }, optedInBy, decision, 0)
+  record(parts, incoming, { ...request, uid }, optedInBy, decision)
   return sendText(reply, remembered.answerTo(uid))
 }
 
@@ -95,10 +98,9 @@ async function answerNew(
     return sendAnswer(reply, admission.response)
   }
   const { request } = review
-  const begun = performance.now()
   let failure: unknown
   let isLasting = false
-  const budgetMs = incoming.answerByMs - begun
+  const budgetMs = incoming.answerByMs - performance.now()
   const { decision, response } = await withinDeadline(
     budgetMs,
     (signal) => {
@@ -111,9 +113,7 @@ async function answerNew(
     failure = error
     return failOpen(request.uid, 'internal-error')
   })
-  // A dry run leaves no trace but its log line.
-  if (request.dryRun !== true) counts.count(decision)
-  logAdmission(log, request, optedInBy, decision, performance.now() - begun, failure)
+  record(parts, incoming, request, optedInBy, decision, failure)
   if (isLasting && key !== undefined) answers.offer(key, request, response, decision)
   return sendAnswer(reply, response)
 }
@@ -124,13 +124,32 @@ function failOpen(uid: string, reason: SkipReason): Admission {
   return { response: { ...allow(uid, warnings), auditAnnotations: auditOf(decision) }, decision }
 }
 
+type Asked = Pick<AdmissionRequest, 'uid' | 'namespace' | 'dryRun'>
+
+/** A dry run leaves no trace but its log line. */
+function record(
+  { counts, times, log }: MutationParts,
+  { seenMs }: FastifyRequest,
+  request: Asked,
+  optedInBy: OptedInBy,
+  decision: Decision,
+  failure?: unknown,
+): void {
+  const tookMs = performance.now() - seenMs
+  if (request.dryRun !== true) {
+    counts.count(decision)
+    times.observe(tookMs)
+  }
+  logAdmission(log, request, optedInBy, decision, tookMs, failure)
+}
+
 function logAdmission(
   log: Log,
-  request: Pick<AdmissionRequest, 'uid' | 'namespace' | 'dryRun'>,
+  request: Asked,
   optedInBy: OptedInBy,
   decision: Decision,
   tookMs: number,
-  failure?: unknown,
+  failure: unknown,
 ): void {
   const facts = {
     uid: request.uid,

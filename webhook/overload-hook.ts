@@ -6,7 +6,8 @@ import { answerBudgetMs } from './within-deadline.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** When the answer has to be on its way, on the clock of `performance.now()`. */
+    /** When it was first seen, and when the answer has to be on its way, on the clock of `performance.now()`. */
+    seenMs: number
     answerByMs: number
   }
 }
@@ -37,6 +38,7 @@ export function overloadHook({
   return (incoming: FastifyRequest, reply: FastifyReply, done) => {
     const now = performance.now()
     const budgetMs = answerBudgetMs((incoming.query as { timeout?: unknown }).timeout)
+    incoming.seenMs = now
     incoming.answerByMs = now + budgetMs
     const length = Number(incoming.headers['content-length'] ?? bodyLimitBytes)
     const bytes = Number.isNaN(length) ? bodyLimitBytes : length

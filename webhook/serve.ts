@@ -8,6 +8,7 @@ import type { Log } from '../src/log.ts'
 import { createAdminServer } from './admin-server.ts'
 import { AdmissionCounts } from './admission-counts.ts'
 import { admitWithImages, type ImageParts } from './admit-with-images.ts'
+import { AnswerTimes } from './answer-times.ts'
 import { GuardCounts } from './guard/counts.ts'
 import { LoopDelay } from './loop-delay.ts'
 import { Overload } from './overload.ts'
@@ -42,12 +43,13 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   const { config, log } = options
   const { host, port, adminHost, adminPort, drainMs } = config.listen
   const counts = new AdmissionCounts()
+  const times = new AnswerTimes()
   const guardCounts = new GuardCounts()
   const loopDelay = new LoopDelay()
   const overload = new Overload(config.overload, () => loopDelay.ms())
   const ending = new AbortController()
   let ready = false
-  const admin = createAdminServer({ counts: [counts, guardCounts, overload], isReady: () => ready })
+  const admin = createAdminServer({ counts: [counts, times, guardCounts, overload], isReady: () => ready })
   await admin.listen({ host: adminHost, port: adminPort })
   let server: FastifyInstance
   try {
@@ -56,6 +58,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       config,
       certificate,
       counts,
+      times,
       guardCounts,
       overload,
       log,

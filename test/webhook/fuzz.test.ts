@@ -9,6 +9,7 @@ import { pino } from 'pino'
 import t from 'tap'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
 import { AdmissionCounts } from '../../webhook/admission-counts.ts'
+import { AnswerTimes } from '../../webhook/answer-times.ts'
 import { admitWithImages } from '../../webhook/admit-with-images.ts'
 import { GuardCounts } from '../../webhook/guard/counts.ts'
 import { at } from '../../webhook/json-path.ts'
@@ -37,6 +38,7 @@ t.test('whatever is sent, the answer is well formed and in time', async (t) => {
     overload,
     certificate: makeLeaf(makeAuthority('fuzz', validity), ['localhost'], validity),
     counts: new AdmissionCounts(),
+    times: new AnswerTimes(),
     guardCounts: new GuardCounts(),
     log: pino({ level: 'silent' }),
     admit: admitWithImages(undefined),

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
 import { AdmissionCounts } from '../../webhook/admission-counts.ts'
 import { admit } from '../../webhook/admit.ts'
+import { AnswerTimes } from '../../webhook/answer-times.ts'
 import { admitWithImages, type TimedAdmit } from '../../webhook/admit-with-images.ts'
 import { GuardCounts } from '../../webhook/guard/counts.ts'
 import { Overload } from '../../webhook/overload.ts'
@@ -34,6 +35,7 @@ function start(test: Test, decide: TimedAdmit = admitWithImages(undefined)) {
     config,
     certificate,
     counts,
+    times: new AnswerTimes(),
     guardCounts: new GuardCounts(),
     overload: new Overload(config.overload, () => 0),
     log: pino<never>({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) }),
