@@ -19,7 +19,7 @@ const delayRangeMs = { from: 100, to: 10_000 }
 export function readOverload(section: ConfigReader): OverloadConfig {
   const read = {
     requests: section.whole('requests', 1000, { from: 1, to: 100_000 }),
-    bytes: section.parsed('bytes', 16 * 1024 ** 2, 'a quantity from 10Mi, as a text', (text) => {
+    bytes: section.parsed('bytes', 32 * 1024 ** 2, 'a quantity from 10Mi, as a text', (text) => {
       const bytes = parseQuantityBytes(text)
       return bytes !== undefined && bytes >= leastBytes ? bytes : undefined
     }),

@@ -141,7 +141,8 @@ async function ownProcess(test: { teardown: (done: () => Promise<void>) => unkno
   const files = { certFile: 'tls.crt', keyFile: 'tls.key' }
   const listen = { host: '127.0.0.1', port: 0, adminHost: '127.0.0.1', adminPort: 0, ...files }
   const stores = { default: { hostPath: { path: '/var/lib/reprieve' } } }
-  await writeFile(file, stringify({ image: 'reprieve:test', stores, listen }))
+  const overload = { bytes: '10Mi' }
+  await writeFile(file, stringify({ image: 'reprieve:test', stores, listen, overload }))
   const child = spawn(process.execPath, ['webhook/main.ts', '--config', file], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
