@@ -23,7 +23,7 @@ export function readOverload(section: ConfigReader): OverloadConfig {
       const bytes = parseQuantityBytes(text)
       return bytes !== undefined && bytes >= leastBytes ? bytes : undefined
     }),
-    delayMs: section.parsed('delay', 1000, 'a duration from 100ms to 10s', (text) => {
+    delayMs: section.parsed('delay', 3000, 'a duration from 100ms to 10s', (text) => {
       const ms = parseDurationMs(text)
       return ms !== undefined && ms >= delayRangeMs.from && ms <= delayRangeMs.to ? ms : undefined
     }),
