@@ -1,34 +1,43 @@
 /**
  * How fast the webhook answers, over TLS on the loopback, beside the least that a webhook can be (a route that parses and allows) and beside
  * Pepr, the TypeScript framework for webhooks, with a module that injects the same. All in one run, in turn, with the recorded review of a
- * Deployment's pod. Then a pod of 1 MiB, pods of many containers, and memory over a million requests (REPRIEVE_BENCH_REQUESTS).
+ * Deployment's pod: once as it is, which the webhook answers from memory from the third time on, as it does a controller's many pods, and once with a
+ * pod that is another each time, which it has to decide on. Then a pod of 1 MiB, and pods of many containers. What a million requests do to its memory: bench/webhook-memory.ts.
  *
  * Pepr comes from npm into the cache; where it cannot be had, its bounds are missed, and the rest is measured all the same.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { stringify } from 'yaml'
-import { makeAuthority, makeLeaf } from '../certs/authority.ts'
 import { cached } from '../scripts/cache.ts'
 import { must } from '../scripts/command.ts'
 import { describeError } from '../src/errors.ts'
 import type { Pod } from '../webhook/pod.ts'
-import { recorded, sampleConfig } from '../test/webhook/admission-fixtures.ts'
+import { sampleConfig } from '../test/webhook/admission-fixtures.ts'
 import { inject } from '../test/webhook/patched-pod.ts'
 import { median } from './lib/beats.ts'
-import { load, type Load, type Measured } from './lib/https-load.ts'
-import { clearAtEnd, report, round, say, type Result } from './lib/report.ts'
-import { serve, type Served } from './lib/served.ts'
+import type { Measured } from './lib/https-load.ts'
+import { report, round, say, type Result } from './lib/report.ts'
+import { serve } from './lib/served.ts'
+import {
+  allDifferent,
+  deployment,
+  expectPatch,
+  largePod,
+  ourWebhook,
+  podOfContainers,
+  prepareGround,
+  reviewOf,
+  root,
+  type Contender,
+  type Ground,
+} from './lib/webhook-under-load.ts'
 
-const connections = 16
 const rounds = 3
 const roundMs = Number(process.env.REPRIEVE_BENCH_ROUND_MS ?? 4000)
 const warmUpMs = roundMs / 2
-const soakRequests = Number(process.env.REPRIEVE_BENCH_REQUESTS ?? 1_000_000)
 const peprVersion = '1.1.4'
 const peprStartMs = 30_000
-const root = join(import.meta.dirname, '..')
 
 const limits = {
   rps_vs_pepr: { least: 8 },
@@ -36,39 +45,14 @@ const limits = {
   rps_vs_bare: { least: 0.7 },
   p99_vs_bare: 1.5,
   p99_1MiB_ms: 50,
-  rss_growth_MiB: 10,
   // Twice as much for each container would be half way to a square.
   cost_per_container_500_vs_50: 2,
 }
 
-type CertificateFiles = { cert: string; key: string }
-type Ask = (contender: Contender, more?: Partial<Load>) => Promise<Measured>
-type Contender = { name: string; served: Served; path: string; check: (body: string) => void }
-
-const deployment = recorded('create-deployment-pod').request
-const deploymentReview = Buffer.from(recorded('create-deployment-pod').text)
-
 await report(limits, async (): Promise<Result> => {
-  const folder = mkdtempSync('/var/tmp/reprieve-bench-')
-  clearAtEnd(async () => rmSync(folder, { recursive: true, force: true }))
-  const authority = makeAuthority('bench', { from: new Date(), days: 2 })
-  const leaf = makeLeaf(authority, ['localhost'], { from: new Date(), days: 2 })
-  const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')]
-  writeFileSync(cert, leaf.cert)
-  writeFileSync(key, leaf.key)
-
-  const ask: Ask = ({ served, path, check }, more = {}) =>
-    load({
-      port: served.port,
-      path,
-      check,
-      body: deploymentReview,
-      authority: authority.cert,
-      connections,
-      ...more,
-    })
-
-  const ours = await ourWebhook(folder, { cert, key })
+  const ground = prepareGround()
+  const { cert, key, ask } = ground
+  const ours = await ourWebhook(ground)
   const bare: Contender = {
     name: 'bare',
     path: '/mutate',
@@ -78,11 +62,13 @@ await report(limits, async (): Promise<Result> => {
       env: { PORT: String(port), CERT: cert, KEY: key },
     })),
   }
-  const pepr = await peprModule(folder, { cert, key }, ask).catch((error: unknown) => {
+  const pepr = await peprModule(ground).catch((error: unknown) => {
     say(`Pepr is not measured: ${describeError(error)}`)
     return undefined
   })
-  const contenders = [ours, bare, ...(pepr === undefined ? [] : [pepr])]
+  // A pod that was seen before is answered from memory. In this one none was.
+  const different: Contender = { ...ours, name: 'allDifferent', asked: allDifferent }
+  const contenders = [ours, different, bare, ...(pepr === undefined ? [] : [pepr])]
   for (const contender of contenders) await ask(contender, { atLeastMs: warmUpMs })
   const measured = new Map<string, Measured[]>(contenders.map(({ name }) => [name, []]))
   for (let turn = 0; turn < rounds; turn++)
@@ -91,29 +77,32 @@ await report(limits, async (): Promise<Result> => {
       measured.get(contender.name)?.push(one)
       say(`${contender.name}: ${Math.round(one.rps)} requests a second, p99 ${round(one.p99Ms)} ms`)
     }
-  for (const { served } of contenders.slice(1)) await served.stop()
+  for (const { served } of contenders) if (served !== ours.served) await served.stop()
 
   const rps = (name: string) => median((measured.get(name) ?? []).map((one) => one.rps))
   const p99 = (name: string) => median((measured.get(name) ?? []).map((one) => one.p99Ms))
+  const ratiosOf = (name: string, suffix: string) => ({
+    ...(pepr === undefined
+      ? {}
+      : {
+          [`rps_vs_pepr${suffix}`]: round(rps(name) / rps('pepr')),
+          [`p99_vs_pepr${suffix}`]: round(p99(name) / p99('pepr')),
+        }),
+    [`rps_vs_bare${suffix}`]: round(rps(name) / rps('bare')),
+    [`p99_vs_bare${suffix}`]: round(p99(name) / p99('bare')),
+  })
   const alone = { connections: 1, atLeastRequests: 200 }
-  const large = await ask(ours, { ...alone, body: reviewOf(largePod()) })
-  const few = await ask(ours, { ...alone, body: reviewOf(podOfContainers(50)) })
-  const many = await ask(ours, { ...alone, body: reviewOf(podOfContainers(500)) })
+  const large = await ask(ours, { ...alone, ...reviewOf(largePod()) })
+  const manyLarge = await ask(ours, { atLeastRequests: 400, ...reviewOf(largePod()) })
+  const few = await ask(ours, { ...alone, ...reviewOf(podOfContainers(50)) })
+  const many = await ask(ours, { ...alone, ...reviewOf(podOfContainers(500)) })
 
-  await ask(ours, { atLeastRequests: Math.ceil(soakRequests / 10) })
-  const before = await idleMiB(ours.served)
-  const soaked = await ask(ours, { atLeastRequests: Math.floor((soakRequests * 9) / 10) })
-  const after = await idleMiB(ours.served)
   return {
     bench: 'webhook',
     ratios: {
-      ...(pepr === undefined
-        ? {}
-        : { rps_vs_pepr: round(rps('ours') / rps('pepr')), p99_vs_pepr: round(p99('ours') / p99('pepr')) }),
-      rps_vs_bare: round(rps('ours') / rps('bare')),
-      p99_vs_bare: round(p99('ours') / p99('bare')),
+      ...ratiosOf('ours', ''),
+      ...ratiosOf('allDifferent', '_all_different'),
       p99_1MiB_ms: round(large.p99Ms),
-      rss_growth_MiB: round(after - before),
       cost_per_container_500_vs_50: round(many.p50Ms / few.p50Ms / 10),
     },
     figures: {
@@ -121,35 +110,16 @@ await report(limits, async (): Promise<Result> => {
         contenders.map(({ name }) => [name, { rps: Math.round(rps(name)), p99Ms: round(p99(name)) }]),
       ),
       p50_1MiB_Ms: round(large.p50Ms),
+      // Each of them waits for fifteen others.
+      p99_1MiB_on16ConnectionsMs: round(manyLarge.p99Ms),
       of50ContainersMs: round(few.p50Ms),
       of500ContainersMs: round(many.p50Ms),
-      soakedRequests: soaked.requests,
-      rssMiB: round(after),
+      rssMiB: round(ours.served.residentMiB()),
     },
   }
 })
 
-/** What is kept once it is idle: not what a busy moment has not yet given back. */
-async function idleMiB(served: Served): Promise<number> {
-  await delay(5000)
-  return served.residentMiB()
-}
-
-async function ourWebhook(folder: string, { cert, key }: CertificateFiles): Promise<Contender> {
-  const configuration = (port: number) => ({
-    image: 'reprieve:bench',
-    stores: { default: { hostPath: { path: '/var/lib/reprieve' } } },
-    listen: { host: '127.0.0.1', port, adminHost: '127.0.0.1', adminPort: 0, certFile: cert, keyFile: key },
-  })
-  const served = await serve('the webhook', (port) => {
-    const file = join(folder, 'config.yaml')
-    writeFileSync(file, stringify(configuration(port)))
-    return { argv: [join(root, 'webhook/main.ts'), '--config', file] }
-  })
-  return { name: 'ours', served, path: '/mutate/namespace?timeout=10s', check: expectPatch }
-}
-
-async function peprModule(folder: string, { cert, key }: CertificateFiles, ask: Ask): Promise<Contender> {
+async function peprModule({ folder, cert, key, ask }: Ground): Promise<Contender> {
   const home = await cached('npm', 'pepr', `pepr ${peprVersion}`, async (empty) => {
     say(`installing pepr ${peprVersion}`)
     writeFileSync(join(empty, 'package.json'), '{"name":"peer","private":true,"type":"module"}\n')
@@ -178,33 +148,6 @@ async function peprModule(folder: string, { cert, key }: CertificateFiles, ask: 
   }
 }
 
-function reviewOf(object: Pod): Buffer {
-  const review = {
-    apiVersion: 'admission.k8s.io/v1',
-    kind: 'AdmissionReview',
-    request: { ...deployment, object },
-  }
-  return Buffer.from(JSON.stringify(review))
-}
-
-function podOfContainers(count: number): Pod {
-  const pod = structuredClone(deployment.object as Pod)
-  const [first] = pod.spec.containers
-  pod.spec.containers = Array.from({ length: count }, (_, index) => ({ ...first, name: `c${index}` }))
-  return pod
-}
-
-/** By what makes pods large: environment. */
-function largePod(): Pod {
-  const pod = structuredClone(deployment.object as Pod)
-  const env = Array.from({ length: 1024 }, (_, index) => ({
-    name: `VARIABLE_${index}`,
-    value: 'x'.repeat(1000),
-  }))
-  Object.assign(pod.spec.containers[0] ?? {}, { env })
-  return pod
-}
-
 function injectionOf(pod: Pod): object {
   const injection = inject(pod, sampleConfig(), 'namespace', deployment.namespace ?? '')
   if (injection === undefined) throw new Error('the recorded pod is not injected')
@@ -214,12 +157,6 @@ function injectionOf(pod: Pod): object {
     volumes: spec.volumes?.slice(-2),
     volumeMounts: spec.containers[0]?.volumeMounts?.slice(-1),
   }
-}
-
-function expectPatch(body: string): void {
-  const { response } = JSON.parse(body) as { response?: { allowed?: boolean; patch?: string } }
-  if (response?.allowed !== true || (response.patch ?? '').length < 1000)
-    throw new Error(`not injected: ${body.slice(0, 500)}`)
 }
 
 function expectAllowed(body: string): void {

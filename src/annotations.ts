@@ -85,9 +85,21 @@ const readers: {
   },
 }
 
+const annotationReaders = Object.entries(readers).map(
+  ([field, { name, read }]): {
+    field: string
+    annotation: string
+    read: (text: string) => Read<unknown>
+  } => ({
+    field,
+    annotation: prefix + name,
+    read,
+  }),
+)
+
 export const annotationNames: readonly string[] = [
   optInAnnotation,
-  ...Object.values(readers).map(({ name }) => prefix + name),
+  ...annotationReaders.map(({ annotation }) => annotation),
 ]
 
 /** The pod's own word: beats the namespace's, both ways. */
@@ -107,20 +119,20 @@ export function readWishes(annotations: Readonly<Record<string, string>>): {
   unknown: string[]
 } {
   const problems: string[] = []
+  const wishes: Wishes = {}
+  // Most pods of a namespace that opted in say nothing themselves.
+  const ours = Object.keys(annotations).filter((key) => key.startsWith(prefix))
+  if (ours.length === 0) return { wishes, problems, unknown: ours }
   if (readOptIn(annotations) === 'unclear')
     problems.push(problemOf(optInAnnotation, own(annotations, optInAnnotation) ?? '', '"true" or "false"'))
-  const wishes: Wishes = {}
-  for (const [field, { name, read }] of Object.entries(readers)) {
-    const text = own(annotations, prefix + name)
+  for (const { field, annotation, read } of annotationReaders) {
+    const text = own(annotations, annotation)
     if (text === undefined) continue
-    const result: Read<unknown> = read(text)
-    if ('problem' in result) problems.push(problemOf(prefix + name, text, result.problem))
+    const result = read(text)
+    if ('problem' in result) problems.push(problemOf(annotation, text, result.problem))
     else Object.assign(wishes, { [field]: result.value })
   }
-  const unknown = Object.keys(annotations).filter(
-    (key) => key.startsWith(prefix) && !annotationNames.includes(key),
-  )
-  return { wishes, problems, unknown }
+  return { wishes, problems, unknown: ours.filter((key) => !annotationNames.includes(key)) }
 }
 
 function problemOf(annotation: string, text: string, accepted: string): string {

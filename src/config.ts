@@ -8,6 +8,7 @@ import { parseDocument, type Document } from 'yaml'
 import { readMemory, type MemoryConfig } from './config-memory.ts'
 import { ConfigReader } from './config-reader.ts'
 import { readEntrypoints, type EntrypointConfig } from './config-entrypoints.ts'
+import { readOverload, type OverloadConfig } from './config-overload.ts'
 import { readStores, type StoreVolume } from './config-stores.ts'
 import { parseDurationMs } from './duration.ts'
 import { describeError, ReprieveError } from './errors.ts'
@@ -55,6 +56,7 @@ export type Config = Readonly<{
   sidecar: Readonly<{ withoutCapabilities: readonly OptionalCapability[]; resources: ContainerResources }>
   restore: Readonly<{ resources: ContainerResources }>
   entrypoints: EntrypointConfig
+  overload: OverloadConfig
   /** Who may reach into the sidecar, and what else the guard keeps others from. */
   guard: Readonly<{ allowedGroups: readonly string[] }>
   listen: Readonly<{
@@ -159,6 +161,7 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
         : ['system:masters'],
     },
     entrypoints: readEntrypoints(root.section('entrypoints'), folder),
+    overload: readOverload(root.section('overload')),
     listen: {
       host: listen.text('host', '0.0.0.0'),
       port: listen.whole('port', 8443, port),

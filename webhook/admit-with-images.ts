@@ -1,6 +1,6 @@
 /** `admit`, after what it must know of images and lineages has been found out: the one part of an admission that waits for others. */
 import type { Config } from '../src/config.ts'
-import { admit, imagesToLookUp, type Admission } from './admit.ts'
+import { admit, imagesToLookUp, type Admission, type ImagesToLookUp } from './admit.ts'
 import type { OptedInBy } from './decide.ts'
 import { admitWithRecords } from './admit-with-records.ts'
 import type { Entrypoint, Entrypoints } from './entrypoints.ts'
@@ -14,6 +14,7 @@ import { withinDeadline } from './within-deadline.ts'
 
 export type ImageParts = { lookUp: ImageLookUp; secrets: PullSecrets }
 
+/** What is no promise depends on nothing but the request and the configuration: it may be remembered (webhook/remembered-answers.ts). */
 export type TimedAdmit = (
   request: AdmissionRequest,
   optedInBy: OptedInBy,
@@ -35,17 +36,28 @@ const mostImages = 8
  */
 export function admitWithImages(images: ImageParts | undefined, records?: LineageRecords): TimedAdmit {
   const last: TimedAdmit = records === undefined ? admitAsItIs : admitWithRecords(records)
-  return async (request, optedInBy, config, signal, budgetMs) => {
+  return (request, optedInBy, config, signal, budgetMs) => {
     const wanted = imagesToLookUp(request, optedInBy, config)
+    // Nothing to wait for: most reviews are answered in the turn in which they came.
     if (wanted === undefined || images === undefined)
       return last(request, optedInBy, config, signal, budgetMs)
-    const { pod, namespace, containers } = wanted
-    const find = await finder(images, pod, namespace, config, budgetMs * shareOfBudget)
-    const found = await Promise.all(
-      containers.map(async (container) => [container.name, await find(container)] as const),
+    return lookedUp(images, wanted, config, budgetMs * shareOfBudget).then((entrypoints) =>
+      last(request, optedInBy, config, signal, budgetMs, entrypoints),
     )
-    return last(request, optedInBy, config, signal, budgetMs, new Map(found))
   }
+}
+
+async function lookedUp(
+  images: ImageParts,
+  { pod, namespace, containers }: ImagesToLookUp,
+  config: Config,
+  shareMs: number,
+): Promise<Entrypoints> {
+  const find = await finder(images, pod, namespace, config, shareMs)
+  const found = await Promise.all(
+    containers.map(async (container) => [container.name, await find(container)] as const),
+  )
+  return new Map(found)
 }
 
 const admitAsItIs: TimedAdmit = (request, optedInBy, config, _signal, _budgetMs, entrypoints) =>

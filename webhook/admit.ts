@@ -8,6 +8,8 @@ import { mutate } from './mutate.ts'
 import { isPod, type Container, type Pod } from './pod.ts'
 import { allow, deny, type AdmissionRequest, type AdmissionResponse } from './review.ts'
 
+export type ImagesToLookUp = { pod: Pod; namespace: string; containers: Container[] }
+
 export type Admission = { response: AdmissionResponse; decision: Decision }
 
 export function admit(
@@ -45,8 +47,8 @@ function answered(
     case 'refuse':
       return { response: refusal(request.uid, decision.problems), decision }
     case 'inject': {
-      const { operations, warnings } = mutate(pod, decision.plan, decision.commands, config, needs)
-      return { response: patched(request.uid, [...decision.warnings, ...warnings], operations), decision }
+      const { text, warnings } = mutate(pod, decision.plan, decision.commands, config, needs)
+      return { response: patched(request.uid, [...decision.warnings, ...warnings], text), decision }
     }
   }
 }
@@ -56,7 +58,7 @@ export function imagesToLookUp(
   request: AdmissionRequest,
   optedInBy: OptedInBy,
   config: Config,
-): { pod: Pod; namespace: string; containers: Container[] } | undefined {
+): ImagesToLookUp | undefined {
   const pod = request.object
   // Most pods give every command: that is seen at once, before anything else is looked at.
   const containers = listAt(at(pod, 'spec', 'containers'))
@@ -84,14 +86,11 @@ function isPodCreation({ operation, kind, resource, subResource }: AdmissionRequ
   )
 }
 
-function patched(uid: string, warnings: string[], operations: object[]): AdmissionResponse {
+/** @param text of the patch; of an empty one nothing is said */
+function patched(uid: string, warnings: string[], text: string): AdmissionResponse {
   const response = allow(uid, warnings)
-  if (operations.length === 0) return response
-  return {
-    ...response,
-    patchType: 'JSONPatch',
-    patch: Buffer.from(JSON.stringify(operations)).toString('base64'),
-  }
+  if (text === '[]') return response
+  return { ...response, patchType: 'JSONPatch', patch: Buffer.from(text).toString('base64') }
 }
 
 function refusal(uid: string, problems: string[]): AdmissionResponse {

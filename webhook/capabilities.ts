@@ -33,6 +33,8 @@ export const sidecarCapabilities: Readonly<Record<string, string>> = {
   SETUID: 'default set; give restored processes their users',
 }
 
+const names = Object.keys(sidecarCapabilities)
+
 export function sidecarCapabilityNames(without: readonly OptionalCapability[]): string[] {
-  return Object.keys(sidecarCapabilities).filter((name) => !without.some((left) => left === name))
+  return names.filter((name) => !without.some((left) => left === name))
 }

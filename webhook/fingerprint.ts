@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { kindOfVolume, volumeOf } from './container-volumes.ts'
 import type { Container, Pod } from './pod.ts'
 
@@ -26,5 +26,5 @@ export function fingerprintOf(pod: Pod, container: Container, command: readonly 
     mounts,
     workingDir: container.workingDir ?? '',
   })
-  return createHash('sha256').update(canonical).digest('hex')
+  return hash('sha256', canonical, 'hex')
 }

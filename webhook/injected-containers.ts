@@ -6,11 +6,48 @@ import { restoreCapabilities, sidecarCapabilityNames } from './capabilities.ts'
 import { imagePaths, injectedNames, sidecarNodeFlags, storeMountPath } from './image-paths.ts'
 import { resourcesFor, type QosClass } from './quality-of-service.ts'
 
+/** A container, and its JSON. All but the plan is the same for every pod of a class, and nearly all of a patch: it is written once. */
+export type Written = { container: object; text: string }
+
+type Framed = { env: readonly object[] } & Record<string, unknown>
+type Frame = { container: Framed; head: string; tail: string }
+
+const framesByConfig = new WeakMap<Config, Map<QosClass, Frame[]>>()
+
+/** The restore init container, then the sidecar. */
+export function injectedContainers(plan: PodPlan, config: Config, qos: QosClass): Written[] {
+  const planText = textOf(plan)
+  const quoted = JSON.stringify(planText)
+  return framesOf(config, qos).map(({ container, head, tail }) => ({
+    container: { ...container, env: [{ name: planVariable, value: planText }, ...container.env.slice(1)] },
+    text: head + quoted + tail,
+  }))
+}
+
+function framesOf(config: Config, qos: QosClass): Frame[] {
+  let frames = framesByConfig.get(config)
+  if (frames === undefined) framesByConfig.set(config, (frames = new Map<QosClass, Frame[]>()))
+  let found = frames.get(qos)
+  if (found === undefined) {
+    found = [restoreContainer, sidecarContainer].map((make) => frameOf(make('', config, qos)))
+    frames.set(qos, found)
+  }
+  return found
+}
+
+function frameOf(container: Framed): Frame {
+  // The plan's variable is the first one, and no field that comes before it has variables.
+  const gap = `"env":[{"name":"${planVariable}","value":`
+  const text = JSON.stringify(container)
+  const at = text.indexOf(gap) + gap.length
+  return { container, head: text.slice(0, at), tail: text.slice(at + '""'.length) }
+}
+
 /**
  * Runs once, before everything of the user's, and ends with 0 by its deadline whatever happens: `guard --once` sees to
  * that.
  */
-export function restoreContainer(planText: string, config: Config, qos: QosClass): object {
+function restoreContainer(planText: string, config: Config, qos: QosClass): Framed {
   return {
     name: injectedNames.restoreContainer,
     ...common(planText, config),
@@ -36,7 +73,7 @@ export function restoreContainer(planText: string, config: Config, qos: QosClass
 }
 
 /** A native sidecar: an init container that is restarted always, and outlives the main containers. */
-export function sidecarContainer(planText: string, config: Config, qos: QosClass): object {
+function sidecarContainer(planText: string, config: Config, qos: QosClass): Framed {
   return {
     name: injectedNames.sidecarContainer,
     ...common(planText, config),
@@ -77,7 +114,7 @@ const asRoot = {
   runAsUser: 0,
 }
 
-function common(planText: string, config: Config): object {
+function common(planText: string, config: Config): Framed {
   return {
     image: config.image,
     imagePullPolicy: config.imagePullPolicy,
@@ -101,6 +138,6 @@ function fromField(name: string, fieldPath: string): object {
 }
 
 /** The plan as it stands in our containers' environment. The kubelet expands `$(NAME)` there, and reads `$$` as a dollar sign. */
-export function textOf(plan: PodPlan): string {
+function textOf(plan: PodPlan): string {
   return JSON.stringify(plan).replaceAll('$', () => '$$')
 }

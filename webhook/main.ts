@@ -2,11 +2,11 @@
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config.ts'
 import { describeError } from '../src/errors.ts'
-import { createLog } from '../src/log.ts'
+import { createLogByTurn } from '../src/log.ts'
 import { apiOfPod, createImageParts } from './image-parts.ts'
 import { serveWebhook } from './serve.ts'
 
-const log = createLog('webhook')
+const log = createLogByTurn('webhook')
 try {
   const { values } = parseArgs({
     options: { config: { type: 'string', default: '/etc/reprieve/config.yaml' } },

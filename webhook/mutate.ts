@@ -9,8 +9,9 @@ import { volumePaths, volumeRoot } from '../src/volume.ts'
 import type { Commands } from './entrypoints.ts'
 import { injectedNames } from './image-paths.ts'
 import { looksInjected } from './injected.ts'
-import { restoreContainer, sidecarContainer, textOf } from './injected-containers.ts'
+import { injectedContainers } from './injected-containers.ts'
 import { raisesFor } from './more-memory.ts'
+import { patchText } from './patch-text.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
 import { qosClassOf } from './quality-of-service.ts'
@@ -20,7 +21,12 @@ const answerSeconds = 5
 
 export type Operation = { op: 'add' | 'replace'; path: string; value: unknown }
 
-export type Patch = { operations: Operation[]; warnings: string[] }
+export type Patch = {
+  operations: Operation[]
+  /** The operations' JSON. */
+  text: string
+  warnings: string[]
+}
 
 /** Kubernetes' own, for a pod that says nothing. */
 const defaultGraceSeconds = 30
@@ -39,34 +45,29 @@ export function mutate(
   needs: ReadonlyMap<string, number> = none,
 ): Patch {
   const store = config.stores.get(plan.store.name)
-  if (looksInjected(pod) || store === undefined) return { operations: [], warnings: [] }
-  const qos = qosClassOf(pod)
-  const planText = textOf(plan)
+  if (looksInjected(pod) || store === undefined) return { operations: [], text: '[]', warnings: [] }
+  const injected = injectedContainers(plan, config, qosClassOf(pod))
   const spec = pod.spec
   const operations: Operation[] = [
-    ...addMember(pod.metadata.labels, ['metadata', 'labels'], injectedLabel, 'true'),
-    { op: 'add', path: pointer('spec', 'shareProcessNamespace'), value: true },
+    ...addMember(pod.metadata.labels, '/metadata/labels', injectedLabel, 'true'),
+    { op: 'add', path: '/spec/shareProcessNamespace', value: true },
     // A pod may end at the dump's pace without its owner's own grace being any shorter for it.
     {
       op: 'add',
-      path: pointer('spec', 'terminationGracePeriodSeconds'),
+      path: '/spec/terminationGracePeriodSeconds',
       value:
         (spec.terminationGracePeriodSeconds ?? defaultGraceSeconds) +
         Math.ceil(plan.checkpointBudgetMs / 1000) +
         answerSeconds,
     },
-    ...append(
-      spec.volumes,
-      ['spec', 'volumes'],
-      [
-        { name: injectedNames.volume, emptyDir: {} },
-        { name: injectedNames.storeVolume, ...store },
-      ],
-    ),
+    ...append(spec.volumes, '/spec/volumes', [
+      { name: injectedNames.volume, emptyDir: {} },
+      { name: injectedNames.storeVolume, ...store },
+    ]),
     ...prepend(
       spec.initContainers,
-      ['spec', 'initContainers'],
-      [restoreContainer(planText, config, qos), sidecarContainer(planText, config, qos)],
+      '/spec/initContainers',
+      injected.map(({ container }) => container),
     ),
   ]
   const warnings: string[] = []
@@ -75,20 +76,21 @@ export function mutate(
     const hook = prestopCommand(container, plan.checkpointBudgetMs)
     warnings.push(...hook.warnings)
     const command = commands.get(container.name) ?? []
-    operations.push(...protect(container, ['spec', 'containers', String(index)], command, hook.command))
+    operations.push(...protect(container, `/spec/containers/${index}`, command, hook.command))
   }
   for (const { index, limit, request } of raisesFor(pod, plan, needs)) {
-    const resources = ['spec', 'containers', String(index), 'resources']
-    operations.push({ op: 'replace', path: pointer(...resources, 'limits', 'memory'), value: limit })
+    const resources = `/spec/containers/${index}/resources`
+    operations.push({ op: 'replace', path: `${resources}/limits/memory`, value: limit })
     if (request !== undefined)
-      operations.push({ op: 'replace', path: pointer(...resources, 'requests', 'memory'), value: request })
+      operations.push({ op: 'replace', path: `${resources}/requests/memory`, value: request })
   }
-  return { operations, warnings }
+  const written = new Map(injected.map(({ container, text }) => [container, text]))
+  return { operations, text: patchText(operations, written), warnings }
 }
 
 function protect(
   container: Container,
-  path: string[],
+  path: string,
   command: readonly string[],
   prestop: readonly string[],
 ): Operation[] {
@@ -97,38 +99,36 @@ function protect(
     {
       // Nothing can be replaced that is not there (RFC 6902, 4.3).
       op: container.command === undefined ? 'add' : 'replace',
-      path: pointer(...path, 'command'),
+      path: `${path}/command`,
       value: [volumePaths.launcher, 'run', `--container=${container.name}`, '--', ...command],
     },
-    ...append(
-      container.volumeMounts,
-      [...path, 'volumeMounts'],
-      [{ name: injectedNames.volume, mountPath: volumeRoot, readOnly: true }],
-    ),
-    ...addMember(container.lifecycle, [...path, 'lifecycle'], 'preStop', preStop),
+    ...append(container.volumeMounts, `${path}/volumeMounts`, [
+      { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true },
+    ]),
+    ...addMember(container.lifecycle, `${path}/lifecycle`, 'preStop', preStop),
   ]
 }
 
 type Maybe<T> = T | null | undefined
 
-function append(list: Maybe<readonly unknown[]>, path: string[], values: object[]): Operation[] {
-  if (list === undefined || list === null) return [{ op: 'add', path: pointer(...path), value: values }]
-  return values.map((value) => ({ op: 'add', path: pointer(...path, '-'), value }))
+/** Each `path` is a pointer (RFC 6901) that needs no more escapes. */
+function append(list: Maybe<readonly unknown[]>, path: string, values: object[]): Operation[] {
+  if (list === undefined || list === null) return [{ op: 'add', path, value: values }]
+  return values.map((value) => ({ op: 'add', path: `${path}/-`, value }))
 }
 
-function prepend(list: Maybe<readonly unknown[]>, path: string[], values: object[]): Operation[] {
-  if (list === undefined || list === null) return [{ op: 'add', path: pointer(...path), value: values }]
-  return values.map((value, index) => ({ op: 'add', path: pointer(...path, String(index)), value }))
+function prepend(list: Maybe<readonly unknown[]>, path: string, values: object[]): Operation[] {
+  if (list === undefined || list === null) return [{ op: 'add', path, value: values }]
+  return values.map((value, index) => ({ op: 'add', path: `${path}/${index}`, value }))
 }
 
 /** `add` of a member that is there replaces it (RFC 6902, 4.1). */
-function addMember(parent: Maybe<object>, path: string[], name: string, value: unknown): Operation[] {
-  if (parent === undefined || parent === null)
-    return [{ op: 'add', path: pointer(...path), value: { [name]: value } }]
-  return [{ op: 'add', path: pointer(...path, name), value }]
+function addMember(parent: Maybe<object>, path: string, name: string, value: unknown): Operation[] {
+  if (parent === undefined || parent === null) return [{ op: 'add', path, value: { [name]: value } }]
+  return [{ op: 'add', path: `${path}/${escaped(name)}`, value }]
 }
 
 /** RFC 6901. */
-function pointer(...tokens: string[]): string {
-  return tokens.map((token) => `/${token.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+function escaped(token: string): string {
+  return token.replaceAll('~', '~0').replaceAll('/', '~1')
 }

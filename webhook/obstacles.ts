@@ -22,7 +22,10 @@ export function podObstacles(pod: Pod): Obstacle[] {
   add(spec.hostUsers === false, 'host-users-off')
   add(spec.shareProcessNamespace === false, 'process-sharing-refused')
   add(spec.os?.name === 'windows' || ownText(spec.nodeSelector, 'kubernetes.io/os') === 'windows', 'windows')
-  return [...found, ...containersOf(pod).flatMap(tracingObstacles), ...nameConflicts(pod)]
+  const containers = containersOf(pod)
+  for (const container of containers) addTracing(container, found)
+  addNameConflicts(pod, containers, found)
+  return found
 }
 
 export function containerObstacles(container: Container): Obstacle[] {
@@ -45,21 +48,17 @@ export function containerObstacles(container: Container): Obstacle[] {
  * One process namespace is shared, so whoever gets into such a container could trace the sidecar, which is root with SYS_ADMIN (ptrace(2)).
  * Containers that are privileged, or have SYS_ADMIN themselves, gain nothing by it.
  */
-function tracingObstacles(container: Named): Obstacle[] {
+function addTracing(container: Named, found: Obstacle[]): void {
   // What takes our name is told of for that.
   const isTheirs = !container.name.startsWith(reservedNamePrefix)
-  return isTheirs && addedCapabilities(container).includes('SYS_PTRACE')
-    ? [
-        {
-          reason: 'may-trace',
-          text: `container ${container.name} adds SYS_PTRACE, with which it could trace the sidecar and become root on the node`,
-        },
-      ]
-    : []
+  if (isTheirs && addedCapabilities(container).includes('SYS_PTRACE'))
+    found.push({
+      reason: 'may-trace',
+      text: `container ${container.name} adds SYS_PTRACE, with which it could trace the sidecar and become root on the node`,
+    })
 }
 
-function nameConflicts(pod: Pod): Obstacle[] {
-  const found: Obstacle[] = []
+function addNameConflicts(pod: Pod, containers: readonly Named[], found: Obstacle[]): void {
   for (const volume of pod.spec.volumes ?? [])
     if (volume.name.startsWith(reservedNamePrefix))
       found.push({
@@ -71,22 +70,22 @@ function nameConflicts(pod: Pod): Obstacle[] {
       reason: 'container-conflict',
       text: 'the pod looks like a copy of a protected one: make it anew from what its owner wrote',
     })
-  return [...found, ...containersOf(pod).flatMap(containerConflicts)]
+  for (const container of containers) addConflicts(container, found)
 }
 
-function containerConflicts(container: Named): Obstacle[] {
-  const found: Obstacle[] = []
+function addConflicts(container: Named, found: Obstacle[]): void {
   const add = (reason: SkipReason, what: string) =>
     found.push({ reason, text: `container ${container.name} ${what} reserved for Reprieve` })
   if (container.name.startsWith(reservedNamePrefix)) add('container-conflict', 'takes a name that is')
   // The API server looks whether the volume is there after admission, when ours are: the store's holds every pod's memory.
-  for (const { name } of [...listIn(container, 'volumeMounts'), ...listIn(container, 'volumeDevices')])
-    if (typeof name === 'string' && name.startsWith(reservedNamePrefix))
-      add('mount-conflict', `mounts the volume ${name}, a name that is`)
-  for (const { mountPath } of listIn(container, 'volumeMounts'))
+  const mounts = listIn(container, 'volumeMounts')
+  for (const list of [mounts, listIn(container, 'volumeDevices')])
+    for (const { name } of list)
+      if (typeof name === 'string' && name.startsWith(reservedNamePrefix))
+        add('mount-conflict', `mounts the volume ${name}, a name that is`)
+  for (const { mountPath } of mounts)
     if (typeof mountPath === 'string' && isReservedPath(mountPath))
       add('mount-conflict', `mounts ${mountPath}, which is`)
-  return found
 }
 
 type Named = { name: string }
@@ -107,8 +106,12 @@ function listIn(holder: object, field: string): Record<string, unknown>[] {
   return Array.isArray(list) ? list.filter(isRecord) : []
 }
 
+const rootSegment = volumeRoot.slice(1)
+
 /** The kubelet takes a relative mount path from the root, and does not mind doubled or trailing slashes. */
 function isReservedPath(mountPath: string): boolean {
+  // Resolving leaves segments out, and makes up none.
+  if (!mountPath.includes(rootSegment)) return false
   const path = posix.resolve('/', mountPath)
   return path === volumeRoot || path.startsWith(`${volumeRoot}/`)
 }

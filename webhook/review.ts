@@ -1,4 +1,5 @@
 /** AdmissionReview v1, as far as Reprieve reads and writes it. */
+import type { FastifyReply } from 'fastify'
 import { isFlag, isRecord, isText, listOf, optional, recordOf } from './shape.ts'
 
 export type AdmissionRequest = {
@@ -60,8 +61,22 @@ export function readReview(body: unknown): ReadReview {
     : { readable: false, uid: request.uid, why: 'the request of the AdmissionReview is not of a known form' }
 }
 
-export function answer(response: AdmissionResponse): AdmissionReview {
-  return { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response }
+export function sendAnswer(reply: FastifyReply, response: AdmissionResponse): FastifyReply {
+  return sendText(reply, Buffer.from(answerText(response)))
+}
+
+/** @param text of an AdmissionReview */
+export function sendText(reply: FastifyReply, text: Buffer): FastifyReply {
+  return reply.type('application/json; charset=utf-8').send(text)
+}
+
+/** The JSON text of the AdmissionReview that answers one. */
+export function answerText(response: AdmissionResponse): string {
+  const { patch, ...rest } = response
+  const text = JSON.stringify(rest)
+  // Base64 needs no escapes, and is nearly all of the answer: it is not looked through for them.
+  const whole = patch === undefined ? text : `${text.slice(0, -1)},"patch":"${patch}"}`
+  return `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":${whole}}`
 }
 
 /** The API server cuts longer ones (admission.k8s.io/v1, AdmissionResponse.warnings). */

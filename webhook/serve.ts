@@ -11,6 +11,8 @@ import { admitWithImages, type ImageParts } from './admit-with-images.ts'
 import { AnswerTimes } from './answer-times.ts'
 import { sayFarewell } from './farewell.ts'
 import { GuardCounts } from './guard/counts.ts'
+import { LoopDelay } from './loop-delay.ts'
+import { Overload } from './overload.ts'
 import type { LineageRecords } from './lineage-records.ts'
 import { processMetrics } from './process-metrics.ts'
 import { createServer, type ServerParts } from './server.ts'
@@ -24,6 +26,7 @@ export type RunningWebhook = {
   adminPort: number
   counts: AdmissionCounts
   guardCounts: GuardCounts
+  overload: Overload
   /** Answers what is under way, for at most the configured time, then closes every connection. */
   stop: () => Promise<void>
 }
@@ -45,12 +48,14 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   const { config, log } = options
   const { host, port, adminHost, adminPort, drainMs } = config.listen
   const counts = new AdmissionCounts()
-  const guardCounts = new GuardCounts()
   const times = new AnswerTimes()
+  const guardCounts = new GuardCounts()
+  const loopDelay = new LoopDelay()
+  const overload = new Overload(config.overload, () => loopDelay.ms())
   const ending = new AbortController()
   let ready = false
   const admin = createAdminServer({
-    counts: [counts, guardCounts, times, { text: processMetrics }],
+    counts: [counts, guardCounts, times, overload, { text: processMetrics }],
     isReady: () => ready,
   })
   await admin.listen({ host: adminHost, port: adminPort })
@@ -61,8 +66,9 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       config,
       certificate,
       counts,
-      guardCounts,
       times,
+      guardCounts,
+      overload,
       log,
       admit: options.admit ?? admitWithImages(options.images, options.records),
     })
@@ -77,6 +83,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       signal: ending.signal,
     })
   } catch (error) {
+    loopDelay.stop()
     await admin.close()
     throw error
   }
@@ -94,9 +101,10 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
     server.server.closeAllConnections()
     await drained
     await admin.close()
+    loopDelay.stop()
     log.info('stopped')
   }
-  return { ...bound, counts, guardCounts, stop }
+  return { ...bound, counts, guardCounts, overload, stop }
 }
 
 function portOf(app: FastifyInstance): number {

@@ -1,34 +1,18 @@
-/** The admission endpoint: HTTPS as an API server speaks it. It answers whatever comes, and fails open. */
+/** The admission endpoints: HTTPS as an API server speaks it. They answer whatever comes. */
 import fastify, { type FastifyInstance } from 'fastify'
 import { describeError } from '../src/errors.ts'
-import type { Log } from '../src/log.ts'
-import type { AdmissionCounts } from './admission-counts.ts'
-import type { Admission } from './admit.ts'
-import type { TimedAdmit } from './admit-with-images.ts'
 import type { AnswerTimes, Entry } from './answer-times.ts'
-import { auditOf } from './audit.ts'
-import type { Decision, OptedInBy } from './decide.ts'
 import { serveGuard, type GuardParts } from './guard/route.ts'
-import { at } from './json-path.ts'
-import { allow, answer, readReview, type AdmissionRequest } from './review.ts'
-import type { SkipReason } from './skip-reasons.ts'
+import { serveMutations, type MutationParts } from './mutations-route.ts'
 import type { CertificatePair } from './serving-certificate.ts'
-import { answerBudgetMs, withinDeadline } from './within-deadline.ts'
 
-export type ServerParts = GuardParts & {
-  certificate: CertificatePair
-  counts: AdmissionCounts
-  times: AnswerTimes
-  admit: TimedAdmit
-}
+export type ServerParts = GuardParts & MutationParts & { certificate: CertificatePair; times: AnswerTimes }
 
 /** API servers close idle connections after 90 s; whoever closes first makes the other's next request fail. */
 const keepAliveMs = 120_000
 /** A pod can be large (etcd takes 1.5 MiB, a review holds it up to twice), but never this large. */
 const bodyLimitBytes = 10 * 1024 * 1024
 const requestTimeoutMs = 35_000
-/** Of an object of Kubernetes; what is longer is no name, and is not told whole. */
-const longestName = 253
 const entryOf = new Map<string | undefined, Entry>([
   ['/mutate/pod', 'pod'],
   ['/mutate/namespace', 'namespace'],
@@ -37,7 +21,7 @@ const entryOf = new Map<string | undefined, Entry>([
 ])
 
 export function createServer(parts: ServerParts): FastifyInstance {
-  const { config, certificate, counts, log } = parts
+  const { certificate, log } = parts
   const app = fastify({
     https: { ...certificate, minVersion: 'TLSv1.2' },
     logger: false,
@@ -50,36 +34,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
     onConstructorPoisoning: 'ignore',
   }) as unknown as FastifyInstance
 
-  const serve = (path: string, optedInBy: OptedInBy) =>
-    app.post<{ Querystring: { timeout?: unknown } }>(path, async (incoming, reply) => {
-      const review = readReview(incoming.body)
-      if (!review.readable) {
-        log.warn({ why: review.why, uid: review.uid }, 'answered an unreadable review')
-        if (review.uid === undefined) return reply.code(400).send({ error: review.why })
-        const admission = failOpen(review.uid, 'review-unreadable')
-        counts.count(admission.decision)
-        return answer(admission.response)
-      }
-      const request = review.request
-      const begun = performance.now()
-      let failure: unknown
-      const budgetMs = answerBudgetMs(incoming.query.timeout)
-      const admission = await withinDeadline(
-        budgetMs,
-        (signal) => parts.admit(request, optedInBy, config, signal, budgetMs),
-        () => failOpen(request.uid, 'deadline-passed'),
-      ).catch((error: unknown) => {
-        failure = error
-        return failOpen(request.uid, 'internal-error')
-      })
-      // A dry run leaves no trace but its log line.
-      if (request.dryRun !== true) counts.count(admission.decision)
-      logAdmission(log, request, optedInBy, admission, performance.now() - begun, failure)
-      return answer(admission.response)
-    })
-  serve('/mutate/pod', 'pod')
-  serve('/mutate/namespace', 'namespace')
-  serve('/mutate/restricted-namespace', 'restricted-namespace')
+  serveMutations(app, parts, bodyLimitBytes)
   serveGuard(app, parts)
 
   app.addHook('onResponse', (incoming, reply, done) => {
@@ -95,44 +50,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
   return app
 }
 
-function failOpen(uid: string, reason: SkipReason): Admission {
-  const warnings = [`this pod is not protected: ${reason}`]
-  const decision: Decision = { outcome: 'skip', reasons: [reason], warnings }
-  return { response: { ...allow(uid, warnings), auditAnnotations: auditOf(decision) }, decision }
-}
-
 function statusOf(error: unknown): number {
   const code = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
   return typeof code === 'number' && code >= 400 && code < 600 ? code : 500
-}
-
-/** A pod of a controller has no name yet, but what its name is to begin with. */
-function podNameOf({ name, object }: AdmissionRequest): string | undefined {
-  const found = name || at(object, 'metadata', 'name') || at(object, 'metadata', 'generateName')
-  return typeof found === 'string' ? found.slice(0, longestName) : undefined
-}
-
-function logAdmission(
-  log: Log,
-  request: AdmissionRequest,
-  optedInBy: OptedInBy,
-  { decision }: Admission,
-  tookMs: number,
-  failure: unknown,
-): void {
-  const facts = {
-    uid: request.uid,
-    namespace: request.namespace,
-    pod: podNameOf(request),
-    optedInBy,
-    dryRun: request.dryRun === true,
-    tookMs: Math.round(tookMs * 10) / 10,
-    outcome: decision.outcome,
-    ...(decision.outcome === 'inject' ? { lineage: decision.plan.lineage } : { reasons: decision.reasons }),
-    ...(decision.outcome === 'refuse' ? { problems: decision.problems } : { warnings: decision.warnings }),
-  }
-  if (failure !== undefined) log.error({ ...facts, error: describeError(failure) }, 'failed open')
-  else if (decision.outcome === 'skip' && decision.reasons.includes('deadline-passed'))
-    log.error(facts, 'failed open')
-  else log.info(facts, 'answered a review')
 }

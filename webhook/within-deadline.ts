@@ -20,6 +20,9 @@ export async function withinDeadline<T>(
   late: () => T,
 ): Promise<T> {
   const abort = new AbortController()
+  const working = work(abort.signal)
+  // Done already: nothing is timed.
+  if (!(working instanceof Promise)) return working
   const { promise: passed, resolve } = Promise.withResolvers<T>()
   const timer = setTimeout(() => {
     abort.abort()
@@ -28,8 +31,6 @@ export async function withinDeadline<T>(
   // The connection that waits for the answer keeps the process alive; without it nobody does wait.
   timer.unref()
   try {
-    // An async function of its own: what `work` throws at once becomes a rejection like any other.
-    const working = (async () => work(abort.signal))()
     return await Promise.race([working, passed])
   } finally {
     clearTimeout(timer)

@@ -8,6 +8,8 @@ export type Load = {
   body: Buffer
   authority: string
   connections: number
+  /** A text in the body that is another in each request: a number of as many digits. */
+  serial?: string
   /** Until both are over. */
   atLeastMs?: number
   atLeastRequests?: number
@@ -38,8 +40,10 @@ export async function load({ atLeastMs = 0, atLeastRequests = 1, ...rest }: Load
   return { requests, rps: requests / seconds, p50Ms: at(0.5), p99Ms: at(0.99) }
 }
 
+let serials = 0
+
 async function worker(
-  { port, path, body, authority, check }: Omit<Load, 'connections'>,
+  { port, path, body, authority, check, serial }: Omit<Load, 'connections'>,
   isOver: () => boolean,
   done: (ms: number) => void,
 ): Promise<void> {
@@ -48,9 +52,11 @@ async function worker(
   socket.setNoDelay(true)
   const head = `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
   const request = Buffer.concat([Buffer.from(head), body])
+  const serialAt = serial === undefined ? -1 : request.indexOf(serial)
   const answers = answersOf(socket)
   let isFirst = true
   while (!isOver()) {
+    if (serial !== undefined) request.write(String(++serials).padStart(serial.length, '0'), serialAt)
     const begun = performance.now()
     socket.write(request)
     const { status, text } = await answers()

@@ -46,12 +46,13 @@ function paceMs(text: string): number {
   return Number(/^every (?:(\d+) s|second)\b/.exec(text)?.[1] ?? 1) * 1_000
 }
 
+const newest = () => ({ at: 1, cpuMs: 1 })
+
 t.test('every metric of notices and checkpoints is told, and no other', async (t) => {
   const notice = { source: 's', reachable: true, lastPollAt: '2026-03-04', lastAnswerAt: '2026-03-04', answers: 1, failures: 1, lastFailure: '', noticesSeen: 1, lead: { askedMs: 1, usedMs: 1 } } // prettier-ignore
   const entry = { trigger: 't', reason: '', askedAt: '', leadAskedMs: 1, leadTakenMs: 1, outcome: 'taken', detail: '' } as const // prettier-ignore
   const counts = [{ container: 'c', trigger: 't', outcome: 'taken', count: 1 }] as const
   const containers = [{ container: 'c', restoredFrom: undefined, rejected: [{ id: '', reason: 'damaged', detail: '' } as const] }] // prettier-ignore
-  const newest = () => ({ at: 1, cpuMs: 1 })
   const text = renderMetrics({ containers, triggers: ['t'], newest, sources: [notice], counts, last: [['c', entry]] }) // prettier-ignore
   // With the labels' names, as the document writes them.
   const samples = text.split('\n').filter((line) => /^[a-z]/.test(line)) // prettier-ignore

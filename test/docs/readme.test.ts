@@ -38,8 +38,9 @@ t.test('every key of config.yaml is in the table, and no other', async (t) => {
     }),
     ...keysIn('src/config-entrypoints.ts', { section: 'entrypoints.' }),
     ...keysIn('src/config-memory.ts', { section: 'memory.' }),
+    ...keysIn('src/config-overload.ts', { section: 'overload.' }),
   ]
-  const sections = new Set(['sidecar', 'restore', 'listen', 'guard', 'entrypoints', 'memory'])
+  const sections = new Set(['sidecar', 'restore', 'listen', 'guard', 'entrypoints', 'memory', 'overload'])
   t.same(told.sort(), [...new Set(keys)].filter((key) => !sections.has(key)).sort())
   for (const capability of optionalCapabilities) t.match(readme, capability)
 })

@@ -9,10 +9,11 @@ import { pino } from 'pino'
 import t from 'tap'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
 import { AdmissionCounts } from '../../webhook/admission-counts.ts'
-import { admitWithImages } from '../../webhook/admit-with-images.ts'
 import { AnswerTimes } from '../../webhook/answer-times.ts'
+import { admitWithImages } from '../../webhook/admit-with-images.ts'
 import { GuardCounts } from '../../webhook/guard/counts.ts'
 import { at } from '../../webhook/json-path.ts'
+import { Overload } from '../../webhook/overload.ts'
 import type { AdmissionResponse } from '../../webhook/review.ts'
 import { createServer } from '../../webhook/server.ts'
 import { sampleConfig } from './admission-fixtures.ts'
@@ -30,12 +31,15 @@ const collectGarbage = runInNewContext('gc') as () => void
 
 t.test('whatever is sent, the answer is well formed and in time', async (t) => {
   const validity = { from: new Date(), days: 1 }
+  const config = sampleConfig()
+  const overload = new Overload(config.overload, () => 0)
   const app = createServer({
-    config: sampleConfig(),
+    config,
+    overload,
     certificate: makeLeaf(makeAuthority('fuzz', validity), ['localhost'], validity),
     counts: new AdmissionCounts(),
-    guardCounts: new GuardCounts(),
     times: new AnswerTimes(),
+    guardCounts: new GuardCounts(),
     log: pino({ level: 'silent' }),
     admit: admitWithImages(undefined),
   })
@@ -73,6 +77,7 @@ t.test('whatever is sent, the answer is well formed and in time', async (t) => {
     if (run === Math.floor(runs / 10)) usedMiB = usedAfterCollection()
   }
   const grownMiB = usedAfterCollection() - usedMiB
+  t.match(overload.text(), /^reprieve_reviews_in_flight 0$/m, 'none is thought to be under way')
   t.equal(Object.getOwnPropertyNames(Object.prototype).join(), ownNames, 'no prototype was touched')
   t.ok(grownMiB < mostGrowthMiB, `the heap grew by ${grownMiB.toFixed(1)} MiB`)
   for (const kind of [

@@ -29,7 +29,8 @@ t.test(
         const injection = inject(pod, config, optedInBy)
         if (injection === undefined) return
         injectedCount++
-        const { after, plan, commands } = injection
+        const { after, plan, commands, operations, text } = injection
+        if (text !== JSON.stringify(operations)) throw new Error('the patch is another than its operations')
         if (JSON.stringify(pod) !== JSON.stringify(copy)) throw new Error('the pod it was given was changed')
         const problems = [...problemsOfCoreV1('Pod', after), ...problemsBeyondSchema(after)]
         if (problems.length > 0) throw new Error(problems.join('; '))

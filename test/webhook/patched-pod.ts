@@ -16,6 +16,7 @@ export type Injection = {
   plan: PodPlan
   commands: Commands
   operations: Operation[]
+  text: string
   warnings: string[]
   after: Pod
 }
@@ -32,9 +33,9 @@ export function inject(
 ): Injection | undefined {
   const decision = decide(pod, namespace, optedInBy, config, entrypoints, needs !== undefined)
   if (decision.outcome !== 'inject') return undefined
-  const { operations, warnings } = mutate(pod, decision.plan, decision.commands, config, needs)
+  const { operations, text, warnings } = mutate(pod, decision.plan, decision.commands, config, needs)
   const { plan, commands } = decision
-  return { plan, commands, operations, warnings, after: applied(pod, operations) }
+  return { plan, commands, operations, text, warnings, after: applied(pod, operations) }
 }
 
 /**

@@ -22,17 +22,19 @@ export type TestWebhook = {
   client: Client
 }
 
+type TestOptions = Partial<ServeOptions> & { alter?: (config: Config) => Config }
+
 export const leafTerms = { dnsNames: ['localhost'], caDays: 10, leafDays: 5 }
 
 export async function startWebhook(
   test: { teardown: (done: () => Promise<void>) => unknown },
-  options: Partial<ServeOptions> = {},
+  { alter = (config) => config, ...options }: TestOptions = {},
 ): Promise<TestWebhook> {
   const folder = await mkdtemp(join(tmpdir(), 'reprieve-webhook-'))
   await keepInFolder(folder, { ...leafTerms, now: new Date() })
   const log: LogLine[] = []
   const webhook = await serveWebhook({
-    config: configFor(folder),
+    config: alter(configFor(folder)),
     log: logInto(log),
     reloadEveryMs: 50,
     ...options,
@@ -89,6 +91,7 @@ export class Client {
     body: string | Buffer,
     headers: Record<string, string> = {},
     agent: Agent = this.#agent,
+    signal: AbortSignal = AbortSignal.timeout(20_000),
   ): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>()
     const outgoing = request(
@@ -105,7 +108,7 @@ export class Client {
           'content-length': Buffer.byteLength(body),
           ...headers,
         },
-        signal: AbortSignal.timeout(20_000),
+        signal,
       },
       (incoming) => {
         const socket = incoming.socket as TLSSocket
@@ -131,9 +134,14 @@ export class Client {
   }
 
   /** On a connection of its own. */
-  async postAlone(path: string, body: string, headers: Record<string, string> = {}): Promise<Reply> {
+  async postAlone(
+    path: string,
+    body: string | Buffer,
+    headers: Record<string, string> = {},
+    signal?: AbortSignal,
+  ): Promise<Reply> {
     const agent = new Agent({ keepAlive: false })
-    return this.post(path, body, headers, agent).finally(() => agent.destroy())
+    return this.post(path, body, headers, agent, signal).finally(() => agent.destroy())
   }
 
   close(): void {

@@ -6,7 +6,14 @@ import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../src/config.ts'
 import { describeError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
-import { allow, answer, deny, readReview, type AdmissionRequest, type AdmissionResponse } from '../review.ts'
+import {
+  allow,
+  deny,
+  readReview,
+  sendAnswer,
+  type AdmissionRequest,
+  type AdmissionResponse,
+} from '../review.ts'
 import type { GuardCounts } from './counts.ts'
 import { judge } from './judge.ts'
 import { denied, type Verdict } from './reasons.ts'
@@ -21,13 +28,13 @@ export function serveGuard(app: FastifyInstance, { config, guardCounts, log }: G
       if (review.uid === undefined) return reply.code(400).send({ error: review.why })
       const verdict = denied('review-unreadable', review.why)
       guardCounts.count(verdict)
-      return answer(responseTo(review.uid, verdict))
+      return sendAnswer(reply, responseTo(review.uid, verdict))
     }
     const { request } = review
     const verdict = judged(request, config, log)
     if (request.dryRun !== true) guardCounts.count(verdict)
     logVerdict(log, request, verdict)
-    return answer(responseTo(request.uid, verdict))
+    return sendAnswer(reply, responseTo(request.uid, verdict))
   })
 }
 

@@ -1,0 +1,49 @@
+import t from 'tap'
+import { Overload, type OverloadReason } from '../../webhook/overload.ts'
+
+const most = { requests: 3, bytes: 100, delayMs: 1000 }
+const budgetMs = 9500
+
+t.test('what is within the bounds is taken on, and what has left makes room', async (t) => {
+  const overload = new Overload(most, () => 0)
+  for (let count = 0; count < 3; count++) t.equal(overload.enter(10, budgetMs), undefined)
+  t.equal(overload.enter(10, budgetMs), 'requests')
+  overload.leave(10)
+  t.equal(overload.enter(10, budgetMs), undefined)
+  t.equal(overload.enter(10, budgetMs), 'requests')
+  t.match(overload.text(), /^reprieve_reviews_in_flight 3$/m)
+  t.match(overload.text(), /^reprieve_reviews_in_flight_bytes 30$/m)
+  t.equal(overload.refused('requests'), 2)
+})
+
+t.test('large ones count by their size', async (t) => {
+  const overload = new Overload(most, () => 0)
+  t.equal(overload.enter(60, budgetMs), undefined)
+  t.equal(overload.enter(60, budgetMs), 'bytes')
+  t.equal(overload.enter(40, budgetMs), undefined, 'a smaller one still fits')
+  overload.leave(60)
+  t.equal(overload.enter(60, budgetMs), undefined)
+})
+
+t.test('what has waited for too long before it was seen is not begun', async (t) => {
+  const table: [delayMs: number, budgetMs: number, OverloadReason | undefined][] = [
+    [0, budgetMs, undefined],
+    [1000, budgetMs, undefined],
+    [1001, budgetMs, 'delay'],
+    // Of an API server that gives a second, half of it.
+    [250, 500, undefined],
+    [251, 500, 'delay'],
+  ]
+  for (const [delayMs, budget, expected] of table)
+    t.equal(new Overload(most, () => delayMs).enter(1, budget), expected, `${delayMs} ms of ${budget}`)
+})
+
+t.test('every series is there from the start', async (t) => {
+  const lines = new Overload(most, () => 1234.5).text().split('\n')
+  for (const reason of ['requests', 'bytes', 'delay'])
+    t.ok(lines.includes(`reprieve_overload_refusals_total{reason="${reason}"} 0`))
+  t.ok(
+    lines.includes('reprieve_event_loop_delay_seconds 1.234') ||
+      lines.includes('reprieve_event_loop_delay_seconds 1.235'),
+  )
+})
