@@ -35,7 +35,7 @@ serial_files=$(echo "$all" | grep -E "$serial" || true)
 vm_files=$(echo "$all" | grep -E "$vm" || true)
 # Those that read REPRIEVE_SOAK or REPRIEVE_PROPERTY_RUNS, by themselves or through what they share, and repeat the more for it.
 repeating=$(grep -lE "soaking|from './kills.ts'" test/e2e/*.test.ts | grep -v '\.vm\.test\.ts$'; grep -lE 'REPRIEVE_(PROPERTY_RUNS|SOAK)' test/webhook/*.test.ts; find test/soak -name '*.test.ts' 2>/dev/null | sort)
-repeating_vm=$(find test -name '*.vm.test.ts' -exec grep -lE "soaking|REPRIEVE_SOAK" {} + | sort)
+repeating_vm=$(find test -name '*.vm.test.ts' -exec grep -lE "soaking|REPRIEVE_SOAK|chosenBursts" {} + | sort)
 case $what in
 unit) rm -f "$out"/*.tap; run unit 2 180 $unit_files ;;
 serial) rm -f "$out"/*.tap; run serial 1 600 $serial_files ;;
