@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { PodManifest } from '../harness/manifest.ts'
 import type { Pod } from '../harness/pod.ts'
-import { poll } from '../harness/deadline.ts'
+import { poll, slowness } from '../harness/deadline.ts'
 import { drawn, requireStore, requireThawed } from './kills.ts'
 import {
   application,
@@ -46,7 +46,7 @@ const beside = () => ({ buffered: true })
 
 const patienceMs = 10_000
 /** For starting a process and writing a line on a machine that others use as well. */
-const slackMs = 5_000
+const slackMs = 5_000 * slowness
 
 /** How long after the container's start its application said its first word. */
 function waitedMs(pod: Pod): number {

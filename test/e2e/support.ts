@@ -20,6 +20,7 @@ import type { CheckpointManifest, Slot } from '../../src/manifest.ts'
 import { openStore } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { Pod as AdmittedPod } from '../../webhook/pod.ts'
+import { slowness } from '../harness/deadline.ts'
 import { compile } from '../harness/native.ts'
 import type { Image, Images } from '../harness/image.ts'
 import type { ContainerSpec, PodManifest, PodSpec } from '../harness/manifest.ts'
@@ -217,7 +218,7 @@ export type PodStatusReport = {
 export async function statusOf(pod: Pod): Promise<PodStatusReport> {
   const ask = `fetch('http://127.0.0.1:${statusPort}/status').then((it) => it.text()).then((it) => console.log(it))`
   const argv = ['nsenter', `--net=/proc/${pod.podPid}/ns/net`, process.execPath, '-e', ask]
-  return JSON.parse(await must(argv, { deadlineMs: 10_000 })) as PodStatusReport
+  return JSON.parse(await must(argv, { deadlineMs: 10_000 * slowness })) as PodStatusReport
 }
 
 export type ControlAnswer = Record<string, { outcome: string; id?: string; reason?: string }> & {
