@@ -31,8 +31,7 @@ t.test(
     const held = await heldOf(t, bursts, async ({ run, ...shape }) => {
       const pod = await stage.run(growing({ ...shape, pauseUs: 0, annotations: { key: `grow-${run}` } }))
       const resizer = await startResizer(t, pod)
-      await pod.waitForLog(application, /^done$/, { deadlineMs })
-      await pod.ended
+      await pod.waitUntilEnded(deadlineMs)
       return {
         'the right result': sumOf(pod) === (await undisturbedSum(shape.mebibytes)),
         'no kill, no restart': isUndisturbed(pod, 0),
@@ -57,9 +56,8 @@ t.test(
       const [stoppedAt = 0] = numbersIn(first, /^mib (\d+)$/).slice(-1)
       const needs = await needsOf(stage, lineage)
       const second = await stage.runPlain(stage.admit(growing(wish), needs))
-      await second.waitForLog(application, /^done$/, { deadlineMs })
+      await second.waitUntilEnded(deadlineMs)
       const [wentOnAt = 0] = numbersIn(second, /^mib (\d+)$/)
-      await second.ended
       // A hundred of them would fill the disk.
       rmSync(join(stage.storeFolder, encodeName(lineage)), { recursive: true })
       return {
