@@ -1,6 +1,6 @@
 /**
  * Whatever of Reprieve is missing or hangs, the application runs: at the latest when its launcher has waited as long as
- * sidecar/launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word.
+ * sidecar/launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word (patienceMs).
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,6 +14,7 @@ import {
   application,
   deadlineMs,
   exitCodeOf,
+  patienceMs,
   restorer,
   sidecar,
   sidecarEntries,
@@ -44,7 +45,6 @@ import {
 t.jobs = 4
 const beside = () => ({ buffered: true })
 
-const patienceMs = 10_000
 /** For starting a process and writing a line on a machine that others use as well. */
 const slackMs = 5_000 * slowness
 

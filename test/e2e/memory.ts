@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { must } from '../../scripts/command.ts'
 import type { PodManifest } from '../harness/manifest.ts'
 import { cgroupVersion } from '../harness/cgroup.ts'
-import { slowness } from '../harness/deadline.ts'
 import { compile } from '../harness/native.ts'
 import type { Pod } from '../harness/pod.ts'
 import { application, deadlineMs, podOf, type Stage } from './support.ts'
@@ -33,9 +32,6 @@ export function growing({
   if (hold === true) command.push('then-hold')
   return podOf({
     command,
-    // Without its sidecar it is killed for the memory that it fills at once. How long it waits for one is tested in fail-open.test.ts:
-    // an emulated processor with other work may well take longer to start Node.
-    env: [{ name: 'REPRIEVE_PATIENCE_MS', value: String(10_000 * slowness) }],
     resources: { limits: { memory: `${limitMiB}Mi` } },
     ...(annotations === undefined ? {} : { annotations }),
   })

@@ -41,6 +41,12 @@ const statusPort = 9464
 /** Generous: the machine may run other people's tests. What must be quick is measured, not given a deadline. */
 export const deadlineMs = 60_000
 
+/**
+ * How long an application waits for its sidecar before it starts without (sidecar/launcher/PROTOCOL.md): ten seconds, but in the guest, whose
+ * processors may take as long to start Node. What is tested there is what a protected application goes through.
+ */
+export const patienceMs = 10_000 * slowness
+
 /** The heavy counts of `make soak`, or the small ones of `make test`. */
 export const soaking = process.env.REPRIEVE_SOAK === '1'
 
@@ -164,7 +170,8 @@ export type PodOptions = Omit<Partial<ContainerSpec>, 'name'> & {
 }
 
 /** A pod as its owner writes it: one container, `app`, protected. Each call is a new pod of the same lineage. */
-export function podOf({ annotations, spec, ...container }: PodOptions): PodManifest {
+export function podOf({ annotations, spec, env = [], ...container }: PodOptions): PodManifest {
+  const patience = slowness > 1 ? [{ name: 'REPRIEVE_PATIENCE_MS', value: String(patienceMs) }] : []
   const all = { checkpoint: 'true', key: 'work', interval: 'off', ...annotations }
   return {
     apiVersion: 'v1',
@@ -180,7 +187,10 @@ export function podOf({ annotations, spec, ...container }: PodOptions): PodManif
       restartPolicy: 'Never',
       terminationGracePeriodSeconds: 30,
       ...spec,
-      containers: [{ image: 'app', ...container, name: application }, ...(spec?.containers ?? [])],
+      containers: [
+        { image: 'app', ...container, env: [...patience, ...env], name: application },
+        ...(spec?.containers ?? []),
+      ],
     },
   }
 }
