@@ -35,7 +35,7 @@ serial_files=$(echo "$all" | grep -E "$serial" || true)
 vm_files=$(echo "$all" | grep -E "$vm" || true)
 # Those that read REPRIEVE_SOAK or REPRIEVE_PROPERTY_RUNS, by themselves or through what they share, and repeat the more for it.
 repeating=$(grep -lE "soaking|from './kills.ts'" test/e2e/*.test.ts | grep -v '\.vm\.test\.ts$'; grep -lE 'REPRIEVE_(PROPERTY_RUNS|SOAK)' test/webhook/*.test.ts; find test/soak -name '*.test.ts' 2>/dev/null | sort)
-repeating_vm=$(find test -name '*.vm.test.ts' -exec grep -lE "soaking|REPRIEVE_SOAK" {} + | sort)
+repeating_vm=$(find test -name '*.vm.test.ts' -exec grep -lE "soaking|REPRIEVE_SOAK|chosenBursts" {} + | sort)
 case $what in
 unit) rm -f "$out"/*.tap; run unit 2 180 $unit_files ;;
 serial) rm -f "$out"/*.tap; run serial 1 600 $serial_files ;;
@@ -49,6 +49,8 @@ all) rm -f "$out"/*.tap; run unit 2 180 $unit_files; run serial 1 600 $serial_fi
 soak)
   rm -f "$out"/*.tap
   run soak 1 14400 $repeating
+  # Two pods at a time, of which one may fill 1280 MiB: what the guest runs its programs from must not be pushed out for it.
+  export REPRIEVE_VM_MEMORY_MIB="${REPRIEVE_VM_MEMORY_MIB:-6144}"
   if [ -n "$repeating_vm" ]; then export REPRIEVE_VM_FILES="$repeating_vm"; run soak-vm 1 14400 test/vm/in-the-guest.test.ts; fi
   ;;
 *) echo "usage: scripts/test.sh all|unit|serial|vm|soak" >&2; exit 2 ;;

@@ -1,6 +1,6 @@
 /**
  * Whatever of Reprieve is missing or hangs, the application runs: at the latest when its launcher has waited as long as
- * sidecar/launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word.
+ * sidecar/launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word (patienceMs).
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,12 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { PodManifest } from '../harness/manifest.ts'
 import type { Pod } from '../harness/pod.ts'
-import { poll } from '../harness/deadline.ts'
+import { poll, slowness } from '../harness/deadline.ts'
 import { drawn, requireStore, requireThawed } from './kills.ts'
 import {
   application,
   deadlineMs,
   exitCodeOf,
+  patienceMs,
   restorer,
   sidecar,
   sidecarEntries,
@@ -44,9 +45,8 @@ import {
 t.jobs = 4
 const beside = () => ({ buffered: true })
 
-const patienceMs = 10_000
 /** For starting a process and writing a line on a machine that others use as well. */
-const slackMs = 5_000
+const slackMs = 5_000 * slowness
 
 /** How long after the container's start its application said its first word. */
 function waitedMs(pod: Pod): number {
@@ -95,7 +95,7 @@ t.test('without a sidecar the application starts by itself after ten seconds', b
     t.match(pod.logs(application), /no verdict from the sidecar/, 'and its log says why')
     const began = Date.now()
     await pod.delete()
-    t.ok(Date.now() - began < 10_000, 'nor does its end wait for one that is not there')
+    t.ok(Date.now() - began < 10_000 * slowness, 'nor does its end wait for one that is not there')
   })
   await Promise.all(pods)
   t.equal((await stage.manifests()).length, 1, 'what was kept is kept')

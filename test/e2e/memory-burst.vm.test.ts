@@ -1,142 +1,108 @@
 /**
  * Whole pods that fill their memory as fast as they can, on a real cgroup of version 2: none is killed for it. `make soak` repeats
- * each a hundred times.
+ * each a hundred times (bursts.ts).
  */
-import { setTimeout as delay } from 'node:timers/promises'
-import t from 'tap'
-import { poll } from '../harness/deadline.ts'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { encodeName } from '../../src/store/slot-folder.ts'
 import type { Pod } from '../harness/pod.ts'
-import { cgroupFolder } from '../harness/cgroup.ts'
+import { chosenBursts, twoAtATime, type Burst } from './bursts.ts'
 import { growing, needsOf, sumOf, undisturbedSum } from './memory.ts'
 import { resizeSocket, startResizer } from './resizer.ts'
-import { readFileSync } from 'node:fs'
-import { application, exitCodeOf, numbersIn, openStage, sidecar, soaking } from './support.ts'
+import { application, exitCodeOf, numbersIn, openStage } from './support.ts'
 
-const runs = soaking ? 100 : 1
-// Each pod is one busy thread most of the time, and the guest has two processors.
-t.jobs = 2
-const beside = () => ({ buffered: true })
+const bursts = chosenBursts(process.env)
+const isOne = bursts.length === 1
+// Each pod is one busy thread most of the time, and the guest has two processors: where there is one of each they run beside each other.
+t.jobs = isOne ? 2 : 1
+const beside = () => ({ buffered: isOne })
 /** Emulated processors take their time. */
 const deadlineMs = 180_000
 
-/** What run number `run` is like: one thread and four, limits of 128 MiB to 1 GiB. */
-function shapeOf(run: number): { limitMiB: number; threads: number; mebibytes: number } {
-  const limitMiB = [128, 256, 128, 512, 192, 1024, 128, 384][run % 8] ?? 128
-  return { limitMiB, threads: run % 2 === 0 ? 4 : 1, mebibytes: Math.ceil(limitMiB * 1.25) }
-}
-
 t.test(
-  `${runs} applications that fill their memory in a burst are given more in place: none is killed, none restarted`,
+  `${bursts.length} applications that fill their memory in a burst are given more in place: none is killed, none restarted`,
   beside(),
   async (t) => {
     const stage = await openStage(t, {
       programs: ['fill.c'],
       config: `memory: { resizeSocket: ${resizeSocket} }`,
     })
-    let held = 0
-    for (let run = 0; run < runs; run++) {
-      const shape = shapeOf(run)
+    const held = await heldOf(t, bursts, async ({ run, ...shape }) => {
       const pod = await stage.run(growing({ ...shape, pauseUs: 0, annotations: { key: `grow-${run}` } }))
       const resizer = await startResizer(t, pod)
-      await pod.waitForLog(application, /^done$/, { deadlineMs })
-      const isRight = sumOf(pod) === (await undisturbedSum(shape.mebibytes))
-      await pod.ended
-      const { attempts, state } = pod.container(application)
-      if (isRight && attempts === 1 && state.kind === 'terminated' && state.exitCode === 0 && resizer.asked.length > 0)
-      held++
-    else t.fail(`run ${run}, ${JSON.stringify(shape)}: ${JSON.stringify(state)}, attempts ${attempts}, right ${isRight}`) // prettier-ignore
-    }
-    t.comment(`${runs} runs with grow: held ${held}`)
-    t.equal(held, runs)
+      await pod.waitUntilEnded(deadlineMs)
+      return {
+        'the right result': sumOf(pod) === (await undisturbedSum(shape.mebibytes)),
+        'no kill, no restart': isUndisturbed(pod, 0),
+        'given more': resizer.asked.length > 0,
+      }
+    })
+    t.comment(`${bursts.length} runs with grow: held ${held}`)
+    t.equal(held, bursts.length)
   },
 )
 
 t.test(
-  `${runs} applications that fill their memory in a burst are rescheduled: each replacement goes on where it was, with more`,
+  `${bursts.length} applications that fill their memory in a burst are rescheduled: each replacement goes on where it was, with more`,
   beside(),
   async (t) => {
     const stage = await openStage(t, { programs: ['fill.c'] })
-    let held = 0
-    for (let run = 0; run < runs; run++) {
-      const shape = { ...shapeOf(run), pauseUs: 0, annotations: { key: `next-${run}`, 'on-memory-pressure': 'reschedule' } } // prettier-ignore
-      const first = await stage.runPlain(stage.admit(growing(shape), new Map()))
-      await first.ended
+    const held = await heldOf(t, bursts, async ({ run, ...shape }) => {
+      const lineage = `tests/key/next-${run}`
+      const wish = { ...shape, pauseUs: 0, annotations: { key: `next-${run}`, 'on-memory-pressure': 'reschedule' } } // prettier-ignore
+      const first = await stage.runPlain(stage.admit(growing(wish), new Map()))
+      await first.waitUntilEnded(deadlineMs)
       const [stoppedAt = 0] = numbersIn(first, /^mib (\d+)$/).slice(-1)
-      const needs = await needsOf(stage, `tests/key/next-${run}`)
-      const second = await stage.runPlain(stage.admit(growing(shape), needs))
-      await second.waitForLog(application, /^done$/, { deadlineMs })
+      const needs = await needsOf(stage, lineage)
+      const second = await stage.runPlain(stage.admit(growing(wish), needs))
+      await second.waitUntilEnded(deadlineMs)
       const [wentOnAt = 0] = numbersIn(second, /^mib (\d+)$/)
-      const isRight = sumOf(second) === (await undisturbedSum(shape.mebibytes))
-      await second.ended
-      if (isRight && exitCodeOf(first) === 75 && exitCodeOf(second) === 0 && wentOnAt >= stoppedAt) held++
-    else t.fail(`run ${run}, ${JSON.stringify(shape)}: ${exitCodeOf(first)}, ${exitCodeOf(second)}, stopped at ${stoppedAt}, went on at ${wentOnAt}, right ${isRight}`) // prettier-ignore
-    }
-    t.comment(`${runs} runs with reschedule: held ${held}`)
-    t.equal(held, runs)
-  },
-)
-
-t.test(
-  'a sidecar that is killed while the application stands still lets it go when it is started again',
-  beside(),
-  async (t) => {
-    const stage = await openStage(t, {
-      programs: ['fill.c'],
-      config: `memory: { resizeSocket: ${resizeSocket} }`,
+      // A hundred of them would fill the disk.
+      rmSync(join(stage.storeFolder, encodeName(lineage)), { recursive: true })
+      return {
+        'ended to be tried again': isUndisturbed(first, 75),
+        'more memory': (needs.get(application) ?? 0) > shape.limitMiB * 2 ** 20,
+        'went on where it was': wentOnAt >= stoppedAt && stoppedAt > shape.limitMiB / 2,
+        'the right result': sumOf(second) === (await undisturbedSum(shape.mebibytes)),
+        'no kill, no restart': isUndisturbed(second, 0),
+      }
     })
-    const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 116, threads: 1, hold: true }))
-    await startResizer(t, pod, 'silence')
-    await pod.waitForLog(application, /^mib /, { deadlineMs })
-    const frozen = () => readFileSync(`${cgroupFolder(pod.container(application).cgroupPath, 'memory')}/cgroup.events`, 'utf8').includes('frozen 1') // prettier-ignore
-    await poll(
-      'it to stand still',
-      deadlineMs,
-      () => (frozen() ? true : undefined),
-      () => pod.describe(),
-    )
-    for (const pid of nodeProcesses(pod)) process.kill(pid, 'SIGKILL')
-    const killedAt = performance.now()
-    // Guard's first pause of 100 ms, and as long as this machine takes to start Node.
-    await poll(
-      'it to be let go',
-      deadlineMs,
-      () => (frozen() ? undefined : true),
-      () => pod.describe(),
-    )
-    t.comment(`let go ${Math.round(performance.now() - killedAt)} ms after the kill`)
-    await pod.waitForLog(sidecar, /what an earlier sidecar left frozen was let go/, { deadlineMs })
-    await pod.waitForLog(application, /^done$/, { deadlineMs })
-    t.equal(frozen(), false)
-    await pod.delete({ gracePeriodSeconds: 60 })
+    t.comment(`${bursts.length} runs with reschedule: held ${held}`)
+    t.equal(held, bursts.length)
   },
 )
 
-function nodeProcesses(pod: Pod): number[] {
-  return pod
-    .container(sidecar)
-    .processes()
-    .filter((pid) => /^Name:\t(node|MainThread)$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
+/** How many of them hold in everything; what does not is told, and does not keep the next from running. */
+async function heldOf(
+  t: Test,
+  bursts: Burst[],
+  work: (burst: Burst) => Promise<Record<string, boolean>>,
+): Promise<number> {
+  let held = 0
+  await twoAtATime(bursts, async (burst) => {
+    const startedAt = performance.now()
+    const what = `run ${burst.run}, ${burst.limitMiB} MiB, ${burst.threads} threads`
+    try {
+      const missed = Object.entries(await work(burst)).flatMap(([name, holds]) => (holds ? [] : [name]))
+      if (missed.length > 0) t.fail(`${what}: not ${missed.join(', not ')}`)
+      else held++
+    } catch (error) {
+      t.fail(`${what}: ${String(error)}`)
+    }
+    t.comment(`${what}: ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
+  })
+  return held
 }
 
-t.test(
-  'a dump is charged neither to the application nor beyond the limit of the sidecar, which lives',
-  beside(),
-  async (t) => {
-    const stage = await openStage(t, {
-      programs: ['fill.c'],
-      config: `sidecar: { resources: { limits: { memory: 96Mi } } }`,
-    })
-    const pod = await stage.run(growing({ limitMiB: 256, mebibytes: 200, threads: 1, hold: true, annotations: { 'memory-threshold': '70%' } })) // prettier-ignore
-    await pod.waitForLog(sidecar, /a checkpoint was taken/, { deadlineMs })
-    await delay(500)
-    const of = (name: string, file: string) =>
-      readFileSync(`${cgroupFolder(pod.container(name).cgroupPath, 'memory')}/${file}`, 'utf8')
-    t.match(of(sidecar, 'memory.events'), /^oom_kill 0$/m)
-    t.equal(pod.container(sidecar).attempts, 1)
-    t.ok(Number(of(sidecar, 'memory.peak')) <= 96 * 2 ** 20, of(sidecar, 'memory.peak'))
-    // The pages of 200 MiB, and what a program has beside; were the images' page cache charged here, it would be nearly twice that.
-    t.ok(Number(of(application, 'memory.peak')) < 220 * 2 ** 20, of(application, 'memory.peak'))
-    t.match(of(application, 'memory.events'), /^oom_kill 0$/m)
-    await pod.delete()
-  },
-)
+/** The application ended with the code, and nothing in the pod was killed for memory or started twice. */
+function isUndisturbed(pod: Pod, code: number): boolean {
+  const { initContainerStatuses, containerStatuses } = pod.status()
+  return (
+    exitCodeOf(pod) === code &&
+    [...initContainerStatuses, ...containerStatuses].every(
+      ({ state, restartCount }) =>
+        restartCount === 0 && state.kind === 'terminated' && state.reason !== 'OOMKilled',
+    )
+  )
+}

@@ -42,7 +42,14 @@ export function sumOf(pod: Pod): string {
   return pod.logLines(application).findLast(({ text }) => text.startsWith('sum '))?.text ?? 'it said no sum'
 }
 
-export async function undisturbedSum(mebibytes: number): Promise<string> {
+const undisturbed = new Map<number, Promise<string>>()
+export function undisturbedSum(mebibytes: number): Promise<string> {
+  const sum = undisturbed.get(mebibytes) ?? runUndisturbed(mebibytes)
+  undisturbed.set(mebibytes, sum)
+  return sum
+}
+
+async function runUndisturbed(mebibytes: number): Promise<string> {
   const program = await compile(join(import.meta.dirname, '../programs/fill.c'))
   const said = await must([program, String(mebibytes), '2', '0'], { deadlineMs })
   return said.split('\n').find((line) => line.startsWith('sum ')) ?? ''

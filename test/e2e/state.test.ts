@@ -83,6 +83,7 @@ const kinds = {
     'processes that wait with a time-out in epoll, poll and select',
     'a thread that waits for a condition with a time-out',
     'timerfds, a periodic one and some that are minutes away',
+    'a periodic timerfd that has expired, unread, whenever a checkpoint is taken',
     'an interval timer that sends a signal',
   ],
 }

@@ -20,6 +20,7 @@ import type { CheckpointManifest, Slot } from '../../src/manifest.ts'
 import { openStore } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { Pod as AdmittedPod } from '../../webhook/pod.ts'
+import { slowness } from '../harness/deadline.ts'
 import { compile } from '../harness/native.ts'
 import type { Image, Images } from '../harness/image.ts'
 import type { ContainerSpec, PodManifest, PodSpec } from '../harness/manifest.ts'
@@ -39,6 +40,12 @@ const image = 'reprieve:e2e'
 const statusPort = 9464
 /** Generous: the machine may run other people's tests. What must be quick is measured, not given a deadline. */
 export const deadlineMs = 60_000
+
+/**
+ * How long an application waits for its sidecar before it starts without (sidecar/launcher/PROTOCOL.md): ten seconds, but in the guest, whose
+ * processors may take as long to start Node. What is tested there is what a protected application goes through.
+ */
+export const patienceMs = 10_000 * slowness
 
 /** The heavy counts of `make soak`, or the small ones of `make test`. */
 export const soaking = process.env.REPRIEVE_SOAK === '1'
@@ -163,7 +170,8 @@ export type PodOptions = Omit<Partial<ContainerSpec>, 'name'> & {
 }
 
 /** A pod as its owner writes it: one container, `app`, protected. Each call is a new pod of the same lineage. */
-export function podOf({ annotations, spec, ...container }: PodOptions): PodManifest {
+export function podOf({ annotations, spec, env = [], ...container }: PodOptions): PodManifest {
+  const patience = slowness > 1 ? [{ name: 'REPRIEVE_PATIENCE_MS', value: String(patienceMs) }] : []
   const all = { checkpoint: 'true', key: 'work', interval: 'off', ...annotations }
   return {
     apiVersion: 'v1',
@@ -179,7 +187,10 @@ export function podOf({ annotations, spec, ...container }: PodOptions): PodManif
       restartPolicy: 'Never',
       terminationGracePeriodSeconds: 30,
       ...spec,
-      containers: [{ image: 'app', ...container, name: application }, ...(spec?.containers ?? [])],
+      containers: [
+        { image: 'app', ...container, env: [...patience, ...env], name: application },
+        ...(spec?.containers ?? []),
+      ],
     },
   }
 }
@@ -229,7 +240,7 @@ export async function metricsOf(pod: Pod, prefix: string): Promise<string[]> {
 function askStatusPort(pod: Pod, path: string): Promise<string> {
   const ask = `fetch('http://127.0.0.1:${statusPort}${path}').then((it) => it.text()).then((it) => console.log(it))`
   const argv = ['nsenter', `--net=/proc/${pod.podPid}/ns/net`, process.execPath, '-e', ask]
-  return must(argv, { deadlineMs: 10_000 })
+  return must(argv, { deadlineMs: 10_000 * slowness })
 }
 
 export type ControlAnswer = Record<string, { outcome: string; id?: string; reason?: string }> & {

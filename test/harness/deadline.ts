@@ -19,7 +19,7 @@ export async function poll<T>(
     if (answer !== undefined) return answer
     if (performance.now() > end)
       throw new Error(`waited ${deadlineMs * slowness} ms in vain for ${what}\n${describe()}`)
-    await sleep(10)
+    await sleep(10 * slowness)
   }
 }
 
