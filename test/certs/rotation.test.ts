@@ -201,6 +201,16 @@ for (const [what, damage] of Object.entries(garbage))
     t.equal(certificatesIn(world.published[0] ?? '').length, 1, 'and later only one authority is left')
   })
 
+t.test('an old authority stays while the Secret has a leaf of it, whatever the ledger says', async (t) => {
+  const world = begun()
+  world.rest(170)
+  world.settled = false
+  world.rest(201)
+  world.set = { ...world.there, leaves: world.there.leaves.replaceAll('2026', '1999') }
+  t.same(world.rest(201), [])
+  t.ok(world.isServable(201))
+})
+
 t.test('a Secret restored from a backup: what has been served since stays trusted', async (t) => {
   const world = begun()
   const backup = world.there
