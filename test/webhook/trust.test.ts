@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { makeAuthority, makeLeaf, type KeyedCertificate } from '../../certs/authority.ts'
+import { Trust } from '../../webhook/trust.ts'
 import type { TestApiServer } from '../certs/api-server.ts'
 import { dayMs, guardPath, mutatingPath, openCluster } from '../certs/cluster-stage.ts'
 import { recorded } from './admission-fixtures.ts'
-import { Client, leafTerms, startWebhook, type TestWebhook } from './running-webhook.ts'
+import { Client, leafTerms, logInto, startWebhook, type TestWebhook } from './running-webhook.ts'
 
 const { text } = recorded('create-bare-pod')
 const deadlineMs = 10_000
@@ -113,6 +114,22 @@ t.test('the guard’s configuration may be absent, and the other one, but not bo
   await untilReadiness(started, /no webhook configuration reprieve has an entry/)
   if (mutating !== undefined) started.server.put(mutatingPath, mutating)
   t.equal(await untilReadiness(started, /^ok$/), 'ok')
+})
+
+t.test('the configurations are those of the name that the configuration gives', async (t) => {
+  const { server, webhook } = await setUp(t)
+  const at = { host: '127.0.0.1', port: webhook.port }
+  const whyNotBy = async (configuration: string) => {
+    const trust = new Trust({ api: server.api(), configuration, log: logInto([]) })
+    await trust.verify(at)
+    return trust.whyNot()
+  }
+  t.match(await whyNotBy('other'), 'no webhook configuration other has an entry')
+  for (const path of [mutatingPath, guardPath]) {
+    const stored = server.objects.get(path)
+    if (stored !== undefined) server.put(path.replace(/reprieve$/, 'other'), stored)
+  }
+  t.equal(await whyNotBy('other'), undefined)
 })
 
 t.test('an entry that names a URL is asked by its host', async (t) => {
