@@ -137,7 +137,7 @@ export type WebhookReplica = PodProcess & { name: string; ports: { port: number;
 
 export async function readinessOf({ ports }: { ports: { adminPort: number } }): Promise<string> {
   const answer = await fetch(`http://127.0.0.1:${ports.adminPort}/readyz`, {
-    signal: AbortSignal.timeout(5000),
+    signal: AbortSignal.timeout(15_000),
   })
   return (await answer.text()).trim()
 }

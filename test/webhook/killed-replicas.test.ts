@@ -29,6 +29,7 @@ t.test('a replica that is killed gives no wrong answer, and costs only its own c
     caBundle: () => bundlesIn(plane.server)[0] ?? '',
   })
   load.begin()
+  t.teardown(() => load.end())
   await sleep(1000)
 
   const deaths: Death[] = []

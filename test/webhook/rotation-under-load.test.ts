@@ -57,6 +57,7 @@ t.test('a rotation of CA and leaf under load fails no request and drops no conne
   })
   const begun = performance.now()
   load.begin()
+  t.teardown(() => load.end())
   await sleep(2000)
 
   const words = [
