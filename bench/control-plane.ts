@@ -10,12 +10,13 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parse, stringify } from 'yaml'
+import { parseAllDocuments, stringify } from 'yaml'
 import { keepInFolder } from '../certs/keep.ts'
 import { parseQuantityNanos } from '../src/quantity.ts'
 import { stripFolders } from '../scripts/strip-types.ts'
 import { clearAtEnd, report, round, say, type Result } from './lib/report.ts'
 import { load } from './lib/https-load.ts'
+import { ControlPlane } from '../test/webhook/control-plane.ts'
 
 const root = join(import.meta.dirname, '..')
 /** What one controller manager makes at its most (--kube-api-qps, by default). */
@@ -64,9 +65,9 @@ await report(limits, async (): Promise<Result> => {
 })
 
 async function measureWebhook(folder: string) {
-  const terms = { dnsNames: ['localhost'], caDays: 2, leafDays: 1, now: new Date() }
+  const terms = { dnsNames: ['localhost'], caDays: 3, leafDays: 1 }
   const files = join(folder, 'certificates')
-  await keepInFolder(files, terms)
+  await keepInFolder(files, terms, new Date())
   const port = await freePort()
   const config = join(folder, 'config.yaml')
   const listen = { host: '127.0.0.1', port, adminHost: '127.0.0.1', adminPort: 0, certFile: join(files, 'tls.crt'), keyFile: join(files, 'tls.key') } // prettier-ignore
@@ -111,22 +112,17 @@ async function measureWebhook(folder: string) {
   }
 }
 
-/** It makes both certificates, and looks at them again every second from then on. */
+/** It makes both certificates, publishes them, and looks at them again every second from then on. */
 async function measureCerts(folder: string) {
-  const child = start([
-    join(folder, 'certs/main.js'),
-    '--out',
-    join(folder, 'made'),
-    '--dns',
-    'localhost',
-    '--every',
-    '1s',
-  ])
-  await said(child, 'kept the certificates')
+  const plane = await ControlPlane.open({ teardown: (done) => clearAtEnd(async () => void (await done())) })
+  const words =
+    '--dns localhost --secret reprieve-system/reprieve-certs --webhook reprieve --every 1s --settle 1s'
+  const certs = plane.startCerts('certs', words.split(' '), join(folder, 'certs/main.js'))
+  await certs.line('kept the certificates', startDeadlineMs)
   await delay(settleMs)
-  const [idleMiB, peakMiB] = [resident(child, 'VmRSS'), resident(child, 'VmHWM')]
+  const [idleMiB, peakMiB] = [resident(certs, 'VmRSS'), resident(certs, 'VmHWM')]
   say(`certs: ${idleMiB} MiB, ${peakMiB} MiB at its peak`)
-  await stop(child)
+  await certs.kill('SIGTERM')
   return { idleMiB, peakMiB }
 }
 
@@ -151,7 +147,7 @@ async function stop(child: ChildProcess): Promise<void> {
   await ended
 }
 
-function resident(child: ChildProcess, field: 'VmRSS' | 'VmHWM'): number {
+function resident(child: Pick<ChildProcess, 'pid'>, field: 'VmRSS' | 'VmHWM'): number {
   const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
   return round(Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024)
 }
@@ -167,14 +163,16 @@ function cpuMs(child: ChildProcess): number {
   return ((utime ?? 0) + (stime ?? 0)) * 10
 }
 
-/** Of the containers of manifests/base/deployment.yaml. */
+/** Of the containers of the base's two Deployments. */
 function resources(): (name: string) => { requestMiB: number; limitMiB: number; cores: number } {
-  type Deployment = { spec: { template: { spec: { containers: Container[]; initContainers: Container[] } } } }
-  const text = readFileSync(join(root, 'manifests/base/deployment.yaml'), 'utf8')
-  const { containers, initContainers } = (parse(text) as Deployment).spec.template.spec
+  type Deployment = { spec: { template: { spec: { containers: Container[] } } } }
+  const containers = ['deployment.yaml', 'certs.yaml']
+    .flatMap((file) => parseAllDocuments(readFileSync(join(root, 'manifests/base', file), 'utf8')))
+    .map((document) => document.toJS() as { kind: string })
+    .flatMap((object) => (object.kind === 'Deployment' ? (object as unknown as Deployment).spec.template.spec.containers : [])) // prettier-ignore
   return (name) => {
-    const found = [...containers, ...initContainers].find((container) => container.name === name)
-    if (found === undefined) throw new Error(`the deployment has no container ${name}`)
+    const found = containers.find((container) => container.name === name)
+    if (found === undefined) throw new Error(`there is no container ${name}`)
     const { requests, limits: most } = found.resources
     return {
       requestMiB: number(requests.memory) / 2 ** 20,

@@ -9,11 +9,12 @@ import forge from 'node-forge'
 /** PEM texts. */
 export type KeyedCertificate = { cert: string; key: string }
 
+/** @property days may be broken: tests and drills rotate within seconds */
 export type Validity = { from: Date; days: number }
 
-const dayMs = 86_400_000
+export const dayMs = 86_400_000
 /** Clocks of API servers may be behind ours. */
-const backdateMs = 3_600_000
+export const backdateMs = 3_600_000
 
 export function makeAuthority(commonName: string, validity: Validity): KeyedCertificate {
   const subject = [{ name: 'commonName', value: commonName }]
@@ -29,7 +30,10 @@ export function makeAuthority(commonName: string, validity: Validity): KeyedCert
   })
 }
 
-/** @param dnsNames at least one; the first is the common name */
+/**
+ * It never outlives its authority: a leaf of an expired one is trusted by nobody.
+ * @param dnsNames at least one; the first is the common name
+ */
 export function makeLeaf(
   authority: KeyedCertificate,
   dnsNames: readonly string[],
@@ -42,6 +46,7 @@ export function makeLeaf(
     issuer: authorityCertificate.subject.attributes,
     signingKey: authority.key,
     validity,
+    notAfter: authorityCertificate.validity.notAfter,
     extensions: (certificate) => [
       { name: 'basicConstraints', cA: false, critical: true },
       { name: 'keyUsage', digitalSignature: true, keyEncipherment: true, critical: true },
@@ -62,10 +67,12 @@ type Issue = {
   /** PEM; without it the certificate signs itself. */
   signingKey?: string
   validity: Validity
+  /** At the latest. */
+  notAfter?: Date
   extensions: (certificate: forge.pki.Certificate) => object[]
 }
 
-function issue({ subject, issuer, signingKey, validity, extensions }: Issue): KeyedCertificate {
+function issue({ subject, issuer, signingKey, validity, notAfter, extensions }: Issue): KeyedCertificate {
   // OpenSSL makes the key: forge's own generator is written in JavaScript, slow, and not constant in time.
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
@@ -74,7 +81,9 @@ function issue({ subject, issuer, signingKey, validity, extensions }: Issue): Ke
   certificate.publicKey = forge.pki.publicKeyFromPem(publicKey)
   certificate.serialNumber = serialNumber()
   certificate.validity.notBefore = new Date(validity.from.getTime() - backdateMs)
-  certificate.validity.notAfter = new Date(validity.from.getTime() + validity.days * dayMs)
+  certificate.validity.notAfter = new Date(
+    Math.min(validity.from.getTime() + validity.days * dayMs, notAfter?.getTime() ?? Infinity),
+  )
   certificate.setSubject(subject)
   certificate.setIssuer(issuer)
   certificate.setExtensions(extensions(certificate))

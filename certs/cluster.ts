@@ -1,123 +1,135 @@
 /**
- * The certificates of a cluster: kept in one Secret, which all replicas share, and trusted through the webhook
- * configuration's caBundle. Every step may be done by several replicas at once: the Secret's resourceVersion lets one
- * win, and the others take what it wrote.
+ * The objects of a cluster in which certificates are kept, and their writes: the Secret that replicas of the webhook mount, and the caBundle of
+ * both webhook configurations. Every write names the version that it replaces, so that of two writers one is told to look again.
  */
-import { ReprieveError } from '../src/errors.ts'
-import { fileNames } from './files.ts'
-import type { KubeApi } from '../src/kube-api.ts'
-import { renew, type CertificateSet, type RenewalTerms } from './renewal.ts'
+import type { KubeAnswer, KubeApi } from '../src/kube-api.ts'
+import { fileNames, type CertificateSet } from './certificate-set.ts'
+import { refused } from './refused.ts'
 
 /** `webhookConfiguration`: the name of both, the mutating and the validating one. */
 export type ClusterNames = { namespace: string; secret: string; webhookConfiguration: string }
 
-/** The guard's first: nothing that it looks at is made before the other one is trusted as well. */
-const configurations = ['validatingwebhookconfigurations', 'mutatingwebhookconfigurations'] as const
+/** `conflict`: somebody else has written in between, or taken it away. */
+export type Written = 'written' | 'conflict'
 
-const maxAttempts = 5
+export type FoundSecret = {
+  set: CertificateSet | undefined
+  /** As it stands; undefined if there is none. */
+  object: SecretObject | undefined
+  /** The API server's. */
+  now: Date
+}
 
-/** Reads, renews and writes the Secret. */
-export async function ensureSecret(
-  api: KubeApi,
-  names: ClusterNames,
-  terms: RenewalTerms,
-): Promise<{ set: CertificateSet; changed: string[] }> {
-  const folder = `/api/v1/namespaces/${names.namespace}/secrets`
-  for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const found = await api('GET', `${folder}/${names.secret}`)
-    if (found.status !== 200 && found.status !== 404)
-      throw failed('read the Secret', names.secret, found.status)
-    const { set, changed } = renew(found.status === 200 ? setOf(found.body) : undefined, terms)
-    if (changed.length === 0) return { set, changed }
-    const secret = {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      type: 'kubernetes.io/tls',
-      metadata: {
-        name: names.secret,
-        namespace: names.namespace,
-        labels: { 'app.kubernetes.io/part-of': 'reprieve' },
-        ...(found.status === 200 ? { resourceVersion: resourceVersionOf(found.body) } : {}),
-      },
-      data: Object.fromEntries(
-        (Object.keys(fileNames) as (keyof CertificateSet)[]).map((field) => [
-          fileNames[field],
-          Buffer.from(set[field]).toString('base64'),
-        ]),
-      ),
-    }
-    const written =
-      found.status === 200
-        ? await api('PUT', `${folder}/${names.secret}`, secret)
-        : await api('POST', folder, secret)
-    if (written.status === 200 || written.status === 201) return { set, changed }
-    // 409: another replica was first, and what it wrote will do.
-    if (written.status !== 409) throw failed('write the Secret', names.secret, written.status)
+export type Configuration = { path: string; resourceVersion: string; entries: { caBundle: string }[] }
+
+type SecretObject = {
+  apiVersion: string
+  kind: string
+  metadata: { name: string; namespace: string; resourceVersion?: string; labels?: object }
+  type: string
+  data?: Record<string, string>
+}
+type ConfigurationObject = {
+  metadata?: { resourceVersion?: string }
+  webhooks?: { clientConfig?: { caBundle?: string } }[]
+}
+
+/** Either may be absent: whoever does without the guard deletes its configuration. */
+const kinds = ['validatingwebhookconfigurations', 'mutatingwebhookconfigurations'] as const
+
+export async function readSecret(api: KubeApi, { namespace, secret }: ClusterNames): Promise<FoundSecret> {
+  const found = await api('GET', `${folderOf(namespace)}/${secret}`)
+  const now = found.date ?? new Date()
+  if (found.status === 404) return { set: undefined, object: undefined, now }
+  if (found.status !== 200) throw refused('read the Secret', secret, found)
+  const object = found.body as SecretObject
+  const text = (field: keyof CertificateSet) =>
+    Buffer.from(object.data?.[fileNames[field]] ?? '', 'base64').toString('utf8')
+  const set = {
+    caBundle: text('caBundle'),
+    caKey: text('caKey'),
+    cert: text('cert'),
+    key: text('key'),
+    leaves: text('leaves'),
   }
-  throw new ReprieveError(
-    'deadline-passed',
-    `Secret ${names.secret} kept changing; tried ${maxAttempts} times`,
-  )
+  return { set, object, now }
 }
 
-/** Gives every entry of both configurations the bundle, if it has another. */
-export async function ensureTrust(api: KubeApi, names: ClusterNames, caBundle: string): Promise<boolean> {
-  let changed = false
-  for (const kind of configurations) changed = (await ensureTrustIn(kind, api, names, caBundle)) || changed
-  return changed
-}
-
-async function ensureTrustIn(
-  kind: (typeof configurations)[number],
+/** @param found what it replaces; what others have put beside ours is kept */
+export async function writeSecret(
   api: KubeApi,
-  names: ClusterNames,
+  { namespace, secret }: ClusterNames,
+  { object }: FoundSecret,
+  set: CertificateSet,
+): Promise<Written> {
+  const data = Object.fromEntries(
+    (Object.keys(fileNames) as (keyof CertificateSet)[]).map((field) => [
+      fileNames[field],
+      Buffer.from(set[field]).toString('base64'),
+    ]),
+  )
+  const written =
+    object === undefined
+      ? await api('POST', folderOf(namespace), {
+          apiVersion: 'v1',
+          kind: 'Secret',
+          type: 'kubernetes.io/tls',
+          metadata: { name: secret, namespace, labels: { 'app.kubernetes.io/part-of': 'reprieve' } },
+          data,
+        })
+      : await api('PUT', `${folderOf(namespace)}/${secret}`, { ...object, data: { ...object.data, ...data } })
+  // 404: it was deleted since it was read.
+  return outcomeOf(written, [409, ...(object === undefined ? [] : [404])], 'write the Secret', secret)
+}
+
+export async function readConfigurations(api: KubeApi, name: string): Promise<Configuration[]> {
+  const read = await Promise.all(
+    kinds.map(async (kind) => {
+      const path = `/apis/admissionregistration.k8s.io/v1/${kind}/${name}`
+      const found = await api('GET', path)
+      if (found.status === 404) return []
+      if (found.status !== 200) throw refused('read the webhook configuration', `${kind}/${name}`, found)
+      const { metadata = {}, webhooks = [] } = found.body as ConfigurationObject
+      const entries = webhooks.map(({ clientConfig }) => ({
+        caBundle: Buffer.from(clientConfig?.caBundle ?? '', 'base64').toString('utf8'),
+      }))
+      return [{ path, resourceVersion: metadata.resourceVersion ?? '', entries }]
+    }),
+  )
+  return read.flat()
+}
+
+/** Gives every entry the bundle. */
+export async function publish(
+  api: KubeApi,
+  { path, resourceVersion, entries }: Configuration,
   caBundle: string,
-): Promise<boolean> {
-  const path = `/apis/admissionregistration.k8s.io/v1/${kind}/${names.webhookConfiguration}`
-  const found = await api('GET', path)
-  if (found.status !== 200)
-    throw failed('read the webhook configuration', names.webhookConfiguration, found.status)
-  const encoded = Buffer.from(caBundle).toString('base64')
-  const operations = entriesOf(found.body).flatMap((entry, index) =>
-    entry.clientConfig?.caBundle === encoded
-      ? []
-      : [
-          // The entry's name guards the position: the list may have been changed since it was read.
-          { op: 'test', path: `/webhooks/${index}/name`, value: entry.name },
-          { op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: encoded },
-        ],
+): Promise<Written> {
+  const value = Buffer.from(caBundle).toString('base64')
+  const patched = await api(
+    'PATCH',
+    path,
+    [
+      // The positions below are those of this version.
+      { op: 'test', path: '/metadata/resourceVersion', value: resourceVersion },
+      ...entries.flatMap((entry, index) =>
+        entry.caBundle === caBundle
+          ? []
+          : [{ op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value }],
+      ),
+    ],
+    'application/json-patch+json',
   )
-  if (operations.length === 0) return false
-  const patched = await api('PATCH', path, operations, 'application/json-patch+json')
-  if (patched.status !== 200)
-    throw failed('patch the webhook configuration', names.webhookConfiguration, patched.status)
-  return true
+  // 422: the test did not hold. What is unprocessable for another reason is told after some attempts.
+  return outcomeOf(patched, [404, 409, 422], 'patch the webhook configuration', path)
 }
 
-type Entry = { name: string; clientConfig?: { caBundle?: string } }
-
-function entriesOf(body: unknown): Entry[] {
-  const webhooks = (body as { webhooks?: Entry[] } | undefined)?.webhooks
-  return Array.isArray(webhooks) ? webhooks : []
+function outcomeOf(written: KubeAnswer, conflicts: number[], what: string, name: string): Written {
+  if (written.status === 200 || written.status === 201) return 'written'
+  if (conflicts.includes(written.status)) return 'conflict'
+  throw refused(what, name, written)
 }
 
-function setOf(body: unknown): CertificateSet {
-  const data = (body as { data?: Record<string, string> } | undefined)?.data ?? {}
-  const text = (name: string) => Buffer.from(data[name] ?? '', 'base64').toString('utf8')
-  return {
-    caBundle: text(fileNames.caBundle),
-    caKey: text(fileNames.caKey),
-    cert: text(fileNames.cert),
-    key: text(fileNames.key),
-  }
-}
-
-function resourceVersionOf(body: unknown): string {
-  return (body as { metadata?: { resourceVersion?: string } } | undefined)?.metadata?.resourceVersion ?? ''
-}
-
-function failed(what: string, name: string, status: number): ReprieveError {
-  return new ReprieveError('command-failed', `could not ${what} ${name}: the API server answered ${status}`, {
-    status,
-  })
+function folderOf(namespace: string): string {
+  return `/api/v1/namespaces/${namespace}/secrets`
 }

@@ -1,28 +1,81 @@
 /** One pass over the certificates, in a folder or in a cluster: idempotent, so that it can be run as often as one likes. */
-import { ensureSecret, ensureTrust, type ClusterNames } from './cluster.ts'
-import { readCertificateFiles, writeCertificateFiles } from './files.ts'
+import { ReprieveError } from '../src/errors.ts'
 import type { KubeApi } from '../src/kube-api.ts'
-import { renew, type RenewalTerms } from './renewal.ts'
+import {
+  publish,
+  readConfigurations,
+  readSecret,
+  writeSecret,
+  type ClusterNames,
+  type Written,
+} from './cluster.ts'
+import { readCertificateFiles, writeCertificateFiles } from './files.ts'
+import type { Lease } from './lease.ts'
+import { nextStep, type Terms, type WriteReason } from './rotation.ts'
+import type { Settling } from './settling.ts'
 
-export type Kept = { changed: string[] }
-
-/** Everything in one folder, the CA's key included: for local use and for tests. */
-export async function keepInFolder(folder: string, terms: RenewalTerms): Promise<Kept> {
-  const { set, changed } = renew(await readCertificateFiles(folder), terms)
-  if (changed.length > 0) await writeCertificateFiles(folder, set)
-  return { changed }
+export type Kept = {
+  /** What this pass has written, in order. */
+  changed: (WriteReason | 'published')[]
+  /** `settling`: a new CA is published and not used yet. `waiting`: there is something to do, and another one holds the lease. */
+  state: 'done' | 'settling' | 'waiting'
 }
 
-/** In the cluster: the API servers' trust first, and only then the leaf that this replica serves with. */
-export async function keepInCluster(
-  api: KubeApi,
-  names: ClusterNames,
-  folder: string,
-  terms: RenewalTerms,
-): Promise<Kept> {
-  const { set, changed } = await ensureSecret(api, names, terms)
-  const trusted = await ensureTrust(api, names, set.caBundle)
-  const { cert, key } = set
-  await writeCertificateFiles(folder, { cert, key, caBundle: set.caBundle })
-  return { changed: trusted ? [...changed, 'trust'] : changed }
+export type Cluster = { api: KubeApi; names: ClusterNames; lease: Lease; settling: Settling }
+
+/** A rotation takes six; the rest is for conflicts. */
+const mostSteps = 20
+
+/** Everything in one folder, the CA's key included: for local use and for tests. Its own ca.crt is what is trusted. */
+export async function keepInFolder(folder: string, terms: Terms, now: Date): Promise<Kept> {
+  const changed: Kept['changed'] = []
+  let set = await readCertificateFiles(folder)
+  let trusted = set?.caBundle
+  for (;;) {
+    const published = trusted === undefined ? [] : [trusted]
+    const step = nextStep({ set, published, now, isSettled: () => true }, terms)
+    if (step.do === 'publish') trusted = step.caBundle
+    else if (step.do === 'write') {
+      set = step.set
+      trusted ??= set.caBundle
+      await writeCertificateFiles(folder, set)
+      changed.push(step.why)
+    } else return { changed, state: 'done' }
+  }
+}
+
+/** @throws ReprieveError when the API server refuses; an Error when it does not answer. The next pass goes on from what was written. */
+export async function keepInCluster({ api, names, lease, settling }: Cluster, terms: Terms): Promise<Kept> {
+  const changed: Kept['changed'] = []
+  const end = async (state: Kept['state']) => (await lease.release(), { changed, state })
+  let last: Written = 'written'
+  for (let steps = 0; steps < mostSteps; steps++) {
+    const found = await readSecret(api, names)
+    const configurations = await readConfigurations(api, names.webhookConfiguration)
+    const published = configurations.flatMap(({ entries }) => entries.map(({ caBundle }) => caBundle))
+    settling.observe(published)
+    const isSettled = (authority: string) => settling.isSettled(authority)
+    const step = nextStep({ set: found.set, published, now: found.now, isSettled }, terms)
+    if (step.do === 'nothing') return end('done')
+    if (step.do === 'settle') return end('settling')
+    const hold = await lease.hold()
+    if (!hold.held) return { changed, state: 'waiting' }
+    // Whoever had it before may have written since we looked.
+    if (hold.since === 'now') continue
+    if (step.do === 'write') {
+      last = await writeSecret(api, names, found, step.set)
+      if (last === 'written') changed.push(step.why)
+      continue
+    }
+    const { caBundle } = step
+    const stale = configurations.find(({ entries }) => entries.some((entry) => entry.caBundle !== caBundle))
+    if (stale === undefined) continue
+    last = await publish(api, stale, caBundle)
+    if (last === 'written') changed.push('published')
+  }
+  throw new ReprieveError(
+    'deadline-passed',
+    `the certificates did not come to rest in ${mostSteps} steps (the last write: ${last}): somebody else keeps changing Secret ${names.secret} or the caBundle of ${names.webhookConfiguration}`,
+    { changed, last },
+  )
 }

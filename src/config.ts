@@ -66,6 +66,8 @@ export type Config = Readonly<{
     adminPort: number
     certFile: string
     keyFile: string
+    /** The name of both webhook configurations, whose caBundle must trust what is served. */
+    webhookConfiguration: string
     /** How long a shutdown waits for requests under way. */
     drainMs: number
   }>
@@ -169,6 +171,10 @@ function readConfig(root: ConfigReader, folder: string, givenImage: string | und
       adminPort: listen.whole('adminPort', 8080, port),
       certFile: resolve(folder, listen.text('certFile', '/run/reprieve/certs/tls.crt')),
       keyFile: resolve(folder, listen.text('keyFile', '/run/reprieve/certs/tls.key')),
+      webhookConfiguration: listen.text('webhookConfiguration', 'reprieve', {
+        pattern: /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/,
+        accepted: 'the name of an object',
+      }),
       drainMs: readSpan(listen, 'drain', 10_000),
     },
   }

@@ -7,7 +7,8 @@ import { readFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { ReprieveError } from './errors.ts'
 
-export type KubeAnswer = { status: number; body: unknown }
+/** `date`: the API server's clock, by which certificates are judged; undefined where a proxy has left it out. */
+export type KubeAnswer = { status: number; body: unknown; date?: Date | undefined }
 
 export type KubeApi = (
   method: 'GET' | 'POST' | 'PUT' | 'PATCH',
@@ -66,7 +67,11 @@ export function createKubeApi(access: KubeAccess, timeoutMs = defaultTimeoutMs):
         })
         incoming.on('error', reject)
         incoming.on('end', () =>
-          resolve({ status: incoming.statusCode ?? 0, body: parsed(Buffer.concat(chunks).toString('utf8')) }),
+          resolve({
+            status: incoming.statusCode ?? 0,
+            body: parsed(Buffer.concat(chunks).toString('utf8')),
+            date: dateIn(incoming.headers.date),
+          }),
         )
       },
     )
@@ -74,6 +79,11 @@ export function createKubeApi(access: KubeAccess, timeoutMs = defaultTimeoutMs):
     outgoing.end(text)
     return promise
   }
+}
+
+function dateIn(header: string | undefined): Date | undefined {
+  const date = new Date(header ?? '')
+  return Number.isNaN(date.getTime()) ? undefined : date
 }
 
 function parsed(text: string): unknown {

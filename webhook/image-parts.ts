@@ -28,12 +28,15 @@ export async function createImageParts(
   }
 }
 
-/** As the pod's service account; undefined outside a cluster, or where the pod was given no token: then no Secret can be read. */
+/** As the pod's service account; undefined outside a cluster, or where the pod was given no token: then neither Secrets nor what API servers trust can be read. */
 export async function apiOfPod(env: NodeJS.ProcessEnv, log: Log): Promise<KubeApi | undefined> {
   try {
     return createKubeApi(await accessFromPod(env), apiTimeoutMs)
   } catch (error) {
-    log.warn({ error: describeError(error) }, 'pull secrets cannot be read')
+    log.warn(
+      { error: describeError(error) },
+      'the API server cannot be asked, neither for pull secrets nor for what it trusts',
+    )
     return undefined
   }
 }

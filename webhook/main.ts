@@ -13,8 +13,9 @@ try {
   })
   const image = process.env.REPRIEVE_IMAGE
   const config = await loadConfig(values.config, image === undefined ? {} : { image })
-  const images = await createImageParts(config.entrypoints, log, await apiOfPod(process.env, log))
-  const webhook = await serveWebhook({ config, log, images })
+  const api = await apiOfPod(process.env, log)
+  const images = await createImageParts(config.entrypoints, log, api)
+  const webhook = await serveWebhook({ config, log, images, api })
   const { promise: told, resolve: tell } = Promise.withResolvers<string>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => tell(signal))
   log.info({ signal: await told }, 'was told to stop')

@@ -4,6 +4,7 @@ import type { Server as TlsServer } from 'node:tls'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../src/config.ts'
+import type { KubeApi } from '../src/kube-api.ts'
 import type { Log } from '../src/log.ts'
 import { createAdminServer } from './admin-server.ts'
 import { AdmissionCounts } from './admission-counts.ts'
@@ -17,6 +18,7 @@ import type { LineageRecords } from './lineage-records.ts'
 import { processMetrics } from './process-metrics.ts'
 import { createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
+import { Trust, type TrustTimes } from './trust.ts'
 
 /** Of what a shutdown may take: connections on which nothing is asked for so long are closed without having been told. */
 const longestFarewellMs = 2_000
@@ -36,6 +38,9 @@ export type ServeOptions = {
   log: Log
   certificateWaitMs?: number
   reloadEveryMs?: number
+  /** Asked what API servers trust; undefined outside a cluster. */
+  api?: KubeApi | undefined
+  trustTimes?: TrustTimes
   /** Where images are looked up; nowhere if it is left out. */
   images?: ImageParts | undefined
   /** What lineages have recorded; undefined: nobody keeps that. */
@@ -52,11 +57,12 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   const guardCounts = new GuardCounts()
   const loopDelay = new LoopDelay()
   const overload = new Overload(config.overload, () => loopDelay.ms())
+  const trust = new Trust({ api: options.api, configuration: config.listen.webhookConfiguration, log })
   const ending = new AbortController()
-  let ready = false
+  let phase: string | undefined = 'it has no serving certificate yet'
   const admin = createAdminServer({
-    counts: [counts, guardCounts, times, overload, { text: processMetrics }],
-    isReady: () => ready,
+    counts: [counts, guardCounts, times, overload, trust, { text: processMetrics }],
+    whyNotReady: () => phase ?? trust.whyNot(),
   })
   await admin.listen({ host: adminHost, port: adminPort })
   let server: FastifyInstance
@@ -73,26 +79,35 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       admit: options.admit ?? admitWithImages(options.images, options.records),
     })
     await server.listen({ host, port })
+    trust.serves(certificate)
+    const { address, port: bound } = server.server.address() as AddressInfo
+    const self = { host: loopbackFor(address), port: bound }
+    void trust.keepVerified(self, ending.signal, options.trustTimes)
     void reloadCertificate({
       files: config.listen,
       current: certificate,
       everyMs: options.reloadEveryMs ?? 5000,
       log,
-      use: (pair) =>
-        (server.server as unknown as TlsServer).setSecureContext({ ...pair, minVersion: 'TLSv1.2' }),
+      whyNotYet: (pair) => trust.whyNotYet(pair),
+      use: (pair) => {
+        ;(server.server as unknown as TlsServer).setSecureContext({ ...pair, minVersion: 'TLSv1.2' })
+        trust.serves(pair)
+        void trust.verify(self)
+      },
       signal: ending.signal,
     })
   } catch (error) {
+    ending.abort()
     loopDelay.stop()
     await admin.close()
     throw error
   }
-  ready = true
+  phase = undefined
   const bound = { port: portOf(server), adminPort: portOf(admin) }
   log.info(bound, 'listened')
 
   const stop = async () => {
-    ready = false
+    phase = 'it was told to stop'
     ending.abort()
     const until = performance.now() + drainMs
     await sayFarewell(server.server, Math.min(longestFarewellMs, drainMs / 2))
@@ -105,6 +120,11 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
     log.info('stopped')
   }
   return { ...bound, counts, guardCounts, overload, stop }
+}
+
+/** Whoever listens everywhere listens there, too. */
+function loopbackFor(address: string): string {
+  return address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
 }
 
 function portOf(app: FastifyInstance): number {

@@ -51,6 +51,8 @@ export type Reloading = {
   /** Looked at by content: a mounted Secret changes through symbolic links, which file notification misses. */
   everyMs: number
   log: Log
+  /** Why not to use a pair yet; undefined: use it. */
+  whyNotYet: (pair: CertificatePair) => Promise<string | undefined>
   use: (pair: CertificatePair) => void
   signal: AbortSignal
 }
@@ -61,24 +63,36 @@ export async function reloadCertificate({
   current,
   everyMs,
   log,
+  whyNotYet,
   use,
   signal,
 }: Reloading): Promise<void> {
   let { cert, key } = current
+  let told = ''
+  const keep = (error: string) => {
+    if (error !== told) log.warn({ error }, 'kept the old serving certificate')
+    told = error
+  }
   while (await passed(everyMs, signal)) {
     try {
       const next = await readCertificate(files)
       if (next.cert === cert && next.key === key) continue
+      const why = await whyNotYet(next)
+      if (why !== undefined) {
+        keep(why)
+        continue
+      }
       use(next)
       cert = next.cert
       key = next.key
+      told = ''
       log.info({ validTo: new X509Certificate(cert).validTo }, 'reloaded the serving certificate')
     } catch (error) {
-      log.warn({ error: describeError(error) }, 'kept the old serving certificate')
+      keep(describeError(error))
     }
   }
 }
 
-async function passed(ms: number, signal: AbortSignal): Promise<boolean> {
+export async function passed(ms: number, signal: AbortSignal): Promise<boolean> {
   return sleep(ms, true, { signal, ref: false }).catch(() => false)
 }

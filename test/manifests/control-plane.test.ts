@@ -13,7 +13,6 @@ type Container = {
 type Spread = Record<string, unknown> & { topologyKey: string; labelSelector: object }
 type PodSpec = {
   containers: Container[]
-  initContainers: Container[]
   volumes: Record<string, unknown>[]
   securityContext: Record<string, unknown>
   topologySpreadConstraints: Spread[]
@@ -30,10 +29,14 @@ type Deployment = {
 }
 
 const base = await rendered('base')
-const of = (kind: string) => base.find((object) => object.kind === kind) as unknown
-const { spec } = of('Deployment') as Deployment
+const of = (kind: string, name?: string) =>
+  base.find(
+    (object) => object.kind === kind && (name === undefined || object.metadata.name === name),
+  ) as unknown
+const { spec } = of('Deployment', 'reprieve-webhook') as Deployment
 const pod = spec.template.spec
-const containers = [...pod.initContainers, ...pod.containers]
+const certs = (of('Deployment', 'reprieve-certs') as Deployment).spec
+const { containers } = pod
 const labels = spec.selector.matchLabels
 const portOf = (name: string) =>
   containers.flatMap(({ ports = [] }) => ports).find((port) => port.name === name)?.containerPort
@@ -42,22 +45,24 @@ t.test('it meets the Pod Security level restricted, which its namespace enforces
   const namespace = of('Namespace') as { metadata: { labels: Record<string, string> } }
   t.equal(namespace.metadata.labels['pod-security.kubernetes.io/enforce'], 'restricted')
   // https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
-  t.match(pod.securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
-  for (const field of ['hostNetwork', 'hostPID', 'hostIPC']) t.notOk(Object.hasOwn(pod, field))
-  for (const { name, securityContext } of containers)
-    t.same(
-      securityContext,
-      { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
-      name,
-    )
   const allowed = new Set(
     'configMap csi downwardAPI emptyDir ephemeral persistentVolumeClaim projected secret'.split(' '),
   )
-  for (const volume of pod.volumes)
-    t.ok(
-      Object.keys(volume).every((field) => field === 'name' || allowed.has(field)),
-      String(volume.name),
-    )
+  for (const { securityContext: ofPod, containers, volumes, ...others } of [pod, certs.template.spec]) {
+    t.match(ofPod, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
+    for (const field of ['hostNetwork', 'hostPID', 'hostIPC']) t.notOk(Object.hasOwn(others, field))
+    for (const { name, securityContext } of containers)
+      t.same(
+        securityContext,
+        { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+        name,
+      )
+    for (const volume of volumes)
+      t.ok(
+        Object.keys(volume).every((field) => field === 'name' || allowed.has(field)),
+        String(volume.name),
+      )
+  }
 })
 
 t.test(
@@ -82,13 +87,14 @@ t.test(
 )
 
 t.test(
-  'its priority is admitted where a quota must allow it, with a replica more for a rollout',
+  'its priority is admitted where a quota must allow it, with a replica more of each for a rollout',
   async (t) => {
     const quota = of('ResourceQuota') as { spec: { hard: { pods: string }; scopeSelector: object } }
     t.same(quota.spec.scopeSelector, {
       matchExpressions: [{ scopeName: 'PriorityClass', operator: 'In', values: [pod.priorityClassName] }],
     })
-    t.ok(Number(quota.spec.hard.pods) > spec.replicas + 1)
+    t.equal(certs.template.spec.priorityClassName, pod.priorityClassName)
+    t.ok(Number(quota.spec.hard.pods) >= spec.replicas + 1 + certs.replicas + 1)
   },
 )
 
@@ -109,8 +115,11 @@ t.test(
 t.test('the network lets in admission and metrics, and out what the webhook asks', async (t) => {
   type Port = { port: number | string; protocol?: string }
   type Rule = { from?: object[]; to?: object[]; ports: Port[] }
-  const policy = (of('NetworkPolicy') as { spec: { podSelector: object; ingress: Rule[]; egress: Rule[] } })
-    .spec
+  const policy = (
+    of('NetworkPolicy', 'reprieve-webhook') as {
+      spec: { podSelector: object; ingress: Rule[]; egress: Rule[] }
+    }
+  ).spec
   t.same(policy.podSelector, { matchLabels: labels })
   const [admission, metrics, ...more] = policy.ingress
   t.same(more, [])

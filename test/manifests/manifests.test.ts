@@ -13,8 +13,16 @@ type Manifest = {
   [field: string]: unknown
 }
 type PodTemplate = { metadata: { annotations?: Record<string, string> }; spec: PodSpec }
-type ProcessContainer = { name: string; command: string[]; restartPolicy?: string }
-type PodSpec = { containers: ProcessContainer[]; initContainers: ProcessContainer[] }
+type ProcessContainer = {
+  name: string
+  command: string[]
+  restartPolicy?: string
+  securityContext: Record<string, unknown>
+}
+type PodSpec = {
+  containers: ProcessContainer[]
+  volumes: { name: string; secret?: { secretName: string; items: { key: string; path: string }[] } }[]
+}
 
 const root = new URL('../../manifests/', import.meta.url).pathname
 const notObjects = new Set(['kustomization.yaml', 'config.yaml'])
@@ -33,16 +41,25 @@ function objectsIn(folder: string): { file: string; object: Manifest }[] {
 }
 
 const base = objectsIn('base').map(({ object }) => object)
-function only<T = Manifest>(kind: string): T {
-  const found = base.filter((object) => object.kind === kind)
+/** @param name where there are several of the kind */
+function only<T = Manifest>(kind: string, name?: string): T {
+  const found = base.filter(
+    (object) => object.kind === kind && (name === undefined || object.metadata.name === name),
+  )
   if (found.length !== 1) throw new Error(`${found.length} objects of kind ${kind}`)
   return found[0] as T
 }
-const deployment = only<{ spec: { template: PodTemplate } }>('Deployment').spec.template
+const podOf = (name: string) =>
+  only<{ spec: { template: PodTemplate } }>('Deployment', name).spec.template.spec
+const webhookPod = podOf('reprieve-webhook')
+const certsPod = podOf('reprieve-certs')
 
-t.test('the pods of the webhook are valid, beyond what a schema can say', async (t) => {
-  t.same(problemsOfCoreV1('PodTemplateSpec', deployment), [])
-  t.same(problemsBeyondSchema(deployment), [])
+t.test('the pods of the control plane are valid, beyond what a schema can say', async (t) => {
+  for (const name of ['reprieve-webhook', 'reprieve-certs']) {
+    const { template } = only<{ spec: { template: PodTemplate } }>('Deployment', name).spec
+    t.same(problemsOfCoreV1('PodTemplateSpec', template), [], name)
+    t.same(problemsBeyondSchema(template), [], name)
+  }
 })
 
 t.test('a kustomization names every file of its folder, and only those', async (t) => {
@@ -61,24 +78,35 @@ t.test('both configurations are valid, with the image that the deployment gives'
 })
 
 t.test('a drain leaves a replica to answer for the pods that it evicts', async (t) => {
-  const { spec } = only<{ spec: { replicas: number; selector: object } }>('Deployment')
+  const { spec } = only<{ spec: { replicas: number; selector: object } }>('Deployment', 'reprieve-webhook')
   const budget = only<{ spec: { maxUnavailable: number; selector: object } }>('PodDisruptionBudget').spec
   t.ok(spec.replicas > budget.maxUnavailable)
   t.strictSame(budget.selector, spec.selector)
 })
 
 t.test('the names that the certificates need are the same everywhere', async (t) => {
-  const [certs] = deployment.spec.initContainers
-  t.equal(certs?.restartPolicy, 'Always')
-  const options = readOptions(certs?.command.slice(2) ?? [])
+  const options = readOptions(certsPod.containers[0]?.command.slice(2) ?? [])
+  if (options.where !== 'cluster') throw new Error('certificates are kept in a folder')
+  const { names, terms } = options
   const webhook = only('MutatingWebhookConfiguration')
-  const service = only('Service')
-  t.equal(options.cluster?.webhookConfiguration, webhook.metadata.name)
-  t.ok(options.dnsNames.includes(`${service.metadata.name}.reprieve-system.svc`))
+  t.equal(names.webhookConfiguration, webhook.metadata.name)
+  t.equal(names.webhookConfiguration, only('ValidatingWebhookConfiguration').metadata.name)
+  t.ok(terms.dnsNames.includes(`${only('Service').metadata.name}.reprieve-system.svc`))
+  t.equal(names.namespace, only('Namespace').metadata.name)
   const role = JSON.stringify(base.filter(({ kind }) => kind.endsWith('Role')))
-  t.match(role, `"resourceNames":["${options.cluster?.secret}"]`)
+  t.match(role, `"resources":["secrets"],"resourceNames":["${names.secret}"]`)
+  t.match(role, `"resources":["leases"],"resourceNames":["${names.secret}"]`)
   t.match(role, `"resourceNames":["${webhook.metadata.name}"]`)
-  t.equal(options.cluster?.namespace, only('Namespace').metadata.name)
+  const file = join(root, 'base/config.yaml')
+  const { listen } = parseConfig(readFileSync(file, 'utf8'), file, { image: 'given:1' })
+  t.equal(listen.webhookConfiguration, webhook.metadata.name)
+  const mounted = webhookPod.volumes.find(({ name }) => name === 'certs')?.secret
+  t.equal(mounted?.secretName, names.secret)
+  t.same(
+    mounted?.items.map(({ path }) => `/run/reprieve/certs/${path}`),
+    [listen.certFile, listen.keyFile],
+    'the leaf and its key, and not the key of the CA',
+  )
 })
 
 t.test('no right is a wildcard, and none looks at what was not named', async (t) => {
@@ -87,13 +115,52 @@ t.test('no right is a wildcard, and none looks at what was not named', async (t)
   t.notMatch(rights, /"(list|watch|delete|deletecollection|escalate|bind|impersonate)"/)
 })
 
-t.test('every right is told with what it is for, and every role is bound to the one account', async (t) => {
+t.test('what anybody’s requests reach can write nothing', async (t) => {
+  type Role = { metadata: { name: string }; rules: { verbs: string[] }[] }
+  for (const { metadata, rules } of base.filter(({ kind }) => kind.endsWith('Role')) as unknown as Role[])
+    if (metadata.name !== 'reprieve-certs')
+      t.ok(
+        rules.every(({ verbs }) => verbs.every((verb) => verb === 'get')),
+        metadata.name,
+      )
+})
+
+t.test('with cert-manager the certificates are its own, and nothing is left of ours', async (t) => {
+  type Patch = { target: { kind?: string; name: string }; patch: string }
+  type Certificate = Manifest & {
+    spec: { secretName: string; dnsNames: string[]; issuerRef: { name: string } }
+  }
+  const folder = 'overlays/cert-manager'
+  const [kustomization] = documentsIn(join(folder, 'kustomization.yaml')) as unknown as [{ patches: Patch[] }]
+  const made = objectsIn(folder).map(({ object }) => object)
+  const [leaf] = made.filter(({ metadata }) => metadata.name === 'reprieve-webhook') as Certificate[]
+  const ours = readOptions(certsPod.containers[0]?.command.slice(2) ?? [])
+  t.same(leaf?.spec.dnsNames, ours.terms.dnsNames)
+  t.ok(made.some(({ kind, metadata }) => kind === 'Issuer' && metadata.name === leaf?.spec.issuerRef.name))
+  const patchOf = (name: string) =>
+    kustomization.patches.find(({ target }) => target.name === name)?.patch ?? ''
+  t.match(patchOf('reprieve-certs'), /^\$patch: delete$/m)
+  t.same(
+    base.filter(({ metadata }) => metadata.name === 'reprieve-certs').map(({ kind }) => kind),
+    base.filter(({ metadata }) => metadata.name.startsWith('reprieve-certs')).map(({ kind }) => kind),
+    'all of ours go by that name',
+  )
+  t.match(patchOf('reprieve'), `cert-manager.io/inject-ca-from: reprieve-system/${leaf?.metadata.name}`)
+  t.match(patchOf('reprieve-webhook'), new RegExp(`secretName: ${leaf?.spec.secretName}$`))
+})
+
+t.test('every right is told with what it is for, and every role is bound to its account', async (t) => {
   type Role = { rules: { resources: string[]; resourceNames?: string[]; verbs: string[] }[] }
-  const told = readFileSync(join(root, 'base/rbac.yaml'), 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('#   '))
-    .join('\n')
-  for (const object of base.filter(({ kind }) => kind.endsWith('Role')))
+  const accounts = new Map([
+    ['reprieve-certs', 'certs-rbac.yaml'],
+    ['reprieve-webhook', 'rbac.yaml'],
+  ])
+  const accountOf = (role: string) => (accounts.has(role) ? role : 'reprieve-webhook')
+  for (const object of base.filter(({ kind }) => kind.endsWith('Role'))) {
+    const told = readFileSync(join(root, 'base', accounts.get(accountOf(object.metadata.name)) ?? ''), 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('#   '))
+      .join('\n')
     for (const { resources, resourceNames = [''], verbs } of (object as unknown as Role).rules)
       for (const resource of resources)
         for (const name of resourceNames)
@@ -102,14 +169,16 @@ t.test('every right is told with what it is for, and every role is bound to the 
             new RegExp(`${resource}${name === '' ? '' : `/${name}`}\\b.* ${verbs.join(', ')} `),
             `${resource} ${name}: ${verbs.join(', ')}`,
           )
+  }
   const roles = base.filter(({ kind }) => kind.endsWith('Role'))
   const bindings = base.filter(({ kind }) => kind.endsWith('RoleBinding'))
   t.equal(roles.length, bindings.length)
-  for (const binding of bindings)
+  for (const binding of bindings) {
+    const name = accountOf(binding.metadata.name)
     t.match(binding, {
       roleRef: { name: binding.metadata.name },
-      subjects: [
-        { kind: 'ServiceAccount', name: only('ServiceAccount').metadata.name, namespace: 'reprieve-system' },
-      ],
+      subjects: [{ kind: 'ServiceAccount', name, namespace: 'reprieve-system' }],
     })
+    t.ok(only('ServiceAccount', name))
+  }
 })

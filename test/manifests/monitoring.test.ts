@@ -139,7 +139,9 @@ t.test('a page says what to know and to type at three in the morning', async (t)
 })
 
 t.test('the alert about memory is at nine tenths of the limit', async (t) => {
-  const deployment = (await rendered('base')).find(({ kind }) => kind === 'Deployment') as unknown as {
+  const deployment = (await rendered('base')).find(
+    ({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'reprieve-webhook',
+  ) as unknown as {
     spec: { template: { spec: { containers: { resources: { limits: { memory: string } } }[] } } }
   }
   const limit = deployment.spec.template.spec.containers[0]?.resources.limits.memory ?? ''

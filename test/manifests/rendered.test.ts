@@ -65,13 +65,16 @@ t.test('every object has a name of its own, and lies in our namespace or in none
 t.test('what is injected is the image that runs the webhook', async (t) => {
   type Container = { name: string; image: string; env?: { name: string; value: string }[] }
   for (const { name, objects } of installations) {
-    const { template } = only(objects, 'Deployment').spec as {
-      template: { spec: { containers: Container[]; initContainers?: Container[] } }
-    }
-    const [webhook] = template.spec.containers
+    const pods = objects.flatMap((object) =>
+      object.kind === 'Deployment'
+        ? [object.spec as { template: { spec: { containers: Container[] } } }]
+        : [],
+    )
+    const containers = pods.flatMap(({ template }) => template.spec.containers)
+    const webhook = containers.find((container) => container.name === 'webhook')
     t.match(webhook?.image, /^[\w.-]+\/.+:.+/, name)
     t.equal(webhook?.env?.find((variable) => variable.name === 'REPRIEVE_IMAGE')?.value, webhook?.image, name)
-    for (const container of template.spec.initContainers ?? []) t.equal(container.image, webhook?.image, name)
+    for (const { image } of containers) t.equal(image, webhook?.image, name)
   }
 })
 

@@ -29,6 +29,7 @@ t.test('an image and a default store are all that must be said', async (t) => {
   const config = parseConfig(least, '/etc/reprieve/config.yaml')
   t.equal(config.keep, 3)
   t.equal(config.namespace, 'reprieve-system')
+  t.equal(config.listen.webhookConfiguration, 'reprieve')
   t.same(config.sidecar.withoutCapabilities, [])
   t.same(config.stores.get('default'), { hostPath: { path: '/var/lib/reprieve', type: 'DirectoryOrCreate' } })
 })
@@ -89,7 +90,7 @@ stores:
 sidecar:
   withoutCapabilities: [SYS_ADMIN]
   resources: { requests: { memory: 2Gi }, limits: { memory: 1Gi } }
-listen: { port: "8443", certFile: 3 }
+listen: { port: "8443", certFile: 3, webhookConfiguration: Reprieve/one }
 `)
   const expected = [
     'stores.Fast must be named by a DNS label',
@@ -113,6 +114,7 @@ listen: { port: "8443", certFile: 3 }
     'sidecar.resources.requests of memory must not be above its limit',
     'listen.port must be a whole number from 0 to 65535',
     'listen.certFile must be a text',
+    'listen.webhookConfiguration must be the name of an object',
   ]
   t.same(problems.toSorted(), expected.toSorted())
 })

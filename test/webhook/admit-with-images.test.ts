@@ -165,6 +165,8 @@ t.test('without a token of its own the webhook says so, and looks up what anybod
   for (const env of [{}, { KUBERNETES_SERVICE_HOST: '127.0.0.1' }]) {
     const lines: LogLine[] = []
     t.equal(await apiOfPod(env, logInto(lines)), undefined)
-    t.match(lines, [{ msg: 'pull secrets cannot be read', error: /\w/ }])
+    t.match(lines, [
+      { msg: 'the API server cannot be asked, neither for pull secrets nor for what it trusts', error: /\w/ },
+    ])
   }
 })

@@ -136,7 +136,7 @@ t.test(
 async function ownProcess(test: { teardown: (done: () => Promise<void>) => unknown }) {
   const folder = await mkdtemp(join(tmpdir(), 'reprieve-overload-'))
   test.teardown(() => rm(folder, { recursive: true, force: true }))
-  await keepInFolder(folder, { ...leafTerms, now: new Date() })
+  await keepInFolder(folder, leafTerms, new Date())
   const file = join(folder, 'config.yaml')
   const files = { certFile: 'tls.crt', keyFile: 'tls.key' }
   const listen = { host: '127.0.0.1', port: 0, adminHost: '127.0.0.1', adminPort: 0, ...files }

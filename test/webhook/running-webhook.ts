@@ -24,14 +24,19 @@ export type TestWebhook = {
 
 type TestOptions = Partial<ServeOptions> & { alter?: (config: Config) => Config }
 
-export const leafTerms = { dnsNames: ['localhost'], caDays: 10, leafDays: 5 }
+/** The second is what API servers ask for. */
+export const leafTerms = {
+  dnsNames: ['localhost', 'reprieve-webhook.reprieve-system.svc'],
+  caDays: 10,
+  leafDays: 5,
+}
 
 export async function startWebhook(
   test: { teardown: (done: () => Promise<void>) => unknown },
   { alter = (config) => config, ...options }: TestOptions = {},
 ): Promise<TestWebhook> {
   const folder = await mkdtemp(join(tmpdir(), 'reprieve-webhook-'))
-  await keepInFolder(folder, { ...leafTerms, now: new Date() })
+  await keepInFolder(folder, leafTerms, new Date())
   const log: LogLine[] = []
   const webhook = await serveWebhook({
     config: alter(configFor(folder)),

@@ -25,7 +25,7 @@ t.test('a renewed certificate is served to new connections, and the old ones go 
   const before = await client.post('/mutate/pod', text)
   // Most of its life is over: the next pass renews it.
   const later = new Date(Date.now() + 4 * 86_400_000)
-  t.same((await keepInFolder(folder, { ...leafTerms, now: later })).changed, ['leaf'])
+  t.same((await keepInFolder(folder, leafTerms, later)).changed, ['leaf'])
   const until = performance.now() + 5000
   while (!log.some(({ msg }) => msg === 'reloaded the serving certificate') && performance.now() < until)
     await sleep(20)
@@ -63,7 +63,7 @@ t.test('it waits for a certificate that is still being made, and is not ready be
   })
   await sleep(300)
   t.equal((await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status, 503)
-  await keepInFolder(folder, { ...leafTerms, now: new Date() })
+  await keepInFolder(folder, leafTerms, new Date())
   const webhook = await starting
   t.equal((await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status, 200)
   await webhook.stop()
@@ -131,7 +131,7 @@ t.test('a shutdown does not wait for ever', async (t) => {
 
 t.test('the entry serves as its file says, and ends when told to', async (t) => {
   const folder = await temporary(t)
-  await keepInFolder(join(folder, 'certs'), { ...leafTerms, now: new Date() })
+  await keepInFolder(join(folder, 'certs'), leafTerms, new Date())
   const file = join(folder, 'config.yaml')
   await cp(configFile, file)
   await writeFile(

@@ -1,0 +1,161 @@
+/**
+ * Whether API servers trust what this replica serves. A replica that they do not trust is one that silently protects nobody, so it is not ready:
+ * a rollout stops there while the others go on. What cannot be found out changes nothing that was found out before.
+ */
+import { X509Certificate } from 'node:crypto'
+import { describeError } from '../src/errors.ts'
+import type { KubeApi } from '../src/kube-api.ts'
+import type { Log } from '../src/log.ts'
+import { whyNotTaken } from './handshake.ts'
+import { readLiveTrust, type LiveEntry } from './live-trust.ts'
+import { passed, type CertificatePair } from './serving-certificate.ts'
+
+export type TrustParts = {
+  /** Undefined outside a cluster: nobody can be asked, and nothing is held against it. */
+  api: KubeApi | undefined
+  /** The name of both webhook configurations. */
+  configuration: string
+  log: Log
+}
+
+/** @property soonMs until it is trusted @property everyMs afterwards */
+export type TrustTimes = { soonMs: number; everyMs: number }
+
+const defaultTimes: TrustTimes = { soonMs: 1000, everyMs: 10_000 }
+
+export class Trust {
+  readonly #parts: TrustParts
+  /** What was read last. */
+  #entries: LiveEntry[] | undefined
+  #readProblem: string | undefined
+  #why: string | undefined = 'the served certificate has not been verified yet'
+  #verifiedAtSeconds = 0
+  #served: X509Certificate | undefined
+  #turn: Promise<void> = Promise.resolve()
+
+  constructor(parts: TrustParts) {
+    this.#parts = parts
+  }
+
+  /** The pair that new connections get from now on. */
+  serves({ cert }: CertificatePair): void {
+    this.#served = new X509Certificate(cert)
+  }
+
+  /** Undefined: ready, as far as trust goes. */
+  whyNot(): string | undefined {
+    if (this.#parts.api === undefined || this.#why === undefined) return undefined
+    return this.#readProblem === undefined ? this.#why : `${this.#why}; ${this.#readProblem}`
+  }
+
+  /**
+   * Why a pair should not be served yet: the API servers do not trust it, and they do trust what is served. Undefined where it should be, or
+   * where nobody knows better.
+   */
+  async whyNotYet(pair: CertificatePair): Promise<string | undefined> {
+    if (this.#parts.api === undefined) return undefined
+    await this.#inTurn(() => this.#read())
+    if (this.#why !== undefined || this.#entries === undefined) return undefined
+    return this.#problemOf({ pair }, this.#entries)
+  }
+
+  /** Shakes hands with ourselves, as API servers would. */
+  async verify(address: { host: string; port: number }): Promise<void> {
+    if (this.#parts.api === undefined) return
+    await this.#inTurn(async () => {
+      await this.#read()
+      if (this.#entries === undefined) return
+      this.#conclude(await this.#problemOf(address, this.#entries))
+    })
+  }
+
+  /** Ends when the signal aborts. */
+  async keepVerified(
+    address: { host: string; port: number },
+    signal: AbortSignal,
+    { soonMs, everyMs }: TrustTimes = defaultTimes,
+  ): Promise<void> {
+    if (this.#parts.api === undefined) return
+    do await this.verify(address)
+    while (await passed(this.#why === undefined ? everyMs : soonMs, signal))
+  }
+
+  /** Prometheus' text format. */
+  text(): string {
+    const gauges: [string, string, number][] = []
+    if (this.#served !== undefined)
+      gauges.push([
+        'reprieve_serving_certificate_expiry_timestamp_seconds',
+        'When the certificate that new connections get expires.',
+        Math.floor(this.#served.validToDate.getTime() / 1000),
+      ])
+    if (this.#parts.api !== undefined)
+      gauges.push(
+        [
+          'reprieve_serving_certificate_trusted',
+          'Whether the served certificate verified against every live caBundle when that was last found out.',
+          this.#why === undefined ? 1 : 0,
+        ],
+        [
+          'reprieve_serving_certificate_verified_timestamp_seconds',
+          'When it last did so; 0 if never.',
+          this.#verifiedAtSeconds,
+        ],
+      )
+    return gauges
+      .map(([name, help, value]) => `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${value}\n`)
+      .join('')
+  }
+
+  async #read(): Promise<void> {
+    const { api, configuration, log } = this.#parts
+    if (api === undefined) return
+    try {
+      this.#entries = await readLiveTrust(api, configuration)
+      this.#readProblem = undefined
+    } catch (error) {
+      const problem = `what API servers trust cannot be read: ${describeError(error)}`
+      if (problem !== this.#readProblem) log.warn({ error: describeError(error) }, 'could not read what API servers trust') // prettier-ignore
+      this.#readProblem = problem
+    }
+  }
+
+  async #problemOf(
+    where: { host: string; port: number } | { pair: CertificatePair },
+    entries: LiveEntry[],
+  ): Promise<string | undefined> {
+    if (entries.length === 0) return `no webhook configuration ${this.#parts.configuration} has an entry`
+    // Entries have the same bundle and host as a rule.
+    const asked = Map.groupBy(entries, ({ host, caBundle }) => `${host} ${caBundle}`)
+    const problems = await Promise.all(
+      [...asked.values()].map(async ([first, ...others]) => {
+        if (first === undefined) return []
+        const why = await whyNotTaken(where, first)
+        if (why === undefined) return []
+        const names = [first, ...others].map(({ name }) => name).join(', ')
+        return [`${names}: ${first.caBundle === '' ? `no caBundle, and ${why}` : why}`]
+      }),
+    )
+    return problems.flat().length === 0
+      ? undefined
+      : `API servers would not trust the certificate: ${problems.flat().join('; ')}`
+  }
+
+  #conclude(why: string | undefined): void {
+    const { log } = this.#parts
+    const before = this.#why
+    this.#why = why
+    if (why === undefined) {
+      this.#verifiedAtSeconds = Math.floor(Date.now() / 1000)
+      if (before !== undefined) log.info('API servers trust the served certificate')
+    } else if (why !== before) log.error({ why }, 'API servers do not trust the served certificate')
+  }
+
+  /** One after the other: a verdict must not be overtaken by an older one. */
+  #inTurn(act: () => Promise<void>): Promise<void> {
+    this.#turn = this.#turn.then(act).catch((error: unknown) => {
+      this.#parts.log.error({ error: describeError(error) }, 'could not verify the served certificate')
+    })
+    return this.#turn
+  }
+}
