@@ -7,6 +7,7 @@ import { renderMetrics } from '../../sidecar/metrics.ts'
 import { SourceBook } from '../../sidecar/notices/source-book.ts'
 import { serveStatus } from '../../sidecar/status-server.ts'
 import { quietLog } from '../sidecar/quiet-log.ts'
+import { openCluster } from '../certs/cluster-stage.ts'
 import { startWebhook } from '../webhook/running-webhook.ts'
 
 export type Series = { name: string; labels: Record<string, string> }
@@ -23,9 +24,9 @@ export function seriesOf(text: string): Series[] {
     })
 }
 
-/** From the admin port of a webhook that runs, on which nothing has happened yet: every series is there from the start. */
+/** From the admin port of a webhook that runs in a cluster, on which nothing has happened yet: every series is there from the start. */
 export async function webhookMetrics(t: Test): Promise<string> {
-  const { webhook } = await startWebhook(t)
+  const { webhook } = await startWebhook(t, { api: (await openCluster(t)).api(2_000) })
   return (await fetch(`http://127.0.0.1:${webhook.adminPort}/metrics`)).text()
 }
 
