@@ -16,6 +16,7 @@ import { parseQuantityNanos } from '../src/quantity.ts'
 import { stripFolders } from '../scripts/strip-types.ts'
 import { clearAtEnd, report, round, say, type Result } from './lib/report.ts'
 import { load } from './lib/https-load.ts'
+import { nodeFlags } from './lib/webhook-under-load.ts'
 import { ControlPlane } from '../test/webhook/control-plane.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -73,7 +74,7 @@ async function measureWebhook(folder: string) {
   const listen = { host: '127.0.0.1', port, adminHost: '127.0.0.1', adminPort: 0, certFile: join(files, 'tls.crt'), keyFile: join(files, 'tls.key') } // prettier-ignore
   const stores = { default: { hostPath: { path: '/var/lib/reprieve' } } }
   writeFileSync(config, stringify({ image: 'reprieve:bench', stores, listen }))
-  const child = start([join(folder, 'webhook/main.js'), '--config', config])
+  const child = start([...nodeFlags(), join(folder, 'webhook/main.js'), '--config', config])
   await said(child, '"listened"')
   const recorded = readFileSync(join(root, 'test/fixtures/admission/create-deployment-pod.json'), 'utf8')
   const ask = (body: string, atLeastRequests: number) =>

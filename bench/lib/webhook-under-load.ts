@@ -1,8 +1,8 @@
 /** The webhook itself, as it is measured: its certificate, its process, and reviews of pods of any size. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import { recorded } from '../../test/webhook/admission-fixtures.ts'
@@ -60,9 +60,20 @@ export async function ourWebhook({ folder, cert, key }: Ground): Promise<Contend
   const served = await serve('the webhook', (port) => {
     const file = join(folder, 'config.yaml')
     writeFileSync(file, stringify(configuration(port)))
-    return { argv: [join(root, 'webhook/main.ts'), '--config', file] }
+    return { argv: [...nodeFlags(), join(root, 'webhook/main.ts'), '--config', file] }
   })
   return { name: 'ours', served, path: '/mutate/namespace?timeout=10s', check: expectPatch }
+}
+
+/** What the manifest has Node run with. */
+export function nodeFlags(): string[] {
+  const text = readFileSync(join(root, 'manifests/base/deployment.yaml'), 'utf8')
+  const { spec } = parse(text) as { spec: { template: { spec: { containers: { command: string[] }[] } } } }
+  const [node, ...words] = spec.template.spec.containers[0]?.command ?? []
+  const program = words.findIndex((word) => !word.startsWith('--'))
+  if (node !== '/usr/local/bin/node' || program < 0)
+    throw new Error('the manifest runs the webhook in another way')
+  return words.slice(0, program)
 }
 
 /** What is kept once it is idle: not what a busy moment has not yet given back. */
