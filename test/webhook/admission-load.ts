@@ -59,18 +59,23 @@ export class AdmissionLoad {
   }
 
   async #run(): Promise<void> {
+    // All connections that are to be kept, at once: an agent opens another one only when the others are busy, and so perhaps much later.
+    const replicas = this.#kept.length
+    for (let count = 0; count < replicas * keptConnections; count++) this.#ask(count % replicas, 'kept')
+    await Promise.all(this.#under)
     const begun = performance.now()
     for (let count = 0; !this.#isEnding;) {
       const due = ((performance.now() - begun) / 1000) * this.#options.perSecond
-      for (; count < due && this.#under.size < mostUnderWay; count++) this.#ask(count)
+      for (; count < due && this.#under.size < mostUnderWay; count++) {
+        const ofReplicas = Math.floor(count / replicas)
+        this.#ask(count % replicas, ofReplicas % 3 === 0 ? 'new' : 'kept')
+      }
       await sleep(5)
     }
   }
 
-  #ask(count: number): void {
+  #ask(replica: number, kind: Asked['kind']): void {
     const ports = this.#options.ports()
-    const replica = count % ports.length
-    const kind = Math.floor(count / ports.length) % 3 === 0 ? 'new' : 'kept'
     const { agent, ca } =
       (kind === 'kept' ? this.#kept[replica] : undefined) ??
       ({ agent: new Agent({ keepAlive: false }), ca: this.#options.caBundle() } as const)
