@@ -130,7 +130,8 @@ t.test(
       const dying = await stage.run(stage.survivor(options))
       await dying.waitUntilEnded(deadlineMs)
       await waitForWord(dying, 'the application died soon after its restore')
-      t.equal(exitCodeOf(dying), 7, `the ${time} restore died`)
+      // CRIU, finding a task gone that it is just letting go, kills the others: cr-restore.c, "Killing processes because of failure on restore".
+      t.match(String(exitCodeOf(dying)), /^(7|137)$/, `the ${time} restore died`)
     }
     const last = await runSurvivor(stage, options)
     t.equal(await restoredFrom(last, healthy), healthy)

@@ -24,7 +24,7 @@ const firstSeed = Number(process.env.REPRIEVE_FUZZ_SEED ?? Date.now() % 2 ** 31)
 /** Of one answer: half of what the API server waits, on a machine that may be busy with other tests. */
 const deadlineMs = 5000
 const mostGrowthMiB = 10
-const paths = ['/mutate/pod', '/mutate/namespace', '/validate']
+const paths = ['/mutate/pod', '/mutate/namespace', '/mutate/restricted-namespace', '/validate']
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
