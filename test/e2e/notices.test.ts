@@ -84,7 +84,8 @@ t.test('twenty notices of one death from four sources are one checkpoint', async
   t.equal(sidecarEntries(pod).filter(({ msg }) => msg === 'a checkpoint was taken').length, 1)
   t.equal((await stage.manifests()).length, 1)
   // A second request would have failed, or been passed over, since the application is gone by then: it would be counted all the same.
-  const asked = await metricsOf(pod, 'reprieve_checkpoints_total')
+  const counted = await metricsOf(pod, 'reprieve_checkpoints_total')
+  const asked = counted.filter((line) => !line.endsWith(' 0'))
   t.match(asked, [
     /^reprieve_checkpoints_total\{container="app",trigger="(spot|manual)",outcome="taken"\} 1$/,
   ])
