@@ -4,7 +4,7 @@
  * open when this was written). The longer a dump takes until it comes to a timer, the surer it has expired. It is noted as due in
  * one interval instead.
  */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import type { Log } from '../../src/log.ts'
 import { encodeMessage, encodeNumber, fieldsOf, type Field } from './protobuf.ts'
 
@@ -25,15 +25,21 @@ const number = {
 /** TFD_TIMER_ABSTIME, timerfd_settime(2): those CRIU restores to an instant, which is in the past, and so do they fire. */
 const absolute = 1
 
-/** A dump's `files.img`. What it does not understand it leaves as it is. */
+/**
+ * A dump's `files.img`. What it does not understand it leaves as it is, and what it cannot write whole, too: a full disk costs a
+ * timer then, and not the checkpoint.
+ */
 export async function rearmExpiredTimers(imagesFolder: string, log: Log): Promise<void> {
   const file = `${imagesFolder}/files.img`
+  const draft = `${file}.new`
   try {
     const rearmed = withTimersRearmed(await readFile(file))
     if (rearmed === undefined) return
-    await writeFile(file, rearmed.image)
+    await writeFile(draft, rearmed.image, { mode: 0o600 })
+    await rename(draft, file)
     log.debug({ timers: rearmed.timers }, 'timers had expired when they were dumped')
   } catch (error) {
+    await rm(draft, { force: true }).catch(() => undefined)
     log.warn({ err: error, file }, 'a timer that had expired may stand still after a restore')
   }
 }

@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { must } from '../../../scripts/command.ts'
 import { rearmExpiredTimers, withTimersRearmed } from '../../../sidecar/criu/expired-timers.ts'
 import { encodeMessage, encodeNumber, fieldsOf } from '../../../sidecar/criu/protobuf.ts'
 import { quietLog } from '../quiet-log.ts'
@@ -84,4 +85,22 @@ t.test('fields of every kind are read, however large', async (t) => {
     Buffer.from([0x15, ...Buffer.alloc(4)]),
   ])
   t.same(fieldsOf(fixed).map(({ number, raw }) => [number, raw.length]), [[1, 9], [2, 5]]) // prettier-ignore
+})
+
+t.test('a disk too full for the mend keeps the image as it was', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'reprieve-timers-'))
+  await must(['mount', '-t', 'tmpfs', '-o', 'size=16k', 'none', folder])
+  t.teardown(async () => {
+    await must(['umount', folder])
+    rmSync(folder, { recursive: true })
+  })
+  const image = imageOf(
+    timerEntry(1, { ticks: 1, value: [0, 0], interval: second }),
+    ...Array.from({ length: 600 }, () => regular),
+  )
+  t.ok(image.length > 8192, 'there is no room for another one')
+  writeFileSync(join(folder, 'files.img'), image)
+  await rearmExpiredTimers(folder, quietLog)
+  t.ok(readFileSync(join(folder, 'files.img')).equals(image))
+  t.same(readdirSync(folder), ['files.img'])
 })
