@@ -6,7 +6,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -18,6 +17,7 @@ import { clearAtEnd, report, round, say, type Result } from './lib/report.ts'
 import { load } from './lib/https-load.ts'
 import { nodeFlags } from './lib/webhook-under-load.ts'
 import { ControlPlane } from '../test/webhook/control-plane.ts'
+import { freePort } from '../test/free-port.ts'
 
 const root = join(import.meta.dirname, '..')
 /** What one controller manager makes at its most (--kube-api-qps, by default). */
@@ -185,13 +185,4 @@ function resources(): (name: string) => { requestMiB: number; limitMiB: number; 
 
 function number(quantity: string | undefined): number {
   return Number(parseQuantityNanos(quantity ?? '') ?? Number.NaN) / 1e9
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

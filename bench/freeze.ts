@@ -1,10 +1,6 @@
 /**
  * How long the application stands still in a checkpoint after which it goes on, over a bare `criu dump --leave-running` of the
  * same tree. The program itself says so: the longest pause in its own beat.
- *
- * The ratio is that of each side's fastest round: both do the same copy, and what a shared machine adds to it (its host takes
- * memory back, its other guests use the memory's bandwidth) is never negative, and was up to twice the copy itself at 4 GiB (Chen and
- * Revels, "Robust benchmarking in noisy environments", 2016, arXiv:1608.04295). The medians stand beside it.
  */
 import { beatsIn, median, standstillMs } from './lib/beats.ts'
 import { bareDump, forgetBareDump } from './lib/bare-criu.ts'
@@ -27,7 +23,7 @@ await report(limits, async (): Promise<Result> => {
       // The program, and each side's images in the page cache, of which the checkpoint's lie there twice for a while.
       requireMemory(3 * mebibytes + 1024, `a checkpoint of ${name}`)
       const { ours, bare, phases } = await measure(stage, name.toLowerCase(), mebibytes, rounds)
-      ratios[`frozen_${name}`] = round(Math.min(...ours) / Math.min(...bare))
+      ratios[`frozen_${name}`] = round(median(ours) / median(bare))
       figures[name] = {
         frozenMs: { ours: ours.map(round), bareCriu: bare.map(round) },
         fastestMs: { ours: round(Math.min(...ours)), bareCriu: round(Math.min(...bare)) },

@@ -3,7 +3,7 @@
  * before it lets go; so at every instant one of these is true: it runs; it stands still and goes on when we or CRIU die; it
  * has been ended because its checkpoint is complete in the store.
  */
-import { copyFile, mkdir, rm, statfs } from 'node:fs/promises'
+import { copyFile, mkdir, rm } from 'node:fs/promises'
 import { makeCheckpointId } from '../src/checkpoint-id.ts'
 import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
@@ -13,12 +13,12 @@ import type { PutResult, Store } from '../src/store/store.ts'
 import { volumePaths } from '../src/volume.ts'
 import { dump } from './criu/dump.ts'
 import { rearmExpiredTimers } from './criu/expired-timers.ts'
-import { dumpFolder } from './dump-folder.ts'
+import { dumpFolder, requireRoom } from './dump-folder.ts'
 import { archiveEphemeral, archiveLinkRemaps } from './ephemeral/archive.ts'
 import { readBaseline } from './ephemeral/baseline.ts'
 import { readEphemeralRoots } from './ephemeral/mounts.ts'
 import { openExternalFiles } from './external-files.ts'
-import { isAlive, memoryOf, stdioPipesOf, startOf, threadsOf, treeOf } from './process-tree.ts'
+import { isAlive, stdioPipesOf, startOf, threadsOf, treeOf } from './process-tree.ts'
 import type { Surroundings } from './surroundings.ts'
 import { cpuMsOf } from './vitals.ts'
 
@@ -74,17 +74,6 @@ export async function takeCheckpoint(
         log.warn({ err: error }, 'staging was not cleared'),
       )
   }
-}
-
-/** A dump that fills the disk fails late and harms neighbours: refuse before freezing when it cannot fit. */
-async function requireRoom(root: number, folder: string): Promise<void> {
-  const needBytes = await memoryOf(await treeOf(root))
-  const { bavail, bsize } = await statfs(folder)
-  if (bavail * bsize < needBytes)
-    throw new ReprieveError(
-      'dump-failed',
-      `${folder} has ${bavail * bsize} bytes free, the application's memory is ${needBytes}`,
-    )
 }
 
 /** Before the application is frozen, so it costs none of its time, but some of its grace. */

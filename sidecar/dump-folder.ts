@@ -1,9 +1,11 @@
 /** Where a checkpoint's files are made: in the store's own draft folder where that costs the application nothing, else in staging. */
-import { rm, stat } from 'node:fs/promises'
+import { rm, stat, statfs } from 'node:fs/promises'
+import { ReprieveError } from '../src/errors.ts'
 import type { Slot } from '../src/manifest.ts'
 import type { Store } from '../src/store/store.ts'
 import { volumePaths } from '../src/volume.ts'
 import type { CheckpointRequest } from './checkpoint.ts'
+import { memoryOf, treeOf } from './process-tree.ts'
 
 /** @returns a folder that exists, or is to be made in staging. @throws ReprieveError `store-failed` */
 export async function dumpFolder(
@@ -24,4 +26,15 @@ export async function dumpFolder(
 
 async function onOneDisk(one: string, other: string): Promise<boolean> {
   return (await stat(one)).dev === (await stat(other)).dev
+}
+
+/** A dump that fills the disk fails late and harms neighbours: refuse before freezing when it cannot fit. */
+export async function requireRoom(root: number, folder: string): Promise<void> {
+  const needBytes = await memoryOf(await treeOf(root))
+  const { bavail, bsize } = await statfs(folder)
+  if (bavail * bsize < needBytes)
+    throw new ReprieveError(
+      'dump-failed',
+      `${folder} has ${bavail * bsize} bytes free, the application's memory is ${needBytes}`,
+    )
 }

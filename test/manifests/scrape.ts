@@ -1,6 +1,4 @@
 /** What Prometheus would read from a running webhook and from a sidecar's status server: names, labels and values. */
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import type { Test } from 'tap'
 import { CheckpointLedger } from '../../sidecar/checkpoint-ledger.ts'
 import { renderMetrics } from '../../sidecar/metrics.ts'
@@ -9,6 +7,7 @@ import { serveStatus } from '../../sidecar/status-server.ts'
 import { quietLog } from '../sidecar/quiet-log.ts'
 import { openCluster } from '../certs/cluster-stage.ts'
 import { startWebhook } from '../webhook/running-webhook.ts'
+import { freePort } from '../free-port.ts'
 
 export type Series = { name: string; labels: Record<string, string> }
 
@@ -58,14 +57,4 @@ export async function sidecarMetrics(t: Test): Promise<string> {
   const server = await serveStatus({ port }, { ready: () => true, status: () => ({}), metrics }, quietLog)
   t.teardown(() => server?.close())
   return (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

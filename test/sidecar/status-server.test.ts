@@ -1,20 +1,9 @@
-import { once } from 'node:events'
 import { get } from 'node:http'
-import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { serveStatus, type StatusSource } from '../../sidecar/status-server.ts'
 import { quietLog } from './quiet-log.ts'
 import { peer } from './stand-ins.ts'
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
+import { freePort } from '../free-port.ts'
 
 async function serve(t: Test, source: Partial<StatusSource> = {}, host?: string) {
   const port = await freePort()
