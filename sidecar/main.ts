@@ -7,6 +7,7 @@ import { CloudWatcher, type Hear } from './clouds/cloud-watcher.ts'
 import { cloudsOf } from './clouds/clouds.ts'
 import { ContainerKeeper } from './container-keeper.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { collectWhenIdle } from './idle-memory.ts'
 import { listenForLaunchers } from './launcher-server.ts'
 import { clearLeftovers, findLeftovers } from './leftovers.ts'
 import { renderMetrics } from './metrics.ts'
@@ -129,6 +130,7 @@ await serveStatus(
   around.log,
 )
 around.log.info({ containers: [...keepers.keys()] }, 'the sidecar is ready')
+collectWhenIdle()
 
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {

@@ -2,8 +2,9 @@
  * The guest's side of test/vm/machine.ts: runs commands that it is asked for by lines on a virtio port, one after the other,
  * and sends back what they write and how they end. It ends when the port's other side is closed, or dies.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createReadStream, openSync, readFileSync, readdirSync, writeSync } from 'node:fs'
+import { constants } from 'node:os'
 import { createInterface } from 'node:readline'
 import { StringDecoder } from 'node:string_decoder'
 import { encode, parseRequest, portName, type Report, type Request } from '../frames.ts'
@@ -17,6 +18,14 @@ const port = openSync(`/dev/${device}`, 'r+')
 function report(message: Report): void {
   const bytes = Buffer.from(encode(message))
   for (let at = 0; at < bytes.length;) at += writeSync(port, bytes, at)
+}
+
+function tell(text: string): void {
+  report({ kind: 'output', stream: 'stderr', text })
+}
+
+function kernelTail(): string {
+  return spawnSync('dmesg', { encoding: 'utf8' }).stdout.split('\n').slice(-20).join('\n')
 }
 
 /** In a process group of its own, which is ended as a whole at the deadline. */
@@ -41,12 +50,15 @@ function run(request: Request): Promise<void> {
         if (text !== '') report({ kind: 'output', stream, text })
       })
     }
-    child.on('error', (error) => report({ kind: 'output', stream: 'stderr', text: `${String(error)}\n` }))
-    child.on('close', (code) => {
+    child.on('error', (error) => tell(`${String(error)}\n`))
+    child.on('close', (code, signal) => {
       clearTimeout(timer)
+      // Which signal it was, and what the kernel said of it, is all that is ever known of a death that no test foresaw.
+      if (signal !== null && !timedOut)
+        tell(`${file} was ended by ${signal}; the kernel's last words:\n${kernelTail()}\n`)
       report({
         kind: 'ended',
-        code: code ?? 137,
+        code: code ?? 128 + constants.signals[signal ?? 'SIGKILL'],
         timedOut,
         wallMs: Math.round(performance.now() - startedMs),
       })
