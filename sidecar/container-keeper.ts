@@ -6,6 +6,7 @@ import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
 import { AskedCheckpoints, type CheckpointOutcome } from './asked-checkpoints.ts'
+import { markCheckpoint } from './checkpoint-mark.ts'
 import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
 import {
   newContainer,
@@ -252,6 +253,7 @@ export class ContainerKeeper {
         return this.#talk.say({ verb: 'release' })
       case 'record-finished':
         this.#talk.say({ verb: 'wait', ms: 2 * recordDeadlineMs })
+        await markCheckpoint(this.plan.name, undefined, this.#log)
         return this.#memory.finished()
       case 'record-early-death':
         return this.#memory.diedEarly(effect.checkpoint, effect.code)
@@ -333,6 +335,7 @@ export class ContainerKeeper {
       const outcome: CheckpointOutcome = { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs }
       this.#heldFor = ended ? outcome : undefined
       this.#asked.answer(request, outcome)
+      await markCheckpoint(this.plan.name, id, this.#log)
       await this.#around.store
         .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
         .catch((error) => this.#log.warn({ err: error }, 'old checkpoints were not removed'))

@@ -9,6 +9,7 @@ import type { CheckpointManifest } from '../src/manifest.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
 import { chooseCheckpoints } from '../src/restore-choice.ts'
 import { volumePaths } from '../src/volume.ts'
+import { markCheckpoint } from './checkpoint-mark.ts'
 import { takeBaseline } from './ephemeral/baseline.ts'
 import { containerProcesses } from './process-tree.ts'
 import { attemptRestore, clearContainer, type Restored } from './restore-attempt.ts'
@@ -157,6 +158,7 @@ export async function prepare({
     }
   }
   await clearFetched(plan.name)
+  if (!signal.aborted) await markCheckpoint(plan.name, undefined, log)
   return { outcome: 'cold', rejected }
 }
 

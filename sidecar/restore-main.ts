@@ -6,6 +6,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
 import { createLog, type Log } from '../src/log.ts'
 import { serializeManifest } from '../src/manifest-codec.ts'
+import { markCheckpoint } from './checkpoint-mark.ts'
 import {
   busyMark,
   claimOf,
@@ -64,6 +65,7 @@ async function fetchNewest(
       await mkdir(folder, { recursive: true })
       await writeFile(`${mark}.draft`, serializeManifest(manifest))
       await rename(`${mark}.draft`, mark)
+      await markCheckpoint(plan.name, manifest.id, bound)
       const ms = Math.round(performance.now() - began)
       return bound.info(
         { checkpoint: manifest.id, totalBytes: manifest.totalBytes, ms },

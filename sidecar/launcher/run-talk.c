@@ -64,6 +64,7 @@ static bool hear_wait(struct run *run, const struct message *message)
 	run->said_until_ms = now + duration_ms < latest ? now + duration_ms : latest;
 	if (counts_now)
 		run->deadline_ms = run->said_until_ms;
+	run->heard_ms = now;
 	return true;
 }
 

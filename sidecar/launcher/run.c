@@ -10,11 +10,15 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 10000
+/* Where a checkpoint is kept: to begin without it loses all the work that is in it, and an overloaded node starts a sidecar late. */
+#define PATIENCE_WITH_CHECKPOINT_MS 120000
 #define RECONNECT_MS 250
 /* How often things are looked at that cannot wake us. */
 #define TICK_MS 50
@@ -90,11 +94,31 @@ static void take_signals(struct run *run)
 	}
 }
 
+/* The restore init container and the sidecar leave a mark beside the socket (sidecar/checkpoint-mark.ts). */
+static bool checkpoint_is_kept(const struct run *run)
+{
+	char path[4096];
+	const char *socket = wire_path(), *slash = strrchr(socket, '/');
+	int length = snprintf(path, sizeof path, "%.*s%s.checkpoint", slash ? (int)(slash + 1 - socket) : 0, socket,
+			      run->container);
+	return length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0;
+}
+
 static void keep_deadlines(struct run *run)
 {
 	if (run->deadline_ms == NEVER_MS || now_ms() < run->deadline_ms)
 		return;
 	if (run->stage == STAGE_WAITING) {
+		bool kept = checkpoint_is_kept(run);
+		long long latest = earlier_ms(run->heard_ms + run->patience_with_checkpoint_ms, run->waits_end_ms);
+		if (kept && now_ms() < latest) {
+			warn("no verdict from the sidecar at %s yet: waiting, since there is a checkpoint to go on from",
+			     wire_path());
+			run->deadline_ms = latest;
+			return;
+		}
+		if (kept)
+			warn("there is a checkpoint that the application could have gone on from: it stays in the store");
 		warn("no verdict from the sidecar at %s in time: starting the application without it", wire_path());
 		run_start(run);
 	} else if (run->stage == STAGE_GONE) {
@@ -129,13 +153,13 @@ static void wait_for_anything(struct run *run)
 		run_listen(run);
 }
 
-static long long patience_ms(void)
+static long long patience_ms(const char *variable, long long standard)
 {
-	long long patience = PATIENCE_MS;
-	const char *text = getenv("REPRIEVE_PATIENCE_MS");
+	long long patience = standard;
+	const char *text = getenv(variable);
 	if (text && !parse_number(text, &patience)) {
-		warn("REPRIEVE_PATIENCE_MS=%s is not a whole number: %d is used", text, PATIENCE_MS);
-		patience = PATIENCE_MS;
+		warn("%s=%s is not a whole number: %lld is used", variable, text, standard);
+		patience = standard;
 	}
 	return patience;
 }
@@ -155,7 +179,10 @@ int run_mode(char **words)
 	run.wakeup = signal_descriptor();
 	run.reconnect_at_ms = now_ms();
 	run.waits_end_ms = now_ms() + LONGEST_WAIT_MS;
-	run.deadline_ms = now_ms() + patience_ms();
+	run.heard_ms = now_ms();
+	run.deadline_ms = run.heard_ms + patience_ms("REPRIEVE_PATIENCE_MS", PATIENCE_MS);
+	run.patience_with_checkpoint_ms =
+		patience_ms("REPRIEVE_PATIENCE_WITH_CHECKPOINT_MS", PATIENCE_WITH_CHECKPOINT_MS);
 	while (run.stage != STAGE_OVER) {
 		reconnect(&run);
 		wait_for_anything(&run);

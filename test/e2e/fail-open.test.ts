@@ -1,6 +1,7 @@
 /**
  * Whatever of Reprieve is missing or hangs, the application runs: at the latest when its launcher has waited as long as
- * sidecar/launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word (patienceMs).
+ * sidecar/launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word (patienceMs), and later only where
+ * there is a checkpoint to go on from.
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +16,7 @@ import {
   deadlineMs,
   exitCodeOf,
   patienceMs,
+  type PodOptions,
   restorer,
   sidecar,
   sidecarEntries,
@@ -55,6 +57,9 @@ function waitedMs(pod: Pod): number {
   return state.kind === 'running' ? first - state.startedAtMs : Number.NaN
 }
 
+/** So that a test of what happens once that has passed, too, does not wait for two minutes. */
+const shortPatience = { env: [{ name: 'REPRIEVE_PATIENCE_WITH_CHECKPOINT_MS', value: String(patienceMs) }] }
+
 function sidecarOf(pod: PodManifest) {
   const found = pod.spec.initContainers?.find(({ name }) => name === sidecar)
   if (found === undefined) throw new Error('the webhook injected no sidecar')
@@ -85,7 +90,7 @@ t.test('without a sidecar the application starts by itself after ten seconds', b
   await mustCheckpoint(before)
   await before.crash()
   const pods = Object.entries(withoutSidecar).map(async ([how, change]) => {
-    const admitted = stage.admit(stage.survivor())
+    const admitted = stage.admit(stage.survivor(shortPatience))
     change(admitted)
     const pod = await stage.runPlain(admitted)
     await goesOn(pod)
@@ -124,19 +129,64 @@ t.test(
 )
 
 /** The sidecar is up, and the application's container begins when it is let. */
-async function gatedPod(stage: SurvivorStage): Promise<{ pod: Pod; open: () => void }> {
+async function gatedPod(
+  stage: SurvivorStage,
+  more: PodOptions = {},
+): Promise<{ pod: Pod; open: () => void }> {
   const gate = {
     name: 'gate',
     image: 'app',
     command: ['sh', '-c', 'until [ -e /control/open ]; do sleep 0.02; done'],
     volumeMounts: [{ name: 'control', mountPath: '/control' }],
   }
-  const pod = await stage.run(stage.survivor({ spec: { initContainers: [gate] } }))
+  const pod = await stage.run(stage.survivor({ ...more, spec: { ...more.spec, initContainers: [gate] } }))
   return { pod, open: () => stage.tell('open') }
 }
 
+/** A launcher has said that it waits longer, so often in the pod's life. */
+async function waitsFor(pod: Pod, times: number): Promise<void> {
+  const said = () =>
+    pod.logLines(application).filter(({ text }) => text.includes('waiting, since there is a checkpoint'))
+  await poll(
+    'a launcher’s longer patience',
+    deadlineMs,
+    () => said().length >= times || undefined,
+    () => pod.describe(),
+  )
+}
+
 t.test(
-  'a sidecar that hangs in the middle of a restore holds the application up for ten seconds',
+  'a sidecar that comes late to a checkpoint is waited for: the work in it is worth more than the seconds',
+  beside(),
+  async (t) => {
+    const stage = await openSurvivorStage(t)
+    const before = await runSurvivor(stage)
+    const latest = lastStep(before)
+    const kept = await mustCheckpoint(before)
+    await before.crash()
+    const { pod, open } = await gatedPod(stage, { spec: { restartPolicy: 'Always' } })
+    await waitForWord(pod, 'the sidecar is ready')
+    const node = await sidecarNode(pod)
+    process.kill(node, 'SIGSTOP')
+    open()
+    await waitsFor(pod, 1)
+    t.equal(stepsOf(pod).length, 0)
+    process.kill(node, 'SIGCONT')
+    await goesOn(pod)
+    t.equal(await restoredFrom(pod, kept), kept)
+    t.ok((stepsOf(pod)[0]?.step ?? 0) >= latest, 'nothing was begun again')
+    // A container that is started again in the same pod has the checkpoint as well, and no restore init container has run.
+    process.kill(node, 'SIGSTOP')
+    pod.killContainer(application)
+    await waitsFor(pod, 2)
+    process.kill(node, 'SIGCONT')
+    await goesOn(pod)
+    t.equal(stepsOf(pod).filter(({ step }) => step === 1).length, 0)
+  },
+)
+
+t.test(
+  'a sidecar that hangs in the middle of a restore does not hold the application up for ever',
   beside(),
   async (t) => {
     const random = drawn(t)
@@ -156,7 +206,7 @@ t.test(
     const instants = soaking ? 30 : 2
     const outcomes: Record<string, number> = {}
     for (let round = 0; round < instants; round++) {
-      const { pod, open } = await gatedPod(stage)
+      const { pod, open } = await gatedPod(stage, shortPatience)
       const node = await sidecarNode(pod)
       await waitForWord(pod, 'the sidecar is ready')
       open()

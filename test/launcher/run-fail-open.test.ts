@@ -1,7 +1,8 @@
 import t from 'tap'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fakeSidecar, type Connection } from './fake-sidecar.ts'
 import { launch, scratch, until } from './launcher.ts'
@@ -135,4 +136,49 @@ void t.test('a sidecar that never reads does not hang the application or its end
   const ending = await launcher.ended
   t.equal(ending.code, 9)
   t.ok(ending.tookMs < 4500, `took ${ending.tookMs} ms`)
+})
+
+void t.test(
+  'waits longer where there is a checkpoint to go on from, and not for ever',
+  beside(),
+  async (t) => {
+    const folder = scratch(t)
+    writeFileSync(join(folder, 'app.checkpoint'), '')
+    const env = {
+      REPRIEVE_SOCKET: join(folder, 'sidecar.sock'),
+      REPRIEVE_PATIENCE_MS: '100',
+      REPRIEVE_PATIENCE_WITH_CHECKPOINT_MS: '1500',
+    }
+    const ending = await launch(t, run, { env }).ended
+    t.equal(ending.stdout, 'alive\n')
+    t.ok(ending.tookMs >= 1500, `took ${ending.tookMs} ms`)
+    t.match(
+      ending.stderr,
+      /waiting, since there is a checkpoint[^]*could have gone on from[^]*starting the application/,
+    )
+  },
+)
+
+void t.test('counts its longer patience from the last word', beside(), async (t) => {
+  const sidecar = await fakeSidecar(t)
+  writeFileSync(join(dirname(sidecar.env.REPRIEVE_SOCKET ?? ''), 'app.checkpoint'), '')
+  const env = { ...sidecar.env, REPRIEVE_PATIENCE_MS: '100', REPRIEVE_PATIENCE_WITH_CHECKPOINT_MS: '1500' }
+  const launcher = launch(t, run, { env })
+  const talk = await sidecar.next()
+  await talk.next()
+  await sleep(1000)
+  talk.say('wait ms=50')
+  await sleep(1000)
+  t.equal(launcher.output(), '', 'still waiting after 2 s')
+  talk.say('start')
+  t.equal((await launcher.ended).stdout, 'alive\n')
+})
+
+void t.test('another container’s checkpoint is no reason to wait', beside(), async (t) => {
+  const folder = scratch(t)
+  writeFileSync(join(folder, 'other.checkpoint'), '')
+  const env = { REPRIEVE_SOCKET: join(folder, 'sidecar.sock'), REPRIEVE_PATIENCE_WITH_CHECKPOINT_MS: '60000' }
+  const ending = await launch(t, run, { env }).ended
+  t.equal(ending.stdout, 'alive\n')
+  t.notMatch(ending.stderr, /checkpoint/)
 })
