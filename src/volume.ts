@@ -15,7 +15,7 @@ export const volumePaths = {
   loader: `${volumeRoot}/lib/ld.so`,
   /** Unix socket on which launchers reach the sidecar; anyone in the pod may connect. */
   socket: `${volumeRoot}/run/sidecar.sock`,
-  /** Unix socket for manual checkpoints; only root in the sidecar may connect. */
+  /** Unix socket for manual checkpoints; only root in the pod may connect, who could kill its processes as well. */
   control: `${volumeRoot}/run/control.sock`,
   /** Files that announce an end (sidecar/notice-folder.ts); only root in the sidecar and on the node can write there. */
   notices: `${volumeRoot}/run/notices`,

@@ -4,8 +4,12 @@
  */
 import type { OptionalCapability } from '../src/config.ts'
 
-/** The restore init container reads the store and writes the volume as root, whoever owns the files there. */
-export const restoreCapabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER'] as const
+/**
+ * The restore init container reads the store and writes the volume as root, whoever owns the files there. SYS_PTRACE it never uses: processes are
+ * shared, and who lacks one of another's capabilities may not look into it (ptrace(2), PTRACE_MODE_READ). All others belong to the default
+ * set, so that an ephemeral container of root's could reach the store by way of /proc/PID/root.
+ */
+export const restoreCapabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SYS_PTRACE'] as const
 
 export const sidecarCapabilities: Readonly<Record<string, string>> = {
   // Beyond the runtime's defaults: what CRIU needs to look at and rebuild processes of other users.

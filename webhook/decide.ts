@@ -10,7 +10,7 @@ import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './en
 import { fingerprintOf } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
-import { containerObstacles, podObstacles, type Obstacle } from './obstacles.ts'
+import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
 import { growthProblems, memoryPlan, podLimitWarnings } from './memory-plan.ts'
 import { podLineage } from './pod-lineage.ts'
 import type { Container, Pod } from './pod.ts'
@@ -72,6 +72,7 @@ export function decide(
     ...problems.map((text): Obstacle => ({ reason: 'annotations-invalid', text })),
     ...podObstacles(pod),
     ...containers.flatMap(containerObstacles),
+    ...firstProcessObstacles(pod, commands),
     ...unknownCommands,
     ...(lineage.known ? [] : [{ reason: 'lineage-unknown', text: lineage.why } satisfies Obstacle]),
   ]

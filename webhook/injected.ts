@@ -27,21 +27,34 @@ export function looksInjected(pod: Pod): boolean {
 export function isInjected(pod: Pod, namespace: string, config: Config): boolean {
   if (!looksInjected(pod)) return false
   const { wishes } = readWishes(pod.metadata.annotations ?? {})
-  const lineage = podLineage(pod, namespace, wishes.key)
+  const lineages = lineagesOf(pod, namespace, wishes.key)
   const store = wishes.store ?? defaultStore
   return (
-    lineage.known &&
     config.stores.has(store) &&
     ours(pod).every((container) => {
       const plan = planOf(container)
       return (
         runsOurs(container) &&
         at(plan, 'namespace') === namespace &&
-        at(plan, 'lineage') === lineage.lineage &&
+        lineages.includes(at(plan, 'lineage')) &&
         at(plan, 'store', 'name') === store
       )
     })
   )
+}
+
+/**
+ * The pod's lineage, and the one that it had while it had no name: the API server makes one of `generateName` between the mutating webhooks and
+ * the validating ones (kubernetes, pkg/registry/rest/create.go, BeforeCreate).
+ */
+function lineagesOf(pod: Pod, namespace: string, key: string | undefined): unknown[] {
+  const { name, generateName } = pod.metadata
+  const isGenerated = !!name && !!generateName && name.startsWith(generateName)
+  const nameless: Pod = { ...pod, metadata: { ...pod.metadata, name: null } }
+  return [pod, ...(isGenerated ? [nameless] : [])].flatMap((one) => {
+    const lineage = podLineage(one, namespace, key)
+    return lineage.known ? [lineage.lineage] : []
+  })
 }
 
 function ours(pod: Pod): Container[] {

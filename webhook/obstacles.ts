@@ -4,6 +4,7 @@ import { volumeRoot } from '../src/volume.ts'
 import { addedCapabilities } from './added-capabilities.ts'
 import { reservedNamePrefix } from './image-paths.ts'
 import { looksInjected } from './injected.ts'
+import { operatingSystemsOf } from './node-labels.ts'
 import type { Container, Pod } from './pod.ts'
 import { isRecord } from './shape.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
@@ -21,7 +22,7 @@ export function podObstacles(pod: Pod): Obstacle[] {
   add(spec.hostIPC === true, 'host-ipc')
   add(spec.hostUsers === false, 'host-users-off')
   add(spec.shareProcessNamespace === false, 'process-sharing-refused')
-  add(spec.os?.name === 'windows' || ownText(spec.nodeSelector, 'kubernetes.io/os') === 'windows', 'windows')
+  add(spec.os?.name === 'windows' || isForWindows(pod), 'windows')
   const containers = containersOf(pod)
   for (const container of containers) addTracing(container, found)
   addNameConflicts(pod, containers, found)
@@ -42,6 +43,27 @@ export function containerObstacles(container: Container): Obstacle[] {
       text: `the command of container ${container.name} is Reprieve's own: write the one that its owner wrote`,
     })
   return found
+}
+
+function isForWindows(pod: Pod): boolean {
+  const systems = operatingSystemsOf(pod) ?? []
+  return systems.length > 0 && systems.every((name) => name === 'windows')
+}
+
+/** s6-overlay's, and what systemd and its like are called: they end at once as any other process. */
+const firstPrograms = new Set(['/init', '/sbin/init', '/usr/sbin/init', '/lib/systemd/systemd', '/usr/lib/systemd/systemd', '/bin/systemd']) // prettier-ignore
+
+/** @param commands what each protected container runs; of the others, what they say themselves is all that is known */
+export function firstProcessObstacles(
+  pod: Pod,
+  commands: ReadonlyMap<string, readonly string[]>,
+): Obstacle[] {
+  return pod.spec.containers.flatMap(({ name, command }) => {
+    const program = (commands.get(name) ?? command ?? [])[0]
+    return program !== undefined && firstPrograms.has(program)
+      ? [{ reason: 'needs-pid-1', text: `container ${name} runs ${program}, which has to be process 1: no program is where processes are shared` } satisfies Obstacle] // prettier-ignore
+      : []
+  })
 }
 
 /**
@@ -114,8 +136,4 @@ function isReservedPath(mountPath: string): boolean {
   if (!mountPath.includes(rootSegment)) return false
   const path = posix.resolve('/', mountPath)
   return path === volumeRoot || path.startsWith(`${volumeRoot}/`)
-}
-
-function ownText(map: Record<string, string> | null | undefined, key: string): string | undefined {
-  return map !== null && map !== undefined && Object.hasOwn(map, key) ? map[key] : undefined
 }

@@ -46,6 +46,10 @@ export const skipReasons = {
     whenAsked: 'refuse',
     meaning: 'a container adds SYS_PTRACE: processes are shared, and the sidecar must not be traced',
   },
+  'needs-pid-1': {
+    whenAsked: 'refuse',
+    meaning: "a container's program has to be process 1, which no program is where processes are shared",
+  },
   windows: { whenAsked: 'refuse', meaning: 'the pod is for Windows nodes' },
   tty: { whenAsked: 'refuse', meaning: 'a protected container has a terminal, which cannot be restored' },
   'entrypoint-unknown': {

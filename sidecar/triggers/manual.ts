@@ -1,6 +1,6 @@
 /**
  * A person or a script asks: one JSON line on the control socket, `{"container"?, "reason"?, "afterwards"?: "resume" | "end",
- * "deadlineMs"?}`, answered by one JSON line. Only root inside the sidecar can connect.
+ * "deadlineMs"?}`, answered by one JSON line. Only root in the pod can connect.
  */
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'

@@ -5,7 +5,7 @@ import type { Image } from './image.ts'
 import type { ContainerSpec, PodSpec } from './manifest.ts'
 
 /** containerd's default set (containerd/pkg/oci/spec.go: defaultUnixCaps). */
-const defaultCapabilities = [
+export const defaultCapabilities = [
   'CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP', 'SETPCAP',
   'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE',
 ] // prettier-ignore

@@ -65,6 +65,8 @@ t.test('only a request that is about Reprieve’s own is sent, each to one entry
   const injected = protectedPod()
   const bare = samplePod()
   const labelled = samplePod({ metadata: { labels: { 'reprieve.dev/injected': 'true' } } })
+  const unlabelled = protectedPod()
+  delete unlabelled.metadata.labels
   const cases: [string, AdmissionRequest, string[]][] = [
     ['exec into the sidecar', connecting({ container: 'reprieve-sidecar' }), ['exec.reprieve.dev']],
     [
@@ -79,6 +81,11 @@ t.test('only a request that is about Reprieve’s own is sent, each to one entry
     [
       'another image for the sidecar',
       updating(injected, (pod) => (containerIn(pod, 'reprieve-sidecar').image = 'x')),
+      ['update.reprieve.dev'],
+    ],
+    [
+      'another image for the sidecar, once an update of its status has taken the label away',
+      updating(unlabelled, (pod) => (containerIn(pod, 'reprieve-sidecar').image = 'x')),
       ['update.reprieve.dev'],
     ],
     [

@@ -118,6 +118,10 @@ t.test('the containers are those named, else the default container, else the fir
   })
 })
 
+const onSystems = (...values: string[]) => {
+  const term = { matchExpressions: [{ key: 'kubernetes.io/os', operator: 'In', values }] }
+  return { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [term] } } }
+}
 const adding = (...add: string[]) => ({ securityContext: { capabilities: { add } } })
 const obstacles: [SkipReason, Pod][] = [
   ['host-network', samplePod({ spec: { hostNetwork: true } })],
@@ -129,6 +133,21 @@ const obstacles: [SkipReason, Pod][] = [
   ['may-trace', samplePod({ container: adding('CAP_SYS_PTRACE', 'NET_ADMIN') })],
   ['windows', samplePod({ spec: { os: { name: 'windows' } } })],
   ['windows', samplePod({ spec: { nodeSelector: { 'kubernetes.io/os': 'windows' } } })],
+  ['windows', samplePod({ spec: { nodeSelector: { 'beta.kubernetes.io/os': 'windows' } } })],
+  ['windows', samplePod({ spec: { affinity: onSystems('windows') } })],
+  ['needs-pid-1', samplePod({ spec: { containers: [{ name: 'main', command: ['/init'] }] } })],
+  [
+    'needs-pid-1',
+    samplePod({
+      annotations: { 'reprieve.dev/containers': 'main' },
+      spec: {
+        containers: [
+          { name: 'main', command: ['python3'] },
+          { name: 'desktop', command: ['/sbin/init', '--debug'] },
+        ],
+      },
+    }),
+  ],
   ['tty', samplePod({ container: { tty: true } })],
   ['entrypoint-unknown', samplePod({ container: { command: [] } })],
   ['lineage-unknown', samplePod({ metadata: { name: null, generateName: 'train-' } })],

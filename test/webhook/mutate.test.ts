@@ -1,8 +1,10 @@
 import t from 'tap'
 import { parsePodPlan } from '../../src/pod-plan.ts'
+import { restoreCapabilities } from '../../webhook/capabilities.ts'
 import { decide } from '../../webhook/decide.ts'
 import { mutate } from '../../webhook/mutate.ts'
 import type { Pod } from '../../webhook/pod.ts'
+import { defaultCapabilities } from '../harness/security.ts'
 import { recordedReviews, sampleConfig, samplePod } from './admission-fixtures.ts'
 import { problemsBeyondSchema, problemsOfCoreV1 } from './core-v1.ts'
 import { inject, unnamed, type Injection } from './patched-pod.ts'
@@ -143,7 +145,12 @@ t.test(
   'the sidecar has what CRIU needs and the restore container next to nothing; neither is privileged',
   async (t) => {
     const [restore, sidecar] = ours(injected(samplePod()).after)
-    t.same(restore.securityContext.capabilities, { drop: ['ALL'], add: ['CHOWN', 'DAC_OVERRIDE', 'FOWNER'] })
+    t.same(restore.securityContext.capabilities, { drop: ['ALL'], add: [...restoreCapabilities] })
+    const ofEverybody = new Set(defaultCapabilities)
+    t.ok(
+      restoreCapabilities.some((name) => !ofEverybody.has(name)),
+      'an ordinary container may not trace it',
+    )
     t.match(restore.securityContext, {
       allowPrivilegeEscalation: false,
       privileged: false,

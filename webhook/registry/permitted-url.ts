@@ -34,10 +34,15 @@ export function permitted(url: URL, trust: Trust): void {
     throw new ReprieveError('registry-failed', `${url.host} is not asked: ${why}`)
   }
   if (url.username !== '' || url.password !== '') refuse('its address holds credentials')
-  if (url.protocol === 'http:' ? !trust.plainHttp.includes(url.host) : url.protocol !== 'https:')
+  if (url.protocol === 'http:' ? !namesHost(trust.plainHttp, url) : url.protocol !== 'https:')
     refuse('it would be over something else than HTTPS, and the configuration does not name it')
   const literal = url.hostname.replace(/^\[|\]$/g, '')
-  if (isIP(literal) !== 0 && !trust.named.includes(url.host) && isForbidden(literal)) refuse(insideWords)
+  if (isIP(literal) !== 0 && !namesHost(trust.named, url) && isForbidden(literal)) refuse(insideWords)
+}
+
+/** Compared as URLs have them: without the scheme's usual port, and in small letters. */
+export function namesHost(hosts: readonly string[], url: URL): boolean {
+  return hosts.some((host) => URL.parse(`${url.protocol}//${host}`)?.host === url.host)
 }
 
 const insideWords = 'it is an address inside the machine or the cloud'

@@ -1,43 +1,15 @@
 /** Which of an index's images a pod's node would run. */
-import { at, listAt } from '../json-path.ts'
+import { architecturesOf } from '../node-labels.ts'
 import type { Pod } from '../pod.ts'
 import type { Descriptor } from './manifest.ts'
-
-const architectureLabels = ['kubernetes.io/arch', 'beta.kubernetes.io/arch']
 
 /**
  * The architecture that the pod asks for, by its node selector or by what it requires of nodes. Where that leaves several, or
  * none, `usual` is taken if it is among them.
  */
 export function architectureOf(pod: Pod, usual: string): string {
-  const asked = selected(pod.spec.nodeSelector) ?? required(pod.spec.affinity)
+  const asked = architecturesOf(pod)
   return asked === undefined || asked.includes(usual) ? usual : (asked[0] ?? usual)
-}
-
-function selected(selector: Record<string, string> | null | undefined): string[] | undefined {
-  for (const label of architectureLabels) {
-    const value = at(selector, label)
-    if (typeof value === 'string') return [value]
-  }
-  return undefined
-}
-
-/** Terms are alternatives: one that says nothing of architectures leaves all of them open. */
-function required(affinity: unknown): string[] | undefined {
-  const terms = listAt(
-    at(affinity, 'nodeAffinity', 'requiredDuringSchedulingIgnoredDuringExecution', 'nodeSelectorTerms'),
-  )
-  const found = terms.map(architecturesOfTerm)
-  return found.length === 0 || found.includes(undefined) ? undefined : found.flatMap((some) => some ?? [])
-}
-
-function architecturesOfTerm(term: unknown): string[] | undefined {
-  for (const expression of listAt(at(term, 'matchExpressions'))) {
-    const key = at(expression, 'key')
-    if (typeof key === 'string' && architectureLabels.includes(key) && at(expression, 'operator') === 'In')
-      return listAt(at(expression, 'values')).filter((value) => typeof value === 'string')
-  }
-  return undefined
 }
 
 /** What a runtime takes where an index does not say: https://github.com/containerd/platforms (Only). */

@@ -1,5 +1,6 @@
 /** Where an image is asked for, in which order: the mirrors of its domain, then the domain itself. */
 import type { EntrypointConfig } from '../../src/config-entrypoints.ts'
+import { namesHost } from './permitted-url.ts'
 import { apiHostOf, type ImageReference } from './reference.ts'
 
 export type Source = {
@@ -15,7 +16,10 @@ export function sourcesOf(
   { domain, repository }: ImageReference,
   { mirrors, plainHttp }: Pick<EntrypointConfig, 'mirrors' | 'plainHttp'>,
 ): Source[] {
-  const originOf = (host: string) => `${plainHttp.includes(host) ? 'http' : 'https'}://${host}`
+  const originOf = (host: string) => {
+    const plain = URL.parse(`http://${host}`)
+    return `${plain !== null && namesHost(plainHttp, plain) ? 'http' : 'https'}://${host}`
+  }
   const mirrored = (mirrors.get(domain) ?? []).map((mirror): Source => {
     const [host = '', ...path] = mirror.split('/')
     const inner = [...path, repository].join('/')

@@ -11,7 +11,7 @@ import {
 import { Agent, request as requestTls } from 'node:https'
 import { getCACertificates } from 'node:tls'
 import { ReprieveError } from '../../src/errors.ts'
-import { guardedLookup, permitted, type Trust } from './permitted-url.ts'
+import { guardedLookup, namesHost, permitted, type Trust } from './permitted-url.ts'
 
 export type Outgoing = {
   method: 'GET' | 'HEAD' | 'POST'
@@ -55,7 +55,7 @@ export function createTransport(trust: Trust, authorities: readonly string[] = [
         method: outgoing.method,
         headers: { 'user-agent': 'reprieve', ...headers },
         signal: outgoing.signal,
-        ...(trust.named.includes(url.host) ? {} : { lookup: guardedLookup }),
+        ...(namesHost(trust.named, url) ? {} : { lookup: guardedLookup }),
       }
       const answer = await exchange(outgoing, url, () =>
         url.protocol === 'http:' ? requestPlain(url, options) : requestTls(url, { ...options, agent }),

@@ -243,6 +243,22 @@ t.test('every pod that the webhook protects passes the guard, whoever made it', 
   t.equal(count, 5)
 })
 
+t.test('so does one whose name the API server made after the webhook had seen it', async (t) => {
+  const controllers = [
+    { apiVersion: 'v1', kind: 'ReplicationController', name: 'web', controller: true },
+    { apiVersion: 'ray.io/v1', kind: 'RayCluster', name: 'web', controller: true },
+  ]
+  for (const owner of controllers) {
+    const pod = samplePod({ metadata: { generateName: 'web-', ownerReferences: [owner] } })
+    delete (pod.metadata as { name?: unknown }).name
+    const after = inject(pod, config, 'namespace', 'team-a')?.after
+    if (after === undefined) throw new Error('it was not injected')
+    const named = (name: string) => ({ ...after, metadata: { ...after.metadata, name } })
+    t.match(verdictOn(creating(named('web-x7k2p'), 'team-a')), { allowed: true }, owner.kind)
+    t.match(verdictOn(creating(named('other-x7k2p'), 'team-a')), denial('pretended'), 'a name that was given')
+  }
+})
+
 t.test('recorded reviews that are none of the guard’s business go through', async (t) => {
   for (const { name, request } of recordedReviews())
     t.match(verdictOn({ ...request, userInfo: { groups: [] } }), { allowed: true }, name)

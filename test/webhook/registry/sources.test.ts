@@ -1,5 +1,6 @@
 import t from 'tap'
 import { parseReference } from '../../../webhook/registry/reference.ts'
+import { permitted } from '../../../webhook/registry/permitted-url.ts'
 import { namedHosts, sourcesOf } from '../../../webhook/registry/sources.ts'
 
 const config = {
@@ -30,6 +31,26 @@ t.test('the mirrors of a domain come first, each with its own name for the image
     },
   ])
   t.same(of('ghcr.io/a/b'), [{ origin: 'https://ghcr.io', repository: 'a/b', name: 'ghcr.io/a/b' }])
+})
+
+t.test('a host is the same with its scheme’s usual port and without, in capitals or not', async (t) => {
+  const plainHttp = ['registry.local:80', 'Other.local']
+  const origins = (image: string) => {
+    const reference = parseReference(image)
+    if (reference === undefined) throw new Error(image)
+    return sourcesOf(reference, { plainHttp, mirrors: new Map() }).map(({ origin }) => origin)
+  }
+  t.same(origins('registry.local:80/a/b'), ['http://registry.local:80'])
+  t.same(origins('registry.local:5000/a/b'), ['https://registry.local:5000'])
+  const trust = { plainHttp, named: plainHttp }
+  for (const address of [
+    'http://registry.local:80/v2/',
+    'http://registry.local/v2/',
+    'http://other.local/v2/',
+  ])
+    t.doesNotThrow(() => permitted(new URL(address), trust), address)
+  for (const address of ['http://registry.local:8080/v2/', 'http://third.local/v2/'])
+    t.throws(() => permitted(new URL(address), trust), { code: 'registry-failed' }, address)
 })
 
 t.test('what the configuration names is what it says', async (t) => {
