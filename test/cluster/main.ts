@@ -3,7 +3,7 @@
  *   KUBECONFIG=… IMAGE=registry/reprieve:tag make e2e
  *   WITHOUT_CAPABILITIES=SYS_RESOURCE   leaves capabilities out of the sidecar, where the nodes themselves lack them
  *   NODE_NAME=…                         runs the test's pods there (default: the first node that pods can be scheduled on)
- * Installs the manifests, runs a StatefulSet, a Deployment and a Job, deletes, evicts and drains their pods, tries to get into the sidecar,
+ * Installs the manifests, runs a StatefulSet, a Deployment, a ReplicationController and a Job, deletes, evicts and drains their pods, tries to get into the sidecar,
  * takes the webhook away, and cleans up after itself.
  */
 import { strict as assert } from 'node:assert'
@@ -13,7 +13,15 @@ import { awayWith, install, storeFolder } from './installation.ts'
 import { makeKubectl, until, type Kubectl } from './kubectl.ts'
 import { assertExamples, assertManifests } from './manifests.ts'
 import { assertWentOn, lastWords, readSteps, runningPod } from './stories.ts'
-import { barePod, deployment, job, statefulSet, storeSweeper, userNamespace } from './workloads.ts'
+import {
+  barePod,
+  deployment,
+  job,
+  replicationController,
+  statefulSet,
+  storeSweeper,
+  userNamespace,
+} from './workloads.ts'
 
 const jobSteps = 100
 const say = (line: string) => process.stdout.write(`${line}\n`)
@@ -40,7 +48,9 @@ try {
   await kubectl.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: userNamespace } }])
   await tell('the API server takes every manifest, with every choice', () => assertManifests(kubectl, say))
   await tell('and every example', () => assertExamples(say))
-  await tell('a deleted pod of a StatefulSet goes on at the next step', () => deleteStory(IMAGE))
+  await tell('a deleted pod of a StatefulSet goes on at the next step', () =>
+    deleteStory('count', statefulSet(IMAGE, node)),
+  )
   await tell('a drained pod of a StatefulSet goes on at the next step', drainStory)
   await tell('who may exec into a protected pod gets into the application, and not into the sidecar', () =>
     guardStory(IMAGE),
@@ -49,7 +59,10 @@ try {
     awayStory(IMAGE),
   )
   await tell('a deleted pod of a Deployment goes on, though its replacement begins before it has ended', () =>
-    deploymentStory(IMAGE),
+    deleteStory('serve', deployment(IMAGE, node)),
+  )
+  await tell('so does one of a controller that Reprieve knows nothing of, past the guard', () =>
+    deleteStory('old', replicationController(IMAGE, node)),
   )
   await tell('an evicted pod of a Job goes on, and the Job completes', () => jobStory(IMAGE))
 } finally {
@@ -59,13 +72,14 @@ const failed = results.filter((result) => result.error !== undefined)
 say(`${results.length - failed.length} passed, ${failed.length} failed`)
 process.exitCode = failed.length > 0 || results.length === 0 ? 1 : 0
 
-async function deleteStory(image: string): Promise<void> {
-  await kubectl.apply([statefulSet(image, node)])
-  const { pod } = await runningPod(kubectl, 'count', 10)
+/** @param app of the workload's pods */
+async function deleteStory(app: string, workload: object): Promise<void> {
+  await kubectl.apply([workload])
+  const { pod } = await runningPod(kubectl, app, 10)
   const words = lastWords(kubectl, pod.metadata.name)
   await kubectl('delete', 'pod', pod.metadata.name, `--namespace=${userNamespace}`, '--wait=true')
   const before = await words
-  const after = await runningPod(kubectl, 'count', (before.steps.at(-1) ?? 0) + 5, pod.metadata.uid)
+  const after = await runningPod(kubectl, app, (before.steps.at(-1) ?? 0) + 5, pod.metadata.uid)
   assertWentOn(before, after)
   say(`  step ${before.steps.at(-1)} → deleted → step ${after.steps[0]}`)
 }
@@ -106,17 +120,6 @@ async function awayStory(image: string): Promise<void> {
     await assertFailsClosed(kubectl, pod.metadata.name)
   })
   await kubectl('delete', 'pod/made-meanwhile', `--namespace=${userNamespace}`, '--wait=true')
-}
-
-async function deploymentStory(image: string): Promise<void> {
-  await kubectl.apply([deployment(image, node)])
-  const { pod } = await runningPod(kubectl, 'serve', 10)
-  const words = lastWords(kubectl, pod.metadata.name)
-  await kubectl('delete', 'pod', pod.metadata.name, `--namespace=${userNamespace}`, '--wait=true')
-  const before = await words
-  const after = await runningPod(kubectl, 'serve', (before.steps.at(-1) ?? 0) + 5, pod.metadata.uid)
-  assertWentOn(before, after)
-  say(`  step ${before.steps.at(-1)} → deleted → step ${after.steps[0]}`)
 }
 
 async function jobStory(image: string): Promise<void> {

@@ -1,4 +1,4 @@
-/** What ordinary users would run: a StatefulSet, a Deployment and a Job that count, each asking by one annotation. */
+/** What ordinary users would run: a StatefulSet, a Deployment, a ReplicationController and a Job that count, each asking by one annotation. */
 
 export const userNamespace = 'reprieve-e2e'
 
@@ -58,6 +58,20 @@ export function deployment(image: string, node: string): object {
       replicas: 1,
       selector: { matchLabels: { app: 'serve' } },
       template: template('serve', image, node, 1_000_000, 'Always'),
+    },
+  }
+}
+
+/** A controller that Reprieve knows nothing of: its pods have no name until after the mutating webhooks. */
+export function replicationController(image: string, node: string): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'ReplicationController',
+    metadata: { name: 'old', namespace: userNamespace },
+    spec: {
+      replicas: 1,
+      selector: { app: 'old' },
+      template: template('old', image, node, 1_000_000, 'Always'),
     },
   }
 }
