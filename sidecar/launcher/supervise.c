@@ -147,6 +147,12 @@ static void settle(const struct status_file *status)
 {
 	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
 		warn("prctl(PR_SET_PDEATHSIG, 0): %m");
+	/*
+	 * Without capabilities we are no more than any process of root in the pod, which may then open what we hold through
+	 * /proc/PID/fd (ptrace_may_access, kernel/ptrace.c), and the status file's directory leads to the sidecar's root.
+	 */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		warn("prctl(PR_SET_DUMPABLE, 0): %m");
 	close_descriptors(&status->directory, 1);
 	drop_capabilities();
 }
