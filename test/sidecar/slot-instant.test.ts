@@ -50,11 +50,12 @@ t.test('an instant past all that an id can hold is not followed', async (t) => {
   t.equal(await instantOf(listing(manifestAt(Date.parse('9999-12-31T23:59:59.999Z')))), nowMs)
 })
 
+// As a store does, whatever its folder does: it rejects once its signal has been aborted.
+const hung: Store['list'] = (_, signal) =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+
 t.test('a store that fails, or that hangs, leaves the clock of the node', async (t) => {
   t.equal(await instantOf({ list: () => Promise.reject(new Error('no store')) }), nowMs)
-  // As a store does, whatever its folder does: it rejects once its signal has been aborted.
-  const hung: Store['list'] = (_, signal) =>
-    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
   const began = performance.now()
   // The signal's timer does not keep Node alive by itself, and here nothing else does.
   const alive = setInterval(() => undefined, 1_000)
