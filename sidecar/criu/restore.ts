@@ -82,7 +82,9 @@ export async function restore(options: CriuRestoreOptions): Promise<{ supervisor
           // The launcher has it: what was cut short from here on would be the end of the container, not of an attempt.
           options.signal.removeEventListener('abort', stop)
           clearTimeout(timer)
-          timer = setTimeout(stop, lettingGoMs)
+          timer = setTimeout(() => child.kill('SIGTERM'), lettingGoMs)
+          // Nor is our own death to end it. Said before CRIU is let go.
+          child.stdin?.write('adopted\n')
           return answer
         }
         if (action === 'post-resume') {

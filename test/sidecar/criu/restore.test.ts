@@ -9,6 +9,8 @@ const supervisor = `#!/bin/sh
 echo 'post-restore 1' >&3
 read answer <&3
 [ "$answer" = go ] || exit 1
+read word
+[ "$word" = adopted ] || exit 1
 timeout 1 cat >/dev/null
 [ $? = 124 ] || exit 1
 echo 'post-resume 1' >&3
