@@ -19,6 +19,7 @@ import { readBaseline } from './ephemeral/baseline.ts'
 import { readEphemeralRoots } from './ephemeral/mounts.ts'
 import { openExternalFiles } from './external-files.ts'
 import { isAlive, stdioPipesOf, startOf, threadsOf, treeOf } from './process-tree.ts'
+import { instantInSlot } from './slot-instant.ts'
 import type { Surroundings } from './surroundings.ts'
 import { cpuMsOf } from './vitals.ts'
 
@@ -51,12 +52,15 @@ export async function takeCheckpoint(
   target: CheckpointTarget,
   request: CheckpointRequest,
 ): Promise<CheckpointDone> {
-  const id = makeCheckpointId(new Date())
   const slot = { lineage: around.podPlan.lineage, container: target.plan.name }
-  // Drafts of writers that died may fill the very disk that this one needs.
-  await around.store
-    .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs))
-    .catch((error) => around.log.warn({ err: error }, 'what dead writers left was not removed'))
+  const [instant] = await Promise.all([
+    instantInSlot(around.store, slot, around.log),
+    // Drafts of writers that died may fill the very disk that this one needs.
+    around.store
+      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs))
+      .catch((error) => around.log.warn({ err: error }, 'what dead writers left was not removed')),
+  ])
+  const id = makeCheckpointId(instant)
   const folder = await dumpFolder(around.store, slot, id, request)
   const work = `${volumePaths.staging}/${target.plan.name}/${id}.work`
   const log = around.log.child({ container: target.plan.name, checkpoint: id })
@@ -66,7 +70,7 @@ export async function takeCheckpoint(
     // Its file is mapped into every dumped tree, and must be there, byte for byte, where the tree is restored.
     const launcher = `launcher-${target.launcher}`
     await copyFile(`${volumePaths.bin}/${launcher}`, `${folder}/${launcher}`)
-    return await new Checkpoint(around, target, request, { id, folder, work, log }).take()
+    return await new Checkpoint(around, target, request, { id, instant, folder, work, log }).take()
   } finally {
     // A complete checkpoint must not become a failed one because its scratch files were in the way.
     for (const path of [work, folder])
@@ -85,7 +89,7 @@ const lettingGoMs = 60_000
 /** `pids`: of all threads. */
 type Standing = { processes: number[]; pids: number[]; externalFiles: ExternalFile[] }
 
-type Place = { id: string; folder: string; work: string; log: Log }
+type Place = { id: string; instant: Date; folder: string; work: string; log: Log }
 
 class Checkpoint {
   readonly #around: Surroundings
@@ -247,7 +251,7 @@ class Checkpoint {
     return {
       id: this.#place.id,
       slot: { lineage: podPlan.lineage, container: plan.name },
-      createdAt: new Date().toISOString(),
+      createdAt: new Date(Math.max(Date.now(), this.#place.instant.getTime())).toISOString(),
       trigger: this.#request.trigger,
       reason: this.#request.reason,
       pod: identity,

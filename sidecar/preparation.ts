@@ -12,7 +12,7 @@ import { volumePaths } from '../src/volume.ts'
 import { markCheckpoint } from './checkpoint-mark.ts'
 import { takeBaseline } from './ephemeral/baseline.ts'
 import { containerProcesses } from './process-tree.ts'
-import { attemptRestore, clearContainer, type Restored } from './restore-attempt.ts'
+import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
 import { SlotClaim } from './slot-claim.ts'
 import type { Surroundings } from './surroundings.ts'
 import { installLauncher } from './tools.ts'
@@ -120,7 +120,10 @@ export async function prepare({
   await mkdir(runFolder, { recursive: true })
   // Only what an attempt of an earlier life of this sidecar left: a postStart hook or a probe of the user's runs here as well.
   const attempted = `${runFolder}/attempted-${launcherPid}`
-  if (await exists(attempted)) await clearContainer(launcherPid, await containerProcesses(launcherPid))
+  if (await exists(attempted)) {
+    await clearContainer(launcherPid, await containerProcesses(launcherPid))
+    await takeBackEarlier(around, { plan, launcherPid }, signal)
+  }
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
   const waited = await exists(busyMark(plan.name))

@@ -31,9 +31,8 @@ export async function statOf(pid: number): Promise<{ parent: number; state: stri
 
 /** When the process began, in milliseconds since the epoch; to the second, and never too late. */
 export async function startOf(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, 'latin1')
-  // Field 22, in ticks since the machine booted: 100 a second for user space everywhere (proc_pid_stat(5), USER_HZ).
-  const ticks = Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[19])
+  // In ticks since the machine booted: 100 a second for user space everywhere (proc_pid_stat(5), USER_HZ).
+  const ticks = await startTicksOf(pid)
   const booted = Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'latin1'))?.[1])
   return (booted + Math.floor(ticks / 100) - 1) * 1_000
 }
@@ -42,6 +41,12 @@ export async function startOf(pid: number): Promise<number> {
 export async function isAlive(pid: number): Promise<boolean> {
   const stat = await statOf(pid)
   return stat !== undefined && stat.state !== 'Z' && stat.state !== 'X'
+}
+
+/** Field 22 of proc_pid_stat(5): a process that got the number later has another. */
+export async function startTicksOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'latin1')
+  return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[19])
 }
 
 /** All thread ids of the processes: each is a PID that a restore will need. */

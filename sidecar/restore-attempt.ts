@@ -29,6 +29,8 @@ export type Restored = {
 /** How long CRIU may take beyond the data: it reads about 1 GiB/s from the page cache; 100 MB/s is a slow disk. */
 const restoreBaseMs = 60_000
 const slowBytesPerMs = 100_000
+/** For each of its steps: putting back some 10 GiB on a slow disk. In a fresh container there is little to put back. */
+const earlierUndoMs = 120_000
 
 /**
  * @param adopt asks the waiting launcher to watch over the restored tree; resolves true when it said so. The tree stands still until then.
@@ -134,6 +136,29 @@ async function requireFreePids(pids: readonly number[]): Promise<void> {
       `process numbers are taken in this pod: ${taken.slice(0, 8).join(', ')}`,
       { taken },
     )
+}
+
+/**
+ * An earlier life of this sidecar that died in an attempt has left the files of it in the container as well, and what is needed to take
+ * them back beside the checkpoint's. To be called when its processes are gone, and before the container is looked at.
+ */
+export async function takeBackEarlier(
+  around: Surroundings,
+  { plan, launcherPid: pid }: RestoreTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  const log = around.log.child({ container: plan.name })
+  const staging = `${volumePaths.staging}/${plan.name}`
+  for (const name of await readdir(staging).catch(() => [])) {
+    if (!name.endsWith('.fetched')) continue
+    try {
+      const undo = { pid, folder: `${staging}/${name}`, deadlineMs: earlierUndoMs, signal, log }
+      if (await undoUnpack(undo))
+        log.warn({ folder: name }, 'half a restore of an earlier sidecar was taken back')
+    } catch (error) {
+      log.error({ err: error, folder: name }, 'half a restore of an earlier sidecar was not taken back whole')
+    }
+  }
 }
 
 /** Ends what an earlier life of this sidecar may have left half restored in a container whose launcher still waits. */

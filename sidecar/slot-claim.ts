@@ -8,6 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
+import { AnnouncedEnd, parseNote, type Note } from './slot-note.ts'
 import type { Identity } from './surroundings.ts'
 
 export type ClaimOutcome =
@@ -16,8 +17,6 @@ export type ClaimOutcome =
   | { outcome: 'busy'; holder: string }
   /** The store cannot lock: nobody is kept out, as nobody can be. */
   | { outcome: 'unfenced'; why: string }
-
-type Note = { pod: string; uid: string; node: string; leavesBy?: number }
 
 /**
  * How long a pod waits for one that was not told to end: as long as it takes a deleted pod's preStop to say so (the kubelet
@@ -65,14 +64,14 @@ export class SlotClaim {
 
   /** Waits its turn: for a pod that is being ended until it has, for one that is not only long enough to be sure. */
   async await(signal: AbortSignal): Promise<ClaimOutcome> {
-    const began = Date.now()
-    let until = began + waitForRunningMs
+    const announced = new AnnouncedEnd()
+    let until = Date.now() + waitForRunningMs
     for (;;) {
       const outcome = await this.take(Math.min(1_000, Math.max(0, until - Date.now())), signal)
       if (outcome.outcome !== 'busy') return outcome
       const file = await this.#lockFile().catch(() => undefined)
       const note = file === undefined ? undefined : await readNote(file)
-      if (note?.leavesBy !== undefined) until = Math.max(until, note.leavesBy + leaveGraceMs)
+      until = Math.max(until, announced.by(note, Date.now()) + leaveGraceMs)
       if (Date.now() >= until || signal.aborted) return outcome
     }
   }
@@ -80,7 +79,8 @@ export class SlotClaim {
   /** Tells who waits that this pod ends, and by when. */
   async leaving(deadline: number): Promise<void> {
     const { outcome } = await this.take(0, AbortSignal.timeout(noteDeadlineMs))
-    if (outcome === 'held') await this.#note({ leavesBy: deadline })
+    if (outcome === 'held')
+      await this.#note({ leavesBy: deadline, leavesInMs: Math.max(0, deadline - Date.now()) })
   }
 
   release(): void {
@@ -132,7 +132,7 @@ export class SlotClaim {
   }
 
   /** For people and for who waits; the lock itself is the kernel's. */
-  async #note(more: { leavesBy?: number }): Promise<void> {
+  async #note(more: Pick<Note, 'leavesBy' | 'leavesInMs'>): Promise<void> {
     const { name, uid, node } = this.#identity
     const note: Note = { pod: name, uid, node, ...more }
     try {
@@ -146,15 +146,8 @@ export class SlotClaim {
 }
 
 async function readNote(file: string): Promise<Note | undefined> {
-  try {
-    const note: unknown = JSON.parse(
-      await readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(noteDeadlineMs) }),
-    )
-    if (typeof note !== 'object' || note === null || !('pod' in note) || typeof note.pod !== 'string')
-      return undefined
-    const leavesBy = 'leavesBy' in note && typeof note.leavesBy === 'number' ? note.leavesBy : undefined
-    return { pod: note.pod, uid: '', node: '', ...(leavesBy === undefined ? {} : { leavesBy }) }
-  } catch {
-    return undefined
-  }
+  return readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(noteDeadlineMs) }).then(
+    parseNote,
+    () => undefined,
+  )
 }

@@ -4,6 +4,7 @@ import type { Log } from '../src/log.ts'
 import type { Slot, SlotRecord } from '../src/manifest.ts'
 import { diedEarly, finished, needs, provedAlive } from '../src/slot-record.ts'
 import type { Store } from '../src/store/store.ts'
+import { instantInSlot } from './slot-instant.ts'
 import type { SlotClaim } from './slot-claim.ts'
 
 /** Reading and writing one small file; a hung file server must not hold the container's end up for longer. */
@@ -14,12 +15,14 @@ export class SlotMemory {
   readonly #slot: Slot
   readonly #claim: SlotClaim
   readonly #log: Log
+  readonly #now: () => number
 
-  constructor(store: Store, slot: Slot, claim: SlotClaim, log: Log) {
+  constructor(store: Store, slot: Slot, claim: SlotClaim, log: Log, now = Date.now) {
     this.#store = store
     this.#slot = slot
     this.#claim = claim
     this.#log = log
+    this.#now = now
   }
 
   async diedEarly(checkpoint: string, code: number): Promise<void> {
@@ -44,7 +47,7 @@ export class SlotMemory {
 
   /** The work is done: nothing made so far may ever be restored. Recorded first, then its checkpoints are freed. */
   async finished(): Promise<void> {
-    const instant = new Date().toISOString()
+    const instant = (await instantInSlot(this.#store, this.#slot, this.#log, this.#now)).toISOString()
     const end = () => this.#update((record) => finished(record, instant))
     const recorded = await end().catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the end of the work could not be recorded: trying once more')

@@ -30,6 +30,9 @@ export type CriuRestoreOptions = {
   log: Log
 }
 
+/** Waking a tree of ten thousand tasks takes about a second; a CRIU that hangs then leaves the application standing still. */
+const lettingGoMs = 60_000
+
 /** @throws ReprieveError `restore-failed`; then nothing of the tree is left. */
 export async function restore(options: CriuRestoreOptions): Promise<{ supervisor: number; ms: number }> {
   const began = performance.now()
@@ -67,13 +70,23 @@ export async function restore(options: CriuRestoreOptions): Promise<{ supervisor
       }
       // The supervisor kills what it has restored so far when its standard input ends.
       const stop = () => child.stdin?.destroy()
-      const timer = setTimeout(stop, options.deadlineMs)
+      let timer = setTimeout(stop, options.deadlineMs)
       if (options.signal.aborted) stop()
       else options.signal.addEventListener('abort', stop)
       child.on('error', (error) => void fail('the supervisor could not be started', error))
       child.on('exit', (code, signal) => void fail(`CRIU did not restore the tree (${signal ?? code})`))
       answerHooks(child.stdio[3] as Duplex, async (action) => {
-        if (action === 'post-restore') return options.restored(child.pid ?? 0)
+        if (action === 'post-restore') {
+          const answer = await options.restored(child.pid ?? 0)
+          if (answer === 'abort') return answer
+          // The launcher has it: what was cut short from here on would be the end of the container, not of an attempt.
+          options.signal.removeEventListener('abort', stop)
+          clearTimeout(timer)
+          timer = setTimeout(() => child.kill('SIGTERM'), lettingGoMs)
+          // Nor is our own death to end it. Said before CRIU is let go.
+          child.stdin?.write('adopted\n')
+          return answer
+        }
         if (action === 'post-resume') {
           clearTimeout(timer)
           options.signal.removeEventListener('abort', stop)

@@ -4,10 +4,11 @@
  * All names are resolved inside the container's mount namespace (by tools entered there), never from here, where a
  * symbolic link of a hostile application would lead into our own files.
  */
-import { open, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import { mustRun } from '../command.ts'
+import { startTicksOf } from '../process-tree.ts'
 import { enterArgv, toolArgv } from '../tools.ts'
 import { archiveFiles } from './archive.ts'
 import { createArguments, extractArguments } from './tar.ts'
@@ -21,12 +22,16 @@ export type UnpackOptions = {
   log: Log
 }
 
-/** Beside the checkpoint's files while it is being restored: what was there before, and the names brought, deepest first. */
-const undoFiles = {
-  replaced: 'undo-replaced.tar',
-  removed: 'undo-removed.tar',
-  brought: 'undo.list',
-} as const
+/** Beside the checkpoint's files while it is being restored: what was there before it. */
+const undoFiles = { replaced: 'undo-replaced.tar', removed: 'undo-removed.tar' } as const
+
+/**
+ * And the names brought, deepest first. While there is such a list its container holds what was brought, or some of it. It is named for
+ * the container's launcher: in a container that was started again since, nothing of it is to be taken back.
+ */
+async function broughtList(options: UnpackOptions): Promise<string> {
+  return `undo-${options.pid}-${await startTicksOf(options.pid)}.list`
+}
 
 /** @throws ReprieveError `restore-failed`; then `undoUnpack` puts things back. */
 export async function unpackEphemeral(options: UnpackOptions): Promise<{ ms: number }> {
@@ -41,19 +46,28 @@ export async function unpackEphemeral(options: UnpackOptions): Promise<{ ms: num
   }
 }
 
-/** Removes what `unpackEphemeral` brought and puts back what it replaced or removed. */
-export async function undoUnpack(options: UnpackOptions): Promise<void> {
-  if (!(await recorded(options))) return
+/**
+ * Removes what `unpackEphemeral` brought and puts back what it replaced or removed, in this life of the sidecar or in an earlier one.
+ * False where there is nothing to take back. Can be repeated after a kill at any instant.
+ */
+export async function undoUnpack(options: UnpackOptions): Promise<boolean> {
+  const brought = await broughtList(options)
+  if (!(await isThere(options, brought))) return false
   // A folder that still holds something of the image is not empty, so it stays.
-  await removeNames(options, undoFiles.brought, ['-maxdepth', '0', '-delete'])
+  await removeNames(options, brought, ['-maxdepth', '0', '-delete'])
   for (const tar of [undoFiles.replaced, undoFiles.removed]) await extract(options, tar)
+  await rm(`${options.folder}/${brought}`)
+  return true
 }
 
 /** Keeps the files that are about to be replaced or removed. In a fresh container few of them exist. */
 async function recordUndo(options: UnpackOptions): Promise<void> {
+  const list = await broughtList(options)
+  // An attempt that was not taken back: what is there now is the checkpoint's own, not what was there before it.
+  if (await isThere(options, list)) return
   const lists = [archiveFiles.list, archiveFiles.remapsList, archiveFiles.sockets]
   const named = await Promise.all(
-    lists.map((list) => readFile(`${options.folder}/${list}`, 'latin1').catch(() => '')),
+    lists.map((one) => readFile(`${options.folder}/${one}`, 'latin1').catch(() => '')),
   )
   const names = named
     .join('')
@@ -67,11 +81,11 @@ async function recordUndo(options: UnpackOptions): Promise<void> {
     'latin1',
   )
   // The list comes last, by its final name: without it nothing is taken back, for nothing was changed yet.
-  const draft = `${undoFiles.brought}.draft`
+  const draft = `${list}.draft`
   await writeFile(`${options.folder}/${draft}`, brought)
   await keep(options, draft, undoFiles.replaced, false)
   await keep(options, archiveFiles.deleted, undoFiles.removed, true)
-  await rename(`${options.folder}/${draft}`, `${options.folder}/${undoFiles.brought}`)
+  await rename(`${options.folder}/${draft}`, `${options.folder}/${list}`)
 }
 
 async function keep(options: UnpackOptions, list: string, tar: string, recursion: boolean): Promise<void> {
@@ -121,8 +135,8 @@ async function extract(options: UnpackOptions, tar: string): Promise<void> {
   }
 }
 
-async function recorded(options: UnpackOptions): Promise<boolean> {
-  return stat(`${options.folder}/${undoFiles.brought}`).then(
+async function isThere(options: UnpackOptions, name: string): Promise<boolean> {
+  return stat(`${options.folder}/${name}`).then(
     () => true,
     () => false,
   )

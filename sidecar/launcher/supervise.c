@@ -73,18 +73,35 @@ static bool reap(struct restore *restore)
 	return ended;
 }
 
+/*
+ * A launcher has adopted the tree: the sidecar's death is no reason any more to end it. One that came just now has sent its signal
+ * already; what is sent from here on is meant.
+ */
+static void slip_leash(struct restore *restore)
+{
+	siginfo_t info;
+	restore->leash = -1;
+	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
+		warn("prctl(PR_SET_PDEATHSIG, 0): %m");
+	while (next_signal(&info) > 0)
+		;
+}
+
 /* Whether the sidecar is gone, or tells us to stop. */
-static bool must_abort(const struct restore *restore)
+static bool must_abort(struct restore *restore)
 {
 	char ignored[64];
 	siginfo_t info;
+	bool told = false;
 	for (int number; (number = next_signal(&info)) > 0;)
-		if (number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT)
-			return true;
-	if (restore->leash < 0)
-		return false;
+		told = told || number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT;
 	struct pollfd entry = { .fd = restore->leash, .events = POLLIN };
-	return poll(&entry, 1, 0) > 0 && read(restore->leash, ignored, sizeof ignored) <= 0;
+	if (restore->leash < 0 || poll(&entry, 1, 0) <= 0)
+		return told;
+	if (read(restore->leash, ignored, sizeof ignored) <= 0)
+		return true;
+	slip_leash(restore);
+	return false;
 }
 
 /* False when it was broken off. */
@@ -147,6 +164,12 @@ static void settle(const struct status_file *status)
 {
 	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
 		warn("prctl(PR_SET_PDEATHSIG, 0): %m");
+	/*
+	 * Without capabilities we are no more than any process of root in the pod, which may then open what we hold through
+	 * /proc/PID/fd (ptrace_may_access, kernel/ptrace.c), and the status file's directory leads to the sidecar's root.
+	 */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		warn("prctl(PR_SET_DUMPABLE, 0): %m");
 	close_descriptors(&status->directory, 1);
 	drop_capabilities();
 }

@@ -41,6 +41,8 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     abortGraceMs = 2000,
   } = options
   let seen = false
+  /** What was put last, by its slot's folder: whatever clock named it, to prune it would be to lose what was just saved. */
+  const putLast = new Map<string, string>()
 
   /** A root that was there and is gone means a lost mount: what is written to the place under it would be lost too. */
   const openRoot = async () => {
@@ -80,14 +82,19 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     }
   }
 
-  const remove = async (slot: Slot, signal: AbortSignal, choose: (ids: Ids) => string[]) => {
+  const remove = async (
+    slot: Slot,
+    signal: AbortSignal,
+    choose: (ids: Ids, putLast: string | undefined) => string[],
+  ) => {
     const folder = await findSlotFolder(root, slot)
     if (folder === undefined) return { removed: [] }
     const { manifests, unreadable } = await listCheckpoints(folder, slot, signal)
-    const doomed = choose({
+    const ids = {
       complete: manifests.map(({ id, createdAt }) => ({ id, createdAt })),
       unreadable: unreadable.map(({ id }) => ({ id, createdAt: instantOfCheckpointId(id) ?? '' })),
-    })
+    }
+    const doomed = choose(ids, putLast.get(folder))
     const removed = await removeCheckpoints(folder, doomed, signal)
     await sweepLeftovers(folder, abandonedAfterMs, signal)
     return { removed }
@@ -112,7 +119,9 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     put: (draft, sourceDir, signal) =>
       run(`store checkpoint ${draft.id}`, signal, async () => {
         const slotFolder = await makeSlotFolder(root, draft.slot)
-        return putCheckpoint({ slotFolder, transfer, log }, draft, sourceDir, signal)
+        const put = await putCheckpoint({ slotFolder, transfer, log }, draft, sourceDir, signal)
+        putLast.set(slotFolder, draft.id)
+        return put
       }),
 
     fetch: (manifest, targetDir, signal) =>
@@ -127,7 +136,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       run('prune checkpoints', signal, () => {
         if (!Number.isSafeInteger(keep) || keep < 0)
           throw new RangeError(`keep must be a whole number, not ${keep}`)
-        return remove(slot, signal, (ids) => beyondNewest(ids, keep))
+        return remove(slot, signal, (ids, own) => beyondNewest(ids, keep, own))
       }),
 
     removeBefore: (slot, instant, signal) =>
@@ -166,8 +175,13 @@ type Ids = { complete: Dated[]; unreadable: Dated[] }
  * An unreadable checkpoint takes no complete one's place. It goes when it is older than all that are kept: until then
  * it may be another release's, or be wanted for a look at what damaged it.
  */
-function beyondNewest({ complete, unreadable }: Ids, keep: number): string[] {
-  const oldestKept = complete.slice(0, keep).at(-1)?.id
-  if (oldestKept === undefined) return keep === 0 ? [...complete, ...unreadable].map(({ id }) => id) : []
-  return [...complete, ...unreadable].map(({ id }) => id).filter((id) => id < oldestKept)
+function beyondNewest({ complete, unreadable }: Ids, keep: number, putLast: string | undefined): string[] {
+  const all = [...complete, ...unreadable].map(({ id }) => id)
+  if (keep === 0) return all
+  const ids = complete.map(({ id }) => id)
+  const first = ids.filter((id) => id === putLast)
+  const kept = [...first, ...ids.filter((id) => id !== putLast)].slice(0, keep)
+  const oldestKept = kept.toSorted()[0]
+  if (oldestKept === undefined) return []
+  return all.filter((id) => (ids.includes(id) ? !kept.includes(id) : id < oldestKept))
 }

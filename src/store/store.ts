@@ -34,7 +34,10 @@ export interface Store {
    * @throws ReprieveError `checkpoint-corrupt` naming the file, or `store-failed`
    */
   fetch(manifest: CheckpointManifest, targetDir: string, signal: AbortSignal): Promise<{ readMs: number }>
-  /** Removes all but the newest `keep` checkpoints of the slot, and what writers that died left behind. */
+  /**
+   * Removes all but the newest `keep` checkpoints of the slot, and what writers that died left behind. What was put last counts as the
+   * newest, whatever its id says.
+   */
   prune(slot: Slot, keep: number, signal: AbortSignal): Promise<{ removed: string[] }>
   /** Removes every checkpoint of the slot made before the instant (ISO 8601). */
   removeBefore(slot: Slot, instant: string, signal: AbortSignal): Promise<{ removed: string[] }>

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { spawnSync } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -36,6 +37,11 @@ async function adoption(t: Test, script: string): Promise<Adoption> {
 
 const adopt = ({ supervisor, root, talk, status }: Adoption) =>
   talk.say(`adopt root=${root} supervisor=${supervisor.pid} status=${status}`)
+
+/** The exit code of a process of root, without capabilities as in a restricted container, that follows a link of /proc/PID. */
+const reachedByRoot = (pid: number, link = 'fd/0') =>
+  spawnSync('setpriv', ['--bounding-set=-all', '--inh-caps=-all', 'stat', '-L', `/proc/${pid}/${link}`])
+    .status
 
 t.jobs = 8
 // tap writes into the options, so each test gets its own
@@ -123,7 +129,7 @@ void t.test(
   'the supervisor keeps no descriptor and no capability once the tree is whole',
   beside(),
   async (t) => {
-    const all = await adoption(t, 'exec sleep 60')
+    const all = await adoption(t, 'exec setpriv --bounding-set=-all --inh-caps=-all sleep 60')
     const settled = () => /CapEff:\t0+\n/.test(readFileSync(`/proc/${all.supervisor.pid}/status`, 'utf8'))
     await until('no capability', settled)
     const status = readFileSync(`/proc/${all.supervisor.pid}/status`, 'utf8')
@@ -131,6 +137,13 @@ void t.test(
       t.match(status, new RegExp(`${set}:\t0000000000000000`), set)
     const open = readdirSync(`/proc/${all.supervisor.pid}/fd`)
     t.equal(open.length, 4, 'standard ones and the directory of the status file')
+    t.equal(reachedByRoot(all.root), 0, 'what has no more than root may look through an ordinary process')
+    for (const descriptor of open)
+      t.not(
+        reachedByRoot(all.supervisor.pid, `fd/${descriptor}`),
+        0,
+        `but not through descriptor ${descriptor}`,
+      )
     all.supervisor.child.kill('SIGTERM')
     all.supervisor.child.stdin?.end()
     await t.rejects(

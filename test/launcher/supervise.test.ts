@@ -268,3 +268,47 @@ void t.test('the end of standard input alone breaks a restore off', beside(), as
   supervisor.stdin?.end()
   t.equal(await new Promise((done) => supervisor.on('close', done)), 125)
 })
+
+void t.test('kill -9 of the sidecar leaves a tree alone that a launcher has adopted', beside(), async (t) => {
+  const folder = scratch(t)
+  const [status, released] = [join(folder, 'code'), join(folder, 'released')]
+  // A stand-in for CRIU that is still letting go of the tree.
+  const restore = `${path} setsid sleep 61 & echo $!; until [ -e ${released} ]; do sleep 0.02; done`
+  const sidecar = `const { spawn } = require('node:child_process')
+    spawn('${launcherPath}', ['supervise', '--pid=${process.pid}', '--status=${status}', '--', 'sh', '-c', '${restore}'],
+      { stdio: ['pipe', 'inherit', 'inherit'] }).stdin.write('adopted\\n', () => console.log('said'))`
+  const child = launch(t, ['-e', sidecar], { file: process.execPath })
+  await until('the tree, and the word', () => /\d/.test(child.output()) && child.output().includes('said'))
+  const root = Number(/\d+/.exec(child.output())?.[0])
+  t.teardown(() => isAlive(root) && process.kill(root, 'SIGKILL'))
+  const supervisor = childrenOf(child.pid)[0] ?? 0
+  child.child.kill('SIGKILL')
+  await until('the end of the sidecar', () => !isAlive(child.pid))
+  await t.rejects(
+    until('the end of what is not its own', () => ![root, supervisor].every(isAlive), 500),
+    'both go on',
+  )
+  writeFileSync(released, '')
+  await until('the root to be its child', () => childrenOf(supervisor).join() === String(root))
+  process.kill(root, 'SIGTERM')
+  await until('the code', () => existsSync(status))
+  t.equal(readFileSync(status, 'utf8'), '143\n')
+})
+
+void t.test('but a sidecar that lives may still end it', beside(), async (t) => {
+  const command = `${path} sleep 60 & echo $!; wait`
+  const supervisor = launch(
+    t,
+    ['supervise', `--pid=${process.pid}`, '--status=/tmp/unused', '--', 'sh', '-c', command],
+    { stdio: ['pipe', 'pipe', 'pipe'] },
+  )
+  const root = Number(await until('the tree', () => supervisor.output().trim()))
+  supervisor.child.stdin?.write('adopted\n')
+  // A signal that comes together with the word may be that of a death, and is not heeded.
+  await until('its end', () => {
+    supervisor.child.kill('SIGTERM')
+    return !isAlive(supervisor.pid)
+  })
+  t.equal((await supervisor.ended).code, 125)
+  t.notOk(isAlive(root))
+})

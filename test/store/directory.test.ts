@@ -153,6 +153,21 @@ t.test('prune keeps the newest complete ones, and unreadable ones no longer than
   await t.rejects(store.prune(slot, -1, never), { code: 'store-failed' })
 })
 
+t.test('prune keeps what was put last, by a clock that is behind the others as well', async (t) => {
+  const folder = folderFor(t)
+  const source = writeTree(join(folder, 'source'), { a: Buffer.from('a') })
+  const root = join(folder, 'store')
+  const drafts = [sampleDraft(), sampleDraft(), sampleDraft(), sampleDraft()] as const
+  const [behind, ...others] = drafts
+  const elsewhere = createDirectoryStore({ name: 'disk', path: root })
+  for (const draft of others) await elsewhere.put(draft, source, never)
+  const store = createDirectoryStore({ name: 'disk', path: root })
+  await store.put(behind, source, never)
+  t.same((await store.prune(slot, 3, never)).removed, [others[0].id], 'and no more than the others')
+  t.same((await store.prune(slot, 1, never)).removed.sort(), [others[1].id, others[2].id])
+  t.same((await store.prune(slot, 0, never)).removed, [behind.id])
+})
+
 t.test('prune removes nothing when nothing complete would be left', async (t) => {
   const folder = folderFor(t)
   const source = writeTree(join(folder, 'source'), { a: Buffer.from('a') })

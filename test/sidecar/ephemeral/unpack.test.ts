@@ -1,0 +1,113 @@
+/** What a restore brings into a container is taken back, also by a sidecar that knows of it from the staging volume only. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { launcherPath } from '../../launcher/launcher.ts'
+import { program } from '../stand-ins.ts'
+
+/** A container's launcher in a mount namespace with a /reprieve of its own: ours, and stand-ins for the bundled tools. */
+async function container(t: Test) {
+  mkdirSync('/reprieve', { recursive: true })
+  const mounted = 'mount -t tmpfs none /reprieve && exec sleep 100'
+  const { pid } = await program(t, ['unshare', '--mount', 'sh', '-c', mounted], (pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sleep'),
+  )
+  const volume = `/proc/${pid}/root/reprieve`
+  for (const name of ['bin', 'lib', 'staging/app/id.fetched'])
+    mkdirSync(join(volume, name), { recursive: true })
+  copyFileSync(launcherPath, join(volume, 'bin/launcher'))
+  writeFileSync(join(volume, 'lib/ld.so'), '#!/bin/sh\nshift 2\nexec "$@"\n')
+  chmodSync(join(volume, 'lib/ld.so'), 0o755)
+  for (const tool of ['tar', 'find']) symlinkSync(`/usr/bin/${tool}`, join(volume, 'bin', tool))
+  return { pid, checkpoint: join(volume, 'staging/app/id.fetched') }
+}
+
+/** One life of a sidecar in the namespace of `where`; false where it failed. */
+function life(where: number, ...words: (string | number)[]): boolean {
+  const argv = [process.execPath, join(import.meta.dirname, 'unpacking.ts'), ...words.map(String)]
+  return spawnSync('nsenter', [`--mount=/proc/${where}/ns/mnt`, ...argv], { timeout: 30_000 }).status === 0
+}
+const unpack = (pid: number) => life(pid, pid, 'unpack', '/reprieve/staging/app/id.fetched')
+
+const filesOf = (folder: string) =>
+  Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]))
+
+const ofImage = { deleted: 'image', kept: 'image', replaced: 'image' }
+const ofCheckpoint = { brought: 'later', kept: 'image', replaced: 'later' }
+
+/** A tree as its image made it, and a checkpoint in which it is what `ofCheckpoint` says. */
+function tree(t: Test, checkpoint: string): string {
+  const folder = t.testdir({})
+  const changed = ['brought', 'replaced'].map((name) => join(folder, name))
+  for (const path of changed) writeFileSync(path, 'later')
+  execFileSync('tar', ['--create', '--absolute-names', `--file=${checkpoint}/ephemeral.tar`, ...changed])
+  writeFileSync(join(checkpoint, 'ephemeral.list'), changed.map((path) => `${path}\0`).join(''))
+  writeFileSync(join(checkpoint, 'deleted.list'), `${join(folder, 'deleted')}\0`)
+  rmSync(join(folder, 'brought'))
+  for (const [name, text] of Object.entries(ofImage)) writeFileSync(join(folder, name), text)
+  return folder
+}
+
+t.test('a sidecar takes back what an earlier life of it had unpacked when it died', async (t) => {
+  const { pid, checkpoint } = await container(t)
+  const folder = tree(t, checkpoint)
+  t.ok(unpack(pid))
+  t.strictSame(filesOf(folder), ofCheckpoint)
+  t.ok(life(pid, pid, 'undo'))
+  t.strictSame(filesOf(folder), ofImage)
+  writeFileSync(join(folder, 'brought'), 'by the application')
+  t.ok(life(pid, pid, 'undo'))
+  t.equal(filesOf(folder).brought, 'by the application', 'once')
+})
+
+t.test('and what it had unpacked half', async (t) => {
+  const { pid, checkpoint } = await container(t)
+  const folder = tree(t, checkpoint)
+  // After the first file.
+  truncateSync(join(checkpoint, 'ephemeral.tar'), 3 * 512)
+  t.notOk(unpack(pid))
+  t.equal(filesOf(folder).deleted, undefined)
+  t.not(filesOf(folder).brought, undefined)
+  t.ok(life(pid, pid, 'undo'))
+  t.strictSame(filesOf(folder), ofImage)
+})
+
+t.test(
+  'what was there before the first of several attempts is put back, not what the first one brought',
+  async (t) => {
+    const { pid, checkpoint } = await container(t)
+    const folder = tree(t, checkpoint)
+    t.ok(unpack(pid))
+    t.ok(unpack(pid))
+    t.ok(life(pid, pid, 'undo'))
+    t.strictSame(filesOf(folder), ofImage)
+  },
+)
+
+t.test('nothing is taken back in a container that began since', async (t) => {
+  const first = await container(t)
+  const folder = tree(t, first.checkpoint)
+  t.ok(unpack(first.pid))
+  const enter = [`--mount=/proc/${first.pid}/ns/mnt`, 'sleep', '100']
+  const next = await program(t, ['nsenter', ...enter], (pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sleep'),
+  )
+  t.ok(life(first.pid, next.pid, 'undo'))
+  t.strictSame(filesOf(folder), ofCheckpoint)
+  // And the next attempt there keeps what is there now, for an undo of its own.
+  writeFileSync(join(folder, 'replaced'), 'of the next container')
+  t.ok(life(first.pid, next.pid, 'unpack', '/reprieve/staging/app/id.fetched'))
+  t.ok(life(first.pid, next.pid, 'undo'))
+  t.equal(filesOf(folder).replaced, 'of the next container')
+})
