@@ -7,7 +7,10 @@ import { volumePaths } from '../src/volume.ts'
 import type { CheckpointRequest } from './checkpoint.ts'
 import { memoryOf, treeOf } from './process-tree.ts'
 
-/** @returns a folder that exists, or is to be made in staging. @throws ReprieveError `store-failed` */
+/** Making a folder takes milliseconds; the application may be standing still meanwhile, for its memory. */
+const draftDeadlineMs = 3_000
+
+/** @returns a folder that exists, or is to be made in staging. @throws ReprieveError `store-failed`, at once where the store hangs */
 export async function dumpFolder(
   store: Store,
   slot: Slot,
@@ -15,13 +18,22 @@ export async function dumpFolder(
   request: Pick<CheckpointRequest, 'afterwards' | 'deadline'>,
 ): Promise<string> {
   const staged = `${volumePaths.staging}/${slot.container}/${id}.dump`
-  const signal = AbortSignal.timeout(Math.max(1, request.deadline - Date.now()))
-  const draft = await store.draftFolder(slot, id, signal)
+  const signal = AbortSignal.timeout(Math.min(draftDeadlineMs, Math.max(1, request.deadline - Date.now())))
+  // One that does not answer yet may when it is given the files.
+  const draft = await store.draftFolder(slot, id, signal).catch((error: unknown) => {
+    if (isSlow(error)) return undefined
+    throw error
+  })
   if (draft === undefined) return staged
   // What ends waits for the store in any case. What goes on must not stand still for a disk slower than the node's own.
   if (request.afterwards === 'end' || (await onOneDisk(draft, volumePaths.staging))) return draft
   await rm(draft, { recursive: true, force: true })
   return staged
+}
+
+/** Cut short, and not known to hang. */
+function isSlow(error: unknown): boolean {
+  return error instanceof ReprieveError && error.data.aborted === true && error.data.hangs !== true
 }
 
 async function onOneDisk(one: string, other: string): Promise<boolean> {

@@ -28,6 +28,9 @@ import { NoticeTrigger } from './triggers/notices.ts'
 import { PrestopTrigger } from './triggers/prestop.ts'
 import type { Trigger } from './triggers/trigger.ts'
 
+/** Of libuv's, read at their first use. Of its usual four, storing one checkpoint takes all, and for good where the store hangs. */
+process.env.UV_THREADPOOL_SIZE ??= '8'
+
 /** What is under way when the pod ends has deadlines of its own; something that hangs all the same must not hold the pod. */
 const settleDeadlineMs = 60_000
 

@@ -1,9 +1,12 @@
 /**
  * The application's memory cgroup, mounted for this sidecar: its container shows only its own, and read-only. The mount lies in
  * the sidecar's own mount namespace; nobody else sees it.
+ *
+ * Its files are read and written synchronously. No disk is behind them, so that takes microseconds; and while calls into a hung store hold
+ * all of libuv's threads, nothing else in this process would ever let the application go.
  */
-import { watch, type FSWatcher } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdirSync, readFileSync, watch, writeFileSync, type FSWatcher } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import { volumePaths } from '../../src/volume.ts'
@@ -37,7 +40,7 @@ export class MemoryCgroup {
 
   /** @throws ReprieveError `command-failed` where it cannot be mounted */
   static async open(pid: number, at: string, log: Log): Promise<MemoryCgroup> {
-    await mkdir(at, { recursive: true })
+    mkdirSync(at, { recursive: true })
     const argv = [volumePaths.launcher, 'memory-cgroup', `--pid=${pid}`, `--at=${at}`]
     const { stdout } = await mustRun(argv, { log, deadlineMs: mountDeadlineMs })
     const [, version, path = ''] = /^([12]) (\/.*)\n$/.exec(stdout) ?? []
@@ -48,29 +51,37 @@ export class MemoryCgroup {
 
   /** Infinity for none. */
   async limitBytes(): Promise<number> {
-    return parseLimitBytes(await this.#read(this.version === 2 ? 'memory.max' : 'memory.limit_in_bytes'))
+    return parseLimitBytes(this.#read(this.version === 2 ? 'memory.max' : 'memory.limit_in_bytes'))
   }
 
   async usage(): Promise<MemoryUsage> {
-    const current = await this.#read(this.version === 2 ? 'memory.current' : 'memory.usage_in_bytes')
-    const stat = parseFlatKeys(await this.#read('memory.stat'))
+    const current = this.#read(this.version === 2 ? 'memory.current' : 'memory.usage_in_bytes')
+    const stat = parseFlatKeys(this.#read('memory.stat'))
     return { currentBytes: Number(current), reclaimableBytes: reclaimableOf(stat, this.version) }
   }
 
   /** v2 only. */
   async events(): Promise<MemoryEvents> {
-    const values = parseFlatKeys(await this.#read('memory.events'))
+    const values = parseFlatKeys(this.#read('memory.events'))
     return { high: values.get('high') ?? 0, oomKill: values.get('oom_kill') ?? 0 }
   }
 
   /** What `memory.high` says, `max` where nothing was set. v2 only. */
   async brake(): Promise<string> {
-    return (await this.#read('memory.high')).trim()
+    return this.#read('memory.high').trim()
   }
 
-  /** @param high bytes, or `max` */
-  async setBrake(high: number | string): Promise<void> {
+  /**
+   * Below the usage: the kernel reclaims in the writer until usage is below, or gives up (memory_high_write, mm/memcontrol.c), which can
+   * take long.
+   */
+  async setBrake(high: number): Promise<void> {
     await writeFile(`${this.folder}/memory.high`, String(high))
+  }
+
+  /** @param high bytes, or `max`: no less than what is set */
+  raiseBrake(high: string): void {
+    writeFileSync(`${this.folder}/memory.high`, high)
   }
 
   /** Calls back at each change of memory.events; the kernel tells at most every 10 ms (CGROUP_FILE_NOTIFY_MIN_INTV). v2 only. */
@@ -80,23 +91,23 @@ export class MemoryCgroup {
 
   /** Whether all of it stands still now, or does within 5 s. v2 only. */
   async freeze(): Promise<boolean> {
-    await writeFile(`${this.folder}/cgroup.freeze`, '1')
+    writeFileSync(`${this.folder}/cgroup.freeze`, '1')
     for (const until = performance.now() + freezeDeadlineMs; performance.now() < until;) {
-      if (parseFlatKeys(await this.#read('cgroup.events')).get('frozen') === 1) return true
+      if (parseFlatKeys(this.#read('cgroup.events')).get('frozen') === 1) return true
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
     return false
   }
 
-  async isFrozen(): Promise<boolean> {
-    return this.version === 2 && (await this.#read('cgroup.freeze')).trim() === '1'
+  isFrozen(): boolean {
+    return this.version === 2 && this.#read('cgroup.freeze').trim() === '1'
   }
 
-  async thaw(): Promise<void> {
-    await writeFile(`${this.folder}/cgroup.freeze`, '0')
+  thaw(): void {
+    writeFileSync(`${this.folder}/cgroup.freeze`, '0')
   }
 
-  #read(name: string): Promise<string> {
-    return readFile(`${this.folder}/${name}`, 'latin1')
+  #read(name: string): string {
+    return readFileSync(`${this.folder}/${name}`, 'latin1')
   }
 }

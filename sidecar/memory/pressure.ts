@@ -2,15 +2,13 @@
  * What is done when one container's memory fills up: it stands still first, and only then is it decided. Whatever comes of it,
  * it goes on in the end, or is ended because its checkpoint is in the store.
  */
-import { readFile, rm, writeFile } from 'node:fs/promises'
 import { describeError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
 import type { MemoryPlan } from '../../src/pod-plan.ts'
 import type { CheckpointRequest } from '../checkpoint.ts'
 import type { CheckpointOutcome } from '../asked-checkpoints.ts'
 import { answerPressure, type PressureAnswer } from './growth.ts'
-import { MemoryCgroup } from './memory-cgroup.ts'
 import type { ResourceGrower } from './resource-grower.ts'
+import { Standstill, type StandstillParts } from './standstill.ts'
 import type { Crossing } from './tripwire.ts'
 import { unreclaimableBytes } from './usage.ts'
 
@@ -35,19 +33,18 @@ export type PressedContainer = {
   leave(code: number): void
 }
 
-export type PressureParts = {
+export type PressureParts = StandstillParts & {
   plan: MemoryPlan
   container: PressedContainer
-  cgroup: MemoryCgroup
   grower: ResourceGrower | undefined
   /** The brake: for the limit that is in force now, or none. */
   brake: { arm(): Promise<void>; letGo(): Promise<void> }
-  /** Where it is noted that we froze the cgroup, for a sidecar that is started again. */
-  frozenMark: string
   name: string
-  launcherPid: number
-  log: Log
+  /** Told of what is known before the answer: that the application runs on while one is still being tried. */
+  told?: (answered: Answered) => void
 }
+
+type Facts = Pick<Answered, 'at' | 'limitBytes' | 'usedBytes'>
 
 export type Answered = {
   at: string
@@ -63,45 +60,60 @@ export async function answerCrossing(
   parts: PressureParts,
   crossing: Crossing,
 ): Promise<Answered | undefined> {
-  const { plan, container, log } = parts
   // A checkpoint under way, or a preparation: the brake holds, and the next crossing is told again.
-  if (!container.isRunning()) return undefined
-  const { limitBytes } = crossing
-  const facts = {
+  if (!parts.container.isRunning()) return undefined
+  const facts: Facts = {
     at: new Date().toISOString(),
-    limitBytes,
+    limitBytes: crossing.limitBytes,
     usedBytes: unreclaimableBytes(crossing.usage),
   }
-  const without: { grow?: string; reschedule?: string } = {}
+  const standstill = new Standstill(parts)
+  const tooLong = (why: string) => {
+    parts.log.warn({ ...facts, why }, 'the application stood still for too long and was let go')
+    parts.told?.({ ...facts, did: 'nothing', why })
+  }
   try {
-    await freeze(parts)
-    for (;;) {
-      const answer = answerPressure(plan, limitBytes, without)
-      if (answer.do === 'grow') {
-        const why = await grow(parts, answer.toBytes)
-        if (why !== undefined) {
-          without.grow = `growing in place failed: ${why}`
-          continue
-        }
-        log.info({ ...facts, toBytes: answer.toBytes }, 'the application was given more memory')
-        return { ...facts, did: 'grow', toBytes: answer.toBytes }
-      }
-      if (answer.do === 'reschedule') {
-        const why = await reschedule(parts, limitBytes, answer.toBytes)
-        if (why !== undefined) {
-          without.reschedule = why
-          continue
-        }
-        log.warn(
-          { ...facts, toBytes: answer.toBytes, code: rescheduleCode },
-          'the application was ended with a checkpoint: its replacement is to have more memory',
-        )
-        return { ...facts, did: 'reschedule', toBytes: answer.toBytes }
-      }
-      return await checkpoint(parts, facts, answer.because)
-    }
+    await standstill.begin()
+    const answered = await decide({ ...parts, standstill, limit: () => standstill.limit(tooLong) }, facts)
+    const why = [answered.why, standstill.why].filter((part) => part !== undefined).join('; ')
+    return why === '' ? answered : { ...answered, why }
   } finally {
-    await thaw(parts)
+    await standstill.end()
+  }
+}
+
+/** `limit`: from now on it stands still for a while only. */
+type Standing = PressureParts & { standstill: Standstill; limit: () => void }
+
+async function decide(parts: Standing, facts: Facts): Promise<Answered> {
+  const { plan, log } = parts
+  const { limitBytes } = facts
+  const without: { grow?: string; reschedule?: string } = {}
+  for (;;) {
+    const answer = answerPressure(plan, limitBytes, without)
+    if (answer.do === 'grow') {
+      const why = await grow(parts, answer.toBytes)
+      if (why !== undefined) {
+        without.grow = `growing in place failed: ${why}`
+        continue
+      }
+      log.info({ ...facts, toBytes: answer.toBytes }, 'the application was given more memory')
+      return { ...facts, did: 'grow', toBytes: answer.toBytes }
+    }
+    parts.limit()
+    if (answer.do === 'reschedule') {
+      const why = await reschedule(parts, limitBytes, answer.toBytes)
+      if (why !== undefined) {
+        without.reschedule = why
+        continue
+      }
+      log.warn(
+        { ...facts, toBytes: answer.toBytes, code: rescheduleCode },
+        'the application was ended with a checkpoint: its replacement is to have more memory',
+      )
+      return { ...facts, did: 'reschedule', toBytes: answer.toBytes }
+    }
+    return await checkpoint(parts, facts, answer.because)
   }
 }
 
@@ -109,11 +121,7 @@ export async function answerCrossing(
  * Not of an application that has only just gone on from one. Restored into as much memory it is as full again at once: a checkpoint then would
  * follow each death, none would ever count as what it dies of, and it would be killed for ever, without a start from its beginning.
  */
-async function checkpoint(
-  parts: PressureParts,
-  facts: Pick<Answered, 'at' | 'limitBytes' | 'usedBytes'>,
-  because: string | undefined,
-): Promise<Answered> {
+async function checkpoint(parts: Standing, facts: Facts, because: string | undefined): Promise<Answered> {
   const { container, log, brake } = parts
   if (container.isOnTrial) {
     // Another one would take the one that it came from off its trial, and what dies of its memory at once would be restored for ever.
@@ -140,7 +148,7 @@ async function checkpoint(
 
 /** @returns why it is not in force */
 async function grow(
-  { grower, name, cgroup, brake, log }: PressureParts,
+  { grower, name, cgroup, brake, log, limit }: Standing,
   toBytes: number,
 ): Promise<string | undefined> {
   if (grower === undefined) return 'nobody here resizes pods'
@@ -151,16 +159,13 @@ async function grow(
     if (performance.now() > until) return `the new limit was not in force after ${growDeadlineMs} ms`
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
+  limit()
   await brake.arm().catch((error) => log.warn({ err: error }, 'the brake could not be set anew'))
   return undefined
 }
 
 /** @returns why it was not ended */
-async function reschedule(
-  parts: PressureParts,
-  limitBytes: number,
-  toBytes: number,
-): Promise<string | undefined> {
+async function reschedule(parts: Standing, limitBytes: number, toBytes: number): Promise<string | undefined> {
   const { container } = parts
   try {
     const need = await container.recordedNeed()
@@ -176,52 +181,13 @@ async function reschedule(
   return undefined
 }
 
-function requestOf(parts: PressureParts, afterwards: 'resume' | 'end'): CheckpointRequest {
+function requestOf({ standstill }: Standing, afterwards: 'resume' | 'end'): CheckpointRequest {
   return {
     trigger: 'memory',
     reason: 'the application fills its memory',
     afterwards,
     deadline: Date.now() + checkpointDeadlineMs,
     // CRIU's own instructions run inside the tasks: they must neither be frozen nor held by the brake.
-    held: async () => {
-      await parts.brake.letGo()
-      await thaw(parts)
-    },
+    held: () => standstill.release(),
   }
-}
-
-async function freeze({ cgroup, frozenMark, launcherPid, log }: PressureParts): Promise<void> {
-  if (cgroup.version !== 2) return
-  await writeFile(frozenMark, String(launcherPid))
-  if (!(await cgroup.freeze())) log.warn('not all of the application stands still: what is done goes on')
-}
-
-/** Whatever froze it, and more than once without harm. */
-export async function thaw({
-  cgroup,
-  frozenMark,
-  log,
-}: Pick<PressureParts, 'cgroup' | 'frozenMark' | 'log'>): Promise<void> {
-  if (cgroup.version !== 2) return
-  await cgroup.thaw().catch((error) => {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-      log.error({ err: error }, 'the application could not be let go')
-  })
-  await rm(frozenMark, { force: true })
-}
-
-/** What an earlier life of this sidecar, killed at the wrong instant, has left standing still. */
-export async function thawLeftFrozen(frozenMark: string, at: string, log: Log): Promise<void> {
-  const pid = Number(await readFile(frozenMark, 'utf8').catch(() => ''))
-  if (!(pid > 1)) return
-  try {
-    const cgroup = await MemoryCgroup.open(pid, at, log)
-    if (await cgroup.isFrozen()) {
-      await cgroup.thaw()
-      log.warn({ launcherPid: pid }, 'what an earlier sidecar left frozen was let go')
-    }
-  } catch (error) {
-    log.error({ err: error }, 'whether an earlier sidecar left something frozen could not be seen')
-  }
-  await rm(frozenMark, { force: true })
 }

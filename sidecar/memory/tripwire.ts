@@ -2,8 +2,7 @@
  * The brake on one application's memory, cgroup v2: `memory.high` at the threshold makes the kernel itself hold whoever allocates
  * beyond it, however fast, and tell us so through memory.events. That tells of page cache as well, so each crossing is looked at.
  */
-import type { FSWatcher } from 'node:fs'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync, readFileSync, rmSync, writeFileSync, type FSWatcher } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import type { Log } from '../../src/log.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
@@ -33,8 +32,12 @@ export class Tripwire {
   #state: TripwireState = 'stopped'
   #original = 'max'
   #brakeBytes = 0
+  /** How often the brake was let go: setting it may take so long that it is let go meanwhile. */
+  #letsGo = 0
   #watcher: FSWatcher | undefined
   #timer: NodeJS.Timeout | undefined
+  #toldUnwatched = false
+  #ended = false
   #looking = false
   #lookAgain = false
 
@@ -46,24 +49,45 @@ export class Tripwire {
     return this.#state
   }
 
-  /** @throws Error of the file system where the cgroup is gone or cannot be written */
+  /** @throws Error of the file system where the cgroup is gone or cannot be written: no brake of ours holds then, nor one of an earlier life. */
   async start(): Promise<void> {
     const { cgroup, recordFile } = this.#options
-    this.#original =
-      (await readFile(recordFile, 'utf8').catch(() => undefined))?.trim() ?? (await cgroup.brake())
-    await writeFile(recordFile, this.#original)
-    this.#watcher = cgroup.watchEvents(() => this.#heed())
-    this.#watcher.on('error', (error) =>
-      this.#options.log.warn({ err: error }, 'memory.events cannot be watched'),
-    )
-    this.#timer = setInterval(() => void this.#lookNowAndThen(), lookMs).unref()
-    await this.arm()
+    try {
+      const recorded = existsSync(recordFile) ? readFileSync(recordFile, 'utf8').trim() : ''
+      this.#original = recorded === '' ? await cgroup.brake() : recorded
+      if (recorded === '') writeFileSync(recordFile, this.#original)
+      this.#watch()
+      this.#timer = setInterval(() => void this.#lookNowAndThen(), lookMs).unref()
+      await this.arm()
+    } catch (error) {
+      await this.stop().catch((worse: unknown) => this.#tell(worse))
+      throw error
+    }
+  }
+
+  /** Inotify's instances are counted for all of the node's root (fs.inotify.max_user_instances): without one usage is looked at now and then. */
+  #watch(): void {
+    const { cgroup, log } = this.#options
+    const unwatched = (error: unknown) => {
+      this.#watcher = undefined
+      if (!this.#toldUnwatched) log.warn({ err: error, everyMs: lookMs }, 'memory.events cannot be watched')
+      this.#toldUnwatched = true
+    }
+    try {
+      this.#watcher = cgroup.watchEvents(() => this.#heed())
+      this.#watcher.on('error', unwatched)
+    } catch (error) {
+      unwatched(error)
+    }
   }
 
   /** Sets the brake for the limit that is in force now. */
   async arm(): Promise<void> {
     const { cgroup, percent } = this.#options
+    const letsGo = this.#letsGo
     const limitBytes = await cgroup.limitBytes()
+    // By a crossing, say, whose answer came after the end.
+    if (this.#ended) return
     if (!Number.isFinite(limitBytes)) {
       await this.letGo()
       this.#state = 'no-limit'
@@ -73,23 +97,27 @@ export class Tripwire {
     // One that somebody else has set lower stays.
     this.#brakeBytes = Math.min(threshold, parseLimitBytes(this.#original))
     await cgroup.setBrake(this.#brakeBytes)
+    if (letsGo !== this.#letsGo) return cgroup.raiseBrake(this.#original)
     this.#state = 'armed'
     this.#heed()
   }
 
   /** Puts back what was there before. Usage is watched on; far enough below the threshold the brake is set again. */
   async letGo(): Promise<void> {
-    this.#state = 'let-go'
-    await this.#options.cgroup.setBrake(this.#original)
+    this.#state = this.#ended ? 'stopped' : 'let-go'
+    this.#letsGo++
+    this.#options.cgroup.raiseBrake(this.#original)
   }
 
   /** Puts back what was there before, for good. */
   async stop(): Promise<void> {
+    this.#ended = true
     this.#watcher?.close()
     clearInterval(this.#timer)
     this.#state = 'stopped'
-    await this.#options.cgroup.setBrake(this.#original)
-    await rm(this.#options.recordFile, { force: true })
+    this.#letsGo++
+    this.#options.cgroup.raiseBrake(this.#original)
+    rmSync(this.#options.recordFile, { force: true })
   }
 
   #heed(): void {
@@ -119,6 +147,7 @@ export class Tripwire {
 
   async #lookNowAndThen(): Promise<void> {
     const { cgroup, percent } = this.#options
+    if (this.#watcher === undefined) this.#watch()
     try {
       const limitBytes = await cgroup.limitBytes()
       if (this.#state === 'armed') {
@@ -129,7 +158,11 @@ export class Tripwire {
         else this.#heed()
       } else if (this.#state === 'no-limit') {
         if (Number.isFinite(limitBytes)) await this.arm()
-      } else if (this.#state === 'let-go' && mayRearm(await cgroup.usage(), limitBytes, percent)) {
+      } else if (
+        this.#state === 'let-go' &&
+        !this.#looking &&
+        mayRearm(await cgroup.usage(), limitBytes, percent)
+      ) {
         await this.arm()
       }
     } catch (error) {

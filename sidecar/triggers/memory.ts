@@ -5,14 +5,9 @@ import { volumePaths } from '../../src/volume.ts'
 import type { ContainerState } from '../container-state.ts'
 import { cgroupMount, MemoryCgroup } from '../memory/memory-cgroup.ts'
 import { PolledUsage } from '../memory/polled-usage.ts'
-import {
-  answerCrossing,
-  thaw,
-  thawLeftFrozen,
-  type Answered,
-  type PressedContainer,
-} from '../memory/pressure.ts'
+import { answerCrossing, type Answered, type PressedContainer } from '../memory/pressure.ts'
 import { SocketGrower } from '../memory/resource-grower.ts'
+import { thaw, thawLeftFrozen, thawMarked } from '../memory/standstill.ts'
 import { Tripwire } from '../memory/tripwire.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
@@ -30,6 +25,9 @@ export type MemoryStatus = {
   lastAnswer: Answered | undefined
 }
 
+/** Before each further try of a watch that could not be begun: an earlier life's brake may hold with nobody behind it. */
+const [firstRetryMs, lastRetryMs] = [1_000, 60_000]
+
 type Watch = { launcherPid: number; wire: Tripwire | PolledUsage; cgroup: MemoryCgroup }
 
 export class MemoryTrigger implements Trigger {
@@ -39,12 +37,24 @@ export class MemoryTrigger implements Trigger {
   #asked: ReadonlyMap<string, Checkpointable> = new Map()
   readonly #watches = new Map<string, Watch>()
   readonly #answers = new Map<string, Answered>()
+  /** The launcher whose container's memory is to be watched. */
+  readonly #wanted = new Map<string, number>()
   /** One after the other for each container: a launcher may end while the watch of it is being set up. */
   readonly #turns = new Map<string, Promise<void>>()
 
-  constructor(containers: Iterable<WatchedContainer>, log: Log) {
+  readonly #run: string
+  readonly #open: typeof MemoryCgroup.open
+
+  /** @param places for tests */
+  constructor(
+    containers: Iterable<WatchedContainer>,
+    log: Log,
+    places: { run?: string; open?: typeof MemoryCgroup.open } = {},
+  ) {
     this.#containers = [...containers]
     this.#log = log
+    this.#run = places.run ?? volumePaths.run
+    this.#open = places.open ?? MemoryCgroup.open
   }
 
   /** @param asked by which checkpoints are asked for */
@@ -58,6 +68,7 @@ export class MemoryTrigger implements Trigger {
   }
 
   async stop(): Promise<void> {
+    this.#wanted.clear()
     for (const container of this.#containers)
       this.#inTurn(container.plan.name, () => this.#end(container.plan.name))
     await Promise.all(this.#turns.values())
@@ -73,18 +84,36 @@ export class MemoryTrigger implements Trigger {
 
   async #thawLeftFrozen({ plan: { name } }: WatchedContainer): Promise<void> {
     const log = this.#log.child({ container: name })
-    await thawLeftFrozen(frozenMark(name), cgroupMount(name), log)
+    await thawLeftFrozen(this.#frozenMark(name), (pid) => this.#open(pid, cgroupMount(name), log), log)
   }
 
   #follow(container: WatchedContainer, state: ContainerState): void {
     const { name } = container.plan
-    if (state.at === 'running')
-      this.#inTurn(name, async () => {
-        if (this.#watches.get(name)?.launcherPid === state.launcherPid) return
-        await this.#end(name)
-        await this.#begin(container, state.launcherPid)
-      })
-    else if (state.at !== 'checkpointing') this.#inTurn(name, () => this.#end(name))
+    if (state.at === 'running') {
+      if (this.#wanted.get(name) === state.launcherPid) return
+      this.#wanted.set(name, state.launcherPid)
+      this.#watch(container, state.launcherPid, firstRetryMs)
+    } else if (state.at !== 'checkpointing') {
+      this.#wanted.delete(name)
+      this.#inTurn(name, () => this.#end(name))
+    }
+  }
+
+  #watch(container: WatchedContainer, launcherPid: number, retryMs: number): void {
+    const { name } = container.plan
+    this.#inTurn(name, async () => {
+      const isWatched = this.#watches.get(name)?.launcherPid === launcherPid
+      if (this.#wanted.get(name) !== launcherPid || isWatched) return
+      await this.#end(name)
+      try {
+        await this.#begin(container, launcherPid)
+      } catch (error) {
+        this.#watches.delete(name)
+        const again = () => this.#watch(container, launcherPid, Math.min(2 * retryMs, lastRetryMs))
+        setTimeout(again, retryMs).unref()
+        throw error
+      }
+    })
   }
 
   #inTurn(name: string, work: () => Promise<void>): void {
@@ -97,7 +126,8 @@ export class MemoryTrigger implements Trigger {
   async #begin(container: WatchedContainer, launcherPid: number): Promise<void> {
     const { name, memory } = container.plan
     const log = this.#log.child({ container: name })
-    const cgroup = await MemoryCgroup.open(launcherPid, cgroupMount(name), log)
+    const cgroup = await this.#open(launcherPid, cgroupMount(name), log)
+    thawMarked({ cgroup, frozenMark: this.#frozenMark(name), launcherPid, log })
     const pressed: PressedContainer = {
       isRunning: () => container.isRunning(),
       get isOnTrial() {
@@ -116,10 +146,11 @@ export class MemoryTrigger implements Trigger {
           cgroup,
           grower: memory.resizeSocket === undefined ? undefined : new SocketGrower(memory.resizeSocket),
           brake: wire,
-          frozenMark: frozenMark(name),
+          frozenMark: this.#frozenMark(name),
           name,
           launcherPid,
           log,
+          told: (answered) => void this.#answers.set(name, answered),
         },
         crossing,
       )
@@ -128,7 +159,7 @@ export class MemoryTrigger implements Trigger {
     const options = { cgroup, percent: memory.thresholdPercent, crossed, log }
     const wire =
       cgroup.version === 2
-        ? new Tripwire({ ...options, recordFile: `${volumePaths.run}/${name}/brake-${launcherPid}` })
+        ? new Tripwire({ ...options, recordFile: `${this.#run}/${name}/brake-${launcherPid}` })
         : new PolledUsage(options)
     this.#watches.set(name, { launcherPid, wire, cgroup })
     await wire.start()
@@ -141,9 +172,12 @@ export class MemoryTrigger implements Trigger {
   /** The pod's end may ask for a checkpoint just when a crossing is being answered: CRIU must not wait for that answer. */
   async #letGo(name: string): Promise<void> {
     const watch = this.#watches.get(name)
-    if (watch === undefined || !(await watch.cgroup.isFrozen())) return
-    await watch.wire.letGo()
-    await thaw({ cgroup: watch.cgroup, frozenMark: frozenMark(name), log: this.#log })
+    if (watch === undefined || !watch.cgroup.isFrozen()) return
+    try {
+      await watch.wire.letGo()
+    } finally {
+      thaw({ cgroup: watch.cgroup, frozenMark: this.#frozenMark(name), log: this.#log })
+    }
   }
 
   async #end(name: string): Promise<void> {
@@ -152,8 +186,8 @@ export class MemoryTrigger implements Trigger {
     // A cgroup goes with its container.
     await watch?.wire.stop().catch(() => undefined)
   }
-}
 
-function frozenMark(container: string): string {
-  return `${volumePaths.run}/${container}/frozen`
+  #frozenMark(container: string): string {
+    return `${this.#run}/${container}/frozen`
+  }
 }

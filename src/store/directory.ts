@@ -17,6 +17,7 @@ import { readSlotRecord, writeSlotRecord } from './slot-record-file.ts'
 import { errnoOf, storeFailure } from './store-failure.ts'
 import type { Store } from './store.ts'
 import { removeCheckpoints, sweepLeftovers } from './sweep.ts'
+import { hangsAfterMs, UnansweredCalls } from './unanswered-calls.ts'
 
 export type DirectoryStoreOptions = {
   name: string
@@ -29,6 +30,8 @@ export type DirectoryStoreOptions = {
   abandonedAfterMs?: number
   /** How long an aborted operation may take to clean up before its caller is told that it hangs. Default 2 s. */
   abortGraceMs?: number
+  /** How long after it was given up a call that has not returned may still be slow rather than hang. Default 30 s. */
+  hangsMs?: number
 }
 
 export function createDirectoryStore(options: DirectoryStoreOptions): Store {
@@ -39,13 +42,15 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     transfer = 'link-or-copy',
     abandonedAfterMs = 3_600_000,
     abortGraceMs = 2000,
+    hangsMs = hangsAfterMs,
   } = options
+  const unanswered = new UnansweredCalls(name, hangsMs)
   let seen = false
   /** What was put last, by its slot's folder: whatever clock named it, to prune it would be to lose what was just saved. */
   const putLast = new Map<string, string>()
 
   /** A root that was there and is gone means a lost mount: what is written to the place under it would be lost too. */
-  const openRoot = async () => {
+  const lookAtRoot = async () => {
     try {
       if ((await stat(root)).isDirectory()) seen = true
       else
@@ -67,14 +72,21 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     }
   }
 
-  const run = async <T>(action: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
+  let looking: Promise<void> | undefined
+  /** Everybody at once waits for one look: of a hung mount's, one thread hangs. */
+  const openRoot = () => (looking ??= lookAtRoot().finally(() => (looking = undefined)))
+
+  const run = async <T>(action: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> => {
     const whole = async () => {
       signal.throwIfAborted()
       await openRoot()
-      return work()
+      return call()
     }
     try {
-      return await settleAfterAbort(whole(), signal, abortGraceMs)
+      signal.throwIfAborted()
+      await unanswered.none(signal)
+      const work = whole()
+      return await settleAfterAbort(work, signal, abortGraceMs, () => unanswered.add(action, work))
     } catch (error) {
       if (!signal.aborted || error instanceof ReprieveError) throw storeFailure(name, action, error)
       const data = { store: name, aborted: true }
@@ -113,7 +125,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
 
     draftFolder: (slot, id, signal) =>
       run(`begin checkpoint ${id}`, signal, async () =>
-        makeDraftFolder(await makeSlotFolder(root, slot), id),
+        makeDraftFolder(await makeSlotFolder(root, slot), id, signal),
       ),
 
     put: (draft, sourceDir, signal) =>

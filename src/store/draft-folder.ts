@@ -3,7 +3,7 @@
  * copying them. Copying is what a checkpoint spends most of its time on (bench/cycle.ts): every page goes through memory twice
  * more, and fills as much page cache again. Its name is that of a partial: a later prune removes it when its maker is dead.
  */
-import { mkdir, statfs } from 'node:fs/promises'
+import { mkdir, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { folderMode } from '../durable-file.ts'
 import { partialName } from './slot-folder.ts'
@@ -23,10 +23,18 @@ const localFileSystems: ReadonlySet<number> = new Set([
 ])
 
 /** Undefined where a folder outside the store serves better. */
-export async function makeDraftFolder(slotFolder: string, id: string): Promise<string | undefined> {
+export async function makeDraftFolder(
+  slotFolder: string,
+  id: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   if (!isLocalFileSystem((await statfs(slotFolder)).type)) return undefined
   const folder = join(slotFolder, partialName(`${id}.draft`, ownWriterMark()))
+  signal.throwIfAborted()
   await mkdir(folder, { mode: folderMode })
+  // Nobody hears of it any more.
+  if (signal.aborted) await rmdir(folder)
+  signal.throwIfAborted()
   return folder
 }
 

@@ -2,23 +2,24 @@
  * An operation that honours its signal usually cleans up and rejects within milliseconds. A call into a hung network
  * file system returns never, and cannot be cancelled: then the caller is told so after a grace, and the operation
  * ends, and cleans up, whenever the file system lets it.
+ * @param givenUp called when the caller is told so
  */
 export async function settleAfterAbort<T>(
   work: Promise<T>,
   signal: AbortSignal,
   graceMs: number,
+  givenUp?: () => void,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   let onAbort: (() => void) | undefined
   const patienceLost = new Promise<never>((_, reject) => {
     onAbort = () => {
-      timer = setTimeout(
-        () =>
-          reject(
-            new Error(`no call of the file system returned within ${graceMs} ms`, { cause: signal.reason }),
-          ),
-        graceMs,
-      )
+      timer = setTimeout(() => {
+        givenUp?.()
+        reject(
+          new Error(`no call of the file system returned within ${graceMs} ms`, { cause: signal.reason }),
+        )
+      }, graceMs)
     }
     if (signal.aborted) onAbort()
     else signal.addEventListener('abort', onAbort, { once: true })

@@ -2,15 +2,17 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { MemoryPlan } from '../../../src/pod-plan.ts'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
 import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import { MemoryCgroup } from '../../../sidecar/memory/memory-cgroup.ts'
-import { answerCrossing, rescheduleCode } from '../../../sidecar/memory/pressure.ts'
+import { answerCrossing, rescheduleCode, type Answered } from '../../../sidecar/memory/pressure.ts'
 import type { Growth } from '../../../sidecar/memory/resource-grower.ts'
 import { quietLog } from '../quiet-log.ts'
+import { until } from '../stand-ins.ts'
 
 const mebibyte = 1024 ** 2
 const limitBytes = 1024 * mebibyte
@@ -33,6 +35,9 @@ type Setting = {
   records?: () => Promise<void>
   running?: boolean
   onTrial?: boolean
+  dumpMs?: number
+  /** Until when the store keeps everybody waiting; the time that the application may stand still is short then. */
+  hangsUntil?: (state: { frozen: boolean; told: Answered[] }) => boolean
 }
 
 /** Everything that was done, in its order. */
@@ -47,6 +52,11 @@ async function answered(t: Test, setting: Setting) {
   const did: string[] = []
   const note = (what: string) => did.push(isFrozen() ? `${what}, frozen` : what)
   const requests: CheckpointRequest[] = []
+  const told: Answered[] = []
+  const store = async () => {
+    const { hangsUntil } = setting
+    if (hangsUntil !== undefined) await until('the store', () => hangsUntil({ frozen: isFrozen(), told }))
+  }
   const answer = await answerCrossing(
     {
       plan: { ...plan, ...setting.plan },
@@ -56,11 +66,17 @@ async function answered(t: Test, setting: Setting) {
         checkpoint: async (request) => {
           note(`checkpoint to ${request.afterwards}`)
           requests.push(request)
+          await store()
+          if (setting.hangsUntil !== undefined) note('the store answers')
           await request.held?.()
           note('held by CRIU')
+          await delay(setting.dumpMs ?? 0)
           return setting.outcome ?? taken
         },
-        recordedNeed: async () => setting.need,
+        recordedNeed: async () => {
+          await store()
+          return setting.need
+        },
         recordNeed: setting.records ?? (async (bytes) => void note(`recorded ${bytes / mebibyte}`)),
         leave: (code) => note(`left with ${code}`),
       },
@@ -77,12 +93,14 @@ async function answered(t: Test, setting: Setting) {
       name: 'train',
       launcherPid: 42,
       log: quietLog,
+      told: (answered) => told.push(answered),
+      ...(setting.hangsUntil === undefined ? {} : { standstillMs: 100 }),
     },
     crossing,
   )
   t.equal(isFrozen(), false, 'it is let go in the end')
   t.equal(existsSync(file('frozen')), false, 'and nothing says that it was frozen')
-  return { answer, did, requests }
+  return { answer, did, requests, told }
 }
 
 t.test('it stands still while it is given more, and goes on under the brake for the new limit', async (t) => {
@@ -170,4 +188,30 @@ t.test('what does not run, or is being dumped, is left to whom it concerns', asy
   const { answer, did } = await answered(t, { running: false })
   t.equal(answer, undefined)
   t.strictSame(did, [])
+})
+
+/** Until the application was let go. */
+const hangsUntil: Setting['hangsUntil'] = ({ frozen }) => !frozen
+
+t.test('with a store that hangs it goes on soon, and is dumped when the store answers', async (t) => {
+  const { answer, did, told } = await answered(t, { plan: { answer: 'checkpoint' }, hangsUntil })
+  t.strictSame(did.slice(0, 3), ['checkpoint to resume, frozen', 'brake let go, frozen', 'the store answers'])
+  t.match(told, [{ did: 'nothing', why: /let go/ }], 'it is told at once')
+  t.match(answer, { did: 'checkpoint', why: /100 ms of standing still: it was let go/ })
+})
+
+t.test('so it does where its need cannot be read', async (t) => {
+  const { answer, did } = await answered(t, { plan: { answer: 'reschedule' }, hangsUntil })
+  t.equal(did[0], 'brake let go, frozen')
+  t.match(answer, { did: 'reschedule', why: /it was let go/ })
+})
+
+t.test('CRIU that holds it ends the standing still: a long dump lets nobody go', async (t) => {
+  const { told, answer } = await answered(t, {
+    plan: { answer: 'checkpoint' },
+    hangsUntil: () => true,
+    dumpMs: 300,
+  })
+  t.strictSame(told, [])
+  t.match(answer, { did: 'checkpoint', why: undefined })
 })

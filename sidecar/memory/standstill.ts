@@ -1,0 +1,129 @@
+/**
+ * The application stands still while it is decided what becomes of its memory, but not for longer than its users can bear: what has
+ * not begun by then (the store hangs, most often) goes on while it runs. Nothing here waits for a disk or for a thread of libuv's.
+ */
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { Log } from '../../src/log.ts'
+import type { MemoryCgroup } from './memory-cgroup.ts'
+
+/** From when the application has all that can be had in place, until CRIU holds it. */
+export const standstillMs = 10_000
+
+export type StandstillParts = {
+  cgroup: MemoryCgroup
+  brake: { letGo(): Promise<void> }
+  /** Where it is noted that we froze the cgroup, for a sidecar that is started again. */
+  frozenMark: string
+  launcherPid: number
+  log: Log
+  /** For tests. */
+  standstillMs?: number
+}
+
+export class Standstill {
+  readonly #parts: StandstillParts
+  #timer: NodeJS.Timeout | undefined
+  #why: string | undefined
+
+  constructor(parts: StandstillParts) {
+    this.#parts = parts
+  }
+
+  /** Why it was let go before anything was done about it, where it was. */
+  get why(): string | undefined {
+    return this.#why
+  }
+
+  async begin(): Promise<void> {
+    const { cgroup, frozenMark, launcherPid, log } = this.#parts
+    if (cgroup.version !== 2) return
+    writeFileSync(frozenMark, String(launcherPid))
+    if (!(await cgroup.freeze())) log.warn('not all of the application stands still: what is done goes on')
+  }
+
+  /** It lasts so long from now on, unless it ends before. The first call counts. */
+  limit(tooLong: (why: string) => void): void {
+    if (this.#timer !== undefined || this.#parts.cgroup.version !== 2) return
+    const ms = this.#parts.standstillMs ?? standstillMs
+    this.#timer = setTimeout(() => {
+      this.#why = `nothing had begun after ${ms} ms of standing still: it was let go meanwhile`
+      void this.release()
+      tooLong(this.#why)
+    }, ms)
+  }
+
+  /** Let go, and without the brake: frozen it would not run, and held by the brake hardly. More than once without harm. */
+  async release(): Promise<void> {
+    const { brake, log } = this.#parts
+    try {
+      await brake.letGo()
+    } catch (error) {
+      if (!isGone(error)) log.error({ err: error }, 'the brake could not be let go')
+    }
+    await this.end()
+  }
+
+  /** The brake stays as it is. */
+  async end(): Promise<void> {
+    clearTimeout(this.#timer)
+    thaw(this.#parts)
+  }
+}
+
+/** Whatever froze it, and more than once without harm. */
+export function thaw({
+  cgroup,
+  frozenMark,
+  log,
+}: Pick<StandstillParts, 'cgroup' | 'frozenMark' | 'log'>): void {
+  if (cgroup.version !== 2) return
+  try {
+    cgroup.thaw()
+    rmSync(frozenMark, { force: true })
+  } catch (error) {
+    if (!isGone(error)) log.error({ err: error }, 'the application could not be let go')
+  }
+}
+
+/**
+ * What an earlier life of this sidecar, killed at the wrong instant, has left standing still. Where that cannot be seen the mark stays, for
+ * whoever opens the cgroup next (thawMarked).
+ */
+export async function thawLeftFrozen(
+  frozenMark: string,
+  open: (launcherPid: number) => Promise<MemoryCgroup>,
+  log: Log,
+): Promise<void> {
+  const launcherPid = markedPid(frozenMark)
+  if (launcherPid === undefined) return
+  try {
+    thawMarked({ cgroup: await open(launcherPid), frozenMark, launcherPid, log })
+  } catch (error) {
+    log.error({ err: error }, 'whether an earlier sidecar left something frozen could not be seen')
+  }
+}
+
+/** Only what the mark says that we froze: somebody else may have frozen it too. */
+export function thawMarked({
+  cgroup,
+  frozenMark,
+  launcherPid,
+  log,
+}: Pick<StandstillParts, 'cgroup' | 'frozenMark' | 'launcherPid' | 'log'>): void {
+  if (markedPid(frozenMark) === launcherPid && cgroup.isFrozen()) {
+    cgroup.thaw()
+    log.warn({ launcherPid }, 'what an earlier sidecar left frozen was let go')
+  }
+  rmSync(frozenMark, { force: true })
+}
+
+function markedPid(frozenMark: string): number | undefined {
+  if (!existsSync(frozenMark)) return undefined
+  const pid = Number(readFileSync(frozenMark, 'utf8'))
+  return pid > 1 ? pid : undefined
+}
+
+/** With its container. */
+function isGone(error: unknown): boolean {
+  return ['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')
+}

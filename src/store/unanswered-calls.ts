@@ -1,0 +1,57 @@
+/**
+ * A call into a file system that hangs cannot be cancelled, and keeps one of libuv's four threads until it returns: after four of them nothing in
+ * this process could read or write any file. So while one is out that its caller has given up, none is begun: who comes waits for it, without a thread.
+ */
+import { ReprieveError } from '../errors.ts'
+
+/** A call that is out for so long after it was given up hangs: who comes then is refused at once. Until then it may just be slow. */
+export const hangsAfterMs = 30_000
+
+type Call = { action: string; givenUpAt: number; settled: Promise<void> }
+
+export class UnansweredCalls {
+  readonly #store: string
+  readonly #hangsAfterMs: number
+  readonly #calls = new Set<Call>()
+
+  constructor(store: string, hangsMs = hangsAfterMs) {
+    this.#store = store
+    this.#hangsAfterMs = hangsMs
+  }
+
+  /** Its caller was told that it does not answer. */
+  add(action: string, work: Promise<unknown>): void {
+    const call: Call = { action, givenUpAt: performance.now(), settled: work.then(ignore, ignore) }
+    this.#calls.add(call)
+    void call.settled.then(() => this.#calls.delete(call))
+  }
+
+  /** Resolves when none is out. @throws ReprieveError `store-failed` where one is and hangs, or has not returned when the signal aborts */
+  async none(signal: AbortSignal): Promise<void> {
+    for (const call of this.#calls) {
+      if (performance.now() - call.givenUpAt > this.#hangsAfterMs) throw this.#refusal(call, true)
+      if (!(await settledBefore(call.settled, signal))) throw this.#refusal(call, false)
+    }
+  }
+
+  #refusal({ action, givenUpAt }: Call, hangs: boolean): ReprieveError {
+    const seconds = Math.round((performance.now() - givenUpAt) / 1_000)
+    const message = `store "${this.#store}" does not answer since ${seconds} s: it still has not come to an end to ${action}, which was given up then`
+    // As of what was aborted: whether another pod is at work there cannot be told.
+    return new ReprieveError('store-failed', message, { store: this.#store, aborted: true, hangs })
+  }
+}
+
+async function settledBefore(settled: Promise<void>, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted) return false
+  const aborted = Promise.withResolvers<false>()
+  const abort = () => aborted.resolve(false)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([settled.then(() => true), aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+function ignore(): void {}

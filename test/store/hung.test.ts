@@ -1,0 +1,63 @@
+/** A store whose file system does not answer: its calls hang for good, but not those of others. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { createDirectoryStore } from '../../src/store/directory.ts'
+import { hungMount } from './hung-mount.ts'
+import { folderFor, never, sampleDraft, slot } from './samples.ts'
+
+const refused = { code: 'store-failed', data: { aborted: true } }
+
+const soon = () => AbortSignal.timeout(50)
+
+/** Rejects where no thread is left to read a file of the disk. */
+async function readsAFile(): Promise<boolean> {
+  const text = await readFile(import.meta.filename, { signal: AbortSignal.timeout(5_000) })
+  return text.length > 0
+}
+
+t.test('calls at once into a store that hangs cost one thread together', async (t) => {
+  const path = join(folderFor(t), 'store')
+  hungMount(t, path)
+  const store = createDirectoryStore({ name: 'nfs', path, abortGraceMs: 10 })
+  await Promise.all([
+    t.rejects(store.list(slot, soon()), refused),
+    t.rejects(store.prune(slot, 1, soon()), refused),
+    t.rejects(store.draftFolder(slot, sampleDraft().id, soon()), refused),
+    t.rejects(store.lockFile(slot, soon()), refused),
+    t.rejects(store.readRecord(slot, soon()), refused),
+  ])
+  t.ok(await readsAFile())
+})
+
+t.test('while a call hangs no other is begun, and it is told since when', async (t) => {
+  const path = join(folderFor(t), 'store')
+  const comeBack = hungMount(t, path)
+  const store = createDirectoryStore({ name: 'nfs', path, abortGraceMs: 10, hangsMs: 200 })
+  for (let call = 0; call < 6; call++) await t.rejects(store.prune(slot, 1, AbortSignal.timeout(20)), refused)
+  t.ok(await readsAFile())
+  await sleep(250)
+  const began = performance.now()
+  await t.rejects(store.list(slot, AbortSignal.timeout(60_000)), {
+    code: 'store-failed',
+    message: /store "nfs" does not answer since \d+ s: .* to prune checkpoints, which was given up/,
+    data: { aborted: true, hangs: true },
+  })
+  t.ok(performance.now() - began < 5_000, 'refused at once, and not at its deadline')
+  comeBack()
+  // The call that hung has to return to this process first.
+  for (const until = Date.now() + 10_000; Date.now() < until; await sleep(10))
+    if (await store.list(slot, never).then(() => true, () => false)) break // prettier-ignore
+  t.same(await store.list(slot, never), { manifests: [], unreadable: [] }, 'it is used again')
+})
+
+t.test('one that is only slow is waited for', async (t) => {
+  const path = join(folderFor(t), 'store')
+  const comeBack = hungMount(t, path)
+  const store = createDirectoryStore({ name: 'nfs', path, abortGraceMs: 10 })
+  await t.rejects(store.prune(slot, 1, AbortSignal.timeout(20)), refused)
+  const list = store.list(slot, AbortSignal.timeout(30_000))
+  comeBack()
+  t.same(await list, { manifests: [], unreadable: [] })
+})
