@@ -101,6 +101,8 @@ export type PrepareOptions = {
   around: Surroundings
   plan: ContainerPlan
   launcherPid: number
+  /** The launcher's own (lifeOf). */
+  life: string
   adopt: (id: string, root: number, supervisor: number, statusFile: string) => Promise<boolean>
   claim: SlotClaim
   /** The launcher waits no more, or the whole has taken too long. */
@@ -111,6 +113,7 @@ export async function prepare({
   around,
   plan,
   launcherPid,
+  life,
   adopt,
   claim,
   signal,
@@ -119,8 +122,10 @@ export async function prepare({
   const runFolder = `${volumePaths.run}/${plan.name}`
   await mkdir(runFolder, { recursive: true })
   // Only what an attempt of an earlier life of this sidecar left: a postStart hook or a probe of the user's runs here as well.
-  const attempted = `${runFolder}/attempted-${launcherPid}`
-  if (await exists(attempted)) await clearContainer(launcherPid, await containerProcesses(launcherPid))
+  // And never what was there at an attempt in an earlier life of the container, whose launcher mostly had the same number.
+  const attempted = `${runFolder}/attempted`
+  if ((await readFile(attempted, 'latin1').catch(() => '')) === life)
+    await clearContainer(launcherPid, await containerProcesses(launcherPid))
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
   const waited = await exists(busyMark(plan.name))
@@ -139,7 +144,7 @@ export async function prepare({
       const target = { plan, launcherPid }
       const adoptIt = async (...tree: [number, number, string]) =>
         (adopted = await adopt(manifest.id, ...tree))
-      await writeFile(attempted, '')
+      await writeFile(attempted, life)
       const restored = await attemptRestore(around, target, manifest, folder, adoptIt, signal)
       await clearFetched(plan.name)
       return { outcome: 'restored', restored, rejected }
