@@ -16,6 +16,7 @@ import {
   type ContainerEvent,
   type ContainerState,
   type Effect,
+  type LetGo,
 } from './container-state.ts'
 import type { FromLauncher, RunPosition } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
@@ -225,15 +226,16 @@ export class ContainerKeeper {
     if (this.#leaving !== undefined) this.#talk.say({ verb: 'release', code: this.#leaving })
   }
 
-  /**
-   * Lets a container end that is held for a checkpoint, to go on from it when it is started again; false where it is not held, or
-   * another pod has the lineage and has gone on from there itself.
-   */
-  async letGo(): Promise<boolean> {
-    const { outcome } = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
-    if (outcome === 'busy' || this.#container.state.at !== 'held') return false
+  /** Lets a container end that is held for a checkpoint, to go on from it when it is started again. */
+  async letGo(): Promise<LetGo> {
+    const isHeld = () => this.#container.state.at === 'held'
+    if (!isHeld()) return { outcome: 'not-held' }
+    const turn = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
+    if (turn.outcome === 'busy')
+      return turn.isNamed ? { outcome: 'taken-over', holder: turn.holder } : { outcome: 'unknown' }
+    if (!isHeld()) return { outcome: 'not-held' }
     this.#dispatch({ event: 'let-go' })
-    return true
+    return { outcome: 'let-go' }
   }
 
   /** It was restored, and has not lived long enough to prove its checkpoint good: no other one should follow from it yet. */

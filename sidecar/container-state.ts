@@ -40,6 +40,14 @@ export type ContainerEvent =
   /** What it is held for did not come. */
   | { event: 'let-go' }
 
+/** What became of the wish to let a held container end. */
+export type LetGo =
+  | { outcome: 'let-go' | 'not-held' }
+  /** Another pod has the lineage, and has gone on from there itself. */
+  | { outcome: 'taken-over'; holder: string }
+  /** The store does not say who has it: another pod may. */
+  | { outcome: 'unknown' }
+
 export type Effect =
   | ({ do: 'prepare' } & Waiting)
   | { do: 'take'; launcherPid: number; root: number; request: CheckpointRequest }
