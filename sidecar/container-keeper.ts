@@ -22,7 +22,7 @@ import type { FromLauncher, RunPosition } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
 import { LauncherTalk } from './launcher-talk.ts'
 import { asidePid, setLastPid } from './pid-range.ts'
-import { claimOf, lineageBusy } from './preparation.ts'
+import { claimOf, clearFetched, lineageBusy } from './preparation.ts'
 import {
   isAliveNow,
   launcherHashOf,
@@ -341,6 +341,8 @@ export class ContainerKeeper {
     this.#queue = this.#queue.then(async () => {
       const outcome = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
       if (outcome.outcome === 'busy') this.#log.warn({ holder: outcome.holder }, 'the lineage is not ours')
+      // Where the application began before its turn came, what was fetched for it lies there still.
+      if (this.#waiting === undefined) await clearFetched(this.plan.name, this.#log)
     })
   }
 

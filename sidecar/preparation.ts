@@ -4,6 +4,7 @@
  */
 import { mkdir, readFile, readdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
+import type { Log } from '../src/log.ts'
 import { parseManifest } from '../src/manifest-codec.ts'
 import type { CheckpointManifest } from '../src/manifest.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
@@ -105,11 +106,22 @@ export type PrepareOptions = {
   life: string
   adopt: (id: string, root: number, supervisor: number, statusFile: string) => Promise<boolean>
   claim: SlotClaim
+  /** Another launcher waits in its place by now, for which what was fetched is of use. */
+  isReplaced: () => boolean
   /** The launcher waits no more, or the whole has taken too long. */
   signal: AbortSignal
 }
 
-export async function prepare({
+export async function prepare(options: PrepareOptions): Promise<Prepared> {
+  try {
+    return await prepareFrom(options)
+  } finally {
+    // Whatever became of it: a whole checkpoint would lie in the node's memory or on its disk for as long as the pod lives.
+    if (!options.isReplaced()) await clearFetched(options.plan.name, options.around.log)
+  }
+}
+
+async function prepareFrom({
   around,
   plan,
   launcherPid,
@@ -146,7 +158,6 @@ export async function prepare({
         (adopted = await adopt(manifest.id, ...tree))
       await writeFile(attempted, life)
       const restored = await attemptRestore(around, target, manifest, folder, adoptIt, signal)
-      await clearFetched(plan.name)
       return { outcome: 'restored', restored, rejected }
     } catch (error) {
       const reason = (error as { code?: string }).code ?? 'restore-failed'
@@ -162,7 +173,6 @@ export async function prepare({
       if (adopted) return { outcome: 'ended', rejected }
     }
   }
-  await clearFetched(plan.name)
   if (!signal.aborted) await markCheckpoint(plan.name, undefined, log)
   return { outcome: 'cold', rejected }
 }
@@ -209,9 +219,14 @@ async function removeWithDraft(path: string): Promise<void> {
 
 const isMark = (name: string) => name.endsWith(`.${fetchedMark}`)
 
-async function clearFetched(container: string): Promise<void> {
+/** Not while it may be restored from. A dump that lies beside it stays. Best effort: told in the log. */
+export async function clearFetched(container: string, log: Log): Promise<void> {
   const folder = `${volumePaths.staging}/${container}`
-  const names = await readdir(folder).catch(() => [])
-  for (const name of [...names.filter(isMark), ...names.filter((name) => !isMark(name))])
-    await removeWithDraft(`${folder}/${name}`)
+  const names = (await readdir(folder).catch(() => [])).filter((name) => /\.fetched(\.|$)/.test(name))
+  try {
+    for (const name of [...names.filter(isMark), ...names.filter((name) => !isMark(name))])
+      await removeWithDraft(`${folder}/${name}`)
+  } catch (error) {
+    log.warn({ err: error, container }, 'a checkpoint that was fetched was not removed')
+  }
 }
