@@ -8,6 +8,7 @@ import type { ContainerPlan } from '../src/pod-plan.ts'
 import { AskedCheckpoints, type CheckpointOutcome } from './asked-checkpoints.ts'
 import { markCheckpoint } from './checkpoint-mark.ts'
 import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
+import { ContainerPreparation, type PreparationStatus } from './container-preparation.ts'
 import {
   newContainer,
   reduce,
@@ -15,13 +16,20 @@ import {
   type ContainerEvent,
   type ContainerState,
   type Effect,
+  type LetGo,
 } from './container-state.ts'
-import type { FromLauncher } from './launcher-messages.ts'
+import type { FromLauncher, RunPosition } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
-import { LauncherTalk, type Tree } from './launcher-talk.ts'
-import { asidePid, rangeStart, setLastPid } from './pid-range.ts'
-import { claimOf, lineageBusy, prepare, type Rejected } from './preparation.ts'
-import { isAliveNow, launcherHashOf, signal as sendSignal, treeOf } from './process-tree.ts'
+import { LauncherTalk } from './launcher-talk.ts'
+import { asidePid, setLastPid } from './pid-range.ts'
+import { claimOf, clearFetched, lineageBusy } from './preparation.ts'
+import {
+  isAliveNow,
+  launcherHashOf,
+  lifeOf as lifeOfProcess,
+  signal as sendSignal,
+  treeOf,
+} from './process-tree.ts'
 import type { SlotClaim } from './slot-claim.ts'
 import { recordDeadlineMs, SlotMemory } from './slot-memory.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -29,31 +37,27 @@ import { vitalsOf, type Vitals } from './vitals.ts'
 
 /** An application that dies within this time of its restore died of the checkpoint, as far as anyone can tell. */
 export const earlyDeathMs = 60_000
-/** All of a preparation. The launcher loses patience after 30 min (PROTOCOL.md): stop before, and start the application in order. */
-const preparationDeadlineMs = 25 * 60_000
 
 export type KeeperStatus = {
   container: string
   state: Container['state']
-  restoredFrom: string | undefined
-  restorePhases: Record<string, number> | undefined
-  rejected: Rejected[]
   lastCheckpoint: CheckpointOutcome | undefined
-}
+} & PreparationStatus
 
 export class ContainerKeeper {
   readonly plan: ContainerPlan
   readonly #around: Surroundings
-  readonly #index: number
   readonly #log: Log
   readonly #claim: SlotClaim
   readonly #memory: SlotMemory
   readonly #talk = new LauncherTalk()
+  readonly #preparation: ContainerPreparation
+  readonly #lifeOf: (pid: number) => string
   #container: Container = newContainer
+  /** Of the launcher that was heard last: the version of its file, and which process it is. */
   #launcher = ''
+  #life = ''
   #queue: Promise<void> = Promise.resolve()
-  #whenAdopted: (() => void) | undefined
-  #preparing: AbortController | undefined
   #provedAlive: NodeJS.Timeout | undefined
   #leaving: number | undefined
   #heldListeners: (() => Promise<void>)[] = []
@@ -61,31 +65,54 @@ export class ContainerKeeper {
   /** What the application was ended with that is held. */
   #heldFor: CheckpointOutcome | undefined
   readonly #asked = new AskedCheckpoints((request) => this.#dispatch({ event: 'asked', request }))
-  #status: Omit<KeeperStatus, 'container' | 'state'> = {
-    restoredFrom: undefined,
-    restorePhases: undefined,
-    rejected: [],
-    lastCheckpoint: undefined,
-  }
+  #lastCheckpoint: CheckpointOutcome | undefined
 
-  constructor(around: Surroundings, plan: ContainerPlan, index: number) {
+  constructor(around: Surroundings, plan: ContainerPlan, index: number, lifeOf = lifeOfProcess) {
     this.#around = around
     this.plan = plan
-    this.#index = index
+    this.#lifeOf = lifeOf
     this.#log = around.log.child({ container: plan.name })
     this.#claim = claimOf(around, plan)
     const slot = { lineage: around.podPlan.lineage, container: plan.name }
     this.#memory = new SlotMemory(around.store, slot, this.#claim, this.#log)
+    this.#preparation = new ContainerPreparation({
+      around,
+      plan,
+      index,
+      claim: this.#claim,
+      talk: this.#talk,
+      log: this.#log,
+      waiting: () => this.#waiting,
+      adopted: (running) => {
+        this.#dispatch({ event: 'running', ...running })
+        clearTimeout(this.#provedAlive)
+        this.#provedAlive = setTimeout(() => this.#dispatch({ event: 'proved-alive' }), earlyDeathMs).unref()
+      },
+    })
   }
 
-  /** Of the launcher that was heard last, while its container is not known to have ended. */
+  /** Of the launcher that was heard last, while its container is not known to have ended, and nobody else has its number. */
   get launcherPid(): number | undefined {
     const { state } = this.#container
-    return 'launcherPid' in state ? state.launcherPid : undefined
+    return 'launcherPid' in state && this.#lifeOf(state.launcherPid) === this.#life
+      ? state.launcherPid
+      : undefined
+  }
+
+  /** The life of the launcher that waits for its verdict. */
+  get #waiting(): string | undefined {
+    const { state } = this.#container
+    return state.at === 'preparing' ? state.life : undefined
   }
 
   get status(): KeeperStatus {
-    return { container: this.plan.name, state: this.#container.state, ...this.#status }
+    const lastCheckpoint = this.#lastCheckpoint
+    return {
+      container: this.plan.name,
+      state: this.#container.state,
+      ...this.#preparation.status,
+      lastCheckpoint,
+    }
   }
 
   /** A launcher's word on the connection that introduced itself with `run`. */
@@ -94,19 +121,11 @@ export class ContainerKeeper {
       case 'run':
         this.#talk.speaksOn(connection)
         this.#launcher = message.launcher
-        // One that lost patience wants no restore; one that adopted has it, and CRIU may still be letting it go.
-        if (message.at.state === 'waiting')
-          this.#talk.reassure(message.pid, () => this.#container.state.at === 'preparing')
-        else if (message.at.state !== 'adopted') this.#preparing?.abort()
-        if (message.at.state === 'waiting') this.#dispatch({ event: 'waiting', launcherPid: message.pid })
-        else if (message.at.state === 'gone') this.#dispatch({ event: 'gone', ...ended(message.at) })
-        else {
-          this.#dispatch({ event: 'running', launcherPid: message.pid, root: message.at.root })
-          this.#reclaim()
-        }
+        this.#life = this.#lifeOf(message.pid)
+        this.#introduced(message.pid, message.at)
         return
       case 'started': {
-        this.#preparing?.abort()
+        this.#preparation.abort()
         const { state } = this.#container
         if ('launcherPid' in state)
           this.#dispatch({ event: 'running', launcherPid: state.launcherPid, root: message.root })
@@ -114,14 +133,13 @@ export class ContainerKeeper {
         return
       }
       case 'adopted':
-        this.#whenAdopted?.()
-        this.#talk.adopted()
+        this.#preparation.adopted()
         return
       case 'gone':
         // An end that the process table belies would make a running application's checkpoints those of finished work.
         if ('root' in this.#container.state && isAliveNow(this.#container.state.root))
           return connection.close()
-        this.#preparing?.abort()
+        this.#preparation.abort()
         this.#dispatch({ event: 'gone', ...ended(message) })
         return
       case 'signal':
@@ -129,6 +147,23 @@ export class ContainerKeeper {
         return
       default:
         connection.close()
+    }
+  }
+
+  #introduced(launcherPid: number, at: RunPosition): void {
+    const life = this.#life
+    // One that lost patience wants no restore; one that adopted has it, and CRIU may still be letting it go.
+    if (at.state === 'waiting' ? this.#waiting !== life : at.state !== 'adopted') this.#preparation.abort()
+    switch (at.state) {
+      case 'waiting':
+        this.#leaving = undefined
+        this.#talk.reassure(life, () => this.#waiting !== undefined)
+        return this.#dispatch({ event: 'waiting', launcherPid, life })
+      case 'gone':
+        return this.#dispatch({ event: 'gone', ...ended(at) })
+      default:
+        this.#dispatch({ event: 'running', launcherPid, root: at.root })
+        this.#reclaim()
     }
   }
 
@@ -147,7 +182,7 @@ export class ContainerKeeper {
     // It was ended for one already, by a notice before the pod's end.
     if (this.#container.state.at === 'held' && request.afterwards === 'end' && this.#heldFor !== undefined)
       return this.#heldFor
-    return (this.#status.lastCheckpoint = await this.#asked.ask(request))
+    return (this.#lastCheckpoint = await this.#asked.ask(request))
   }
 
   /** Of the application's tree, while it runs. */
@@ -191,15 +226,16 @@ export class ContainerKeeper {
     if (this.#leaving !== undefined) this.#talk.say({ verb: 'release', code: this.#leaving })
   }
 
-  /**
-   * Lets a container end that is held for a checkpoint, to go on from it when it is started again; false where it is not held, or
-   * another pod has the lineage and has gone on from there itself.
-   */
-  async letGo(): Promise<boolean> {
-    const { outcome } = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
-    if (outcome === 'busy' || this.#container.state.at !== 'held') return false
+  /** Lets a container end that is held for a checkpoint, to go on from it when it is started again. */
+  async letGo(): Promise<LetGo> {
+    const isHeld = () => this.#container.state.at === 'held'
+    if (!isHeld()) return { outcome: 'not-held' }
+    const turn = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
+    if (turn.outcome === 'busy')
+      return turn.isNamed ? { outcome: 'taken-over', holder: turn.holder } : { outcome: 'unknown' }
+    if (!isHeld()) return { outcome: 'not-held' }
     this.#dispatch({ event: 'let-go' })
-    return true
+    return { outcome: 'let-go' }
   }
 
   /** It was restored, and has not lived long enough to prove its checkpoint good: no other one should follow from it yet. */
@@ -245,7 +281,7 @@ export class ContainerKeeper {
   async #carryOut(effect: Effect): Promise<void> {
     switch (effect.do) {
       case 'prepare':
-        return this.#prepare(effect.launcherPid)
+        return this.#preparation.run(effect)
       case 'take':
         return this.#take(effect)
       case 'release':
@@ -260,59 +296,6 @@ export class ContainerKeeper {
       case 'record-proved-alive':
         return this.#memory.provedAlive(effect.checkpoint)
     }
-  }
-
-  async #prepare(launcherPid: number): Promise<void> {
-    // Its turn came late: the launcher lost patience, or is another one by now.
-    const { state } = this.#container
-    if (state.at !== 'preparing' || state.launcherPid !== launcherPid) return
-    this.#leaving = undefined
-    const abort = new AbortController()
-    this.#preparing = abort
-    const tooLong = AbortSignal.timeout(preparationDeadlineMs)
-    try {
-      const options = { around: this.#around, plan: this.plan, launcherPid, claim: this.#claim }
-      const signal = AbortSignal.any([abort.signal, tooLong])
-      const adopt = (id: string, root: number, supervisor: number, status: string) =>
-        this.#adopt(launcherPid, id, { root, supervisor, status })
-      const prepared = await Promise.race([prepare({ ...options, signal, adopt }), rejectedBy(tooLong)])
-      this.#status.rejected = prepared.rejected
-      this.#status.restoredFrom = undefined
-      if (prepared.outcome === 'restored') return this.#restored(prepared.restored)
-      if (prepared.outcome === 'ended') return
-      this.#log.info({ rejected: prepared.rejected }, 'starting the application from its beginning')
-    } catch (error) {
-      this.#log.error({ err: error }, 'preparing failed: starting the application from its beginning')
-      this.#status.rejected = [{ id: '*', reason: 'restore-failed', detail: describeError(error) }]
-    } finally {
-      this.#preparing = undefined
-    }
-    if (abort.signal.aborted) return
-    await setLastPid(rangeStart(this.#index, this.#around.podPlan.containers.length), this.#log)
-    this.#talk.start(launcherPid)
-  }
-
-  #restored(restored: { manifest: { id: string }; phases: Record<string, number> }): void {
-    const { id } = restored.manifest
-    this.#status.restoredFrom = id
-    this.#status.restorePhases = restored.phases
-    this.#log.info({ checkpoint: id, ...restored.phases }, 'the application went on from its checkpoint')
-  }
-
-  /**
-   * It runs, on trial, from the moment the launcher adopted it: an application that dies at its first instruction is gone
-   * before the restore has cleared up, and has to count as an early death, or it would be restored to die for ever.
-   */
-  async #adopt(launcherPid: number, id: string, tree: Tree): Promise<boolean> {
-    const adopted = this.#talk.adopt(tree)
-    this.#whenAdopted = () => {
-      this.#dispatch({ event: 'running', launcherPid, root: tree.root, restoredFrom: id })
-      clearTimeout(this.#provedAlive)
-      this.#provedAlive = setTimeout(() => this.#dispatch({ event: 'proved-alive' }), earlyDeathMs).unref()
-    }
-    return adopted.finally(() => {
-      this.#whenAdopted = undefined
-    })
   }
 
   async #take({ launcherPid, root, request }: Effect & { do: 'take' }): Promise<void> {
@@ -358,6 +341,8 @@ export class ContainerKeeper {
     this.#queue = this.#queue.then(async () => {
       const outcome = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
       if (outcome.outcome === 'busy') this.#log.warn({ holder: outcome.holder }, 'the lineage is not ours')
+      // Where the application began before its turn came, what was fetched for it lies there still.
+      if (this.#waiting === undefined) await clearFetched(this.plan.name, this.#log)
     })
   }
 
@@ -378,15 +363,6 @@ export class ContainerKeeper {
       .then((tree) => tree.length > 0 && sendSignal(root, number))
       .catch((error) => this.#log.warn({ err: error, number, root }, 'a signal was not passed on'))
   }
-}
-
-/** A file system that hangs can keep what it was asked for pending for ever. */
-function rejectedBy(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () =>
-      reject(new ReprieveError('deadline-passed', 'the preparation took too long')),
-    )
-  })
 }
 
 /** How it ended; a property that is undefined is one too many for an optional one. */

@@ -11,11 +11,14 @@ export type Running = {
   onTrial: string | undefined
 }
 
+/** `life`: tells the launcher from the next one, which often has the same number (lifeOf). */
+export type Waiting = { launcherPid: number; life: string }
+
 export type ContainerState =
   /** No launcher has connected. */
   | { at: 'absent' }
   /** The launcher waits for a verdict; a restore is tried, or none is left to try. */
-  | { at: 'preparing'; launcherPid: number }
+  | ({ at: 'preparing' } & Waiting)
   | ({ at: 'running' } & Running)
   | ({ at: 'checkpointing'; afterwards: 'resume' | 'end'; goneWith: number | undefined } & Running)
   /** Ended for a checkpoint that is in the store; the launcher holds the container open. */
@@ -24,7 +27,7 @@ export type ContainerState =
   | { at: 'gone'; code: number }
 
 export type ContainerEvent =
-  | { event: 'waiting'; launcherPid: number }
+  | ({ event: 'waiting' } & Waiting)
   | { event: 'running'; launcherPid: number; root: number; restoredFrom?: string }
   /** `told`: the signal that told it to end, where one did: said by the launcher, who outlives a sidecar that knew it. */
   | { event: 'gone'; code: number; told?: number }
@@ -37,8 +40,16 @@ export type ContainerEvent =
   /** What it is held for did not come. */
   | { event: 'let-go' }
 
+/** What became of the wish to let a held container end. */
+export type LetGo =
+  | { outcome: 'let-go' | 'not-held' }
+  /** Another pod has the lineage, and has gone on from there itself. */
+  | { outcome: 'taken-over'; holder: string }
+  /** The store does not say who has it: another pod may. */
+  | { outcome: 'unknown' }
+
 export type Effect =
-  | { do: 'prepare'; launcherPid: number }
+  | ({ do: 'prepare' } & Waiting)
   | { do: 'take'; launcherPid: number; root: number; request: CheckpointRequest }
   | { do: 'hold' }
   | { do: 'release' }
@@ -67,13 +78,15 @@ export function reduce(container: Container, event: ContainerEvent): Step {
     effects,
   })
   switch (event.event) {
-    case 'waiting':
+    case 'waiting': {
+      const { launcherPid, life } = event
       // A launcher that says it again after a lost connection is already being prepared for.
-      if (state.at === 'preparing' && state.launcherPid === event.launcherPid) return to(state)
+      if (state.at === 'preparing' && state.life === life) return to(state)
       return {
-        container: { state: { at: 'preparing', launcherPid: event.launcherPid }, ending: false },
-        effects: [...killedWhole(container), { do: 'prepare', launcherPid: event.launcherPid }],
+        container: { state: { at: 'preparing', launcherPid, life }, ending: false },
+        effects: [...killedWhole(container), { do: 'prepare', launcherPid, life }],
       }
+    }
     case 'running': {
       if (state.at === 'checkpointing' && state.root === event.root) return to(state)
       const { launcherPid, root, restoredFrom } = event

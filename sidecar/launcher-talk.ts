@@ -11,10 +11,12 @@ export type Tree = { root: number; supervisor: number; status: string }
 export class LauncherTalk {
   #connection: LauncherConnection | undefined
   #patience: NodeJS.Timeout | undefined
-  #toldToStart: number | undefined
+  /** The launcher's life (lifeOf), not its number: the next one, which may have that number, is to be prepared for. */
+  #toldToStart: string | undefined
   #adoption: ((yes: boolean) => void) | undefined
 
   speaksOn(connection: LauncherConnection): void {
+    if (this.#connection !== connection) this.#adoption?.(false)
     this.#connection = connection
   }
 
@@ -32,8 +34,8 @@ export class LauncherTalk {
    * A launcher that waits hears of us at once, also while what was asked before is still being done; and hears the verdict
    * again when its connection broke just as it was said.
    */
-  reassure(launcherPid: number, isPreparing: () => boolean): void {
-    if (this.#toldToStart === launcherPid) return this.say({ verb: 'start' })
+  reassure(life: string, isPreparing: () => boolean): void {
+    if (this.#toldToStart === life) return this.say({ verb: 'start' })
     const say = () => {
       if (isPreparing()) this.say({ verb: 'wait', ms: patience.lastsMs })
       else clearInterval(this.#patience)
@@ -43,9 +45,9 @@ export class LauncherTalk {
     this.#patience = setInterval(say, patience.everyMs).unref()
   }
 
-  start(launcherPid: number): void {
+  start(life: string): void {
     clearInterval(this.#patience)
-    this.#toldToStart = launcherPid
+    this.#toldToStart = life
     this.say({ verb: 'start' })
   }
 

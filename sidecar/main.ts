@@ -56,7 +56,7 @@ const triggers: Trigger[] = [prestop]
 if (wanted.includes('manual')) triggers.push(new ManualTrigger(volumePaths.control, around.log))
 const ledger = new CheckpointLedger()
 const book = new SourceBook()
-const letGo = async (name: string) => (await keepers.get(name)?.letGo()) ?? false
+const letGo = async (name: string) => (await keepers.get(name)?.letGo()) ?? ({ outcome: 'not-held' } as const)
 const vitals = async (name: string) => keepers.get(name)?.vitals()
 const notices = new NoticeTrigger({ book, ledger, vitals, letGo, log: around.log })
 triggers.push(notices)

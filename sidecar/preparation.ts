@@ -4,6 +4,7 @@
  */
 import { mkdir, readFile, readdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
+import type { Log } from '../src/log.ts'
 import { parseManifest } from '../src/manifest-codec.ts'
 import type { CheckpointManifest } from '../src/manifest.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
@@ -101,16 +102,30 @@ export type PrepareOptions = {
   around: Surroundings
   plan: ContainerPlan
   launcherPid: number
+  /** The launcher's own (lifeOf). */
+  life: string
   adopt: (id: string, root: number, supervisor: number, statusFile: string) => Promise<boolean>
   claim: SlotClaim
+  /** Another launcher waits in its place by now, for which what was fetched is of use. */
+  isReplaced: () => boolean
   /** The launcher waits no more, or the whole has taken too long. */
   signal: AbortSignal
 }
 
-export async function prepare({
+export async function prepare(options: PrepareOptions): Promise<Prepared> {
+  try {
+    return await prepareFrom(options)
+  } finally {
+    // Whatever became of it: a whole checkpoint would lie in the node's memory or on its disk for as long as the pod lives.
+    if (!options.isReplaced()) await clearFetched(options.plan.name, options.around.log)
+  }
+}
+
+async function prepareFrom({
   around,
   plan,
   launcherPid,
+  life,
   adopt,
   claim,
   signal,
@@ -119,8 +134,9 @@ export async function prepare({
   const runFolder = `${volumePaths.run}/${plan.name}`
   await mkdir(runFolder, { recursive: true })
   // Only what an attempt of an earlier life of this sidecar left: a postStart hook or a probe of the user's runs here as well.
-  const attempted = `${runFolder}/attempted-${launcherPid}`
-  if (await exists(attempted)) {
+  // And never what was there at an attempt in an earlier life of the container, whose launcher mostly had the same number.
+  const attempted = `${runFolder}/attempted`
+  if ((await readFile(attempted, 'latin1').catch(() => '')) === life) {
     await clearContainer(launcherPid, await containerProcesses(launcherPid))
     await takeBackEarlier(around, { plan, launcherPid }, signal)
   }
@@ -142,9 +158,8 @@ export async function prepare({
       const target = { plan, launcherPid }
       const adoptIt = async (...tree: [number, number, string]) =>
         (adopted = await adopt(manifest.id, ...tree))
-      await writeFile(attempted, '')
+      await writeFile(attempted, life)
       const restored = await attemptRestore(around, target, manifest, folder, adoptIt, signal)
-      await clearFetched(plan.name)
       return { outcome: 'restored', restored, rejected }
     } catch (error) {
       const reason = (error as { code?: string }).code ?? 'restore-failed'
@@ -160,7 +175,6 @@ export async function prepare({
       if (adopted) return { outcome: 'ended', rejected }
     }
   }
-  await clearFetched(plan.name)
   if (!signal.aborted) await markCheckpoint(plan.name, undefined, log)
   return { outcome: 'cold', rejected }
 }
@@ -207,9 +221,14 @@ async function removeWithDraft(path: string): Promise<void> {
 
 const isMark = (name: string) => name.endsWith(`.${fetchedMark}`)
 
-async function clearFetched(container: string): Promise<void> {
+/** Not while it may be restored from. A dump that lies beside it stays. Best effort: told in the log. */
+export async function clearFetched(container: string, log: Log): Promise<void> {
   const folder = `${volumePaths.staging}/${container}`
-  const names = await readdir(folder).catch(() => [])
-  for (const name of [...names.filter(isMark), ...names.filter((name) => !isMark(name))])
-    await removeWithDraft(`${folder}/${name}`)
+  const names = (await readdir(folder).catch(() => [])).filter((name) => /\.fetched(\.|$)/.test(name))
+  try {
+    for (const name of [...names.filter(isMark), ...names.filter((name) => !isMark(name))])
+      await removeWithDraft(`${folder}/${name}`)
+  } catch (error) {
+    log.warn({ err: error, container }, 'a checkpoint that was fetched was not removed')
+  }
 }

@@ -37,6 +37,19 @@ export async function startOf(pid: number): Promise<number> {
   return (booted + Math.floor(ticks / 100) - 1) * 1_000
 }
 
+/**
+ * Tells a process from a later one that has its number, as a container's next launcher mostly has (asidePid): the number, and the
+ * tick of the machine's clock at which it began. At once, as `isAliveNow`.
+ */
+export function lifeOf(pid: number): string {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return `${pid}@${text.slice(text.lastIndexOf(')') + 2).split(' ')[19]}`
+  } catch {
+    return `${pid}@`
+  }
+}
+
 /** Whether the process exists and is more than a zombie. */
 export async function isAlive(pid: number): Promise<boolean> {
   const stat = await statOf(pid)

@@ -13,10 +13,13 @@ import type { Identity } from './surroundings.ts'
 
 export type ClaimOutcome =
   | { outcome: 'held' }
-  /** Another pod has it. */
-  | { outcome: 'busy'; holder: string }
+  /** Another pod has it, as far as anyone can tell; `isNamed`: it does, and has signed. */
+  | { outcome: 'busy'; holder: string; isNamed: boolean }
   /** The store cannot lock: nobody is kept out, as nobody can be. */
   | { outcome: 'unfenced'; why: string }
+
+const taken = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
+const unanswered = { ...taken, holder: 'unknown: the store did not answer' } as const
 
 /**
  * How long a pod waits for one that was not told to end: as long as it takes a deleted pod's preStop to say so (the kubelet
@@ -51,13 +54,14 @@ export class SlotClaim {
       const file = await this.#lockFile()
       const outcome = await this.#lock(file, waitMs, signal)
       if (outcome.outcome === 'held') await this.#note({})
-      else if (outcome.outcome === 'busy')
-        return { outcome: 'busy', holder: (await readNote(file))?.pod ?? 'another pod' }
-      return outcome
+      if (outcome !== taken) return outcome
+      const note = await readNote(file)
+      // Not yet signed by who has it where it is the note that this pod left.
+      const isNamed = note !== undefined && note.uid !== this.#identity.uid
+      return isNamed ? { ...taken, holder: note.pod, isNamed } : taken
     } catch (error) {
       // One that does not answer may have another pod at work in it; one that refuses (read-only, say) has none that writes.
-      if (error instanceof ReprieveError && error.data.aborted === true)
-        return { outcome: 'busy', holder: 'unknown: the store did not answer' }
+      if (error instanceof ReprieveError && error.data.aborted === true) return unanswered
       return { outcome: 'unfenced', why: describeError(error) }
     }
   }
@@ -103,7 +107,7 @@ export class SlotClaim {
       }
       const giveUp = () => {
         child.kill('SIGKILL')
-        finish({ outcome: 'busy', holder: '' })
+        finish(unanswered)
       }
       // A hung file server hangs open(2) as well.
       const timer = setTimeout(giveUp, waitMs + noteDeadlineMs)
@@ -112,7 +116,7 @@ export class SlotClaim {
       child.stdout.on('data', (chunk: Buffer) => {
         said += chunk.toString('latin1')
         if (said === 'held\n') finish({ outcome: 'held' })
-        if (said === 'busy\n') finish({ outcome: 'busy', holder: '' })
+        if (said === 'busy\n') finish(taken)
       })
       child.stderr.on('data', (chunk: Buffer) => {
         said += chunk.toString('utf8')

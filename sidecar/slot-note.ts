@@ -24,7 +24,7 @@ export function parseNote(text: string): Note | undefined {
   const leavesInMs = 'leavesInMs' in note && typeof note.leavesInMs === 'number' ? note.leavesInMs : undefined
   return {
     pod: note.pod,
-    uid: '',
+    uid: 'uid' in note && typeof note.uid === 'string' ? note.uid : '',
     node: '',
     ...(leavesBy === undefined ? {} : { leavesBy }),
     ...(leavesInMs === undefined ? {} : { leavesInMs }),

@@ -4,6 +4,7 @@
  */
 import type { Log } from '../../src/log.ts'
 import type { CheckpointLedger } from '../checkpoint-ledger.ts'
+import type { LetGo } from '../container-state.ts'
 import { folderSource } from '../notice-folder.ts'
 import { answerToDeath, isStronger, reconsiderAt, type Answer } from '../notices/answers.ts'
 import {
@@ -40,14 +41,20 @@ export type NoticeTriggerParts = {
   book: SourceBook
   ledger: CheckpointLedger
   vitals: (container: string) => Promise<Vitals | undefined>
-  /** Lets a container go that is held for a checkpoint; false where another pod has gone on from it. */
-  letGo: (container: string) => Promise<boolean>
+  /** Lets a container go that is held for a checkpoint, unless another pod has gone on from it. */
+  letGo: (container: string) => Promise<LetGo>
   log: Log
+  /** How long after a store did not answer it is asked again whether a container may be let go. */
+  letGoAgainMs?: number
 }
+
+/** A container that is held in vain does no work: not long; a store that does not answer takes up to 10 s to say so. */
+const usualLetGoAgainMs = 30_000
 
 type Task = { death: Death; answer: Answer; because: Notice; until: number }
 type Outcome = 'taken' | 'failed' | 'skipped'
-type Held = { death: Death; sinceId: string }
+/** `letGoAt`: when it is tried to let it go again; infinite while that is being tried. */
+type Held = { death: Death; sinceId: string; letGoAt: number | undefined }
 
 export class NoticeTrigger implements Trigger {
   readonly name = 'spot'
@@ -121,7 +128,8 @@ export class NoticeTrigger implements Trigger {
     // Whoever has joined since keeps it held when the first is withdrawn.
     for (const held of this.#held.values())
       held.death = continuationsOf(this.#board, held.death, now)[0] ?? held.death
-    for (const [name, { death }] of this.#held) if (!stands(this.#board, death, now)) void this.#letGo(name)
+    for (const [name, held] of this.#held)
+      if (!stands(this.#board, held.death, now) && (held.letGoAt ?? 0) <= now) void this.#letGo(name, held)
     this.#thinkAgain(now)
   }
 
@@ -130,10 +138,12 @@ export class NoticeTrigger implements Trigger {
     const instants = [...this.#board.standing.values()].flatMap(
       ({ notice }) => reconsiderAt(notice, now) ?? [],
     )
-    for (const { death } of this.#held.values())
+    for (const { death, letGoAt } of this.#held.values()) {
+      if (letGoAt !== undefined) instants.push(letGoAt)
       for (const { deadline } of death.notices)
         if (deadline !== undefined) instants.push(deadline + overdueMs + 1)
-    const ahead = instants.filter((instant) => instant > now)
+    }
+    const ahead = instants.filter((instant) => instant > now && instant < Number.POSITIVE_INFINITY)
     if (ahead.length > 0) this.#thinkIn(Math.min(...ahead) - now)
   }
 
@@ -253,22 +263,33 @@ export class NoticeTrigger implements Trigger {
   }
 
   #hold(name: string, death: Death, sinceId: string): void {
-    this.#held.set(name, { death, sinceId })
+    this.#held.set(name, { death, sinceId, letGoAt: undefined })
     // It may have been withdrawn while the checkpoint was taken.
     this.#thinkIn(0)
   }
 
-  async #letGo(name: string): Promise<void> {
-    const held = this.#held.get(name)
-    this.#held.delete(name)
-    const gone = await this.#parts.letGo(name)
-    this.#parts.log.warn(
-      { container: name, checkpoint: held?.sinceId, letGo: gone },
-      gone
-        ? 'the announced end did not come: the container ends, and goes on from its checkpoint'
-        : 'the announced end did not come, but another pod has the lineage: the container stays held',
-    )
+  async #letGo(name: string, held: Held): Promise<void> {
+    const isFirst = held.letGoAt === undefined
+    held.letGoAt = Number.POSITIVE_INFINITY
+    const result = await this.#parts.letGo(name).catch((): LetGo => ({ outcome: 'unknown' }))
+    const about = { container: name, checkpoint: held.sinceId, ...result }
+    if (result.outcome !== 'unknown') {
+      this.#held.delete(name)
+      return this.#parts.log.warn(about, letGoWords[result.outcome])
+    }
+    if (isFirst) this.#parts.log.warn(about, letGoWords.unknown)
+    const now = Date.now()
+    held.letGoAt = now + (this.#parts.letGoAgainMs ?? usualLetGoAgainMs)
+    // Notices that are being gathered are thought about sooner, and this with them.
+    if (!this.#gathering) this.#thinkAgain(now)
   }
+}
+
+const letGoWords: Record<LetGo['outcome'], string> = {
+  'let-go': 'the announced end did not come: the container ends, and goes on from its checkpoint',
+  'not-held': 'the announced end did not come, and the container is not held any more',
+  'taken-over': 'the announced end did not come, but another pod has the lineage: the container stays held',
+  unknown: 'the announced end did not come, and the store does not answer: the container stays held',
 }
 
 function told({ source, kind, container, deadline, certainty, detail }: Notice): Record<string, unknown> {

@@ -1,5 +1,5 @@
 /** A container that crashes while its pod lives is restored by its sidecar, unless its checkpoint is what kills it. */
-import { rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { poll } from '../harness/deadline.ts'
@@ -17,6 +17,7 @@ import {
   sidecarNode,
   stepsOf,
   waitForWord,
+  type SurvivorStage,
 } from './survivor.ts'
 
 /** Steps of the container's nth life, from 0. */
@@ -31,6 +32,13 @@ function lifeBegan(pod: Pod, life: number): Promise<number> {
   )
 }
 
+/** By itself, and not again once it has been started anew. */
+async function crash(stage: SurvivorStage, pod: Pod): Promise<void> {
+  stage.tell('exit-5')
+  await pod.waitFor('an exit', ({ containerStatuses: [app] }) => app?.state.kind !== 'running', deadlineMs)
+  stage.takeBack('exit-5')
+}
+
 for (const restartPolicy of ['Always', 'OnFailure'] as const)
   t.test(
     `with restartPolicy ${restartPolicy} a crashed container goes on from its newest checkpoint`,
@@ -40,13 +48,7 @@ for (const restartPolicy of ['Always', 'OnFailure'] as const)
       await mustCheckpoint(pod)
       await goesOn(pod)
       const newest = await checkpointBetween(pod)
-      stage.tell('exit-5')
-      await pod.waitFor(
-        'an exit',
-        ({ containerStatuses: [app] }) => app?.state.kind !== 'running',
-        deadlineMs,
-      )
-      stage.takeBack('exit-5')
+      await crash(stage, pod)
       const first = await lifeBegan(pod, 1)
       t.equal(await restoredFrom(pod, newest.id), newest.id)
       t.ok(newest.couldGoOnAt(first), `went on at step ${first}: ${JSON.stringify(newest)}`)
@@ -65,6 +67,39 @@ for (const restartPolicy of ['Always', 'OnFailure'] as const)
       )
     },
   )
+
+t.test('one that crashed before its first checkpoint goes on from it at every later crash', async (t) => {
+  const stage = await openSurvivorStage(t)
+  // Runs beside the launcher that waits, and is nobody's to end (post-start.test.ts); a kubelet ends a container whose hook fails.
+  const postStart = { exec: { command: ['/bin/sh', '-c', 'sleep 2; echo done >> /control/hooks'] } }
+  const pod = await runSurvivor(stage, { spec: { restartPolicy: 'Always' }, lifecycle: { postStart } })
+  const hooks = join(stage.folder, 'control/hooks')
+  const hookDone = (life: number) =>
+    poll(
+      `the postStart hook of life ${life}`,
+      deadlineMs,
+      () =>
+        existsSync(hooks) && readFileSync(hooks, 'utf8') === 'done\n'.repeat(life + 1) ? true : undefined,
+      () => pod.describe(),
+    )
+  await hookDone(0)
+  await crash(stage, pod)
+  await pod.waitForLog(application, /^began$/, { nth: 2, deadlineMs })
+  // From here on each launcher has the number that the one before it had (asidePid).
+  for (const life of [2, 3, 4]) {
+    await goesOn(pod)
+    await hookDone(life - 1)
+    const newest = await checkpointBetween(pod)
+    await crash(stage, pod)
+    const first = await lifeBegan(pod, life)
+    t.equal(await restoredFrom(pod, newest.id), newest.id)
+    t.ok(newest.couldGoOnAt(first), `life ${life} went on at step ${first}: ${JSON.stringify(newest)}`)
+  }
+  await goesOn(pod)
+  await hookDone(4)
+  t.equal(pod.container(application).attempts, 5)
+  t.equal(pod.logLines(application).filter(({ text }) => text === 'began').length, 2, 'it began anew once')
+})
 
 t.test('a checkpoint from which the application died twice is passed over for an older one', async (t) => {
   const stage = await openSurvivorStage(t)

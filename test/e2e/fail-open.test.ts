@@ -3,14 +3,16 @@
  * sidecar/launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word (patienceMs), and later only where
  * there is a checkpoint to go on from.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { PodManifest } from '../harness/manifest.ts'
 import type { Pod } from '../harness/pod.ts'
 import { poll, slowness } from '../harness/deadline.ts'
-import { drawn, requireStore, requireThawed } from './kills.ts'
+import { drawn, requireStore, requireThawed, staged } from './kills.ts'
 import {
   application,
   deadlineMs,
@@ -142,6 +144,46 @@ async function gatedPod(
   const pod = await stage.run(stage.survivor({ ...more, spec: { ...more.spec, initContainers: [gate] } }))
   return { pod, open: () => stage.tell('open') }
 }
+
+/** A pod for which a checkpoint was fetched, whose application begins when it is opened. */
+async function fetchedPod(t: Test) {
+  const stage = await openSurvivorStage(t)
+  const before = await runSurvivor(stage)
+  await mustCheckpoint(before)
+  await before.crash()
+  const gated = await gatedPod(stage, shortPatience)
+  await waitForWord(gated.pod, 'the sidecar is ready')
+  t.ok(hasFetched(gated.pod), 'a checkpoint was fetched for it')
+  return { stage, ...gated }
+}
+
+const hasFetched = (pod: Pod) => staged(pod).some((name) => name.includes('.fetched'))
+
+t.test('what was fetched goes where another pod has taken the lineage meanwhile', beside(), async (t) => {
+  const { stage, pod, open } = await fetchedPod(t)
+  const [manifest] = await stage.manifests()
+  if (manifest === undefined) throw new Error('there is no checkpoint')
+  const file = await stage.store.lockFile(manifest.slot, AbortSignal.timeout(deadlineMs))
+  const holder = spawn('flock', [file, 'cat'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.teardown(() => holder.kill('SIGKILL'))
+  holder.stdin.write('held')
+  await once(holder.stdout, 'data')
+  open()
+  await goesOn(pod)
+  t.match(await rejectedBy(pod), [{ reason: 'lineage-busy' }])
+  t.notOk(hasFetched(pod), pod.describe())
+})
+
+t.test('what was fetched goes where the application began before its turn came', beside(), async (t) => {
+  const { pod, open } = await fetchedPod(t)
+  const node = await sidecarNode(pod)
+  process.kill(node, 'SIGSTOP')
+  open()
+  await goesOn(pod)
+  process.kill(node, 'SIGCONT')
+  await waitForState(pod, 'running')
+  await poll('staging to be empty', deadlineMs, () => (hasFetched(pod) ? undefined : true))
+})
 
 /** A launcher has said that it waits longer, so often in the pod's life. */
 async function waitsFor(pod: Pod, times: number): Promise<void> {

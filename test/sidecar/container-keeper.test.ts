@@ -4,14 +4,14 @@ import { emptySlotRecord } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { ContainerKeeper } from '../../sidecar/container-keeper.ts'
 import { isAlive } from '../../sidecar/process-tree.ts'
-import { containerPlan, Heard, sleeper, standInStore, surroundings, until } from './stand-ins.ts'
+import { containerPlan, Heard, program, sleeper, standInStore, surroundings, until } from './stand-ins.ts'
 
 const request = (deadlineMs: number) =>
   ({ trigger: 'manual', reason: 'r', afterwards: 'resume', deadline: Date.now() + deadlineMs }) as const
 
-function keep(parts: Partial<Store> = {}) {
+function keep(parts: Partial<Store> = {}, lifeOf?: (pid: number) => string) {
   const store = standInStore(parts)
-  const keeper = new ContainerKeeper(surroundings(store), containerPlan, 0)
+  const keeper = new ContainerKeeper(surroundings(store), containerPlan, 0, lifeOf)
   const connection = new Heard()
   const run = (pid: number, at: Parameters<typeof say>[1]) => say(pid, at)
   const say = (
@@ -44,6 +44,71 @@ t.test('a verdict that was lost with its connection is said again', async (t) =>
   t.notOk(connection.verbs.includes('start'))
   run(pid, { state: 'waiting' })
   t.equal(connection.verbs.at(-1), 'start')
+})
+
+/** A listing that says when it is asked for, and answers when it is let. */
+function listings() {
+  const answers: (() => void)[] = []
+  const list: Store['list'] = () =>
+    new Promise((resolve) => answers.push(() => resolve({ manifests: [], unreadable: [] })))
+  return { list, answers }
+}
+
+t.test('the next launcher is prepared for, also where it has the number of the one before', async (t) => {
+  const { list, answers } = listings()
+  let life = 'first'
+  const { keeper, connection, run } = keep({ list }, () => life)
+  const pid = await launcher(t)
+  run(pid, { state: 'waiting' })
+  await until('the first preparation', () => answers.length === 1)
+  answers[0]?.()
+  await until('the first verdict', () => connection.verbs.includes('start'))
+  const application = await program(t, ['sleep', '100'])
+  keeper.hear(connection, { verb: 'started', root: application.pid })
+  application.kill('SIGKILL')
+  await until('its death', async () => !(await isAlive(application.pid)))
+  keeper.hear(connection, { verb: 'gone', code: 5 })
+  await until('the launcher to be let go', () => connection.verbs.includes('release'))
+  connection.messages.length = 0
+  life = 'second'
+  run(pid, { state: 'waiting' })
+  await until('its own preparation', () => answers.length === 2)
+  t.notOk(connection.verbs.includes('start'), 'it may have a checkpoint to go on from')
+  answers[1]?.()
+  await until('its own verdict', () => connection.verbs.includes('start'))
+})
+
+for (const which of ['another number', 'the same number'])
+  t.test(`what was prepared for a launcher that died is not said to the next, of ${which}`, async (t) => {
+    const { list, answers } = listings()
+    const lives = new Map<number, string>()
+    const { keeper, connection, run } = keep({ list }, (pid) => lives.get(pid) ?? '')
+    const [first, other] = [await launcher(t), await launcher(t)]
+    const second = which === 'the same number' ? first : other
+    lives.set(first, 'first')
+    run(first, { state: 'waiting' })
+    await until('the first preparation', () => answers.length === 1)
+    lives.set(second, 'second')
+    keeper.lost(connection)
+    run(second, { state: 'waiting' })
+    answers[0]?.()
+    await until('the preparation for the second', () => answers.length === 2)
+    t.notOk(connection.verbs.includes('start'), 'a verdict that is not its own')
+    t.match(keeper.status.state, { at: 'preparing', launcherPid: second })
+    answers[1]?.()
+    await until('its verdict', () => connection.verbs.includes('start'))
+    await keeper.settled()
+    t.equal(connection.verbs.filter((verb) => verb === 'start').length, 1)
+  })
+
+t.test('who has the number of a launcher that died is not taken for it', async (t) => {
+  let life = 'first'
+  const { keeper, run } = keep({}, () => life)
+  const pid = await launcher(t)
+  run(pid, { state: 'running', root: pid })
+  t.equal(keeper.launcherPid, pid)
+  life = 'of somebody else'
+  t.equal(keeper.launcherPid, undefined)
 })
 
 t.test('an application that was started meanwhile is left alone when the turn comes', async (t) => {

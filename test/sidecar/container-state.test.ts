@@ -26,10 +26,10 @@ const taken = (ended: boolean): ContainerEvent => ({ event: 'taken', root: 9, en
 const record = (code: number): Effect => ({ do: 'record-early-death', checkpoint: 'ckpt', code })
 
 type Row = [name: string, from: ContainerState, event: ContainerEvent, to: ContainerState, effects: Effect[]]
-const preparing = { at: 'preparing', launcherPid: 7 } as const
+const preparing = { at: 'preparing', launcherPid: 7, life: '7@1' } as const
 const absent = { at: 'absent' } as const
 const held = { at: 'held', launcherPid: 7 } as const
-const waiting: ContainerEvent = { event: 'waiting', launcherPid: 7 }
+const waiting: ContainerEvent = { event: 'waiting', launcherPid: 7, life: '7@1' }
 const asked: ContainerEvent = { event: 'asked', request: resume }
 const gone = (code: number): ContainerEvent => ({ event: 'gone', code })
 
@@ -42,21 +42,34 @@ const table: Row[] = [
     [{ do: 'release' }],
   ],
   ['what runs is not', onTrial, { event: 'let-go' }, onTrial, []],
-  ['a launcher that waits is prepared for', absent, waiting, preparing, [{ do: 'prepare', launcherPid: 7 }]],
+  [
+    'a launcher that waits is prepared for',
+    absent,
+    waiting,
+    preparing,
+    [{ do: 'prepare', launcherPid: 7, life: '7@1' }],
+  ],
   ['the same launcher waiting again changes nothing', preparing, waiting, preparing, []],
   [
     'another launcher is prepared for anew',
     preparing,
-    { event: 'waiting', launcherPid: 8 },
-    { at: 'preparing', launcherPid: 8 },
-    [{ do: 'prepare', launcherPid: 8 }],
+    { event: 'waiting', launcherPid: 8, life: '8@2' },
+    { at: 'preparing', launcherPid: 8, life: '8@2' },
+    [{ do: 'prepare', launcherPid: 8, life: '8@2' }],
+  ],
+  [
+    'also one that has the number of the one before',
+    preparing,
+    { event: 'waiting', launcherPid: 7, life: '7@2' },
+    { at: 'preparing', launcherPid: 7, life: '7@2' },
+    [{ do: 'prepare', launcherPid: 7, life: '7@2' }],
   ],
   [
     'a container that was restarted after its end is prepared for',
     { at: 'gone', code: 1 },
     waiting,
     preparing,
-    [{ do: 'prepare', launcherPid: 7 }],
+    [{ do: 'prepare', launcherPid: 7, life: '7@1' }],
   ],
   ['a start is noted', preparing, { event: 'running', launcherPid: 7, root: 9 }, running, []],
   [
@@ -111,9 +124,9 @@ const table: Row[] = [
   [
     'a container killed whole while on trial died early',
     onTrial,
-    { event: 'waiting', launcherPid: 8 },
-    { at: 'preparing', launcherPid: 8 },
-    [record(137), { do: 'prepare', launcherPid: 8 }],
+    { event: 'waiting', launcherPid: 8, life: '8@2' },
+    { at: 'preparing', launcherPid: 8, life: '8@2' },
+    [record(137), { do: 'prepare', launcherPid: 8, life: '8@2' }],
   ],
   [
     'a newer checkpoint ends the trial of the older',
@@ -203,7 +216,13 @@ t.test('a container that starts anew is not ending', async (t) => {
 
 const pid = fc.integer({ min: 2, max: 4 })
 const anyEvent: fc.Arbitrary<ContainerEvent> = fc.oneof(
-  pid.map((launcherPid): ContainerEvent => ({ event: 'waiting', launcherPid })),
+  fc
+    .record({ launcherPid: pid, began: fc.integer({ min: 1, max: 2 }) })
+    .map(({ launcherPid, began }): ContainerEvent => ({
+      event: 'waiting',
+      launcherPid,
+      life: `${launcherPid}@${began}`,
+    })),
   fc
     .record({ launcherPid: pid, root: pid })
     .map(({ launcherPid, root }): ContainerEvent => ({ event: 'running', launcherPid, root })),

@@ -7,6 +7,7 @@ import {
   isAlive,
   killAll,
   launcherHashOf,
+  lifeOf,
   runsLauncher,
   memoryOf,
   shareMounts,
@@ -40,6 +41,18 @@ t.test('a name with brackets and blanks does not mislead', async (t) => {
   const { pid } = await program(t, [`${folder}/a) R 1 (`, '50'])
   await until('it to sleep', async () => (await statOf(pid))?.state === 'S')
   t.match(await statOf(pid), { parent: process.pid, state: 'S' })
+})
+
+t.test('the life of a process is its number and when it began', async (t) => {
+  const folder = t.testdir({})
+  copyFileSync('/bin/sleep', `${folder}/a) R 1 (`)
+  const { pid } = await program(t, [`${folder}/a) R 1 (`, '50'])
+  const [, ticks] = lifeOf(pid).split('@')
+  t.match(lifeOf(pid), new RegExp(`^${pid}@\\d+$`))
+  t.equal(lifeOf(pid), lifeOf(pid))
+  const booted = Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'latin1'))?.[1])
+  t.ok(Math.abs(booted + Number(ticks) / 100 - Date.now() / 1_000) < 30, `${ticks} ticks`)
+  t.equal(lifeOf(nobody), `${nobody}@`)
 })
 
 t.test('a zombie is not alive, nor is nobody', async (t) => {

@@ -30,5 +30,5 @@ t.test('one of an earlier release is an instant; a holder that says nothing stay
 
 t.test('what is no note is none', async (t) => {
   for (const text of ['', '{', 'null', '[]', '{"pod":1}']) t.equal(parseNote(text), undefined, text)
-  t.strictSame(note({ leavesBy: 'soon', leavesInMs: null }), { pod: 'p', uid: '', node: '' })
+  t.strictSame(note({ leavesBy: 'soon', leavesInMs: null }), { pod: 'p', uid: 'u', node: '' })
 })

@@ -33,7 +33,7 @@ const notices = new NoticeTrigger({
   ledger,
   log,
   vitals: async () => undefined,
-  letGo: async () => false,
+  letGo: async () => ({ outcome: 'not-held' }) as const,
 })
 await notices.start(new Map())
 

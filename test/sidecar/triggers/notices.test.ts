@@ -1,7 +1,9 @@
 import t, { type Test } from 'tap'
 import { CheckpointLedger } from '../../../sidecar/checkpoint-ledger.ts'
+import type { Log } from '../../../src/log.ts'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
 import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
+import type { LetGo } from '../../../sidecar/container-state.ts'
 import type { Notice } from '../../../sidecar/notices/notice.ts'
 import { SourceBook } from '../../../sidecar/notices/source-book.ts'
 import { NoticeTrigger } from '../../../sidecar/triggers/notices.ts'
@@ -17,6 +19,9 @@ type Take = (request: CheckpointRequest) => Promise<CheckpointOutcome>
 async function trigger(t: Test, take: Take = async () => taken, names = ['app']) {
   const asked: (CheckpointRequest & { name: string })[] = []
   const letGo: string[] = []
+  /** What each of them was answered; that it was let go beyond them. */
+  const answers: LetGo[] = []
+  const said: unknown[] = []
   /** Containers whose application does not run. */
   const idle = new Set<string>()
   const [ledger, book] = [new CheckpointLedger(), new SourceBook()]
@@ -24,8 +29,9 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     book,
     ledger,
     vitals: async (name: string) => (idle.has(name) ? undefined : { cpuMs: 1, memoryBytes: 1 << 20 }),
-    letGo: async (name: string) => letGo.push(name) > 0,
-    log: quietLog,
+    letGo: async (name: string): Promise<LetGo> => answers[letGo.push(name) - 1] ?? { outcome: 'let-go' },
+    letGoAgainMs: 50,
+    log: { ...quietLog, warn: (...words: unknown[]) => said.push(words) } as unknown as Log,
   }
   const notices = new NoticeTrigger(parts)
   const container = (name: string) =>
@@ -39,7 +45,7 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     })
   await notices.start(new Map(names.map((name) => [name, container(name)])))
   t.teardown(() => notices.stop())
-  return { notices, asked, letGo, idle, ledger, book, container }
+  return { notices, asked, letGo, answers, said, idle, ledger, book, container }
 }
 
 function notice(source: string, more: Partial<Notice> = {}): Notice {
@@ -129,6 +135,37 @@ t.test(
     await until('another checkpoint', () => asked.length === 2)
   },
 )
+
+t.test('a container is let go once the store answers that nobody else has its lineage', async (t) => {
+  const { notices, asked, letGo, answers, said } = await trigger(t)
+  answers.push({ outcome: 'unknown' }, { outcome: 'unknown' })
+  notices.hear('a', [notice('a')])
+  await until('the checkpoint', () => asked.length === 1)
+  await settle()
+  notices.hear('a', [])
+  await until('the first try', () => letGo.length === 1)
+  t.match(notices.status, { held: ['app'] }, 'it is held still')
+  await until('it to be let go', () => letGo.length === 3)
+  await settle()
+  t.equal(letGo.length, 3, 'and that is all')
+  t.match(notices.status, { held: [] })
+  const words = JSON.stringify(said)
+  t.notMatch(words, /another pod has the lineage/, 'which nobody knew')
+  t.equal(words.split('the store does not answer').length, 2, 'said once')
+})
+
+t.test('a container of which another pod has gone on stays held, and is not asked after again', async (t) => {
+  const { notices, asked, letGo, answers, said } = await trigger(t)
+  answers.push({ outcome: 'taken-over', holder: 'other' })
+  notices.hear('a', [notice('a')])
+  await until('the checkpoint', () => asked.length === 1)
+  await settle()
+  notices.hear('a', [])
+  await until('the only try', () => letGo.length === 1)
+  await settle()
+  t.equal(letGo.length, 1)
+  t.match(JSON.stringify(said), /"holder":"other".*another pod has the lineage/)
+})
 
 t.test(
   'a notice that is withdrawn while its checkpoint is taken lets the container go as well',
