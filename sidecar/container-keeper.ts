@@ -244,6 +244,16 @@ export class ContainerKeeper {
     return 'onTrial' in state && state.onTrial !== undefined
   }
 
+  /** Restored, it fills its memory as it did before. */
+  fillsAgain(): void {
+    this.#dispatch({ event: 'fills-again' })
+  }
+
+  /** Its memory has room again. */
+  relieved(): void {
+    this.#dispatch({ event: 'relieved' })
+  }
+
   /** What the application has used and holds; undefined while none runs. */
   async vitals(): Promise<Vitals | undefined> {
     const { state } = this.#container

@@ -9,6 +9,11 @@ export type Running = {
   root: number
   /** The checkpoint it came from, while it has not lived long enough to prove that one good. */
   onTrial: string | undefined
+  /**
+   * Checkpoints of a memory that was full, which the application has filled again since it went on from them: however late it dies of that, it
+   * dies of them. Else what leaks would be restored and killed for ever, where a start from the beginning would help.
+   */
+  suspects?: readonly string[]
 }
 
 /** `life`: tells the launcher from the next one, which often has the same number (lifeOf). */
@@ -37,6 +42,9 @@ export type ContainerEvent =
   | { event: 'taken'; root: number; ended: boolean; checkpoint: string }
   | { event: 'failed'; root: number }
   | { event: 'proved-alive' }
+  /** Its memory is full again, or has room again. */
+  | { event: 'fills-again' }
+  | { event: 'relieved' }
   /** What it is held for did not come. */
   | { event: 'let-go' }
 
@@ -90,8 +98,9 @@ export function reduce(container: Container, event: ContainerEvent): Step {
     case 'running': {
       if (state.at === 'checkpointing' && state.root === event.root) return to(state)
       const { launcherPid, root, restoredFrom } = event
-      const before = state.at === 'running' && state.root === root ? state.onTrial : undefined
-      return to({ at: 'running', launcherPid, root, onTrial: restoredFrom ?? before })
+      const before = state.at === 'running' && state.root === root ? state : undefined
+      const onTrial = restoredFrom ?? before?.onTrial
+      return to({ at: 'running', launcherPid, root, onTrial, ...suspected(before?.suspects) })
     }
     case 'gone':
       return whenGone({ state, ending: ending || event.told !== undefined }, event.code)
@@ -119,16 +128,43 @@ export function reduce(container: Container, event: ContainerEvent): Step {
       return state.at === 'held' ? to({ at: 'gone', code: killedCode }, { do: 'release' }) : to(state)
     case 'proved-alive':
       if ((state.at === 'running' || state.at === 'checkpointing') && state.onTrial !== undefined)
-        return to({ ...state, onTrial: undefined }, { do: 'record-proved-alive', checkpoint: state.onTrial })
+        return to({ ...state, onTrial: undefined }, ...proved(state))
       return to(state)
+    case 'fills-again':
+      if ((state.at === 'running' || state.at === 'checkpointing') && state.onTrial !== undefined)
+        return to({ ...state, suspects: [...new Set([...(state.suspects ?? []), state.onTrial])] })
+      return to(state)
+    case 'relieved': {
+      if (state.at !== 'running' && state.at !== 'checkpointing') return to(state)
+      const { suspects = [], ...rest } = state
+      // What is on trial has its time yet to come.
+      const good = suspects.filter((checkpoint) => checkpoint !== state.onTrial)
+      return to(rest, ...good.map((checkpoint): Effect => ({ do: 'record-proved-alive', checkpoint })))
+    }
   }
 }
 
 /** A new launcher, and the last one never said how its application ended: the whole container was killed (out of memory, say). */
 function killedWhole({ state, ending }: Container): Effect[] {
-  if (ending || state.at !== 'running' || state.onTrial === undefined) return []
-  return [{ do: 'record-early-death', checkpoint: state.onTrial, code: killedCode }]
+  return ending || state.at !== 'running' ? [] : blamed(state, killedCode)
 }
+
+function suspected(suspects: readonly string[] = []): Pick<Running, 'suspects'> {
+  return suspects.length === 0 ? {} : { suspects }
+}
+
+/** What is on trial has proved itself, unless it is under suspicion. */
+function proved({ onTrial, suspects = [] }: Running): Effect[] {
+  return onTrial === undefined || suspects.includes(onTrial)
+    ? []
+    : [{ do: 'record-proved-alive', checkpoint: onTrial }]
+}
+
+function blamed({ onTrial, suspects = [] }: Running, code: number): Effect[] {
+  const all = new Set([...(onTrial === undefined ? [] : [onTrial]), ...suspects])
+  return [...all].map((checkpoint): Effect => ({ do: 'record-early-death', checkpoint, code }))
+}
+
 /** 128 + SIGKILL, as the runtime reports it. */
 const killedCode = 137
 
@@ -140,15 +176,15 @@ function whenGone({ state, ending }: Container, code: number): Step {
   }
   if (state.at === 'held') return { container: { state, ending }, effects: [{ do: 'hold' }] }
   const effects: Effect[] = []
-  const trial = state.at === 'running' ? state.onTrial : undefined
   if (code === 0 && !ending) effects.push({ do: 'record-finished' })
-  else if (!ending && trial !== undefined) effects.push({ do: 'record-early-death', checkpoint: trial, code })
+  else if (!ending && state.at === 'running') effects.push(...blamed(state, code))
   return { container: { state: { at: 'gone', code }, ending }, effects: [...effects, { do: 'release' }] }
 }
 
 function whenCheckpointEnded(
   { state, ending }: Container,
-  event: { event: 'taken'; root: number; ended: boolean } | { event: 'failed'; root: number },
+  event:
+    { event: 'taken'; root: number; ended: boolean; checkpoint: string } | { event: 'failed'; root: number },
 ): Step {
   if (state.at !== 'checkpointing' || state.root !== event.root)
     return { container: { state, ending }, effects: [] }
@@ -156,12 +192,16 @@ function whenCheckpointEnded(
   if (event.event === 'taken' && event.ended)
     return { container: { state: { at: 'held', launcherPid }, ending }, effects: [{ do: 'hold' }] }
   // A newer checkpoint of it exists now: the one it came from is no longer on trial.
-  const onTrial = event.event === 'taken' ? undefined : state.onTrial
-  const effects: Effect[] =
-    event.event === 'taken' && state.onTrial !== undefined
-      ? [{ do: 'record-proved-alive', checkpoint: state.onTrial }]
-      : []
-  const running: Container = { state: { at: 'running', launcherPid, root, onTrial }, ending }
+  const isTaken = event.event === 'taken'
+  const onTrial = isTaken ? undefined : state.onTrial
+  const effects = isTaken ? proved(state) : []
+  // Taken of a memory that is still full, it is no better than the one before.
+  const { suspects = [] } = state
+  const all = isTaken && suspects.length > 0 ? [...suspects, event.checkpoint] : suspects
+  const running: Container = {
+    state: { at: 'running', launcherPid, root, onTrial, ...suspected(all) },
+    ending,
+  }
   if (goneWith === undefined) return { container: running, effects }
   const step = whenGone(running, goneWith)
   return { container: step.container, effects: [...effects, ...step.effects] }

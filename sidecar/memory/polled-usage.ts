@@ -24,6 +24,8 @@ export type PolledUsageOptions = {
   cgroup: MemoryCgroup
   percent: number
   crossed: (crossing: Crossing) => Promise<void>
+  /** What was let go is watched again: there is room. */
+  relieved?: () => void
   log: Log
 }
 
@@ -74,7 +76,10 @@ export class PolledUsage {
       const at = performance.now()
       if (Number.isFinite(limitBytes)) {
         if (this.#state === 'no-limit') this.#state = 'armed'
-        if (this.#state === 'let-go' && mayRearm(usage, limitBytes, percent)) this.#state = 'armed'
+        if (this.#state === 'let-go' && mayRearm(usage, limitBytes, percent)) {
+          this.#state = 'armed'
+          this.#options.relieved?.()
+        }
         const grown = this.#last === undefined ? 0 : unreclaimableBytes(usage) - unreclaimableBytes(this.#last.usage) // prettier-ignore
         const rate = this.#last === undefined ? 0 : grown / Math.max(1, at - this.#last.at)
         // Between two looks that are 10 ms apart a program may well pause: one that grew is not taken for one that stands.

@@ -24,6 +24,8 @@ export type PressedContainer = {
   isRunning(): boolean
   /** It was restored, and has not lived long enough to prove its checkpoint good. */
   readonly isOnTrial: boolean
+  /** Restored, it fills its memory as it did before. */
+  fillsAgain(): void
   checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome>
   /** What an earlier pod of the lineage, or this one, has recorded. @throws ReprieveError where the store does not say */
   recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined>
@@ -124,6 +126,7 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
 async function checkpoint(parts: Standing, facts: Facts, because: string | undefined): Promise<Answered> {
   const { container, log, brake } = parts
   if (container.isOnTrial) {
+    container.fillsAgain()
     // Another one would take the one that it came from off its trial, and what dies of its memory at once would be restored for ever.
     await brake.letGo()
     const restored = 'it has just been restored: the checkpoint that it came from is kept'

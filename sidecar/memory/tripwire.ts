@@ -22,6 +22,8 @@ export type TripwireOptions = {
   recordFile: string
   /** The next crossing is told when this one has been answered. */
   crossed: (crossing: Crossing) => Promise<void>
+  /** What was let go is watched again: there is room. */
+  relieved?: () => void
   log: Log
 }
 
@@ -164,6 +166,7 @@ export class Tripwire {
         mayRearm(await cgroup.usage(), limitBytes, percent)
       ) {
         await this.arm()
+        this.#options.relieved?.()
       }
     } catch (error) {
       this.#tell(error)

@@ -13,6 +13,8 @@ import type { Checkpointable, Trigger } from './trigger.ts'
 
 export type WatchedContainer = PressedContainer & {
   readonly plan: ContainerPlan
+  /** Its memory has room again. */
+  relieved(): void
   /** Calls back with each new state. */
   observe(changed: (state: ContainerState) => void): void
   /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
@@ -133,6 +135,7 @@ export class MemoryTrigger implements Trigger {
       get isOnTrial() {
         return container.isOnTrial
       },
+      fillsAgain: () => container.fillsAgain(),
       checkpoint: (request) => (this.#asked.get(name) ?? container).checkpoint(request),
       recordedNeed: () => container.recordedNeed(),
       recordNeed: (bytes) => container.recordNeed(bytes),
@@ -156,7 +159,8 @@ export class MemoryTrigger implements Trigger {
       )
       if (answered !== undefined) this.#answers.set(name, answered)
     }
-    const options = { cgroup, percent: memory.thresholdPercent, crossed, log }
+    const relieved = () => container.relieved()
+    const options = { cgroup, percent: memory.thresholdPercent, crossed, relieved, log }
     const wire =
       cgroup.version === 2
         ? new Tripwire({ ...options, recordFile: `${this.#run}/${name}/brake-${launcherPid}` })

@@ -23,10 +23,11 @@ const refuse = (reason: 'not-running' | 'checkpoint-under-way'): Effect => ({
   reason,
 })
 const taken = (ended: boolean): ContainerEvent => ({ event: 'taken', root: 9, ended, checkpoint: 'new' })
-const record = (code: number): Effect => ({ do: 'record-early-death', checkpoint: 'ckpt', code })
+const record = (code: number, checkpoint = 'ckpt'): Effect => ({ do: 'record-early-death', checkpoint, code })
 
 type Row = [name: string, from: ContainerState, event: ContainerEvent, to: ContainerState, effects: Effect[]]
 const preparing = { at: 'preparing', launcherPid: 7, life: '7@1' } as const
+const suspect = { ...onTrial, suspects: ['ckpt'] } as const
 const absent = { at: 'absent' } as const
 const held = { at: 'held', launcherPid: 7 } as const
 const waiting: ContainerEvent = { event: 'waiting', launcherPid: 7, life: '7@1' }
@@ -193,6 +194,66 @@ const table: Row[] = [
     running,
     [{ do: 'record-proved-alive', checkpoint: 'ckpt' }],
   ],
+  ['restored, it fills its memory again: a suspect', onTrial, { event: 'fills-again' }, suspect, []],
+  ['what is not on trial is no suspect', running, { event: 'fills-again' }, running, []],
+  [
+    'time does not prove a suspect good, but further checkpoints may follow',
+    suspect,
+    { event: 'proved-alive' },
+    { ...running, suspects: ['ckpt'] },
+    [],
+  ],
+  [
+    'however late it dies, it dies of the suspects',
+    { ...running, suspects: ['ckpt', 'newer'] },
+    gone(137),
+    { at: 'gone', code: 137 },
+    [record(137), record(137, 'newer'), { do: 'release' }],
+  ],
+  [
+    'a whole container that is killed, too',
+    { ...running, suspects: ['ckpt'] },
+    { event: 'waiting', launcherPid: 8, life: '8@2' },
+    { at: 'preparing', launcherPid: 8, life: '8@2' },
+    [record(137), { do: 'prepare', launcherPid: 8, life: '8@2' }],
+  ],
+  ['each once', suspect, gone(137), { at: 'gone', code: 137 }, [record(137), { do: 'release' }]],
+  [
+    'finished work has no suspects',
+    suspect,
+    gone(0),
+    { at: 'gone', code: 0 },
+    [{ do: 'record-finished' }, { do: 'release' }],
+  ],
+  [
+    'a checkpoint of a memory that is still full is a suspect as well',
+    { ...checkpointing, suspects: ['ckpt'] },
+    taken(false),
+    { ...running, suspects: ['ckpt', 'new'] },
+    [],
+  ],
+  [
+    'a reconnection leaves the suspects what they are',
+    { ...running, suspects: ['ckpt'] },
+    { event: 'running', launcherPid: 7, root: 9 },
+    { ...running, suspects: ['ckpt'] },
+    [],
+  ],
+  [
+    'another root has none',
+    { ...running, suspects: ['ckpt'] },
+    { event: 'running', launcherPid: 7, root: 10 },
+    { ...running, root: 10 },
+    [],
+  ],
+  [
+    'memory that has room again clears them',
+    { ...running, suspects: ['ckpt', 'newer'] },
+    { event: 'relieved' },
+    running,
+    ['ckpt', 'newer'].map((checkpoint) => ({ do: 'record-proved-alive', checkpoint })),
+  ],
+  ['but not what is on trial', suspect, { event: 'relieved' }, onTrial, []],
   ['what is not on trial has nothing to prove', running, { event: 'proved-alive' }, running, []],
 ]
 

@@ -67,6 +67,7 @@ t.test('it is frozen, and goes on although what was begun about it hangs', async
       container: {
         isRunning: () => true,
         isOnTrial: false,
+        fillsAgain: () => undefined,
         checkpoint: () => hung.promise,
         recordedNeed: () => hung.promise,
         recordNeed: () => hung.promise,

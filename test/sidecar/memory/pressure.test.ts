@@ -63,6 +63,7 @@ async function answered(t: Test, setting: Setting) {
       container: {
         isRunning: () => setting.running ?? true,
         isOnTrial: setting.onTrial ?? false,
+        fillsAgain: () => note('under suspicion'),
         checkpoint: async (request) => {
           note(`checkpoint to ${request.afterwards}`)
           requests.push(request)
@@ -177,7 +178,7 @@ t.test(
   'what has just been restored into the same memory is not saved anew: its checkpoint stays on trial',
   async (t) => {
     const { answer, did } = await answered(t, { plan: { answer: 'checkpoint' }, onTrial: true })
-    t.strictSame(did, ['brake let go, frozen'])
+    t.strictSame(did, ['under suspicion, frozen', 'brake let go, frozen'])
     t.match(answer, { did: 'nothing', why: /just been restored/ })
     const grown = await answered(t, { onTrial: true })
     t.match(grown.answer, { did: 'grow' }, 'more memory it is given all the same')

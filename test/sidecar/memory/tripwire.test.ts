@@ -41,6 +41,27 @@ t.test('without inotify the brake is set, and usage looked at now and then', asy
   t.equal(of.read('memory.high'), 'max')
 })
 
+t.test('what was let go is braked again when there is room, and that is told', async (t) => {
+  const of = plainCgroup(t)
+  let relieved = 0
+  const wire = new Tripwire({
+    cgroup: of.cgroup,
+    percent: 85,
+    recordFile: of.file('record'),
+    crossed: () => wire.letGo(),
+    relieved: () => relieved++,
+    log: quietLog,
+  })
+  t.teardown(() => wire.stop())
+  of.uses(90 * mebibyte)
+  await wire.start()
+  await until('it to be let go', () => wire.state === 'let-go', 10_000)
+  t.equal(relieved, 0)
+  of.uses(20 * mebibyte)
+  await until('the brake', () => wire.state === 'armed', 10_000)
+  t.equal(relieved, 1)
+})
+
 t.test('what can be watched again is', async (t) => {
   const of = leftBehind(t)
   const watchEvents = of.cgroup.watchEvents.bind(of.cgroup)

@@ -21,6 +21,8 @@ async function trigger(t: Test, failures: number) {
     plan: containerPlan,
     isRunning: () => true,
     isOnTrial: false,
+    fillsAgain: () => undefined,
+    relieved: () => undefined,
     checkpoint: () => Promise.reject(new Error('none is asked for')),
     recordedNeed: async () => undefined,
     recordNeed: async () => undefined,
