@@ -29,7 +29,7 @@ int list_children(const struct family *family, pid_t *children, int size)
 	return count;
 }
 
-void kill_descendants(const struct family *family)
+bool kill_descendants(const struct family *family)
 {
 	pid_t children[256];
 	long long deadline = now_ms() + KILL_MS;
@@ -44,8 +44,9 @@ void kill_descendants(const struct family *family)
 		while ((dead = waitpid(-1, NULL, WNOHANG)) > 0)
 			;
 		if (dead < 0 && errno == ECHILD)
-			return;
+			return true;
 		sleep_ms(LOOK_AGAIN_MS);
 	}
 	warn("half-restored processes outlived SIGKILL by %d ms", KILL_MS);
+	return false;
 }

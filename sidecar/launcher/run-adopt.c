@@ -2,6 +2,8 @@
 #include "run.h"
 #include "clock.h"
 #include "options.h"
+#include "report.h"
+#include "supervise.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -25,12 +27,15 @@ bool run_adopt(struct run *run, pid_t root, pid_t supervisor, const char *status
 	return true;
 }
 
-static bool read_status(const struct run *run, int *code)
+static bool read_status(const struct run *run, int *code, bool *aborted)
 {
 	char text[16];
 	long long number;
 	if (!read_text_at(AT_FDCWD, run->status_path, text, sizeof text))
 		return false;
+	*aborted = strcmp(text, STATUS_ABORTED) == 0;
+	if (*aborted)
+		return true;
 	char *feed = strchr(text, '\n');
 	if (!feed)
 		return false;
@@ -41,25 +46,46 @@ static bool read_status(const struct run *run, int *code)
 	return true;
 }
 
-static void end_watch(struct run *run, int code)
+static void end_watch(struct run *run)
 {
 	watch_end(&run->supervisor);
 	watch_end(&run->adopted_root);
-	run_ended(run, code);
+	run->supervisor_gone = false;
+}
+
+/*
+ * CRIU was broken off before it had let go of the tree, for a sidecar that hangs, say: what has never gone on has not ended. The sidecar
+ * hears of it by a new connection, and may restore it again.
+ */
+static void wait_again(struct run *run)
+{
+	warn("the restore was broken off before the application went on: waiting for the sidecar again");
+	run->stage = STAGE_WAITING;
+	run->root = 0;
+	run->heard_ms = run->reconnect_at_ms = now_ms();
+	run->deadline_ms = run->heard_ms + run->patience_ms;
+	run->waits_end_ms = run->heard_ms + LONGEST_WAIT_MS;
+	wire_close(&run->wire);
 }
 
 void run_watch(struct run *run)
 {
-	int code;
+	int code = CODE_UNKNOWN;
+	bool aborted = false;
 	if (!run->supervisor_gone && watch_is_gone(&run->supervisor)) {
 		run->supervisor_gone = true;
 		run->status_until_ms = now_ms() + STATUS_PATIENCE_MS;
 	}
 	if (!run->supervisor_gone)
 		return;
-	if (read_status(run, &code))
-		end_watch(run, code);
 	/* A supervisor that was killed says nothing; its tree may live on, and the container with it. */
-	else if (now_ms() >= run->status_until_ms && watch_is_gone(&run->adopted_root))
-		end_watch(run, CODE_UNKNOWN);
+	if (!read_status(run, &code, &aborted) &&
+	    (now_ms() < run->status_until_ms || !watch_is_gone(&run->adopted_root)))
+		return;
+	end_watch(run);
+	/* Told to end, it would not be started again. */
+	if (aborted && !run->told)
+		wait_again(run);
+	else
+		run_ended(run, code);
 }

@@ -180,7 +180,8 @@ int run_mode(char **words)
 	run.reconnect_at_ms = now_ms();
 	run.waits_end_ms = now_ms() + LONGEST_WAIT_MS;
 	run.heard_ms = now_ms();
-	run.deadline_ms = run.heard_ms + patience_ms("REPRIEVE_PATIENCE_MS", PATIENCE_MS);
+	run.patience_ms = patience_ms("REPRIEVE_PATIENCE_MS", PATIENCE_MS);
+	run.deadline_ms = run.heard_ms + run.patience_ms;
 	run.patience_with_checkpoint_ms =
 		patience_ms("REPRIEVE_PATIENCE_WITH_CHECKPOINT_MS", PATIENCE_WITH_CHECKPOINT_MS);
 	while (run.stage != STAGE_OVER) {

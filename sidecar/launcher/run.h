@@ -33,6 +33,7 @@ struct run {
 	long long deadline_ms; /* of the verdict, before the start and after the end */
 	long long waits_end_ms; /* no `wait` goes past it */
 	long long heard_ms; /* the sidecar's last word before its verdict, at first our own start */
+	long long patience_ms; /* from there */
 	long long patience_with_checkpoint_ms; /* from there, where one is kept to go on from */
 	long long said_until_ms; /* what the last `wait` asked for */
 	uint64_t owed_signals; /* bit n-1: the sidecar must send signal n for us */

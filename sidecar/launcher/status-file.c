@@ -24,10 +24,10 @@ struct status_file open_status(const char *path)
 }
 
 /* Written whole under another name first: who finds the file may read it. */
-bool write_status(const struct status_file *status, int code)
+static bool write_text(const struct status_file *status, const char *text)
 {
-	char text[16], temporary[NAME_MAX + 1];
-	int length = snprintf(text, sizeof text, "%d\n", code);
+	char temporary[NAME_MAX + 1];
+	size_t length = strlen(text);
 	snprintf(temporary, sizeof temporary, ".%.240s.new", status->name);
 	int file = openat(status->directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (file < 0) {
@@ -35,7 +35,7 @@ bool write_status(const struct status_file *status, int code)
 		return false;
 	}
 	/* The launcher that reads it may be of any user, and our umask of any kind. */
-	bool written = write(file, text, (size_t)length) == length && fchmod(file, 0644) == 0;
+	bool written = write(file, text, length) == (ssize_t)length && fchmod(file, 0644) == 0;
 	if (!written)
 		warn("write the application's code to %s: %m", temporary);
 	close(file);
@@ -44,4 +44,16 @@ bool write_status(const struct status_file *status, int code)
 		return false;
 	}
 	return written;
+}
+
+bool write_status(const struct status_file *status, int code)
+{
+	char text[16];
+	snprintf(text, sizeof text, "%d\n", code);
+	return write_text(status, text);
+}
+
+bool write_aborted(const struct status_file *status)
+{
+	return write_text(status, STATUS_ABORTED);
 }

@@ -204,7 +204,9 @@ int supervise_mode(char **words)
 		/* A root that ended by itself, before CRIU had let go of all others, makes CRIU fail: its code is the truth. */
 		if (restore.root_ended)
 			write_status(&status, restore.root_code);
-		kill_descendants(&restore.family);
+		/* Nothing of it lives any more: a launcher that had adopted it may ask for it again. */
+		if (kill_descendants(&restore.family) && !restore.root_ended)
+			write_aborted(&status);
 		return EXIT_LAUNCHER;
 	}
 	settle(&status);

@@ -3,13 +3,24 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { fakeSidecar, type Connection } from './fake-sidecar.ts'
+import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
 import { isAlive, launch, launcherPath, scratch, until, type Started } from './launcher.ts'
 
-type Adoption = { launcher: Started; supervisor: Started; root: number; talk: Connection; status: string }
+type Adoption = {
+  launcher: Started
+  supervisor: Started
+  root: number
+  sidecar: FakeSidecar
+  talk: Connection
+  status: string
+}
 
-/** A launcher that waits, and a tree that a stand-in for CRIU left under a supervisor: what `script` is. */
-async function adoption(t: Test, script: string): Promise<Adoption> {
+/**
+ * A launcher that waits, and a tree that a stand-in for CRIU left under a supervisor: what `script` is.
+ *
+ * @param then what the stand-in does before it ends
+ */
+async function adoption(t: Test, script: string, then = ''): Promise<Adoption> {
   const directory = scratch(t)
   const sidecar = await fakeSidecar(t, directory)
   const launcher = launch(t, ['run', '--container=app', '--', 'echo', 'cold start'], {
@@ -23,7 +34,7 @@ async function adoption(t: Test, script: string): Promise<Adoption> {
     'bash',
     '--norc',
     '-c',
-    `export PATH=/usr/bin:/bin; setsid sh -c '${script}' >&101 & echo $!`,
+    `export PATH=/usr/bin:/bin; setsid sh -c '${script}' >&101 & echo $!; ${then}`,
   ]
   const supervisor = launch(
     t,
@@ -32,7 +43,7 @@ async function adoption(t: Test, script: string): Promise<Adoption> {
   )
   const root = Number(await until('the restored root', () => supervisor.output().trim()))
   t.teardown(() => isAlive(root) && process.kill(root, 'SIGKILL'))
-  return { launcher, supervisor, root, talk, status }
+  return { launcher, supervisor, root, sidecar, talk, status }
 }
 
 const adopt = ({ supervisor, root, talk, status }: Adoption) =>
@@ -92,6 +103,38 @@ void t.test("a supervisor that was killed leaves the tree in the launcher's care
   all.launcher.child.kill('SIGTERM')
   t.equal(await all.talk.next(), 'gone code=137 told=15', 'nobody knows the code')
   t.notOk(isAlive(all.root), 'the signal reached the root')
+  all.talk.say('release')
+  t.equal((await all.launcher.ended).code, 137)
+})
+
+void t.test('waits again for a tree that was broken off before it went on', beside(), async (t) => {
+  const all = await adoption(t, 'exec sleep 60', 'sleep 60')
+  adopt(all)
+  t.equal(await all.talk.next(), 'adopted')
+  // The sidecar's end, before it said that the tree is adopted.
+  all.supervisor.child.stdin?.end()
+  t.equal((await all.supervisor.ended).code, 125)
+  t.equal(readFileSync(all.status, 'utf8'), 'aborted\n')
+  const again = await all.sidecar.next()
+  t.match(await again.next(), /^run container=app pid=\d+ launcher=\S+ state=waiting$/)
+  again.say('start')
+  t.match(await again.next(), /^started root=\d+$/)
+  t.equal(await again.next(), 'gone code=0')
+  again.say('release')
+  const { code, stdout, stderr } = await all.launcher.ended
+  t.equal(code, 0)
+  t.equal(stdout, 'cold start\n')
+  t.match(stderr, /broken off before the application went on/)
+})
+
+void t.test('but not where it was told to end', beside(), async (t) => {
+  const all = await adoption(t, 'trap "echo told" TERM; while :; do sleep 0.02; done', 'sleep 60')
+  adopt(all)
+  t.equal(await all.talk.next(), 'adopted')
+  all.launcher.child.kill('SIGTERM')
+  await until('the signal to be passed on', () => all.launcher.output().includes('told'))
+  all.supervisor.child.stdin?.end()
+  t.equal(await all.talk.next(), 'gone code=137 told=15')
   all.talk.say('release')
   t.equal((await all.launcher.ended).code, 137)
 })

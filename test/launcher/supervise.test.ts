@@ -219,7 +219,7 @@ for (const [what, args, command] of [
     const ending = await supervisor.ended
     t.equal(ending.code, 125)
     t.notOk(isAlive(Number(ending.stdout)), 'nothing is left')
-    t.notOk(existsSync(status))
+    t.equal(readFileSync(status, 'utf8'), 'aborted\n')
   })
 
 void t.test('supervise waits for the root that is named', beside(), async (t) => {
@@ -253,7 +253,7 @@ void t.test('kill -9 of the sidecar in the middle of a restore leaves nothing of
   t.ok(half.every(isAlive) && isAlive(supervisor))
   child.child.kill('SIGKILL')
   await until('the end of all of it', () => ![...half, supervisor].some(isAlive))
-  t.notOk(existsSync(status))
+  t.equal(readFileSync(status, 'utf8'), 'aborted\n')
 })
 
 void t.test('the end of standard input alone breaks a restore off', beside(), async (t) => {
