@@ -44,7 +44,7 @@ export async function startOf(pid: number): Promise<number> {
 export function lifeOf(pid: number): string {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return `${pid}@${text.slice(text.lastIndexOf(')') + 2).split(' ')[19]}`
+    return `${pid}@${startTicksIn(text)}`
   } catch {
     return `${pid}@`
   }
@@ -59,7 +59,11 @@ export async function isAlive(pid: number): Promise<boolean> {
 /** Field 22 of proc_pid_stat(5): a process that got the number later has another. */
 export async function startTicksOf(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/stat`, 'latin1')
-  return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[19])
+  return startTicksIn(text)
+}
+
+function startTicksIn(stat: string): number {
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
 }
 
 /** All thread ids of the processes: each is a PID that a restore will need. */

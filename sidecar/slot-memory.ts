@@ -26,7 +26,7 @@ export class SlotMemory {
   }
 
   async diedEarly(checkpoint: string, code: number): Promise<void> {
-    this.#log.error({ checkpoint, code }, 'the application died soon after its restore')
+    this.#log.error({ checkpoint, code }, 'the application died, and its checkpoint is to blame')
     await this.#update((record) => diedEarly(record, checkpoint, `exit code ${code}`))
   }
 

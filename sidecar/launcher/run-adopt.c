@@ -62,6 +62,7 @@ static void wait_again(struct run *run)
 	warn("the restore was broken off before the application went on: waiting for the sidecar again");
 	run->stage = STAGE_WAITING;
 	run->root = 0;
+	run->owed_signals = 0; /* nobody is left to get them */
 	run->heard_ms = run->reconnect_at_ms = now_ms();
 	run->deadline_ms = run->heard_ms + run->patience_ms;
 	run->waits_end_ms = run->heard_ms + LONGEST_WAIT_MS;

@@ -1,5 +1,5 @@
 /**
- * A call into a file system that hangs cannot be cancelled, and keeps one of libuv's four threads until it returns: after four of them nothing in
+ * A call into a file system that hangs cannot be cancelled, and keeps one of libuv's few threads until it returns: after as many of them nothing in
  * this process could read or write any file. So while one is out that its caller has given up, none is begun: who comes waits for it, without a thread.
  */
 import { ReprieveError } from '../errors.ts'

@@ -164,7 +164,7 @@ t.test(
     for (const time of ['first', 'second']) {
       const dying = await stage.run(stage.survivor(options))
       await dying.waitUntilEnded(deadlineMs)
-      await waitForWord(dying, 'the application died soon after its restore')
+      await waitForWord(dying, 'the application died, and its checkpoint is to blame')
       // CRIU that finds a task gone while it lets go kills the others, and says so: then that is what the application died of.
       const killedByCriu = sidecarEntries(dying).some(({ err }) =>
         /Killing processes because of failure/.test(JSON.stringify(err)),
