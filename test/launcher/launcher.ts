@@ -78,6 +78,15 @@ export async function until<T>(
   }
 }
 
+/** SIGKILL to a process that may have ended by itself this very moment, as a parent does when its child was killed. */
+export function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
 export function isAlive(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')

@@ -2,7 +2,7 @@ import t from 'tap'
 import { readdirSync, readFileSync, readlinkSync, symlinkSync, copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fakeSidecar } from './fake-sidecar.ts'
-import { childrenOf, launch, launcherPath, scratch, until } from './launcher.ts'
+import { childrenOf, launch, launcherPath, scratch, until, kill } from './launcher.ts'
 
 // Most of each test is waiting, so they run beside each other.
 t.jobs = 8
@@ -81,9 +81,9 @@ void t.test(
     await talk.next()
     talk.say('start')
     const root = Number((await talk.next()).split('=')[1])
-    t.teardown(() => process.kill(root, 'SIGKILL'))
+    t.teardown(() => kill(root))
     const application = await until('the application', () => childrenOf(root)[0])
-    t.teardown(() => process.kill(application, 'SIGKILL'))
+    t.teardown(() => kill(application))
     const title = () => readFileSync(`/proc/${root}/cmdline`, 'latin1').replaceAll('\0', ' ').trim()
     await until('the title of the root', () => title() === 'reprieve-init sleep 60')
     await until(
@@ -108,7 +108,7 @@ void t.test(
     talk.say('start')
     const root = Number((await talk.next()).split('=')[1])
     const application = await until('the application', () => childrenOf(root)[0])
-    t.teardown(() => process.kill(application, 'SIGKILL'))
+    t.teardown(() => kill(application))
     await until(
       'the application executed',
       () => readFileSync(`/proc/${application}/comm`, 'utf8') === 'sleep\n',
@@ -181,7 +181,6 @@ void t.test('two hundred orphans leave no zombie, and are inside the tree', besi
   await until('only the application and one orphan are left', () => childrenOf(root).length === 2)
   const [application, orphan] = childrenOf(root)
   t.equal(orphan, Number(/orphan=(\d+)/.exec(launcher.output())?.[1]))
-  for (const pid of [orphan, ...childrenOf(application ?? 0), application])
-    if (pid) process.kill(pid, 'SIGKILL')
+  for (const pid of [orphan, ...childrenOf(application ?? 0), application]) if (pid) kill(pid)
   t.equal(await talk.next(), 'gone code=137')
 })
