@@ -22,7 +22,7 @@ const diskBytes = 16 * 2 ** 30 // sparse: what the tests write lies in a throw-a
 /** What scripts/setup.sh installs for the pod harness, its programs and disks on a machine, under the suite's names. */
 const packages = [
   'runc', 'iproute2', 'kmod', 'busybox-static', 'make', 'gcc', 'libc6-dev', 'musl-tools', 'linux-libc-dev', 'e2fsprogs',
-  'golang-github-containers-common',
+  'golang-github-containers-common', 'docker-registry',
 ] // prettier-ignore
 
 /** Packages that check and format: large, and of no use in the guest. */
