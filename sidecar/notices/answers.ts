@@ -2,7 +2,7 @@
  * What is done for each kind of notice, and when: the one table. Printed by `node sidecar/main.ts --explain`, reproduced in docs/notices.md
  * (test/docs compares the two). Why which: docs/decisions/0031.
  */
-import { noticeKinds, type Death, type Notice, type NoticeKind } from './notice.ts'
+import { noticeKinds, type Notice, type NoticeKind } from './notice.ts'
 
 /** In the order of their strength: a death that was answered by one needs none of those before it. */
 export const answers = {
@@ -55,15 +55,12 @@ export function answerTo({ kind, deadline, certainty }: Situation, now: number):
 }
 type Situation = Pick<Notice, 'kind' | 'deadline' | 'certainty'>
 
-/** And for a death: the strongest of what its notices ask for, and which one asks for it. */
-export function answerToDeath(death: Death, now: number): { answer: Answer; because: Notice | undefined } {
-  let strongest: { answer: Answer; because: Notice | undefined } = { answer: 'nothing', because: undefined }
-  for (const notice of death.notices) {
-    const answer = answerTo(notice, now)
-    if (strongest.because === undefined || isStronger(answer, strongest.answer))
-      strongest = { answer, because: notice }
-  }
-  return strongest
+/** The first of those than which none is stronger. */
+export function strongestOf<T extends { readonly answer: Answer }>(all: readonly T[]): T | undefined {
+  return all.reduce<T | undefined>(
+    (most, one) => (most === undefined || isStronger(one.answer, most.answer) ? one : most),
+    undefined,
+  )
 }
 
 export function isStronger(one: Answer, other: Answer): boolean {
@@ -74,12 +71,15 @@ function strength(answer: Answer): number {
   return Object.keys(answers).indexOf(answer)
 }
 
-/** When more will have to be done for a notice than now, although nothing new is said; undefined: never. */
+/**
+ * When more may have to be done for a notice than now, although nothing new is said: what was saved when it was far is not the newest any
+ * more when it is near. Undefined: never.
+ */
 export function reconsiderAt(notice: Situation, now: number): number | undefined {
   const { deadline } = notice
   if (deadline === undefined || whenIs(deadline, now) !== 'far') return undefined
   const near = deadline - nearMs
-  return isStronger(answerTo(notice, near), answerTo(notice, now)) ? near : undefined
+  return answerTo(notice, near) === 'nothing' ? undefined : near
 }
 
 /** The table as the documents have it. */

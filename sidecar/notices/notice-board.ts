@@ -2,107 +2,190 @@
  * All notices that stand, and what was already done about them. Pure: each answer of a source gives a new board. Several
  * sources tell of one death, one after another and again and again; it is one death for as long as any of them stands.
  */
-import { answerTo, isStronger, type Answer } from './answers.ts'
+import { answerTo, isStronger, nearMs, strongestOf, whenIs, type Answer } from './answers.ts'
 import { keyOf, type Death, type Notice } from './notice.ts'
 
 export type NoticeBoard = {
   /** By `keyOf`. */
   readonly standing: ReadonlyMap<string, Standing>
 }
-export type Standing = { notice: Notice; answered: Answer }
+export type Standing = {
+  readonly notice: Notice
+  /** When it was heard first, milliseconds since the epoch. */
+  readonly since: number
+  /** By container. */
+  readonly answered: ReadonlyMap<string, Answered>
+}
+export type Answered = { readonly answer: Answer; readonly at: number }
 
 export const emptyBoard: NoticeBoard = { standing: new Map() }
 
 /** A reboot in three days is another death than the termination in two minutes; announcements of one differ by seconds. */
 export const sameDeathMs = 600_000
-
-export type Heard = { board: NoticeBoard; appeared: Notice[]; withdrawn: Notice[] }
-
-/** All that a source says now; what it said before and does not say any more is withdrawn. */
-export function hear(board: NoticeBoard, source: string, notices: readonly Notice[]): Heard {
-  const said = new Map(notices.map((notice) => [keyOf(notice), notice]))
-  const standing = new Map<string, Standing>()
-  const withdrawn: Notice[] = []
-  for (const [key, stands] of board.standing) {
-    const now = said.get(key)
-    if (stands.notice.source !== source) standing.set(key, stands)
-    else if (now === undefined) withdrawn.push(stands.notice)
-    // It may say more than before (a deadline that moved), but has been answered as far as it has been.
-    else standing.set(key, { notice: now, answered: stands.answered })
-  }
-  const appeared = [...said].filter(([key]) => !board.standing.has(key)).map(([, notice]) => notice)
-  for (const notice of appeared) standing.set(keyOf(notice), { notice, answered: 'nothing' })
-  return { board: { standing }, appeared, withdrawn }
-}
-
+/** A source that says the same under another name (a file that is written anew, an instant that moves by a second) says one thing. */
+export const sameWordMs = 60_000
+/** Sources tell of one death within half a minute (docs/notices.md); what was done so long before is no answer to what is said now. */
+export const freshMs = 120_000
 /** A machine that is still there so long after its deadline was not taken. */
 export const overdueMs = 300_000
 
-/** The deaths that the standing notices announce, the nearest first; those of which nobody says when join the nearest. */
-export function deathsOf(board: NoticeBoard, now: number): Death[] {
-  const subjects = new Map<string | undefined, Notice[]>()
-  for (const { notice } of board.standing.values()) {
-    // What only makes the machine stand still is no death, and must not hide one.
-    if (notice.kind === 'machine-frozen' || timeOf(notice) + overdueMs < now) continue
-    subjects.set(notice.container, [...(subjects.get(notice.container) ?? []), notice])
+/** `changed`: said before, and now of another instant, of another kind, or more surely. */
+export type Heard = { board: NoticeBoard; appeared: Notice[]; withdrawn: Notice[]; changed: Notice[] }
+
+/** All that a source says now; what it said before and does not say any more is withdrawn. */
+export function hear(board: NoticeBoard, source: string, notices: readonly Notice[], now: number): Heard {
+  const said = new Map(notices.map((notice) => [keyOf(notice), notice]))
+  const isOwn = ({ notice }: Standing) => notice.source === source
+  const standing = new Map([...board.standing].filter(([, one]) => !isOwn(one)))
+  const gone = new Set(
+    [...board.standing.values()].filter((one) => isOwn(one) && !said.has(keyOf(one.notice))),
+  )
+  const [appeared, changed]: [Notice[], Notice[]] = [[], []]
+  for (const [key, notice] of said) {
+    const renamed = [...gone].find((one) => isSameWord(one.notice, notice, now))
+    const before = board.standing.get(key) ?? renamed
+    if (before !== undefined) gone.delete(before)
+    if (before === undefined) appeared.push(notice)
+    else if (!saysTheSame(before.notice, notice)) changed.push(notice)
+    // It may say more than before, but has been answered as far as it has been.
+    standing.set(key, { since: now, answered: new Map(), ...before, notice })
   }
-  return [...subjects.values()].flatMap(groupByTime).sort((a, b) => timeOf(a) - timeOf(b))
+  return { board: { standing }, appeared, changed, withdrawn: [...gone].map(({ notice }) => notice) }
 }
 
-function groupByTime(notices: Notice[]): Death[] {
-  const dated = notices.filter(({ deadline }) => deadline !== undefined)
+function isSameWord(one: Notice, other: Notice, now: number): boolean {
+  if (one.kind !== other.kind || one.container !== other.container) return false
+  // Nobody says of what is not dated whether it is another.
+  if (one.deadline === undefined || other.deadline === undefined) return false
+  return one.deadline > now && Math.abs(one.deadline - other.deadline) <= sameWordMs
+}
+
+function saysTheSame(one: Notice, other: Notice): boolean {
+  return one.deadline === other.deadline && one.kind === other.kind && one.certainty === other.certainty
+}
+
+/** The deaths of a container that the standing notices announce, the nearest first; those of which nobody says when join the nearest. */
+export function deathsOf(board: NoticeBoard, container: string, now: number): Death[] {
+  const notices = [...board.standing.values()].flatMap(({ notice }) =>
+    // What only makes the machine stand still is no death, and must not hide one.
+    concerns(notice, container) && notice.kind !== 'machine-frozen' && !isOverdue(notice, now)
+      ? [notice]
+      : [],
+  )
   const undated = notices.filter(({ deadline }) => deadline === undefined)
+  const dated = notices.filter(({ deadline }) => deadline !== undefined)
   const groups: Notice[][] = []
   for (const notice of dated.sort((a, b) => timeOf(a) - timeOf(b))) {
     const group = groups.at(-1)
     if (group?.[0] !== undefined && timeOf(notice) - timeOf(group[0]) <= sameDeathMs) group.push(notice)
     else groups.push([notice])
   }
-  if (groups.length === 0) groups.push(undated)
-  else groups[0]?.push(...undated)
-  return groups.map((group) => ({
-    container: group[0]?.container,
-    deadline: dated.length === 0 ? undefined : group[0]?.deadline,
-    notices: group,
-  }))
+  if (groups[0] !== undefined) groups[0].push(...undated)
+  else if (undated.length > 0) groups.push(undated)
+  return groups.map((group) => ({ container, deadline: nextDeadline(group, now), notices: group }))
+}
+
+function nextDeadline(notices: readonly Notice[], now: number): number | undefined {
+  const deadlines = notices.flatMap(({ deadline }) => deadline ?? [])
+  if (deadlines.length === 0) return undefined
+  const ahead = deadlines.filter((deadline) => deadline > now)
+  return ahead.length > 0 ? Math.min(...ahead) : Math.max(...deadlines)
+}
+
+function concerns(notice: Notice, container: string): boolean {
+  return notice.container === undefined || notice.container === container
+}
+
+function isOverdue(notice: Notice, now: number): boolean {
+  return timeOf(notice) + overdueMs < now
 }
 
 function timeOf({ deadline }: { deadline: number | undefined }): number {
   return deadline ?? Number.POSITIVE_INFINITY
 }
 
-/** The strongest that was done for any notice of the death. */
-export function answeredFor(board: NoticeBoard, death: Death): Answer {
-  return death.notices
-    .map((notice) => board.standing.get(keyOf(notice))?.answered ?? 'nothing')
-    .reduce((most, answer) => (isStronger(answer, most) ? answer : most), 'nothing')
+/** What is still to be done for a death, and which notice asks for it. */
+export function dueFor(
+  board: NoticeBoard,
+  death: Death,
+  now: number,
+): { answer: Answer; because: Notice } | undefined {
+  const due = death.notices
+    .map((notice) => ({ answer: answerTo(notice, now), because: notice }))
+    .filter(({ answer, because }) => isStronger(answer, doneFor(board, death, because, now)))
+  return strongestOf(due)
 }
 
 /**
- * Notes what was done for a death, with every notice of it that still stands, but with none more than it asks for itself: a
+ * The strongest that was done for any notice of the death, so far as it answers this one as well: what is near is not answered by
+ * what was done when it was far, nor what is said now by what was done for a warning that has stood for days.
+ */
+function doneFor(board: NoticeBoard, death: Death, notice: Notice, now: number): Answer {
+  return freshFor(board, death, notice, now)?.answer ?? 'nothing'
+}
+
+function freshFor(board: NoticeBoard, death: Death, notice: Notice, now: number): Answered | undefined {
+  const since = board.standing.get(keyOf(notice))?.since ?? now
+  const isNear = whenIs(notice.deadline, now) === 'near'
+  const from = isNear ? Math.max(since, timeOf(notice) - nearMs) : since
+  return strongestOf(answeredOf(board, death).filter(({ at }) => at >= from - freshMs))
+}
+
+/** The strongest that was done for any notice of the death, however long ago. */
+export function answeredFor(board: NoticeBoard, death: Death): Answer {
+  return strongestOf(answeredOf(board, death))?.answer ?? 'nothing'
+}
+
+function answeredOf(board: NoticeBoard, { container, notices }: Death): Answered[] {
+  return notices.flatMap((notice) => board.standing.get(keyOf(notice))?.answered.get(container) ?? [])
+}
+
+/**
+ * Notes what is done for a death, with every notice of it that still stands, but with none more than it asks for itself: a
  * warning that stands for days must not make a second termination look answered because the first one was.
  */
-export function noteAnswer(board: NoticeBoard, death: Death, answered: Answer): NoticeBoard {
-  const keys = new Set(death.notices.map(keyOf))
-  const standing = [...board.standing].map(([key, stands]): [string, Standing] => {
-    if (!keys.has(key)) return [key, stands]
-    const most = answerTo(stands.notice, stands.notice.deadline ?? 0)
-    const own = isStronger(answered, most) ? most : answered
-    return [key, { ...stands, answered: isStronger(own, stands.answered) ? own : stands.answered }]
-  })
-  return { standing: new Map(standing) }
+export function noteAnswer(board: NoticeBoard, death: Death, answer: Answer, now: number): NoticeBoard {
+  return note(board, death, () => ({ answer, at: now }))
 }
 
-/** What has become of a death since: those that share a notice with it, with all that has joined them. */
+/** And where nothing is due: who has joined a death since it was answered keeps it answered when the first is withdrawn. */
+export function noteJoined(board: NoticeBoard, death: Death, now: number): NoticeBoard {
+  return note(board, death, (notice, own) => own ?? freshFor(board, death, notice, now))
+}
+
+function note(
+  board: NoticeBoard,
+  death: Death,
+  answerOf: (notice: Notice, own: Answered | undefined) => Answered | undefined,
+): NoticeBoard {
+  const standing = new Map(board.standing)
+  for (const notice of death.notices) {
+    const before = standing.get(keyOf(notice))
+    const answered = before && answerOf(notice, before.answered.get(death.container))
+    if (before === undefined || answered === undefined) continue
+    const most = answerTo(notice, notice.deadline ?? 0)
+    const own = isStronger(answered.answer, most) ? { ...answered, answer: most } : answered
+    standing.set(keyOf(notice), { ...before, answered: new Map(before.answered).set(death.container, own) })
+  }
+  return { standing }
+}
+
+/** What has become of a death since: those that have a notice of it, with all that has joined them. Empty: it was withdrawn, or did not come. */
 export function continuationsOf(board: NoticeBoard, death: Death, now: number): Death[] {
-  const keys = new Set(death.notices.map(keyOf))
-  return deathsOf(board, now).filter(({ notices }) => notices.some((notice) => keys.has(keyOf(notice))))
+  const isSame = (one: Notice) =>
+    death.notices.some(
+      (other) =>
+        keyOf(one) === keyOf(other) || (one.source === other.source && isSameWord(other, one, -Infinity)),
+    )
+  return deathsOf(board, death.container, now).filter(({ notices }) => notices.some(isSame))
 }
 
-/** Whether anything still says that it will happen. */
-export function stands(board: NoticeBoard, death: Death, now: number): boolean {
-  return death.notices.some((notice) => {
-    const standing = board.standing.get(keyOf(notice))
-    return standing !== undefined && timeOf(standing.notice) + overdueMs >= now
-  })
+/** Whether anything says now that the container is to be held. */
+export function asksToHold(board: NoticeBoard, container: string, now: number): boolean {
+  return [...board.standing.values()].some(
+    ({ notice }) =>
+      concerns(notice, container) &&
+      !isOverdue(notice, now) &&
+      answerTo(notice, now) === 'checkpoint-and-hold',
+  )
 }

@@ -35,10 +35,10 @@ export type Notice = {
   detail: string
 }
 
-/** One end of one container (or of all of them), whoever announces it: it can only die once. */
+/** One end of one container, whoever announces it: it can only die once. */
 export type Death = {
-  container: string | undefined
-  /** The earliest that is said. */
+  container: string
+  /** The earliest that is said and still ahead; where all are over, the last of them; undefined: nobody says. */
   deadline: number | undefined
   /** Never empty. */
   notices: Notice[]
@@ -46,4 +46,20 @@ export type Death = {
 
 export function keyOf({ source, id }: Pick<Notice, 'source' | 'id'>): string {
   return `${source} ${id}`
+}
+
+/** For logs and /status. */
+export function told({
+  source,
+  kind,
+  container,
+  deadline,
+  certainty,
+  detail,
+}: Notice): Record<string, unknown> {
+  return { source, kind, container, deadline: instant(deadline), certainty, detail }
+}
+
+function instant(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString()
 }

@@ -40,24 +40,35 @@ export function planTimeLeft(needs: readonly Need[], leftMs: number): Step[] {
   // Most work saved for each second spent: a small one that has much to lose first.
   const worth = ({ need, needMs }: (typeof costed)[number]) => need.unsavedMs / needMs
   costed.sort((a, b) => worth(b) - worth(a))
-  const full: Step[] = []
+  const steps: Step[] = []
   const rest: typeof costed = []
   let left = leftMs
-  for (const each of costed) {
-    // What was never measured is tried in any case: it may be faster than assumed, and there is nothing to lose.
-    const tried = !each.need.took.measured && left > 0
-    if (each.needMs <= left || tried) {
-      full.push(stepOf(each, 'full', left))
-      left -= Math.min(left, each.needMs)
+  for (const each of costed)
+    if (each.needMs <= left) {
+      steps.push(stepOf(each, 'full', left))
+      left -= each.needMs
     } else rest.push(each)
+  // What was never measured is tried in any case: it may be faster than assumed. Not before those that are known to fit.
+  const [known, unknown] = [
+    rest.filter(({ need }) => need.took.measured),
+    rest.filter(({ need }) => !need.took.measured),
+  ]
+  for (const each of [...unknown, ...known]) {
+    const isTried = !each.need.took.measured && left > 0
+    const isCut = left > 0 && (each.standsMs <= left || !each.need.hasCheckpoint)
+    steps.push(stepOf(each, isTried ? 'full' : isCut ? 'cut-short' : 'keep-last', left))
+    // It has all that is left.
+    if (isTried || isCut) left = 0
   }
-  for (const each of rest) {
-    const cut = left > 0 && (each.standsMs <= left || !each.need.hasCheckpoint)
-    full.push(stepOf(each, cut ? 'cut-short' : 'keep-last', left))
-    // One whose storing is cut short has all that is left.
-    if (cut) left = 0
-  }
-  return full
+  return steps
+}
+
+/** By when a step is cut short, so that those after it that fit keep the time that they need, however slow this one turns out. */
+export function deadlineOf(steps: readonly Step[], step: Step, until: number): number {
+  const later = steps
+    .slice(steps.indexOf(step) + 1)
+    .filter(({ plan, needMs, leftMs }) => plan === 'full' && needMs <= leftMs)
+  return until - later.reduce((sum, { needMs }) => sum + needMs, 0)
 }
 
 function timesFor({ took, memoryBytes }: Need) {

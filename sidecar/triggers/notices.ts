@@ -1,89 +1,93 @@
 /**
  * Deaths that others announce. Sources say what stands (`hear`); the board joins it to deaths; the table says what is done; and
- * what is done is done once for each death, for as long as the death is announced.
+ * what is done is done once for each death of each container, for as long as the death is announced.
  */
 import type { Log } from '../../src/log.ts'
-import type { CheckpointLedger } from '../checkpoint-ledger.ts'
 import type { LetGo } from '../container-state.ts'
-import { folderSource } from '../notice-folder.ts'
-import { answerToDeath, isStronger, reconsiderAt, type Answer } from '../notices/answers.ts'
+import { AnnouncedCheckpoints, type AnnouncedParts, type Task } from '../notices/announced-checkpoints.ts'
+import { answerTo, isStronger, reconsiderAt, strongestOf, type Answer } from '../notices/answers.ts'
 import {
   answeredFor,
+  asksToHold,
   continuationsOf,
   deathsOf,
+  dueFor,
   emptyBoard,
   hear,
   noteAnswer,
+  noteJoined,
   overdueMs,
-  stands,
 } from '../notices/notice-board.ts'
-import type { Death, Notice } from '../notices/notice.ts'
-import { tookMost } from '../notices/rates.ts'
-import type { SourceBook } from '../notices/source-book.ts'
-import { explainPlan, planTimeLeft, type Need, type Step } from '../notices/time-plan.ts'
-import type { Vitals } from '../vitals.ts'
+import type { HeldNote } from '../notices/held-note.ts'
+import { keyOf, told, type Notice } from '../notices/notice.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
 /** Several sources tell of one death within moments: the first waits so long for the others, of whom one may say more. */
 const gatherMs = 200
-/** Between the end of the checkpoint and that of the machine: what is synced must also be out of the machine. */
-const marginMs = 1_000
-/** For deaths of which nobody says when, and those that are far: as long as a manual checkpoint gets. */
-const patientMs = 600_000
-/** A dump can fail by chance (a process that ends under it); what is announced gets one more try. */
-const tries = 2
-/** Before that, and until an application runs that is being started or restored. */
-const lookAgainMs = 1_000
-/** A timer of Node's that is longer than 2^31 ms ends at once. */
-const longestTimerMs = 2 ** 31 - 1
-
-export type NoticeTriggerParts = {
-  book: SourceBook
-  ledger: CheckpointLedger
-  vitals: (container: string) => Promise<Vitals | undefined>
-  /** Lets a container go that is held for a checkpoint, unless another pod has gone on from it. */
-  letGo: (container: string) => Promise<LetGo>
-  log: Log
-  /** How long after a store did not answer it is asked again whether a container may be let go. */
-  letGoAgainMs?: number
-}
-
+/** A clock that is set must not keep what has come near from being seen. */
+const longestLookMs = 60_000
 /** A container that is held in vain does no work: not long; a store that does not answer takes up to 10 s to say so. */
 const usualLetGoAgainMs = 30_000
 
-type Task = { death: Death; answer: Answer; because: Notice; until: number }
-type Outcome = 'taken' | 'failed' | 'skipped'
-/** `letGoAt`: when it is tried to let it go again; infinite while that is being tried. */
-type Held = { death: Death; sinceId: string; letGoAt: number | undefined }
+export type NoticeTriggerParts = Pick<AnnouncedParts, 'book' | 'ledger' | 'vitals'> & {
+  /** Lets a container go that is held for a checkpoint, unless another pod has gone on from it. */
+  letGo: (container: string) => Promise<LetGo>
+  log: Log
+  heldNote: (container: string) => HeldNote
+  /** How long after a store did not answer it is asked again whether a container may be let go. */
+  letGoAgainMs?: number
+  hearAllMs?: number
+}
+
+/** Until every source has had its say to a sidecar that was started again; the slowest is asked every 30 s. */
+const usualHearAllMs = 60_000
+
+/**
+ * `letGoAt`: when it is tried to let it go again; infinite while that is being tried. `isNoted`: by an earlier life of this sidecar, since
+ * when it may have gone on.
+ */
+type Held = { checkpoint: string; letGoAt: number | undefined; isNoted: boolean }
+type Due = { tasks: Task[]; answer: Answer; because: Notice }
 
 export class NoticeTrigger implements Trigger {
   readonly name = 'spot'
   readonly #parts: NoticeTriggerParts
   readonly #held = new Map<string, Held>()
   readonly #stopped = new AbortController()
+  readonly #announced: AnnouncedCheckpoints
   #board = emptyBoard
   #containers: ReadonlyMap<string, Checkpointable> = new Map()
   #timer: NodeJS.Timeout | undefined
   #gathering = false
-  #last: { at: string; answer: Answer; because: string; detail: string; plan: string } | undefined
-  readonly #since = Date.now()
 
   constructor(parts: NoticeTriggerParts) {
     this.#parts = parts
+    this.#announced = new AnnouncedCheckpoints({
+      ...parts,
+      container: (name) => this.#containers.get(name),
+      current: (task) => this.#current(task),
+      holds: (name, checkpoint) => this.#hold(name, checkpoint),
+    })
   }
 
   get status(): unknown {
     return {
       standing: [...this.#board.standing.values()].map(({ notice, answered }) =>
-        Object.assign(told(notice), { answered }),
+        Object.assign(told(notice), { answered: strongestOf([...answered.values()])?.answer ?? 'nothing' }),
       ),
       held: [...this.#held.keys()],
-      lastAnswer: this.#last,
+      lastAnswer: this.#announced.last,
     }
   }
 
   async start(containers: ReadonlyMap<string, Checkpointable>): Promise<void> {
+    const letGoAt = Date.now() + (this.#parts.hearAllMs ?? usualHearAllMs)
+    for (const name of containers.keys()) {
+      const checkpoint = await this.#parts.heldNote(name).read()
+      if (checkpoint !== undefined) this.#held.set(name, { checkpoint, letGoAt, isNoted: true })
+    }
     this.#containers = containers
+    this.#thinkIn(0)
   }
 
   async stop(): Promise<void> {
@@ -94,176 +98,94 @@ export class NoticeTrigger implements Trigger {
 
   /** All that a source says at the moment. */
   hear(source: string, notices: readonly Notice[]): void {
-    const { board, appeared, withdrawn } = hear(this.#board, source, notices)
+    const { board, appeared, withdrawn, changed } = hear(this.#board, source, notices, Date.now())
     this.#board = board
-    if (appeared.length + withdrawn.length === 0) return
+    if (appeared.length + withdrawn.length + changed.length === 0) return
+    // Not put off by what comes meanwhile.
+    if (!this.#gathering) this.#thinkIn(gatherMs)
+    this.#gathering = true
     this.#parts.book.seen(appeared)
     for (const notice of appeared) this.#parts.log.warn({ notice: told(notice) }, 'a notice was heard')
+    for (const notice of changed)
+      this.#parts.log.warn({ notice: told(notice) }, 'a notice says something else')
     for (const notice of withdrawn) this.#parts.log.warn({ notice: told(notice) }, 'a notice was withdrawn')
-    // Not put off by what comes meanwhile.
-    if (this.#gathering) return
-    this.#gathering = true
-    this.#thinkIn(gatherMs)
   }
 
   #thinkIn(ms: number): void {
     clearTimeout(this.#timer)
     if (this.#stopped.signal.aborted) return
-    this.#timer = setTimeout(() => this.#think(), Math.min(Math.max(0, ms), longestTimerMs)).unref()
+    this.#timer = setTimeout(() => this.#think(), Math.min(Math.max(0, ms), longestLookMs)).unref()
   }
 
   #think(): void {
     this.#gathering = false
     const now = Date.now()
-    for (const death of deathsOf(this.#board, now)) {
-      const { answer, because } = answerToDeath(death, now)
-      const done = answeredFor(this.#board, death)
-      const isNew = because !== undefined && isStronger(answer, done)
-      this.#board = noteAnswer(this.#board, death, isNew ? answer : done)
-      if (isNew)
-        void this.#answer(death, answer, because).catch((error: unknown) =>
-          this.#parts.log.error({ err: error }, 'a notice could not be answered'),
-        )
-    }
-    // Whoever has joined since keeps it held when the first is withdrawn.
-    for (const held of this.#held.values())
-      held.death = continuationsOf(this.#board, held.death, now)[0] ?? held.death
+    for (const { tasks, answer, because } of this.#due(now))
+      void this.#announced
+        .take(tasks, answer, because)
+        .catch((error: unknown) => this.#parts.log.error({ err: error }, 'a notice could not be answered'))
     for (const [name, held] of this.#held)
-      if (!stands(this.#board, held.death, now) && (held.letGoAt ?? 0) <= now) void this.#letGo(name, held)
+      if (!asksToHold(this.#board, name, now) && (held.letGoAt ?? 0) <= now) void this.#letGo(name, held)
     this.#thinkAgain(now)
+  }
+
+  /** What is to be done now that was not done yet, and from now on counts as done. One notice's containers take their turns together. */
+  #due(now: number): Due[] {
+    const byNotice = new Map<string, Due>()
+    for (const name of this.#containers.keys()) {
+      // There is no more to save of it.
+      if (this.#held.get(name)?.isNoted === false) continue
+      for (const death of deathsOf(this.#board, name, now)) {
+        const due = dueFor(this.#board, death, now)
+        if (due === undefined) {
+          this.#board = noteJoined(this.#board, death, now)
+          continue
+        }
+        this.#board = noteAnswer(this.#board, death, due.answer, now)
+        const key = `${keyOf(due.because)} ${String(death.deadline)}`
+        const batch = byNotice.get(key) ?? { tasks: [], ...due }
+        batch.tasks.push({ death, answer: due.answer })
+        byNotice.set(key, batch)
+      }
+    }
+    return [...byNotice.values()]
+  }
+
+  /** What is left of a task when its turn has come. */
+  #current({ death, answer }: Task): { answer: Answer; because: Notice } | { passOver: string } {
+    const now = Date.now()
+    const deaths = continuationsOf(this.#board, death, now)
+    if (deaths.some((one) => isStronger(answeredFor(this.#board, one), answer)))
+      return { passOver: 'a graver notice of the same end is answered' }
+    const asked = deaths
+      .flatMap(({ notices }) => notices)
+      .map((because) => ({ answer: answerTo(because, now), because }))
+    const most = strongestOf(asked)
+    if (most === undefined || most.answer === 'nothing') return { passOver: 'the notice was withdrawn' }
+    return isStronger(most.answer, answer) ? { ...most, answer } : most
   }
 
   /** When a notice comes near, or a held container's machine is still there long after it should have gone. */
   #thinkAgain(now: number): void {
-    const instants = [...this.#board.standing.values()].flatMap(
-      ({ notice }) => reconsiderAt(notice, now) ?? [],
-    )
-    for (const { death, letGoAt } of this.#held.values()) {
-      if (letGoAt !== undefined) instants.push(letGoAt)
-      for (const { deadline } of death.notices)
-        if (deadline !== undefined) instants.push(deadline + overdueMs + 1)
-    }
+    const notices = [...this.#board.standing.values()].map(({ notice }) => notice)
+    const instants = notices.flatMap((notice) => reconsiderAt(notice, now) ?? [])
+    if (this.#held.size > 0)
+      instants.push(
+        ...notices.flatMap(({ deadline }) => (deadline === undefined ? [] : deadline + overdueMs + 1)),
+      )
+    for (const { letGoAt } of this.#held.values()) if (letGoAt !== undefined) instants.push(letGoAt)
     const ahead = instants.filter((instant) => instant > now && instant < Number.POSITIVE_INFINITY)
     if (ahead.length > 0) this.#thinkIn(Math.min(...ahead) - now)
   }
 
-  async #answer(death: Death, answer: Answer, because: Notice): Promise<void> {
-    const heardAt = Date.now()
-    const { book, ledger } = this.#parts
-    const { container, deadline } = death
-    const names = [...this.#containers.keys()].filter((name) => container === undefined || name === container)
-    const wanted = answer === 'prepare' ? names.filter((name) => ledger.newest(name) === undefined) : names
-    const until = Math.min(heardAt + patientMs, (deadline ?? Number.POSITIVE_INFINITY) - marginMs)
-    const task: Task = { death, answer, because, until }
-    const running = await this.#running(wanted)
-    // A container that starts, is restored or is being dumped has its turn when it runs.
-    const others = wanted
-      .filter((name) => !running.includes(name))
-      .map((name) => this.#whenRunning(name, task))
-    this.#last = {
-      at: new Date(heardAt).toISOString(),
-      answer,
-      because: because.source,
-      detail: because.detail,
-      plan: '',
-    }
-    const outcomes = [await this.#inTurn(running, task), ...(await Promise.all(others))].flat()
-    const askedMs = deadline === undefined ? undefined : deadline - heardAt
-    if (outcomes.length > 0 && outcomes.every((outcome) => outcome === 'taken'))
-      book.led(because.source, askedMs, Date.now() - heardAt)
-  }
-
-  async #running(names: readonly string[]): Promise<string[]> {
-    const vitals = await Promise.all(names.map((name) => this.#parts.vitals(name)))
-    return names.filter((_, index) => vitals[index] !== undefined)
-  }
-
-  async #whenRunning(name: string, task: Task): Promise<Outcome[]> {
-    this.#parts.log.info(
-      { container: name, answer: task.answer },
-      'a notice is answered when the application runs',
-    )
-    while ((await this.#running([name])).length === 0) {
-      if (!stands(this.#board, task.death, Date.now())) return [this.#passOver(name)]
-      if (Date.now() >= task.until) return [this.#passOver(name, 'the application did not run in time')]
-      await new Promise((resolve) => setTimeout(resolve, lookAgainMs).unref())
-    }
-    return this.#inTurn([name], task)
-  }
-
-  async #inTurn(names: readonly string[], task: Task): Promise<Outcome[]> {
-    const needs = await Promise.all(names.map((name) => this.#need(name)))
-    const steps = planTimeLeft(needs, task.until - Date.now())
-    if (steps.length === 0) return []
-    const plan = explainPlan(steps)
-    if (this.#last !== undefined) this.#last.plan = plan
-    this.#parts.log.warn({ notice: told(task.because), answer: task.answer, plan }, 'a notice is answered')
-    const outcomes: Outcome[] = []
-    for (const step of steps) outcomes.push(await this.#checkpoint(step, task))
-    return outcomes
-  }
-
-  async #need(container: string): Promise<Need> {
-    const { ledger, vitals } = this.#parts
-    const newest = ledger.newest(container)
-    return {
-      container,
-      took: tookMost(ledger.measured(container)),
-      memoryBytes: (await vitals(container))?.memoryBytes ?? 0,
-      unsavedMs: Date.now() - (newest?.at ?? this.#since),
-      hasCheckpoint: newest !== undefined,
-    }
-  }
-
-  async #checkpoint(
-    { container: name, plan }: Step,
-    { death, answer, because, until }: Task,
-  ): Promise<Outcome> {
-    const { ledger } = this.#parts
-    const container = this.#containers.get(name)
-    if (container === undefined) return 'failed'
-    // An application that is ended for a checkpoint stands still while it is stored: not for one that will hardly be complete.
-    const ends = answer === 'checkpoint-and-hold' && plan === 'full'
-    for (let attempt = 1; ; attempt++) {
-      const left = Math.min(Math.max(0, until - Date.now()), longestTimerMs)
-      // What is under way may take long: whether the death is still announced is known only when the turn has come.
-      await ledger.idle(name, AbortSignal.timeout(left))
-      if (!stands(this.#board, death, Date.now())) return this.#passOver(name)
-      if (this.#isOutdone(death, answer))
-        return this.#passOver(name, 'a graver notice of the same end is answered')
-      if (plan === 'keep-last')
-        return this.#passOver(name, 'the time left is too short for more than the last complete checkpoint')
-      const outcome = await container.checkpoint({
-        // What the owner enables it by.
-        trigger: because.source === folderSource ? 'manual' : this.name,
-        reason: `${because.source}: ${because.detail}`.slice(0, 200),
-        afterwards: ends ? 'end' : 'resume',
-        deadline: until,
-      })
-      if (outcome.outcome === 'taken') {
-        if (ends) this.#hold(name, death, outcome.id)
-        return 'taken'
-      }
-      if (outcome.reason === 'not-running' || attempt >= tries || Date.now() + lookAgainMs >= until)
-        return 'failed'
-      await new Promise((resolve) => setTimeout(resolve, lookAgainMs).unref())
-    }
-  }
-
-  /** While it waited for its turn, another notice of the same death asked for more. */
-  #isOutdone(death: Death, answer: Answer): boolean {
-    return continuationsOf(this.#board, death, Date.now()).some((now) =>
-      isStronger(answeredFor(this.#board, now), answer),
-    )
-  }
-
-  #passOver(name: string, reason = 'the notice was withdrawn'): Outcome {
-    this.#parts.ledger.skipped(name, this.name, reason)
-    return 'skipped'
-  }
-
-  #hold(name: string, death: Death, sinceId: string): void {
-    this.#held.set(name, { death, sinceId, letGoAt: undefined })
+  #hold(name: string, checkpoint: string): void {
+    this.#held.set(name, { checkpoint, letGoAt: undefined, isNoted: false })
+    this.#parts
+      .heldNote(name)
+      .write(checkpoint)
+      .catch((error: unknown) =>
+        this.#parts.log.warn({ container: name, err: error }, 'that it is held could not be noted'),
+      )
     // It may have been withdrawn while the checkpoint was taken.
     this.#thinkIn(0)
   }
@@ -272,9 +194,12 @@ export class NoticeTrigger implements Trigger {
     const isFirst = held.letGoAt === undefined
     held.letGoAt = Number.POSITIVE_INFINITY
     const result = await this.#parts.letGo(name).catch((): LetGo => ({ outcome: 'unknown' }))
-    const about = { container: name, checkpoint: held.sinceId, ...result }
+    const about = { container: name, checkpoint: held.checkpoint, ...result }
     if (result.outcome !== 'unknown') {
       this.#held.delete(name)
+      await this.#parts.heldNote(name).remove()
+      // What stands beside it is answered as far as it has not been.
+      if (!this.#gathering) this.#thinkIn(0)
       return this.#parts.log.warn(about, letGoWords[result.outcome])
     }
     if (isFirst) this.#parts.log.warn(about, letGoWords.unknown)
@@ -290,12 +215,4 @@ const letGoWords: Record<LetGo['outcome'], string> = {
   'not-held': 'the announced end did not come, and the container is not held any more',
   'taken-over': 'the announced end did not come, but another pod has the lineage: the container stays held',
   unknown: 'the announced end did not come, and the store does not answer: the container stays held',
-}
-
-function told({ source, kind, container, deadline, certainty, detail }: Notice): Record<string, unknown> {
-  return { source, kind, container, deadline: instant(deadline), certainty, detail }
-}
-
-function instant(ms: number | undefined): string | undefined {
-  return ms === undefined ? undefined : new Date(ms).toISOString()
 }

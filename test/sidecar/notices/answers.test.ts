@@ -1,5 +1,5 @@
 import t from 'tap'
-import { answers, answerTable, answerTo, answerToDeath, explainAnswers, isStronger, nearMs, reconsiderAt } from '../../../sidecar/notices/answers.ts' // prettier-ignore
+import { answers, answerTable, answerTo, explainAnswers, isStronger, nearMs, reconsiderAt, strongestOf } from '../../../sidecar/notices/answers.ts' // prettier-ignore
 import { certainties, noticeKinds, type Notice, type NoticeKind } from '../../../sidecar/notices/notice.ts'
 
 const now = Date.parse('2026-03-04T05:06:07Z')
@@ -31,26 +31,24 @@ t.test('no answer gets weaker as its deadline comes nearer', async (t) => {
   }
 })
 
-t.test('what is far is thought of again when it is near, if there is more to do then', async (t) => {
+t.test('what is far is thought of again when it is near, if anything is to be done then', async (t) => {
   const deadline = now + 10 * nearMs
   t.equal(reconsiderAt(at('machine-rebooted', deadline), now), deadline - nearMs)
   t.equal(answerTo(at('machine-rebooted', deadline), deadline - nearMs), 'checkpoint-and-resume')
-  t.equal(reconsiderAt(at('machine-terminated', deadline, 'likely'), now), undefined, 'the same is done then')
+  t.equal(
+    reconsiderAt(at('machine-terminated', deadline, 'likely'), now),
+    deadline - nearMs,
+    'what was saved then is old',
+  )
   t.equal(reconsiderAt(at('machine-terminated', now + 1), now), undefined)
   t.equal(reconsiderAt(at('machine-terminated', undefined), now), undefined)
   t.equal(reconsiderAt(at('machine-frozen', deadline), now), undefined)
 })
 
-t.test('of several notices the one that asks for most decides, in any order', async (t) => {
-  const notices = [
-    at('machine-at-risk', undefined, 'possible'),
-    at('machine-terminated', now + 30_000),
-    at('machine-rebooted', now + 10 * nearMs),
-  ]
-  for (const order of [notices, notices.toReversed()]) {
-    const decided = answerToDeath({ container: undefined, deadline: now + 30_000, notices: order }, now)
-    t.match(decided, { answer: 'checkpoint-and-hold', because: { kind: 'machine-terminated' } })
-  }
+t.test('of several answers the strongest counts, and the first of those', async (t) => {
+  const all = (['prepare', 'checkpoint-and-hold', 'nothing', 'checkpoint-and-hold'] as const).map((answer, index) => ({ answer, index })) // prettier-ignore
+  t.same(strongestOf(all), all[1])
+  t.equal(strongestOf([]), undefined)
 })
 
 t.test('the explanation has every kind and every answer', async (t) => {

@@ -1,7 +1,13 @@
 import t from 'tap'
 import type { Measured } from '../../../sidecar/checkpoint-ledger.ts'
 import { assumed, estimate, tookMost } from '../../../sidecar/notices/rates.ts'
-import { explainPlan, planTimeLeft, safetyFactor, type Need } from '../../../sidecar/notices/time-plan.ts'
+import {
+  deadlineOf,
+  explainPlan,
+  planTimeLeft,
+  safetyFactor,
+  type Need,
+} from '../../../sidecar/notices/time-plan.ts'
 
 const mebibyte = 1 << 20
 
@@ -59,6 +65,18 @@ t.test('several containers take their turns, those first of which each second sa
   const huge = need('huge', { unsavedMs: 10 ** 9, memoryBytes: 100_000 * mebibyte })
   t.same(plans([huge, much], 8_000), ['much: full', 'huge: keep-last'])
   t.same(plans([huge, huge], 200_000), ['huge: cut-short', 'huge: keep-last'], 'only one is cut short')
+})
+
+t.test('what was never measured and seems not to fit leaves the time to those that do', async (t) => {
+  const unknown = need('unknown', { took: tookMost([]), memoryBytes: 2 ** 40, unsavedMs: 10 ** 12 })
+  t.same(plans([unknown, need('app')], 20_000), ['app: full', 'unknown: full'])
+  t.same(plans([unknown, need('app')], 6_375), ['app: full', 'unknown: keep-last'])
+})
+
+t.test('a step that turns out slow is cut short for those after it that fit', async (t) => {
+  const steps = planTimeLeft([need('a'), need('b'), need('c')], 15_000)
+  t.same(steps.map(({ plan }) => plan), ['full', 'full', 'cut-short']) // prettier-ignore
+  t.same(steps.map((step) => deadlineOf(steps, step, 100_000)), [100_000 - 6_375, 100_000, 100_000]) // prettier-ignore
 })
 
 t.test('the time left is counted down', async (t) => {

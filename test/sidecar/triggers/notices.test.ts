@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { CheckpointLedger } from '../../../sidecar/checkpoint-ledger.ts'
 import type { Log } from '../../../src/log.ts'
@@ -5,6 +6,7 @@ import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
 import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import type { LetGo } from '../../../sidecar/container-state.ts'
 import type { Notice } from '../../../sidecar/notices/notice.ts'
+import { HeldNote } from '../../../sidecar/notices/held-note.ts'
 import { SourceBook } from '../../../sidecar/notices/source-book.ts'
 import { NoticeTrigger } from '../../../sidecar/triggers/notices.ts'
 import { quietLog } from '../quiet-log.ts'
@@ -16,7 +18,9 @@ const settle = () => new Promise((resolve) => setTimeout(resolve, 400))
 
 type Take = (request: CheckpointRequest) => Promise<CheckpointOutcome>
 
-async function trigger(t: Test, take: Take = async () => taken, names = ['app']) {
+async function trigger(t: Test, take: Take = async () => taken, names = ['app'], folder = t.testdir()) {
+  const notePath = (name: string) => `${folder}/${name}`
+  const heldNote = (name: string) => new HeldNote(notePath(name))
   const asked: (CheckpointRequest & { name: string })[] = []
   const letGo: string[] = []
   /** What each of them was answered; that it was let go beyond them. */
@@ -31,6 +35,8 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     vitals: async (name: string) => (idle.has(name) ? undefined : { cpuMs: 1, memoryBytes: 1 << 20 }),
     letGo: async (name: string): Promise<LetGo> => answers[letGo.push(name) - 1] ?? { outcome: 'let-go' },
     letGoAgainMs: 50,
+    hearAllMs: 200,
+    heldNote,
     log: { ...quietLog, warn: (...words: unknown[]) => said.push(words) } as unknown as Log,
   }
   const notices = new NoticeTrigger(parts)
@@ -45,7 +51,8 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     })
   await notices.start(new Map(names.map((name) => [name, container(name)])))
   t.teardown(() => notices.stop())
-  return { notices, asked, letGo, answers, said, idle, ledger, book, container }
+  const restarted = () => trigger(t, take, names, folder)
+  return { notices, asked, letGo, answers, said, idle, ledger, book, container, notePath, restarted }
 }
 
 function notice(source: string, more: Partial<Notice> = {}): Notice {
@@ -229,18 +236,29 @@ t.test('a warning that waited for its turn is outdone by the notice itself', asy
   t.equal(asked.length, 1)
 })
 
-t.test('a dump that fails is tried once more while there is time', async (t) => {
+t.test('what fails is tried until it is complete or its time is over', async (t) => {
   const failed: CheckpointOutcome = { outcome: 'failed', reason: 'dump-failed', detail: '' }
-  const { notices, asked, letGo } = await trigger(t, async () => failed)
+  const outcomes = [failed, failed, taken]
+  const { notices, asked } = await trigger(t, async () => outcomes.shift() ?? failed)
   notices.hear('a', [notice('a', { certainty: 'likely' })])
-  await until('the second try', () => asked.length === 2)
+  await until('the third try', () => asked.length === 3)
   await settle()
-  t.equal(asked.length, 2)
-  const { notices: late, asked: askedLate } = await trigger(t, async () => failed)
+  t.equal(asked.length, 3)
+  const { notices: late, asked: askedLate, letGo } = await trigger(t, async () => failed)
   late.hear('a', [notice('a', { deadline: Date.now() + 1_500 })])
   await settle()
   t.equal(askedLate.length, 1)
   t.same(letGo, [])
+})
+
+t.test('what fails is not tried for a notice that is withdrawn', async (t) => {
+  const failed: CheckpointOutcome = { outcome: 'failed', reason: 'dump-failed', detail: '' }
+  const { notices, asked, ledger } = await trigger(t, async () => failed)
+  notices.hear('a', [notice('a')])
+  await until('the first try', () => asked.length === 1)
+  notices.hear('a', [])
+  await until('it to be passed over', () => ledger.last('app')?.outcome === 'skipped')
+  t.equal(asked.length, 1)
 })
 
 t.test('what cannot be complete in time is not begun, or does not end the application', async (t) => {
@@ -262,6 +280,113 @@ t.test('what cannot be complete in time is not begun, or does not end the applic
     })
   }
 })
+
+/** It was recommended to leave the machine, and is until it is gone. */
+const rebalance = notice('aws/rebalance', { kind: 'machine-at-risk', deadline: undefined, certainty: 'possible' }) // prettier-ignore
+
+t.test('a termination that is withdrawn lets the container go, whatever warning stays', async (t) => {
+  const { notices, asked, letGo } = await trigger(t)
+  notices.hear('aws/rebalance', [rebalance])
+  notices.hear('a', [notice('a')])
+  await until('the checkpoint', () => asked.length === 1)
+  await settle()
+  notices.hear('a', [])
+  await until('it to be let go', () => letGo.length === 1)
+  await settle()
+  t.match(asked, [{ afterwards: 'end' }])
+  t.equal(asked.length, 1, 'and the warning was answered with it')
+})
+
+t.test(
+  'a termination that is withdrawn before its turn ends nothing: what is left of it is the warning',
+  async (t) => {
+    const { notices, asked, idle, letGo } = await trigger(t)
+    idle.add('app')
+    notices.hear('aws/rebalance', [rebalance])
+    notices.hear('a', [notice('a')])
+    await settle()
+    notices.hear('a', [])
+    await settle()
+    idle.delete('app')
+    await until('the checkpoint', () => asked.length === 1)
+    await settle()
+    t.match(asked, [{ afterwards: 'resume', reason: 'aws/rebalance: d' }])
+    t.same([asked.length, letGo.length], [1, 0])
+  },
+)
+
+t.test('what is said of a container and of its pod is one death of it', async (t) => {
+  const { notices, asked, letGo } = await trigger(t, undefined, ['app', 'other'])
+  notices.hear('folder', [notice('folder', { container: 'app', kind: 'pod-ended' })])
+  notices.hear('a', [notice('a')])
+  await until('both checkpoints', () => asked.length === 2)
+  await settle()
+  t.same(asked.map(({ name }) => name).sort(), ['app', 'other']) // prettier-ignore
+  notices.hear('folder', [])
+  await settle()
+  t.same(letGo, [], 'the machine is taken all the same')
+  notices.hear('a', [])
+  await until('both to be let go', () => letGo.length === 2)
+})
+
+t.test('a deadline that is moved nearer is answered', async (t) => {
+  const { notices, asked } = await trigger(t)
+  notices.hear('a', [notice('a', { deadline: Date.now() + 900_000 })])
+  await until('the first', () => asked.length === 1)
+  notices.hear('a', [notice('a', { deadline: Date.now() + 60_000 })])
+  await until('the second', () => asked.length === 2)
+  t.match(asked, [{ afterwards: 'resume' }, { afterwards: 'end' }])
+})
+
+t.test('a file that is written anew with the same instant announces nothing new', async (t) => {
+  const { notices, asked, letGo } = await trigger(t)
+  const deadline = Date.now() + 60_000
+  for (const id of ['one', 'two', 'three']) {
+    notices.hear('folder', [notice('folder', { id, deadline })])
+    await settle()
+  }
+  t.equal(asked.length, 1)
+  t.same(letGo, [])
+})
+
+t.test('a machine that outlived its deadline is saved from, and its application not ended', async (t) => {
+  const { notices, asked } = await trigger(t)
+  notices.hear('a', [notice('a', { deadline: Date.now() - 5_000 })])
+  await until('the checkpoint', () => asked.length === 1)
+  t.match(asked, [{ afterwards: 'resume' }])
+  t.ok((asked[0]?.deadline ?? 0) > Date.now() + 10_000)
+})
+
+t.test('a slow checkpoint leaves the next container its time', async (t) => {
+  const took = { outcome: 'taken', id: 'one', phases: { startMs: 1, dumpMs: 1_000, totalMs: 8_000 }, bytes: 2 ** 30 } as const // prettier-ignore
+  const { notices, asked, container } = await trigger(t, async () => took, ['app', 'other'])
+  for (const name of ['app', 'other'])
+    await container(name).checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Date.now() + 9_000 }) // prettier-ignore
+  const deadline = Date.now() + 60_000
+  notices.hear('a', [notice('a', { deadline })])
+  await until('both', () => asked.length === 4)
+  const left = asked.slice(2).map((request) => deadline - request.deadline)
+  t.same(left, [11_000, 1_000], 'eight seconds and a quarter, and a second for the machine itself')
+})
+
+t.test(
+  'a sidecar that is started again lets go of what an earlier life held, when nothing asks for it any more',
+  async (t) => {
+    const { notices, asked, notePath, restarted } = await trigger(t)
+    notices.hear('a', [notice('a')])
+    await until('the checkpoint', () => asked.length === 1)
+    await until('the note', () => existsSync(notePath('app')))
+    await notices.stop()
+    const still = await restarted()
+    still.notices.hear('a', [notice('a')])
+    await settle()
+    t.same(still.letGo, [], 'it is announced still')
+    t.match(still.notices.status, { held: ['app'] })
+    still.notices.hear('a', [])
+    await until('it to be let go', () => still.letGo.length === 1)
+    await until('no note', () => !existsSync(notePath('app')))
+  },
+)
 
 t.test('what only makes the machine stand still is heard and not answered', async (t) => {
   const { notices, asked } = await trigger(t)
