@@ -12,7 +12,6 @@ import { listenForLaunchers } from './launcher-server.ts'
 import { clearLeftovers, findLeftovers } from './leftovers.ts'
 import { renderMetrics } from './metrics.ts'
 import { explainAnswers } from './notices/answers.ts'
-import { HeldNote } from './notices/held-note.ts'
 import { NoticeFolder } from './notice-folder.ts'
 import { SourceBook } from './notices/source-book.ts'
 import { moveAside } from './pid-range.ts'
@@ -59,8 +58,7 @@ const ledger = new CheckpointLedger()
 const book = new SourceBook()
 const letGo = async (name: string) => (await keepers.get(name)?.letGo()) ?? ({ outcome: 'not-held' } as const)
 const vitals = async (name: string) => keepers.get(name)?.vitals()
-const heldNote = (name: string) => new HeldNote(`${volumePaths.run}/${name}/held-for-notice`)
-const notices = new NoticeTrigger({ book, ledger, vitals, letGo, heldNote, log: around.log })
+const notices = new NoticeTrigger({ book, ledger, vitals, letGo, log: around.log })
 triggers.push(notices)
 const { interval, meanTimeBetweenFailuresMs, lineage } = around.podPlan
 const saveable = async (name: string) => (keepers.get(name)?.isOnTrial === true ? undefined : vitals(name))

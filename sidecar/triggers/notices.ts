@@ -18,7 +18,6 @@ import {
   noteJoined,
   overdueMs,
 } from '../notices/notice-board.ts'
-import type { HeldNote } from '../notices/held-note.ts'
 import { keyOf, told, type Notice } from '../notices/notice.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
@@ -33,20 +32,12 @@ export type NoticeTriggerParts = Pick<AnnouncedParts, 'book' | 'ledger' | 'vital
   /** Lets a container go that is held for a checkpoint, unless another pod has gone on from it. */
   letGo: (container: string) => Promise<LetGo>
   log: Log
-  heldNote: (container: string) => HeldNote
   /** How long after a store did not answer it is asked again whether a container may be let go. */
   letGoAgainMs?: number
-  hearAllMs?: number
 }
 
-/** Until every source has had its say to a sidecar that was started again; the slowest is asked every 30 s. */
-const usualHearAllMs = 60_000
-
-/**
- * `letGoAt`: when it is tried to let it go again; infinite while that is being tried. `isNoted`: by an earlier life of this sidecar, since
- * when it may have gone on.
- */
-type Held = { checkpoint: string; letGoAt: number | undefined; isNoted: boolean }
+/** `letGoAt`: when it is tried to let it go again; infinite while that is being tried. */
+type Held = { checkpoint: string; letGoAt: number | undefined }
 type Due = { tasks: Task[]; answer: Answer; because: Notice }
 
 export class NoticeTrigger implements Trigger {
@@ -81,11 +72,6 @@ export class NoticeTrigger implements Trigger {
   }
 
   async start(containers: ReadonlyMap<string, Checkpointable>): Promise<void> {
-    const letGoAt = Date.now() + (this.#parts.hearAllMs ?? usualHearAllMs)
-    for (const name of containers.keys()) {
-      const checkpoint = await this.#parts.heldNote(name).read()
-      if (checkpoint !== undefined) this.#held.set(name, { checkpoint, letGoAt, isNoted: true })
-    }
     this.#containers = containers
     this.#thinkIn(0)
   }
@@ -134,7 +120,7 @@ export class NoticeTrigger implements Trigger {
     const byNotice = new Map<string, Due>()
     for (const name of this.#containers.keys()) {
       // There is no more to save of it.
-      if (this.#held.get(name)?.isNoted === false) continue
+      if (this.#held.has(name)) continue
       for (const death of deathsOf(this.#board, name, now)) {
         const due = dueFor(this.#board, death, now)
         if (due === undefined) {
@@ -179,13 +165,7 @@ export class NoticeTrigger implements Trigger {
   }
 
   #hold(name: string, checkpoint: string): void {
-    this.#held.set(name, { checkpoint, letGoAt: undefined, isNoted: false })
-    this.#parts
-      .heldNote(name)
-      .write(checkpoint)
-      .catch((error: unknown) =>
-        this.#parts.log.warn({ container: name, err: error }, 'that it is held could not be noted'),
-      )
+    this.#held.set(name, { checkpoint, letGoAt: undefined })
     // It may have been withdrawn while the checkpoint was taken.
     this.#thinkIn(0)
   }
@@ -197,7 +177,6 @@ export class NoticeTrigger implements Trigger {
     const about = { container: name, checkpoint: held.checkpoint, ...result }
     if (result.outcome !== 'unknown') {
       this.#held.delete(name)
-      await this.#parts.heldNote(name).remove()
       // What stands beside it is answered as far as it has not been.
       if (!this.#gathering) this.#thinkIn(0)
       return this.#parts.log.warn(about, letGoWords[result.outcome])

@@ -10,7 +10,7 @@ import type { Pod } from '../harness/pod.ts'
 import { AwsServer, GcpServer } from '../sidecar/clouds/metadata-server.ts'
 import { putNotice, spotNotices } from './announced.ts'
 import { openCloud } from './cloud.ts'
-import { goesOn, lastStep, openSurvivorStage, runSurvivor, stepsOf } from './survivor.ts'
+import { goesOn, lastStep, openSurvivorStage, runSurvivor, sidecarNode, stepsOf } from './survivor.ts'
 import { application, deadlineMs, metricsOf, numbersIn, openStage, podOf, sidecar, sidecarEntries, statusOf, type Stage } from './support.ts' // prettier-ignore
 
 const step = /^step (\d+) /
@@ -32,7 +32,8 @@ async function requireNoStepLost(t: Test, stage: Stage, before: Pod): Promise<vo
   t.equal(Number(step.exec(line.text)?.[1]), last + 1, 'it goes on at the very next step')
 }
 
-t.test('no step is lost and none made twice', { jobs: spotNotices.length }, async (t) => {
+t.test('no step is lost and none made twice', { jobs: spotNotices.length + 1 }, async (t) => {
+  t.test('with a sidecar that is killed while it holds', { buffered: true }, killedWhileItHolds)
   for (const { what, leadMs, open } of spotNotices)
     t.test(`${what} ${leadMs / 1_000} s ahead`, { buffered: true }, async (t) => {
       const { config, announce } = await open(t)
@@ -48,6 +49,26 @@ t.test('no step is lost and none made twice', { jobs: spotNotices.length }, asyn
       await requireNoStepLost(t, stage, pod)
     })
 })
+
+/** What a sidecar held goes on when it is killed; its next life hears what still stands, and holds it again. */
+async function killedWhileItHolds(t: Test): Promise<void> {
+  const server = new AwsServer()
+  const stage = await openSurvivorStage(t, { config: await openCloud(t, 'aws', server) })
+  const pod = await runSurvivor(stage, { mebibytes: 16, spec: { restartPolicy: 'OnFailure' } })
+  await pod.waitForLog(sidecar, /"a cloud answers/, { deadlineMs })
+  const by = new Date(Date.now() + 120_000).toISOString()
+  server.announced.set('spot/instance-action', JSON.stringify({ action: 'terminate', time: by }))
+  await pod.waitForLog(sidecar, takenLine, { deadlineMs })
+  t.match((await statusOf(pod)).containers, [{ state: { at: 'held' } }])
+  process.kill(await sidecarNode(pod), 'SIGKILL')
+  await pod.waitForLog(sidecar, /went on from its checkpoint/, { deadlineMs })
+  await pod.waitForLog(sidecar, takenLine, { nth: 2, deadlineMs })
+  t.match((await statusOf(pod)).containers, [{ state: { at: 'held' } }])
+  await pod.crash()
+  const next = await runSurvivor(stage, { mebibytes: 16 })
+  const seen = [...stepsOf(pod), ...stepsOf(next)].map(({ step }) => step)
+  t.same(seen, seen.map((_, index) => index + 1), 'every step once and in order, across both ends') // prettier-ignore
+}
 
 /** So much of a core for the sidecar and all that it runs. */
 function throttleSidecar(pod: Pod, share: number): void {

@@ -16,7 +16,8 @@ const leadMs = 30_000
 const slowBytesPerSecond = mebibyte
 
 // Side by side, since all that they do is wait for a disk.
-t.test('a store that has become too slow for the time left', { jobs: spotNotices.length + 1 }, async (t) => {
+t.test('a store that has become too slow for the time left', { jobs: spotNotices.length + 2 }, async (t) => {
+  t.test('known to be too slow: storing is cut short, and the application goes on meanwhile', { buffered: true }, cutShort) // prettier-ignore
   t.test('enough for one of two containers: the one with more to lose is saved', { buffered: true }, ofTwo)
   for (const { what, open } of spotNotices)
     t.test(`${what}: at most one interval is lost`, { buffered: true }, async (t) => {
@@ -52,6 +53,37 @@ t.test('a store that has become too slow for the time left', { jobs: spotNotices
       t.ok(lostMs <= intervalMs, `${lostMs} ms of work are done again`)
     })
 })
+
+/** For a checkpoint that takes longer than there is, and is known to. */
+const knownBytesPerSecond = 6 * mebibyte
+const cutAfterMs = 6_000
+
+async function cutShort(t: Test): Promise<void> {
+  const stage = await openSurvivorStage(t)
+  const disk = await storeOnSlowDisk(t, stage, 512)
+  const pod = await runSurvivor(stage, { mebibytes })
+  disk.slow(pod, knownBytesPerSecond)
+  const first = (await askControl(pod, {})).app
+  t.match(first, { outcome: 'taken' })
+  const deadline = Date.now() + cutAfterMs
+  putNotice(pod, 'fan.json', { kind: 'machine-terminated', by: new Date(deadline).toISOString() })
+  const { plan } = await waitForWord(pod, 'a notice is answered')
+  t.match(plan, /^app: cut-short, \d+ ms needed /)
+  const answeredAt = stepsOf(pod).length
+  // By now it is about to be cut short.
+  await sleep(deadline - 1_500 - Date.now())
+  const madeMeanwhile = stepsOf(pod).length - answeredAt
+  t.ok(madeMeanwhile > 0, `${madeMeanwhile} steps were made while it was stored`)
+  t.match((await statusOf(pod)).containers, [{ state: { at: 'checkpointing' } }], 'it is being stored still')
+  await sleep(deadline - Date.now())
+  const gone = pod.crash()
+  disk.letGo()
+  await gone
+
+  t.same((await verifiedManifests(stage)).map(({ id }) => id), [first?.id], 'nothing half is taken for whole') // prettier-ignore
+  const next = await runSurvivor(stage, { mebibytes })
+  t.equal(await restoredFrom(next, String(first?.id)), first?.id)
+}
 
 /** So that a checkpoint of one container takes some seconds: long beside all that varies. */
 const slowerBytesPerSecond = 15 * mebibyte

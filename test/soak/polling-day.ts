@@ -11,7 +11,6 @@ import type { Cloud } from '../../sidecar/clouds/cloud.ts'
 import { CloudWatcher } from '../../sidecar/clouds/cloud-watcher.ts'
 import { Gcp } from '../../sidecar/clouds/gcp.ts'
 import { CheckpointLedger } from '../../sidecar/checkpoint-ledger.ts'
-import { HeldNote } from '../../sidecar/notices/held-note.ts'
 import { SourceBook } from '../../sidecar/notices/source-book.ts'
 import { NoticeTrigger } from '../../sidecar/triggers/notices.ts'
 
@@ -34,7 +33,6 @@ const notices = new NoticeTrigger({
   ledger,
   log,
   vitals: async () => undefined,
-  heldNote: (name) => new HeldNote(name),
   letGo: async () => ({ outcome: 'not-held' }) as const,
 })
 await notices.start(new Map())

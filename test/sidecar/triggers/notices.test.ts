@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { CheckpointLedger } from '../../../sidecar/checkpoint-ledger.ts'
 import type { Log } from '../../../src/log.ts'
@@ -6,7 +5,6 @@ import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
 import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import type { LetGo } from '../../../sidecar/container-state.ts'
 import type { Notice } from '../../../sidecar/notices/notice.ts'
-import { HeldNote } from '../../../sidecar/notices/held-note.ts'
 import { SourceBook } from '../../../sidecar/notices/source-book.ts'
 import { NoticeTrigger } from '../../../sidecar/triggers/notices.ts'
 import { quietLog } from '../quiet-log.ts'
@@ -18,9 +16,7 @@ const settle = () => new Promise((resolve) => setTimeout(resolve, 400))
 
 type Take = (request: CheckpointRequest) => Promise<CheckpointOutcome>
 
-async function trigger(t: Test, take: Take = async () => taken, names = ['app'], folder = t.testdir()) {
-  const notePath = (name: string) => `${folder}/${name}`
-  const heldNote = (name: string) => new HeldNote(notePath(name))
+async function trigger(t: Test, take: Take = async () => taken, names = ['app']) {
   const asked: (CheckpointRequest & { name: string })[] = []
   const letGo: string[] = []
   /** What each of them was answered; that it was let go beyond them. */
@@ -35,8 +31,6 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'],
     vitals: async (name: string) => (idle.has(name) ? undefined : { cpuMs: 1, memoryBytes: 1 << 20 }),
     letGo: async (name: string): Promise<LetGo> => answers[letGo.push(name) - 1] ?? { outcome: 'let-go' },
     letGoAgainMs: 50,
-    hearAllMs: 200,
-    heldNote,
     log: { ...quietLog, warn: (...words: unknown[]) => said.push(words) } as unknown as Log,
   }
   const notices = new NoticeTrigger(parts)
@@ -51,8 +45,7 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'],
     })
   await notices.start(new Map(names.map((name) => [name, container(name)])))
   t.teardown(() => notices.stop())
-  const restarted = () => trigger(t, take, names, folder)
-  return { notices, asked, letGo, answers, said, idle, ledger, book, container, notePath, restarted }
+  return { notices, asked, letGo, answers, said, idle, ledger, book, container }
 }
 
 function notice(source: string, more: Partial<Notice> = {}): Notice {
@@ -368,25 +361,6 @@ t.test('a slow checkpoint leaves the next container its time', async (t) => {
   const left = asked.slice(2).map((request) => deadline - request.deadline)
   t.same(left, [11_000, 1_000], 'eight seconds and a quarter, and a second for the machine itself')
 })
-
-t.test(
-  'a sidecar that is started again lets go of what an earlier life held, when nothing asks for it any more',
-  async (t) => {
-    const { notices, asked, notePath, restarted } = await trigger(t)
-    notices.hear('a', [notice('a')])
-    await until('the checkpoint', () => asked.length === 1)
-    await until('the note', () => existsSync(notePath('app')))
-    await notices.stop()
-    const still = await restarted()
-    still.notices.hear('a', [notice('a')])
-    await settle()
-    t.same(still.letGo, [], 'it is announced still')
-    t.match(still.notices.status, { held: ['app'] })
-    still.notices.hear('a', [])
-    await until('it to be let go', () => still.letGo.length === 1)
-    await until('no note', () => !existsSync(notePath('app')))
-  },
-)
 
 t.test('what only makes the machine stand still is heard and not answered', async (t) => {
   const { notices, asked } = await trigger(t)
