@@ -5,8 +5,18 @@
 import type { CheckpointRequest } from './checkpoint.ts'
 
 export type CheckpointOutcome =
-  /** `bytes`: of all files of the stored checkpoint; `cpuMs`: what the application had used when it stood still. */
-  | { outcome: 'taken'; id: string; phases: Record<string, number>; bytes?: number; cpuMs?: number }
+  /**
+   * `bytes`: of all files of the stored checkpoint; `cpuMs`: what the application had used when it stood still; `memoryBytes`: what it
+   * held just before, where that is known.
+   */
+  | {
+      outcome: 'taken'
+      id: string
+      phases: Record<string, number>
+      bytes?: number
+      cpuMs?: number
+      memoryBytes?: number | undefined
+    }
   | { outcome: 'failed'; reason: string; detail: string }
 
 /** Before each further try of a checkpoint that ends the application. */

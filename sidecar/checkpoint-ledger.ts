@@ -19,13 +19,29 @@ export type CheckpointEntry = {
 }
 
 /** What one complete checkpoint took: phases in milliseconds (checkpoint.ts) and its size. */
-export type Measured = { phases: Record<string, number>; bytes: number }
+export type Measured = {
+  phases: Record<string, number>
+  /** Of all its files. */
+  bytes: number
+  /** What the application held just before, where that is known. */
+  memoryBytes?: number | undefined
+  /** Then the application stood still until all was stored, and had nothing to do any more. */
+  ended?: boolean
+}
 
 /** Enough to tell a habit from an accident. */
 const kept = 3
 
-/** `at`: when it was asked for, milliseconds since the epoch. `cpuMs`: what the application had used when it stood still. */
-export type Newest = { at: number; cpuMs: number | undefined }
+export type Newest = {
+  /** When it was asked for, milliseconds since the epoch: for people. A clock that is set must not move the next one. */
+  at: number
+  /** The same by `performance.now()`. */
+  monotonicMs: number
+  /** What the application had used when it stood still. */
+  cpuMs: number | undefined
+  /** What it held just before. */
+  memoryBytes: number | undefined
+}
 
 type Account = {
   last: CheckpointEntry | undefined
@@ -101,22 +117,23 @@ export class CheckpointLedger {
   ): Promise<CheckpointOutcome> {
     const account = this.#of(name)
     const askedAt = Date.now()
+    const monotonicMs = performance.now()
     account.underWay.add(taking)
     try {
       const outcome = await taking
       if (outcome.outcome === 'taken') {
-        account.newest = { at: askedAt, cpuMs: outcome.cpuMs }
-        if (outcome.bytes !== undefined)
-          account.measured = [...account.measured, { phases: outcome.phases, bytes: outcome.bytes }].slice(
-            -kept,
-          )
+        const { phases, bytes, cpuMs, memoryBytes } = outcome
+        account.newest = { at: askedAt, monotonicMs, cpuMs, memoryBytes }
+        const ended = request.afterwards === 'end'
+        if (bytes !== undefined)
+          account.measured = [...account.measured, { phases, bytes, memoryBytes, ended }].slice(-kept)
       }
       this.#close(account, {
         trigger: request.trigger,
         reason: request.reason,
         askedAt: new Date(askedAt).toISOString(),
         leadAskedMs: request.deadline - askedAt,
-        leadTakenMs: Date.now() - askedAt,
+        leadTakenMs: Math.round(performance.now() - monotonicMs),
         outcome: outcome.outcome,
         detail: outcome.outcome === 'taken' ? outcome.id : outcome.reason,
       })

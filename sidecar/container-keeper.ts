@@ -312,6 +312,9 @@ export class ContainerKeeper {
     try {
       const launcher = (await launcherHashOf(root)) ?? this.#launcher
       const target = { plan: this.plan, launcherPid, launcher, root }
+      // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not hold a checkpoint.
+      let memoryBytes: number | undefined
+      void vitalsOf(root).then((vitals) => (memoryBytes = vitals?.memoryBytes), () => undefined) // prettier-ignore
       await this.#requireClaim(request.deadline)
       const { manifest, ended, phases, cpuMs } = await takeCheckpoint(this.#around, target, {
         ...request,
@@ -325,7 +328,7 @@ export class ContainerKeeper {
         'a checkpoint was taken',
       )
       this.#dispatch({ event: 'taken', root, ended, checkpoint: id })
-      const outcome: CheckpointOutcome = { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs }
+      const outcome: CheckpointOutcome = { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs, memoryBytes } // prettier-ignore
       this.#heldFor = ended ? outcome : undefined
       this.#asked.answer(request, outcome)
       await markCheckpoint(this.plan.name, id, this.#log)

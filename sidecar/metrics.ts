@@ -11,7 +11,7 @@ export type MetricsSource = {
   /** What may ask for a checkpoint here. */
   triggers: readonly string[]
   /** The newest complete checkpoint that this sidecar took of a container. */
-  newest: (container: string) => Newest | undefined
+  newest: (container: string) => Pick<Newest, 'at'> | undefined
   sources: readonly SourceState[]
   counts: readonly {
     container: string

@@ -19,7 +19,7 @@ export async function serveStatus(
   log: Log,
 ): Promise<Server | undefined> {
   if (port === 0) return undefined
-  const server = createServer((socket) => serve(socket, source))
+  const server = createServer((socket) => serve(socket, source, log))
   server.maxConnections = 32
   try {
     await new Promise<void>((resolve, reject) => {
@@ -34,7 +34,7 @@ export async function serveStatus(
   return server
 }
 
-function serve(socket: Socket, source: StatusSource): void {
+function serve(socket: Socket, source: StatusSource, log: Log): void {
   let text = ''
   // From the start, not since the last byte: who drips its request would keep the few connections for hours.
   const timer = setTimeout(() => socket.destroy(), requestDeadlineMs)
@@ -46,7 +46,7 @@ function serve(socket: Socket, source: StatusSource): void {
     if (text.length > longestRequestBytes) socket.destroy()
     else if (text.includes('\r\n\r\n')) {
       socket.removeAllListeners('data').resume()
-      socket.end(answer(text.slice(0, text.indexOf('\r\n')), source, isInPod(socket)))
+      socket.end(answer(text.slice(0, text.indexOf('\r\n')), source, isInPod(socket), log))
     }
   })
 }
@@ -56,11 +56,21 @@ function isInPod({ remoteAddress = '' }: Socket): boolean {
   return ['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(remoteAddress)
 }
 
-function answer(requestLine: string, source: StatusSource, inPod: boolean): string {
+function answer(requestLine: string, source: StatusSource, inPod: boolean, log: Log): string {
   const [method, target = ''] = requestLine.split(' ')
   if (method !== 'GET') return respond('405 Method Not Allowed', 'text/plain', 'only GET\n')
   const path = target.split('?')[0]
   if (!inPod && path !== '/metrics') return respond('403 Forbidden', 'text/plain', 'only /metrics\n')
+  try {
+    return tell(path, source)
+  } catch (error) {
+    // Thrown on into the socket's listener it would end the sidecar, and with it the pod's protection.
+    log.error({ err: error, path }, 'a request for the status could not be answered')
+    return respond('500 Internal Server Error', 'text/plain', 'this cannot be told: the log says why\n')
+  }
+}
+
+function tell(path: string | undefined, source: StatusSource): string {
   switch (path) {
     case '/healthz':
       return respond('200 OK', 'text/plain', 'ok\n')

@@ -6,13 +6,26 @@ export type Vitals = {
   /** Of all its processes, and of those that they have reaped. */
   cpuMs: number
   memoryBytes: number
+  /** One of them ignores SIGCHLD: what its ended children used is nowhere (getrusage(2), RUSAGE_CHILDREN). */
+  forgetsChildren?: boolean
 }
 
 /** Undefined when the tree is gone. */
 export async function vitalsOf(root: number): Promise<Vitals | undefined> {
   const tree = await treeOf(root)
   if (tree.length === 0) return undefined
-  return { cpuMs: await cpuMsOf(tree), memoryBytes: await memoryOf(tree) }
+  return {
+    cpuMs: await cpuMsOf(tree),
+    memoryBytes: await memoryOf(tree),
+    forgetsChildren: (await Promise.all(tree.map(ignoresChildren))).includes(true),
+  }
+}
+
+/** Bit N-1 of SigIgn is signal N (proc_pid_status(5)); SIGCHLD is 17. SA_NOCLDWAIT, which does the same, nobody tells. */
+async function ignoresChildren(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
+  const mask = /^SigIgn:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'
+  return (BigInt(`0x${mask}`) & (1n << 16n)) !== 0n
 }
 
 export async function cpuMsOf(pids: readonly number[]): Promise<number> {

@@ -30,6 +30,8 @@ type Read<T> = { value: T } | { problem: string }
 export const checkpointIdForm = /^\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}$/
 
 const shortestIntervalMs = 1000
+/** A year: longer than any pod is meant to live, and short enough to be told as a date from now. */
+const longestIntervalMs = 8_760 * 3_600_000
 
 const readers: {
   [K in keyof Wishes]-?: { name: string; read: (text: string) => Read<NonNullable<Wishes[K]>> }
@@ -159,8 +161,8 @@ function readTriggers(text: string): Read<TriggerName[]> {
 function readInterval(text: string): Read<NonNullable<Wishes['interval']>> {
   if (text === 'auto' || text === 'off') return { value: text }
   const everyMs = parseDurationMs(text)
-  return everyMs === undefined || everyMs < shortestIntervalMs
-    ? { problem: 'auto, off, or a duration of at least 1s such as 15m' }
+  return everyMs === undefined || everyMs < shortestIntervalMs || everyMs > longestIntervalMs
+    ? { problem: 'auto, off, or a duration from 1s to 8760h such as 15m' }
     : { value: { everyMs } }
 }
 

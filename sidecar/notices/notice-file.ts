@@ -4,6 +4,9 @@ import { certainties, noticeKinds, type Notice } from './notice.ts'
 
 export const longestFileBytes = 4096
 const longestDetail = 200
+/** Further ahead nobody announces anything; and the sum must be an instant that a Date can tell. */
+const longestInMs = 366 * 86_400_000
+const [firstYear, lastYear] = [2020, 2199]
 
 const known = new Set(['kind', 'container', 'by', 'inMs', 'certainty', 'reason'])
 
@@ -31,10 +34,16 @@ export function readNoticeFile(
   if (typeof reason !== 'string' || reason.length > longestDetail)
     problems.push(`reason must be a text of at most ${longestDetail} characters`)
   const instant = typeof by === 'string' && /^\d{4}-\d\d-\d\dT/.test(by) ? Date.parse(by) : Number.NaN
-  if (by !== undefined && !Number.isFinite(instant))
-    problems.push('by must be an instant such as 2026-01-02T03:04:05Z')
-  if (inMs !== undefined && (!Number.isSafeInteger(inMs) || Number(inMs) < 0))
-    problems.push('inMs must be a whole number')
+  if (by !== undefined && !isPlausible(instant))
+    problems.push(
+      `by must be an instant of the years ${firstYear} to ${lastYear} such as 2026-01-02T03:04:05Z`,
+    )
+  if (inMs !== undefined && !isSpan(inMs))
+    problems.push(`inMs must be a whole number of at most ${longestInMs}, which is 366 days`)
+  else if (inMs !== undefined && !isPlausible(file.changedAt))
+    problems.push(
+      `inMs counts from the file's last change, which must be of the years ${firstYear} to ${lastYear}`,
+    )
   if (by !== undefined && inMs !== undefined) problems.push('only one of by and inMs can be said')
   for (const key of Object.keys(value)) if (!known.has(key)) problems.push(`${key} is not known`)
   if (problems.length > 0) throw new Error(problems.join('; '))
@@ -49,4 +58,12 @@ export function readNoticeFile(
     // oxlint-disable-next-line no-control-regex
     detail: String(reason).replaceAll(/[\u0000-\u001f\u007f]/g, ' '),
   }
+}
+
+function isPlausible(instant: number): boolean {
+  return instant >= Date.UTC(firstYear) && instant < Date.UTC(lastYear + 1)
+}
+
+function isSpan(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= longestInMs
 }

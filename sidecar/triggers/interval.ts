@@ -17,6 +17,8 @@ const deadlineMs = 600_000
 const lookAgainMs = 60_000
 /** A dump that fails stops the application for nothing: it is tried ever more seldom, up to this. */
 const longestAfterFailureMs = 3_600_000
+/** The last instant that a Date can tell (ECMA-262, time values). */
+const lastInstant = 8.64e15
 /** A timer of Node's that is longer than 2^31 ms ends at once. */
 const longestTimerMs = 2 ** 31 - 1
 
@@ -33,13 +35,12 @@ export type IntervalTriggerParts = {
 type Turn = {
   container: Checkpointable
   timer: NodeJS.Timeout | undefined
-  /** Milliseconds since the epoch. */
+  /** By `performance.now()`, as all that is reckoned here: a clock that is set back would stop the checkpoints for as long. */
   due: number
   count: number
   /** In a row. */
   failures: number
-  /** What the application held just before the checkpoint that began then: its own last one. */
-  held: { at: number; memoryBytes: number } | undefined
+  /** Milliseconds since the epoch, for people. */
   skippedSince: number | undefined
 }
 
@@ -57,7 +58,7 @@ export class IntervalTrigger implements Trigger {
     return [...this.#turns].map(([container, { due, skippedSince }]) => ({
       container,
       everyMs: Math.round(this.#intervalMs(container)),
-      nextAt: new Date(due).toISOString(),
+      nextAt: new Date(Math.min(Date.now() + due - performance.now(), lastInstant)).toISOString(),
       noProgressSince: skippedSince === undefined ? undefined : new Date(skippedSince).toISOString(),
     }))
   }
@@ -69,7 +70,6 @@ export class IntervalTrigger implements Trigger {
         timer: undefined,
         due: 0,
         count: 0,
-        held: undefined,
         failures: 0,
         skippedSince: undefined,
       }
@@ -93,7 +93,7 @@ export class IntervalTrigger implements Trigger {
   #dueIn(name: string, turn: Turn, ms: number): void {
     if (this.#stopped) return
     clearTimeout(turn.timer)
-    turn.due = Date.now() + ms
+    turn.due = performance.now() + ms
     const work = () =>
       this.#take(name, turn).catch((error: unknown) => {
         this.#parts.log.error({ err: error, container: name }, 'a periodic checkpoint could not be asked for')
@@ -105,7 +105,7 @@ export class IntervalTrigger implements Trigger {
   async #take(name: string, turn: Turn): Promise<void> {
     const { ledger } = this.#parts
     // The longest timer may be shorter than the pause.
-    const dueIn = Math.max(turn.due - Date.now(), this.#leftMs(name, turn))
+    const dueIn = Math.max(turn.due - performance.now(), this.#leftMs(name, turn))
     if (dueIn > 0) return this.#dueIn(name, turn, dueIn)
     // One that is under way serves as well: the interval begins anew with it; or it fails, and the turn comes at once.
     if (ledger.isUnderWay(name)) {
@@ -115,7 +115,7 @@ export class IntervalTrigger implements Trigger {
     const again = Math.min(lookAgainMs, this.#intervalMs(name))
     const vitals = await this.#parts.vitals(name)
     if (vitals === undefined) return this.#dueIn(name, turn, again)
-    if (!this.#madeProgress(name, turn, vitals)) {
+    if (!this.#madeProgress(name, vitals)) {
       this.#skip(name, turn)
       return this.#dueIn(name, turn, again)
     }
@@ -127,18 +127,15 @@ export class IntervalTrigger implements Trigger {
       afterwards: 'resume',
       deadline: Date.now() + deadlineMs,
     })
-    const at = ledger.newest(name)?.at
-    if (outcome.outcome === 'taken' && at !== undefined) turn.held = { at, memoryBytes: vitals.memoryBytes }
     turn.failures = outcome.outcome === 'taken' ? 0 : turn.failures + 1
     const later = Math.min(again * 2 ** Math.min(turn.failures - 1, 30), longestAfterFailureMs)
     this.#dueIn(name, turn, turn.failures === 0 ? this.#leftMs(name, turn) : later)
   }
 
-  #madeProgress(name: string, turn: Turn, now: Vitals): boolean {
+  #madeProgress(name: string, now: Vitals): boolean {
     const newest = this.#parts.ledger.newest(name)
     if (newest?.cpuMs === undefined) return true
-    const memoryBytes = turn.held?.at === newest.at ? turn.held.memoryBytes : undefined
-    return madeProgress({ cpuMs: newest.cpuMs, memoryBytes }, now)
+    return madeProgress({ cpuMs: newest.cpuMs, memoryBytes: newest.memoryBytes }, now)
   }
 
   /** Until the interval since the newest complete checkpoint, of whatever trigger, is over; 0 where there is none. */
@@ -146,7 +143,7 @@ export class IntervalTrigger implements Trigger {
     const newest = this.#parts.ledger.newest(name)
     if (newest === undefined) return 0
     const pause = pauseMs(this.#intervalMs(name), this.#parts.lineage, name, turn.count)
-    return Math.max(0, newest.at + pause - Date.now())
+    return Math.max(0, newest.monotonicMs + pause - performance.now())
   }
 
   #skip(name: string, turn: Turn): void {

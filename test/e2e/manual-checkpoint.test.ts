@@ -14,7 +14,7 @@ t.test('an application that is checkpointed by hand goes on without a gap', asyn
   await pod.waitForLog(application, step, { nth: 10, deadlineMs })
   for (const reason of ['before the holidays', 'once more']) {
     const answer = await askControl(pod, { reason, afterwards: 'resume' })
-    t.match(answer, { app: { outcome: 'taken' } })
+    t.match(answer, { app: { outcome: 'taken', cpuMs: Number, memoryBytes: Number } })
     const [newest] = await stage.manifests()
     t.match(newest, { id: answer.app?.id, trigger: 'manual', reason })
     t.match((await statusOf(pod)).containers, [

@@ -21,14 +21,15 @@ t.test('passes on what is asked, and remembers who asked and what became of it',
   let count = 0
   const { ledger, container, endings } = watched(async () =>
     count++ === 0
-      ? { outcome: 'taken', id: 'one', phases: { totalMs: 7 }, bytes: 5 }
+      ? { outcome: 'taken', id: 'one', phases: { totalMs: 7 }, bytes: 5, cpuMs: 3, memoryBytes: 4 }
       : { outcome: 'failed', reason: 'dump-failed', detail: 'long' },
   )
   const before = Date.now()
   t.match(await container.checkpoint(request('manual')), { outcome: 'taken' })
   t.match(ledger.last('app'), { trigger: 'manual', outcome: 'taken', detail: 'one' })
   t.ok((ledger.newest('app')?.at ?? 0) >= before)
-  t.same(ledger.measured('app'), [{ phases: { totalMs: 7 }, bytes: 5 }])
+  t.match(ledger.newest('app'), { cpuMs: 3, memoryBytes: 4 })
+  t.same(ledger.measured('app'), [{ phases: { totalMs: 7 }, bytes: 5, memoryBytes: 4, ended: false }])
   t.match(await container.checkpoint(request('spot')), { outcome: 'failed' })
   t.match(ledger.last('app'), { trigger: 'spot', outcome: 'failed', detail: 'dump-failed' })
   ledger.skipped('app', 'interval', 'no progress')
@@ -68,4 +69,9 @@ t.test('keeps the last few measurements only', async (t) => {
   const { ledger, container } = watched(async () => ({ outcome: 'taken', id: 'one', phases: {}, bytes: 1 }))
   for (let count = 0; count < 10; count++) await container.checkpoint(request('interval'))
   t.equal(ledger.measured('app').length, 3)
+  await container.checkpoint({ ...request('prestop'), afterwards: 'end' })
+  t.same(
+    ledger.measured('app').map(({ ended }) => ended),
+    [false, false, true],
+  )
 })

@@ -1,16 +1,17 @@
 import { get } from 'node:http'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { serveStatus, type StatusSource } from '../../sidecar/status-server.ts'
 import { quietLog } from './quiet-log.ts'
 import { peer } from './stand-ins.ts'
 import { freePort } from '../free-port.ts'
 
-async function serve(t: Test, source: Partial<StatusSource> = {}, host?: string) {
+async function serve(t: Test, source: Partial<StatusSource> = {}, host?: string, log = quietLog) {
   const port = await freePort()
   const server = await serveStatus(
     { port, host },
     { ready: () => true, status: () => ({ a: 'ä' }), metrics: () => 'a 1\n', ...source },
-    quietLog,
+    log,
   )
   t.teardown(() => server?.close())
   return port
@@ -48,6 +49,32 @@ t.test(
     for (const path of ['/status', '/healthz', '/readyz', '/'])
       t.equal(await fromElsewhere(port, path), 403, path)
     t.equal((await fetch(`http://127.0.0.1:${port}/status`)).status, 200)
+  },
+)
+
+const fails = () => {
+  throw new RangeError('Invalid time value')
+}
+
+t.test(
+  'an answer that cannot be made is a fault of its own, told in one line, and no other suffers',
+  async (t) => {
+    const lines: string[] = []
+    const circle: { itself?: unknown } = {}
+    circle.itself = circle
+    for (const [path, source] of [
+      ['/status', { status: fails }],
+      ['/status', { status: () => circle }],
+      ['/metrics', { metrics: fails }],
+      ['/readyz', { ready: fails }],
+    ] as const) {
+      const port = await serve(t, source, undefined, pino({}, { write: (line) => lines.push(line) }))
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`)
+      t.equal(answer.status, 500, path)
+      t.equal(await answer.text(), 'this cannot be told: the log says why\n')
+      t.equal((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200)
+      t.match(lines.splice(0).map((line) => JSON.parse(line) as unknown), [{ path, msg: 'a request for the status could not be answered', err: Object }]) // prettier-ignore
+    }
   },
 )
 

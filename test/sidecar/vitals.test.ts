@@ -22,6 +22,20 @@ t.test('what children used counts, also when they are gone', async (t) => {
   t.ok(((await vitalsOf(parent.pid))?.cpuMs ?? 0) >= 10)
 })
 
+const ignoring = (before: string) => `import os, signal, time
+parent = os.getpid()
+${before}signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+while os.getpid() == parent or os.getppid() == parent: time.sleep(0.05)`
+
+t.test('what children used is lost where nobody waits for them, and that is known', async (t) => {
+  const usual = await sleeper(t, 'here')
+  t.equal((await vitalsOf(usual.pid))?.forgetsChildren, false)
+  const careless = await program(t, ['python3', '-c', ignoring('')])
+  await until('it to ignore the signal', async () => (await vitalsOf(careless.pid))?.forgetsChildren)
+  const parent = await program(t, ['python3', '-c', ignoring('if os.fork() > 0: os.wait()\n')])
+  await until('its child to ignore it', async () => (await vitalsOf(parent.pid))?.forgetsChildren)
+})
+
 t.test('what is gone has none', async (t) => {
   t.equal(await vitalsOf(2 ** 22 + 1), undefined)
 })

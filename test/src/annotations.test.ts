@@ -45,6 +45,7 @@ t.test('every annotation of the contract is read', async (t) => {
 t.test('the words that stand for themselves are read', async (t) => {
   t.equal(readWishes({ [p('interval')]: 'auto' }).wishes.interval, 'auto')
   t.equal(readWishes({ [p('interval')]: 'off' }).wishes.interval, 'off')
+  t.same(readWishes({ [p('interval')]: '8760h' }).wishes.interval, { everyMs: 8_760 * 3_600_000 }, 'a year')
   t.equal(readWishes({ [p('restore')]: 'never' }).wishes.restore, 'never')
   t.same(readWishes({}).wishes, {})
 })
@@ -54,7 +55,7 @@ t.test('all problems are told at once, each with the value and what would be acc
     checkpoint: ['yes', '', 'TRUE'],
     containers: ['', 'a,,b', 'a,a', 'A', '../x'],
     triggers: ['', 'memory,memory', 'oom'],
-    interval: ['10', '5ms', '0', 'never'],
+    interval: ['10', '5ms', '0', 'never', '8760h1s', '9999999999h'],
     'memory-threshold': ['85', '0%', '100%', '8.5%'],
     'on-memory-pressure': ['', 'kill'],
     'memory-max': ['0', '-1Gi', 'lots'],

@@ -30,5 +30,7 @@ t.test('progress is time used or memory changed since it stood still', async (t)
   t.equal(madeProgress(then, { cpuMs: 1_030, memoryBytes: 5 }), true)
   t.equal(madeProgress(then, { cpuMs: 1_000, memoryBytes: 4_101 }), true)
   t.equal(madeProgress(then, { cpuMs: 10, memoryBytes: 5 }), true, 'it began anew')
+  const unclear = { cpuMs: 1_000, memoryBytes: 5, forgetsChildren: true }
+  t.equal(madeProgress(then, unclear), true, 'children may have worked and ended')
   t.equal(madeProgress({ cpuMs: 1_000, memoryBytes: undefined }, { cpuMs: 1_000, memoryBytes: 5 }), false)
 })

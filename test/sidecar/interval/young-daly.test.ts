@@ -27,6 +27,22 @@ t.test(
   },
 )
 
+t.test(
+  'one that ended the application took its dump from it, not the time it stood still to be stored',
+  async (t) => {
+    const resumed: Measured = { phases: { startMs: 100, dumpMs: 500, archiveMs: 600, frozenMs: 650, storeCpuMs: 100, totalMs: 4_000 }, bytes: 1, ended: false } // prettier-ignore
+    const ended: Measured = {
+      phases: { ...resumed.phases, frozenMs: 60_000, totalMs: 61_000 },
+      bytes: 1,
+      ended: true,
+    }
+    t.equal(costMs([resumed]), 100 + 650 + 100)
+    t.equal(costMs([ended]), 100 + 600 + 100)
+    t.equal(costMs([{ ...ended, phases: { ...ended.phases, dumpMs: 700 } }]), 100 + 700 + 100)
+    t.ok(autoIntervalMs([resumed, resumed, ended], 24 * hour) <= autoIntervalMs([resumed], 24 * hour))
+  },
+)
+
 /** mulberry32: the same failures in every run of the test. */
 function generator(seed: number): () => number {
   let state = seed

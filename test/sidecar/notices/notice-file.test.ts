@@ -30,6 +30,31 @@ t.test('a file can say all of it', async (t) => {
   for (const kind of Object.keys(noticeKinds)) t.equal(read(JSON.stringify({ kind })).kind, kind)
 })
 
+t.test('an end is within what a date can tell, and what anybody can mean', async (t) => {
+  t.match(read('{"inMs": 31622400000}'), { deadline: changedAt + 366 * 86_400_000 })
+  t.match(read('{"by": "2199-12-31T23:59:59Z"}'), { deadline: Date.UTC(2200) - 1_000 })
+  for (const inMs of [31_622_400_001, Number.MAX_SAFE_INTEGER])
+    t.throws(() => read(JSON.stringify({ inMs })), {
+      message: 'inMs must be a whole number of at most 31622400000, which is 366 days',
+    })
+  for (const by of [
+    '0000-01-01T00:00:00Z',
+    '2019-12-31T23:59:59Z',
+    '2200-01-01T00:00:00Z',
+    '9999-12-31T23:59:59.999Z',
+  ])
+    // prettier-ignore
+    t.throws(() => read(JSON.stringify({ by })), {
+      message: 'by must be an instant of the years 2020 to 2199 such as 2026-01-02T03:04:05Z',
+    })
+  // tmpfs keeps whatever time a file is given.
+  const far = { name: 'x.json', text: '{"inMs": 1}', changedAt: 1e18 }
+  t.throws(() => readNoticeFile(far, 'folder', ['app']), {
+    message: "inMs counts from the file's last change, which must be of the years 2020 to 2199",
+  })
+  t.match(readNoticeFile({ ...far, text: '{}' }, 'folder', ['app']), { deadline: undefined })
+})
+
 t.test('all that is wrong is said at once', async (t) => {
   t.throws(
     () =>

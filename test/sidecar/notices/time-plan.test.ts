@@ -92,7 +92,7 @@ t.test('the slowest of the last checkpoints counts, and what has grown since', a
     bytes: 200 * mebibyte,
   }
   const took = tookMost([quick, measured])
-  t.same(took, { startMs: 100, dumpMs: 1_000, storeMs: 4_000, bytes: 100 * mebibyte, measured: true })
+  t.match(took, { startMs: 100, dumpMs: 1_000, storeMs: 4_000, bytes: 100 * mebibyte, measured: true })
   t.same(
     estimate(took, 50 * mebibyte),
     { startMs: 100, dumpMs: 1_000, storeMs: 4_000 },
@@ -107,7 +107,7 @@ t.test('the slowest of the last checkpoints counts, and what has grown since', a
   t.equal(doubled.dumpMs, 1_000 + (100 * mebibyte) / assumed.dumpBytesPerMs)
   const fast = tookMost([{ phases: { startMs: 1, dumpMs: 10, totalMs: 21 }, bytes: 100 * mebibyte }])
   t.equal(estimate(fast, 200 * mebibyte).storeMs, 20, 'and this was faster than a gigabit')
-  t.same(tookMost([{ phases: {}, bytes: 0 }]), {
+  t.match(tookMost([{ phases: {}, bytes: 0 }]), {
     startMs: 0,
     dumpMs: 0,
     storeMs: 0,

@@ -131,6 +131,57 @@ t.test('reckons by itself how often, once it knows what a checkpoint costs', asy
   t.match(interval.status, [{ everyMs: Math.round(Math.sqrt(2 * 2_000 * 86_400_000)) }])
 })
 
+/** As an administrator or a time daemon sets it, for the rest of the test. */
+function setClock(t: Test, byMs: number): void {
+  const real = Date.now
+  t.teardown(() => void (Date.now = real))
+  Date.now = () => real() + byMs
+}
+
+t.test('a clock that is set back or forward neither stops it nor hurries it', async (t) => {
+  for (const byMs of [-3_600_000, 3_600_000])
+    await t.test(`by ${byMs} ms`, async (t) => {
+      const times: number[] = []
+      const { asked } = await trigger(t, (request, vitals) => {
+        times.push(performance.now())
+        return takes(request, vitals)
+      })
+      await until('two checkpoints', () => asked.length >= 2)
+      setClock(t, byMs)
+      await until('five more', () => asked.length >= 7)
+      const pauses = times.slice(1).map((time, index) => time - (times[index] ?? 0))
+      t.ok(Math.min(...pauses) > 0.9 * everyMs - 20, `${pauses.map(Math.round).join(', ')} ms`)
+    })
+})
+
+t.test('when the next is due is told by the clock on the wall, whatever the interval', async (t) => {
+  setClock(t, -3_600_000)
+  const year = 8_760 * 3_600_000
+  for (const everyMs of [10_000, year, Number.MAX_SAFE_INTEGER]) {
+    const began = Date.now()
+    const { interval } = await trigger(t, takes, { interval: { everyMs } })
+    const [{ nextAt }] = interval.status as [{ nextAt: string }]
+    t.ok(Date.parse(nextAt) >= Math.min(began + everyMs / 2 - 1, 8.64e15), nextAt)
+    t.ok(Date.parse(nextAt) <= Date.now() + 1.5 * everyMs + 1, nextAt)
+  }
+})
+
+t.test('memory that changed counts as well, whoever asked for the checkpoint before', async (t) => {
+  const { interval, asked, container, application } = await trigger(t, async (_, vitals) => ({
+    outcome: 'taken',
+    id: 'one',
+    phases: {},
+    bytes: 1,
+    ...vitals,
+  }))
+  application.works = false
+  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 1_000 }) // prettier-ignore
+  await until('a turn to be skipped', () => JSON.stringify(interval.status).includes('noProgressSince'))
+  t.equal(asked.length, 1)
+  application.vitals = { ...application.vitals, memoryBytes: 4_097 }
+  await until('the next', () => asked.length === 2)
+})
+
 t.test('takes none once it was stopped', async (t) => {
   const { interval, asked } = await trigger(t)
   await interval.stop()
