@@ -53,7 +53,7 @@ export type LastAnswer = { at: string; answer: Answer; because: string; detail: 
 
 export class AnnouncedCheckpoints {
   readonly #parts: AnnouncedParts
-  readonly #since = Date.now()
+  readonly #since = performance.now()
   last: LastAnswer | undefined
 
   constructor(parts: AnnouncedParts) {
@@ -124,7 +124,7 @@ export class AnnouncedCheckpoints {
       container,
       took: tookMost(ledger.measured(container)),
       memoryBytes: (await vitals(container))?.memoryBytes ?? 0,
-      unsavedMs: Date.now() - (newest?.at ?? this.#since),
+      unsavedMs: performance.now() - (newest?.monotonicMs ?? this.#since),
       hasCheckpoint: newest !== undefined,
     }
   }
