@@ -228,7 +228,7 @@ async function stalled(t: Test, cache: number) {
   return { of, wire, brakesAt, calm: () => clearInterval(stall), crossings: () => crossings }
 }
 
-t.test('gives way to pages in constant use, until usage is down or the limit is another', async (t) => {
+t.test('gives way to pages in constant use, until usage is down', async (t) => {
   const { of, wire, brakesAt, calm, crossings } = await stalled(t, 20 * mebibyte)
   await brakesAt(97)
   t.equal(wire.state, 'armed')
@@ -236,6 +236,23 @@ t.test('gives way to pages in constant use, until usage is down or the limit is 
   calm()
   of.uses(70 * mebibyte)
   await brakesAt(85)
+})
+
+t.test('has given way for this limit only', async (t) => {
+  const { of, brakesAt, calm } = await stalled(t, 20 * mebibyte)
+  await brakesAt(97)
+  calm()
+  of.set('memory.max', 2 * limitBytes)
+  await brakesAt(170)
+})
+
+t.test('does not give way where what holds is somebody else’s', async (t) => {
+  const { of, brakesAt } = await stalled(t, 20 * mebibyte)
+  of.set('memory.high', 50 * mebibyte)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  t.equal(of.read('memory.high'), String(50 * mebibyte))
+  of.set('memory.high', 'max')
+  await brakesAt(97)
 })
 
 t.test('a brake that has given way stops what fills the memory all the same', async (t) => {
