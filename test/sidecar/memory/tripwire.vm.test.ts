@@ -53,7 +53,7 @@ for (const [limitMiB, threads] of [
     },
   )
 
-// Over minutes several looks at the settings, and what they take for a brake to be set again, fall between two mebibytes.
+// In minutes usage is looked at many times: below the threshold, near it, and after it was let go.
 const leakSeconds = soaking ? 180 : 3
 t.test(`a slow leak, over ${leakSeconds} s, is stopped once, at the threshold`, async (t) => {
   const of = testCgroup(t, 64)
