@@ -14,6 +14,7 @@ import { mustRun } from '../command.ts'
 import {
   parseFlatKeys,
   parseLimitBytes,
+  parseStalledUs,
   reclaimableOf,
   type MemoryEvents,
   type MemoryUsage,
@@ -67,7 +68,7 @@ export class MemoryCgroup {
   }
 
   /** What `memory.high` says, `max` where nothing was set. v2 only. */
-  async brake(): Promise<string> {
+  brake(): string {
     return this.#read('memory.high').trim()
   }
 
@@ -87,6 +88,30 @@ export class MemoryCgroup {
   /** Calls back at each change of memory.events; the kernel tells at most every 10 ms (CGROUP_FILE_NOTIFY_MIN_INTV). v2 only. */
   watchEvents(changed: () => void): FSWatcher {
     return watch(`${this.folder}/memory.events`, { persistent: false }, changed)
+  }
+
+  /**
+   * Calls back when somebody, ourselves included, has written `memory.high` or `memory.max`: writing to a cgroup's file is told like writing
+   * to any other (fsnotify_modify in vfs_write, fs/read_write.c). v2 only.
+   */
+  watchSettings(changed: () => void): FSWatcher[] {
+    return ['memory.high', 'memory.max'].map((name) =>
+      watch(`${this.folder}/${name}`, { persistent: false }, changed),
+    )
+  }
+
+  /**
+   * For how long all of its tasks that had something to do have waited for memory, in microseconds since it was made; undefined where the
+   * kernel does not count it (`psi=0`). v2 only.
+   */
+  stalledUs(): number | undefined {
+    try {
+      return parseStalledUs(this.#read('memory.pressure'))
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT' || code === 'EOPNOTSUPP') return undefined
+      throw error
+    }
   }
 
   /** Whether all of it stands still now, or does within 5 s. v2 only. */

@@ -9,6 +9,8 @@ import type { Crossing } from './tripwire.ts'
 import { isPressure, mayRearm, thresholdBytes, unreclaimableBytes, type MemoryUsage } from './usage.ts'
 
 const [soonestMs, latestMs] = [10, 500]
+/** What nothing could be done about, as while a checkpoint is being stored, is told again. */
+const unansweredMs = 100
 
 /**
  * When to look next: when, at the rate it grew, a quarter of the way to the threshold is behind it.
@@ -32,6 +34,7 @@ export type PolledUsageOptions = {
 export class PolledUsage {
   readonly #options: PolledUsageOptions
   #state: 'armed' | 'let-go' | 'no-limit' | 'stopped' = 'stopped'
+  #ended = false
   #timer: NodeJS.Timeout | undefined
   /** Bytes a millisecond, of late. */
   #rate = 0
@@ -51,21 +54,28 @@ export class PolledUsage {
   }
 
   async arm(): Promise<void> {
-    this.#state = Number.isFinite(await this.#options.cgroup.limitBytes()) ? 'armed' : 'no-limit'
+    const limitBytes = await this.#options.cgroup.limitBytes()
+    this.#become(Number.isFinite(limitBytes) ? 'armed' : 'no-limit')
   }
 
   /** Crossings are not told until usage has gone down far enough. */
   async letGo(): Promise<void> {
-    this.#state = 'let-go'
+    this.#become('let-go')
   }
 
   async stop(): Promise<void> {
+    this.#become('stopped')
+    this.#ended = true
     clearTimeout(this.#timer)
-    this.#state = 'stopped'
+  }
+
+  /** What has ended stays so: a crossing may be answered after the end, and by then another container may be where this one was. */
+  #become(state: 'armed' | 'let-go' | 'no-limit' | 'stopped'): void {
+    if (!this.#ended) this.#state = state
   }
 
   #next(afterMs: number): void {
-    if (this.#state !== 'stopped') this.#timer = setTimeout(() => void this.#look(), afterMs).unref()
+    if (!this.#ended) this.#timer = setTimeout(() => void this.#look(), afterMs).unref()
   }
 
   async #look(): Promise<void> {
@@ -73,6 +83,7 @@ export class PolledUsage {
     let afterMs: number = latestMs
     try {
       const [limitBytes, usage] = [await cgroup.limitBytes(), await cgroup.usage()]
+      if (this.#ended) return
       const at = performance.now()
       if (Number.isFinite(limitBytes)) {
         if (this.#state === 'no-limit') this.#state = 'armed'
@@ -86,8 +97,11 @@ export class PolledUsage {
         this.#rate = Math.max(rate, this.#rate / 2)
         if (this.#state === 'armed') {
           afterMs = nextLookMs(thresholdBytes(limitBytes, percent) - unreclaimableBytes(usage), this.#rate)
-          if (isPressure(usage, limitBytes, percent, availableParallelism()))
+          if (isPressure(usage, limitBytes, percent, availableParallelism())) {
             await crossed({ usage, limitBytes })
+            // With a limit that has been raised it may well have gone on growing already.
+            afterMs = (await cgroup.limitBytes()) === limitBytes ? unansweredMs : soonestMs
+          }
         }
       }
       this.#last = { usage, at }

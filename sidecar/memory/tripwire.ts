@@ -1,17 +1,20 @@
 /**
  * The brake on one application's memory, cgroup v2: `memory.high` at the threshold makes the kernel itself hold whoever allocates
  * beyond it, however fast, and tell us so through memory.events. That tells of page cache as well, so each crossing is looked at.
+ * The limit and the brake are others' to change, too: what they write is heeded (brake.ts).
  */
-import { existsSync, readFileSync, rmSync, writeFileSync, type FSWatcher } from 'node:fs'
+import type { FSWatcher } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import type { Log } from '../../src/log.ts'
+import { Brake } from './brake.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
-import { isPressure, mayRearm, parseLimitBytes, thresholdBytes, type MemoryUsage } from './usage.ts'
+import { Stall } from './stall.ts'
+import { givenWayBytes, isPressure, mayRearm, thresholdBytes, type MemoryUsage } from './usage.ts'
 
 /** How soon after a crossing that was none of our business the next one is looked at; the brake holds meanwhile. */
 const restMs = 50
-/** How often the limit, and a brake that was let go, are looked at. */
-const lookMs = 5_000
+/** How often all is looked at of which nothing may have told: the settings, a brake that was let go or has given way. */
+const defaultLookMs = 5_000
 
 export type Crossing = { usage: MemoryUsage; limitBytes: number }
 
@@ -25,18 +28,27 @@ export type TripwireOptions = {
   /** What was let go is watched again: there is room. */
   relieved?: () => void
   log: Log
+  /** For tests. */
+  lookMs?: number
 }
 
 export type TripwireState = 'armed' | 'let-go' | 'no-limit' | 'stopped'
 
 export class Tripwire {
   readonly #options: TripwireOptions
+  readonly #brake: Brake
+  readonly #lookMs: number
+  readonly #stall = new Stall()
   #state: TripwireState = 'stopped'
-  #original = 'max'
-  #brakeBytes = 0
+  /** For this limit the brake has given way to pages in constant use. */
+  #gaveWayAt: number | undefined
   /** How often the brake was let go: setting it may take so long that it is let go meanwhile. */
   #letsGo = 0
-  #watcher: FSWatcher | undefined
+  /** One after the other: two may be for different limits. */
+  #arming: Promise<void> | undefined
+  /** Somebody may have written meanwhile. */
+  #lookAtSettingsAgain = false
+  #watchers: FSWatcher[] = []
   #timer: NodeJS.Timeout | undefined
   #toldUnwatched = false
   #ended = false
@@ -45,6 +57,8 @@ export class Tripwire {
 
   constructor(options: TripwireOptions) {
     this.#options = options
+    this.#brake = new Brake(options.cgroup, options.recordFile)
+    this.#lookMs = options.lookMs ?? defaultLookMs
   }
 
   get state(): TripwireState {
@@ -53,13 +67,10 @@ export class Tripwire {
 
   /** @throws Error of the file system where the cgroup is gone or cannot be written: no brake of ours holds then, nor one of an earlier life. */
   async start(): Promise<void> {
-    const { cgroup, recordFile } = this.#options
     try {
-      const recorded = existsSync(recordFile) ? readFileSync(recordFile, 'utf8').trim() : ''
-      this.#original = recorded === '' ? await cgroup.brake() : recorded
-      if (recorded === '') writeFileSync(recordFile, this.#original)
+      this.#brake.begin()
       this.#watch()
-      this.#timer = setInterval(() => void this.#lookNowAndThen(), lookMs).unref()
+      this.#timer = setInterval(() => void this.#lookNowAndThen(), this.#lookMs).unref()
       await this.arm()
     } catch (error) {
       await this.stop().catch((worse: unknown) => this.#tell(worse))
@@ -71,55 +82,82 @@ export class Tripwire {
   #watch(): void {
     const { cgroup, log } = this.#options
     const unwatched = (error: unknown) => {
-      this.#watcher = undefined
-      if (!this.#toldUnwatched) log.warn({ err: error, everyMs: lookMs }, 'memory.events cannot be watched')
+      this.#unwatch()
+      if (!this.#toldUnwatched)
+        log.warn({ err: error, everyMs: this.#lookMs }, 'memory.events cannot be watched')
       this.#toldUnwatched = true
     }
     try {
-      this.#watcher = cgroup.watchEvents(() => this.#heed())
-      this.#watcher.on('error', unwatched)
+      this.#watchers.push(cgroup.watchEvents(() => this.#heed()))
+      this.#watchers.push(...cgroup.watchSettings(() => void this.#lookAtSettings()))
+      for (const watcher of this.#watchers) watcher.on('error', unwatched)
     } catch (error) {
       unwatched(error)
     }
   }
 
+  #unwatch(): void {
+    for (const watcher of this.#watchers) watcher.close()
+    this.#watchers = []
+  }
+
   /** Sets the brake for the limit that is in force now. */
   async arm(): Promise<void> {
-    const { cgroup, percent } = this.#options
     const letsGo = this.#letsGo
-    const limitBytes = await cgroup.limitBytes()
+    const armed = (this.#arming ?? Promise.resolve()).catch(() => undefined).then(() => this.#arm(letsGo))
+    this.#arming = armed
+    try {
+      await armed
+    } finally {
+      if (this.#arming === armed) this.#arming = undefined
+      if (this.#lookAtSettingsAgain) void this.#lookAtSettings()
+    }
+  }
+
+  async #arm(letsGo: number): Promise<void> {
+    const limitBytes = await this.#options.cgroup.limitBytes()
     // By a crossing, say, whose answer came after the end.
-    if (this.#ended) return
+    if (this.#ended || letsGo !== this.#letsGo) return
     if (!Number.isFinite(limitBytes)) {
       await this.letGo()
       this.#state = 'no-limit'
       return
     }
-    const threshold = thresholdBytes(limitBytes, percent)
-    // One that somebody else has set lower stays.
-    this.#brakeBytes = Math.min(threshold, parseLimitBytes(this.#original))
-    await cgroup.setBrake(this.#brakeBytes)
-    if (letsGo !== this.#letsGo) return cgroup.raiseBrake(this.#original)
+    await this.#brake.set(this.#brakeBytes(limitBytes))
+    if (letsGo !== this.#letsGo) return this.#brake.putBack()
     this.#state = 'armed'
     this.#heed()
   }
 
-  /** Puts back what was there before. Usage is watched on; far enough below the threshold the brake is set again. */
+  #brakeBytes(limitBytes: number): number {
+    const { percent } = this.#options
+    return this.#gaveWayAt === limitBytes
+      ? givenWayBytes(limitBytes, percent)
+      : thresholdBytes(limitBytes, percent)
+  }
+
+  /** Puts back what others have set. Usage is watched on; far enough below the threshold the brake is set again. */
   async letGo(): Promise<void> {
     this.#state = this.#ended ? 'stopped' : 'let-go'
     this.#letsGo++
-    this.#options.cgroup.raiseBrake(this.#original)
+    this.#gaveWayAt = undefined
+    this.#brake.putBack()
   }
 
-  /** Puts back what was there before, for good. */
+  /** Puts back what others have set, for good. */
   async stop(): Promise<void> {
     this.#ended = true
-    this.#watcher?.close()
+    this.#unwatch()
     clearInterval(this.#timer)
     this.#state = 'stopped'
     this.#letsGo++
-    this.#options.cgroup.raiseBrake(this.#original)
-    rmSync(this.#options.recordFile, { force: true })
+    try {
+      this.#brake.putBack()
+    } catch (error) {
+      // The record is of a brake that stands.
+      if (!isGone(error)) throw error
+    }
+    this.#brake.forget()
   }
 
   #heed(): void {
@@ -148,35 +186,71 @@ export class Tripwire {
   }
 
   async #lookNowAndThen(): Promise<void> {
-    const { cgroup, percent } = this.#options
-    if (this.#watcher === undefined) this.#watch()
+    if (this.#watchers.length === 0) this.#watch()
+    await this.#lookAtSettings()
     try {
-      const limitBytes = await cgroup.limitBytes()
-      if (this.#state === 'armed') {
-        if (
-          this.#brakeBytes !== Math.min(thresholdBytes(limitBytes, percent), parseLimitBytes(this.#original))
-        )
-          await this.arm()
-        else this.#heed()
-      } else if (this.#state === 'no-limit') {
-        if (Number.isFinite(limitBytes)) await this.arm()
-      } else if (
-        this.#state === 'let-go' &&
-        !this.#looking &&
-        mayRearm(await cgroup.usage(), limitBytes, percent)
-      ) {
-        await this.arm()
-        this.#options.relieved?.()
-      }
+      if (this.#arming !== undefined) return
+      if (this.#state === 'let-go' && !this.#looking) await this.#armAgain()
+      if (this.#state !== 'armed') return
+      await this.#giveWay()
+      this.#heed()
     } catch (error) {
       this.#tell(error)
     }
   }
 
+  /** The limit, and `memory.high`. */
+  async #lookAtSettings(): Promise<void> {
+    this.#lookAtSettingsAgain = this.#arming !== undefined
+    if (this.#ended || this.#lookAtSettingsAgain) return
+    try {
+      const limitBytes = await this.#options.cgroup.limitBytes()
+      if (this.#state === 'armed') {
+        if (!this.#brake.stands(this.#brakeBytes(limitBytes))) await this.arm()
+      } else if (this.#state === 'no-limit' && Number.isFinite(limitBytes)) await this.arm()
+    } catch (error) {
+      this.#tell(error)
+    }
+  }
+
+  /** Not as soon as something is written: a sawtooth has given back its tooth by the time that its being let go is told. */
+  async #armAgain(): Promise<void> {
+    const { cgroup, percent, relieved } = this.#options
+    if (!mayRearm(await cgroup.usage(), await cgroup.limitBytes(), percent)) return
+    await this.arm()
+    relieved?.()
+  }
+
+  /**
+   * What is no pressure by the numbers may be an application that waits for its own pages all the time, and would not without us. What it
+   * holds in vain is let through, up to where the brake still stops what fills its memory; until its usage, page cache and all, is down again.
+   */
+  async #giveWay(): Promise<void> {
+    const { cgroup, percent, log } = this.#options
+    const [limitBytes, usage] = [await cgroup.limitBytes(), await cgroup.usage()]
+    const isStalled = this.#stall.lasts(cgroup.stalledUs(), performance.now())
+    if (isPressure(usage, limitBytes, percent, availableParallelism())) return this.#stall.forget()
+    if (this.#gaveWayAt === limitBytes) {
+      if (!mayRearm({ ...usage, reclaimableBytes: 0 }, limitBytes, percent)) return
+      this.#gaveWayAt = undefined
+    } else {
+      // Not where it would change nothing: what holds is somebody else's.
+      if (!isStalled || this.#brake.stands(givenWayBytes(limitBytes, percent))) return
+      this.#gaveWayAt = limitBytes
+      log.info(
+        { ...usage, limitBytes },
+        'the application waits for memory all the time and does not fill it: the brake gives way',
+      )
+    }
+    await this.arm()
+  }
+
   /** A cgroup that is gone went with its container. */
   #tell(error: unknown): void {
-    const code = (error as NodeJS.ErrnoException).code
-    if (code !== 'ENOENT' && code !== 'ENODEV')
-      this.#options.log.warn({ err: error }, 'the memory cgroup could not be looked at')
+    if (!isGone(error)) this.#options.log.warn({ err: error }, 'the memory cgroup could not be looked at')
   }
+}
+
+function isGone(error: unknown): boolean {
+  return ['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')
 }

@@ -34,6 +34,12 @@ export function parseFlatKeys(text: string): Map<string, number> {
   return values
 }
 
+/** `total` of the line `full`: https://docs.kernel.org/accounting/psi.html */
+export function parseStalledUs(pressure: string): number | undefined {
+  const total = /^full .*\btotal=(\d+)$/m.exec(pressure)?.[1]
+  return total === undefined ? undefined : Number(total)
+}
+
 /** `file` pages on the lists that reclaim works on: shared memory is not among them, it can only be swapped. */
 export function reclaimableOf(stat: ReadonlyMap<string, number>, version: 1 | 2): number {
   // v1 tells of the cgroup alone, and with `total_` of those below as well.
@@ -79,4 +85,13 @@ export function isPressure(
 const rearmPercent = 10
 export function mayRearm(usage: MemoryUsage, limitBytes: number, percent: number): boolean {
   return unreclaimableBytes(usage) < thresholdBytes(limitBytes, Math.max(percent - rearmPercent, percent / 2))
+}
+
+/**
+ * Where the brake stands when it has given way: 3 % of the limit are left for what the kernel holds too late, and the application has the rest. It
+ * gives way to pages of files that are in constant use: those count as reclaimable, and taken back they are read again at once.
+ */
+const wayPercent = 97
+export function givenWayBytes(limitBytes: number, percent: number): number {
+  return thresholdBytes(limitBytes, Math.max(percent, wayPercent))
 }

@@ -9,6 +9,7 @@ import { answerCrossing, type Answered, type PressedContainer } from '../memory/
 import { SocketGrower } from '../memory/resource-grower.ts'
 import { thaw, thawLeftFrozen, thawMarked } from '../memory/standstill.ts'
 import { Tripwire } from '../memory/tripwire.ts'
+import { lifeOf } from '../process-tree.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
 export type WatchedContainer = PressedContainer & {
@@ -163,7 +164,7 @@ export class MemoryTrigger implements Trigger {
     const options = { cgroup, percent: memory.thresholdPercent, crossed, relieved, log }
     const wire =
       cgroup.version === 2
-        ? new Tripwire({ ...options, recordFile: `${this.#run}/${name}/brake-${launcherPid}` })
+        ? new Tripwire({ ...options, recordFile: `${this.#run}/${name}/brake-${lifeOf(launcherPid)}` })
         : new PolledUsage(options)
     this.#watches.set(name, { launcherPid, wire, cgroup })
     await wire.start()

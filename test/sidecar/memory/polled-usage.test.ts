@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import type { Test } from 'tap'
 import { poll } from '../../harness/deadline.ts'
 import { MemoryCgroup } from '../../../sidecar/memory/memory-cgroup.ts'
 import { nextLookMs, PolledUsage } from '../../../sidecar/memory/polled-usage.ts'
@@ -87,4 +88,56 @@ t.test('tells of a crossing, and of the next one only when usage has gone down i
   await until('it to be armed again', () => watch.state === 'armed')
   uses(9_500_000)
   await until('the second', () => crossings.length === 2)
+})
+
+function crowded(t: Test, crossed: () => Promise<void>) {
+  const folder = mkdtempSync(join(tmpdir(), 'reprieve-polled-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'memory.limit_in_bytes'), '100000000')
+  const cgroup = new MemoryCgroup(1, folder)
+  let looks = 0
+  cgroup.usage = async () => (looks++, { currentBytes: 99_000_000, reclaimableBytes: 0 })
+  const watch = new PolledUsage({ cgroup, percent: 85, crossed, log: quietLog })
+  t.teardown(() => watch.stop())
+  return { watch, looks: () => looks }
+}
+
+t.test('a watch that has ended stays so, whatever a crossing is still answered with', async (t) => {
+  const answer = Promise.withResolvers<void>()
+  const told = Promise.withResolvers<void>()
+  const { watch, looks } = crowded(t, async () => {
+    told.resolve()
+    await answer.promise
+  })
+  await watch.start()
+  await poll(
+    'the crossing',
+    5_000,
+    () => (looks() > 0 ? true : undefined),
+    () => watch.state,
+  )
+  await told.promise
+  await watch.stop()
+  const before = looks()
+  await watch.letGo()
+  t.equal(watch.state, 'stopped')
+  await watch.arm()
+  t.equal(watch.state, 'stopped')
+  answer.resolve()
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  t.equal(looks(), before)
+})
+
+t.test('a crossing that nothing could be done about is not told a hundred times a second', async (t) => {
+  const told: number[] = []
+  const { watch } = crowded(t, async () => void told.push(performance.now()))
+  await watch.start()
+  await poll(
+    'five of them',
+    10_000,
+    () => (told.length >= 5 ? true : undefined),
+    () => watch.state,
+  )
+  const pauses = told.slice(1).map((at, index) => at - (told[index] ?? 0))
+  t.ok(Math.min(...pauses) >= 95, `pauses of ${pauses.map(Math.round).join(', ')} ms`)
 })

@@ -1,5 +1,5 @@
 /** The brake where something is in its way, with a folder of plain files for a cgroup. On real ones: tripwire.vm.test.ts. */
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Tripwire, type Crossing } from '../../../sidecar/memory/tripwire.ts'
@@ -11,7 +11,7 @@ import { brakeBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts
 function leftBehind(t: Test) {
   const of = plainCgroup(t)
   of.set('memory.high', brakeBytes)
-  writeFileSync(of.file('record'), 'max')
+  writeFileSync(of.file('record'), `max ${brakeBytes}`)
   return of
 }
 
@@ -132,4 +132,153 @@ t.test('a crossing that is answered after the end sets no brake', async (t) => {
   await done.promise
   t.equal(of.read('memory.high'), 'max')
   t.equal(wire.state, 'stopped')
+})
+
+t.test('a brake that others take away comes back, whether their writing is told or not', async (t) => {
+  for (const isTold of [true, false]) {
+    const of = plainCgroup(t)
+    if (!isTold) of.cgroup.watchEvents = tooManyWatches
+    const wire = wireOf(t, of, async () => undefined)
+    await wire.start()
+    of.set('memory.high', 'max')
+    await until('the brake', () => of.read('memory.high') === String(brakeBytes), isTold ? 2_000 : 10_000)
+    t.equal(wire.state, 'armed')
+  }
+})
+
+t.test('what others set while the brake stands is what is kept to, and put back', async (t) => {
+  const of = plainCgroup(t)
+  of.set('memory.high', 60 * mebibyte)
+  const wire = wireOf(t, of, async () => undefined)
+  await wire.start()
+  t.equal(of.read('memory.high'), String(60 * mebibyte), 'a lower one stays')
+  // As the kubelet does after it has raised a limit, with MemoryQoS.
+  of.set('memory.high', 90 * mebibyte)
+  await until('the brake', () => of.read('memory.high') === String(brakeBytes), 10_000)
+  await wire.letGo()
+  t.equal(of.read('memory.high'), String(90 * mebibyte))
+  of.set('memory.high', 95 * mebibyte)
+  await wire.stop()
+  t.equal(of.read('memory.high'), String(95 * mebibyte))
+})
+
+t.test(
+  'a sidecar that is started again knows its own brake from what others have set meanwhile',
+  async (t) => {
+    const of = leftBehind(t)
+    const first = wireOf(t, of, async () => undefined)
+    await first.start()
+    of.set('memory.high', 90 * mebibyte)
+    await until('the brake', () => of.read('memory.high') === String(brakeBytes), 10_000)
+    // Killed here: its successor finds the brake as it was left.
+    const second = wireOf(t, of, async () => undefined)
+    await second.start()
+    await second.letGo()
+    t.equal(of.read('memory.high'), String(90 * mebibyte))
+    of.set('memory.high', 95 * mebibyte)
+    const third = wireOf(t, of, async () => undefined)
+    await third.start()
+    await third.stop()
+    t.equal(of.read('memory.high'), String(95 * mebibyte))
+  },
+)
+
+t.test('the record of a cgroup that is gone goes with it', async (t) => {
+  const of = plainCgroup(t)
+  const wire = wireOf(t, of, async () => undefined)
+  await wire.start()
+  of.cgroup.raiseBrake = () => {
+    throw Object.assign(new Error('ENODEV: no such device'), { code: 'ENODEV' })
+  }
+  await wire.stop()
+  t.equal(existsSync(of.file('record')), false)
+})
+
+t.test('the record of a brake that could not be taken away stays', async (t) => {
+  const of = plainCgroup(t)
+  const wire = wireOf(t, of, async () => undefined)
+  await wire.start()
+  const raiseBrake = of.cgroup.raiseBrake.bind(of.cgroup)
+  of.cgroup.raiseBrake = () => {
+    throw new Error('EIO')
+  }
+  await t.rejects(wire.stop(), /EIO/)
+  t.equal(existsSync(of.file('record')), true)
+  of.cgroup.raiseBrake = raiseBrake
+})
+
+/** Usage is at the limit with page cache that is taken back and read again all the time. */
+async function stalled(t: Test, cache: number) {
+  const of = plainCgroup(t)
+  of.uses(98 * mebibyte)
+  of.set('memory.stat', `active_file ${cache}\n`)
+  let crossings = 0
+  const options = { cgroup: of.cgroup, percent: 85, recordFile: of.file('record'), log: quietLog, lookMs: 20 }
+  const wire = new Tripwire({ ...options, crossed: async () => void crossings++ })
+  t.teardown(() => wire.stop())
+  let us = 0
+  const stall = setInterval(() => {
+    us += 1_000_000
+    of.set('memory.pressure', `some avg10=90.00 avg60=0.00 avg300=0.00 total=${us}\nfull avg10=90.00 avg60=0.00 avg300=0.00 total=${us}\n`) // prettier-ignore
+  }, 5)
+  t.teardown(() => clearInterval(stall))
+  await wire.start()
+  const brakesAt = (percent: number) =>
+    until(`a brake at ${percent} %`, () => of.read('memory.high') === String(percent * mebibyte))
+  return { of, wire, brakesAt, calm: () => clearInterval(stall), crossings: () => crossings }
+}
+
+t.test('gives way to pages in constant use, until usage is down', async (t) => {
+  const { of, wire, brakesAt, calm, crossings } = await stalled(t, 20 * mebibyte)
+  await brakesAt(97)
+  t.equal(wire.state, 'armed')
+  t.equal(crossings(), 0)
+  calm()
+  of.uses(70 * mebibyte)
+  await brakesAt(85)
+})
+
+t.test('has given way for this limit only', async (t) => {
+  const { of, brakesAt, calm } = await stalled(t, 20 * mebibyte)
+  await brakesAt(97)
+  calm()
+  of.set('memory.max', 2 * limitBytes)
+  await brakesAt(170)
+})
+
+t.test('does not give way where what holds is somebody else’s', async (t) => {
+  const { of, brakesAt } = await stalled(t, 20 * mebibyte)
+  of.set('memory.high', 50 * mebibyte)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  t.equal(of.read('memory.high'), String(50 * mebibyte))
+  of.set('memory.high', 'max')
+  await brakesAt(97)
+})
+
+t.test('a brake that has given way stops what fills the memory all the same', async (t) => {
+  const { of, brakesAt, crossings } = await stalled(t, 20 * mebibyte)
+  await brakesAt(97)
+  of.set('memory.stat', 'active_file 0\n')
+  await until('the crossing', () => crossings() > 0)
+})
+
+t.test('what others write while the brake is being set is noticed when it is', async (t) => {
+  const of = plainCgroup(t)
+  const setBrake = of.cgroup.setBrake.bind(of.cgroup)
+  const reclaimed = Promise.withResolvers<void>()
+  of.cgroup.setBrake = async (bytes) => {
+    await setBrake(bytes)
+    await reclaimed.promise
+  }
+  const options = { cgroup: of.cgroup, percent: 85, recordFile: of.file('record'), log: quietLog, lookMs: 60_000 } // prettier-ignore
+  const wire = new Tripwire({ ...options, crossed: async () => undefined })
+  t.teardown(() => wire.stop())
+  const started = wire.start()
+  await until('the brake', () => of.read('memory.high') === String(brakeBytes))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  of.set('memory.high', 'max')
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  reclaimed.resolve()
+  await started
+  await until('the brake again', () => of.read('memory.high') === String(brakeBytes))
 })

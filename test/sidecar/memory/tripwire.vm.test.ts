@@ -5,7 +5,7 @@ import { undisturbedSum } from '../../e2e/memory.ts'
 import { soaking } from '../../e2e/support.ts'
 import { poll } from '../../harness/deadline.ts'
 import { Tripwire, type Crossing } from '../../../sidecar/memory/tripwire.ts'
-import { unreclaimableBytes } from '../../../sidecar/memory/usage.ts'
+import { thresholdBytes, unreclaimableBytes } from '../../../sidecar/memory/usage.ts'
 import { quietLog } from '../quiet-log.ts'
 import { mebibyte, programOf, testCgroup, type TestCgroup } from './test-cgroup.ts'
 
@@ -53,10 +53,12 @@ for (const [limitMiB, threads] of [
     },
   )
 
-t.test('a slow leak is stopped once, at the threshold', async (t) => {
+// In minutes usage is looked at many times: below the threshold, near it, and after it was let go.
+const leakSeconds = soaking ? 180 : 3
+t.test(`a slow leak, over ${leakSeconds} s, is stopped once, at the threshold`, async (t) => {
   const of = testCgroup(t, 64)
   const { wire, crossings } = await armed(t, of, () => wire.letGo())
-  const program = of.start([await programOf('fill.c'), '60', '1', '50000'])
+  const program = of.start([await programOf('fill.c'), '60', '1', String((leakSeconds * 1e6) / 60)])
   t.equal(await program.ended, 0)
   t.equal(crossings.length, 1)
   const part = (100 * unreclaimableBytes(crossings[0]?.usage ?? { currentBytes: 0, reclaimableBytes: 0 })) / (64 * mebibyte) // prettier-ignore
@@ -97,11 +99,11 @@ t.test('page cache up to the limit is no pressure', async (t) => {
 
 t.test('memory that fills while page cache fills the rest is pressure all the same', async (t) => {
   const of = testCgroup(t, 128)
-  const { wire, crossings } = await armed(t, of, () => wire.letGo())
+  const { wire } = await armed(t, of, () => wire.letGo())
   const reader = of.start(['sh', '-c', 'dd if=/dev/zero of=$0 bs=1M count=200 2>/dev/null; while :; do cat $0 >/dev/null; done', `${of.recordFile}.file`]) // prettier-ignore
   await poll('the page cache', deadlineMs, () => (of.event('high') > 0 ? true : undefined), () => of.read('memory.stat')) // prettier-ignore
   const program = of.start([await programOf('fill.c'), '118', '4', '0', 'then-hold'])
-  await poll('the crossing', deadlineMs, () => (crossings.length > 0 ? true : undefined), () => of.read('memory.stat')) // prettier-ignore
+  await poll('the crossing to be answered', deadlineMs, () => (wire.state === 'let-go' ? true : undefined), () => of.read('memory.stat')) // prettier-ignore
   reader.child.kill('SIGKILL')
   t.equal(of.event('oom_kill'), 0)
   program.child.kill('SIGKILL')
@@ -158,3 +160,51 @@ t.test('a limit that somebody else changes moves the brake', async (t) => {
   await movesTo(170 * mebibyte)
   t.equal(wire.state, 'armed')
 })
+
+t.test(
+  'a brake that somebody else takes away is back within a second, and what they set is kept',
+  async (t) => {
+    const of = testCgroup(t, 100)
+    const { wire } = await armed(t, of, async () => undefined)
+    const comesTo = (mebibytes: number) =>
+    poll('the brake', 1_000, () => (of.read('memory.high') === String(mebibytes * mebibyte) ? true : undefined), () => of.read('memory.high')) // prettier-ignore
+    // Not by this process: inotify has to tell of others' writing, too.
+    const write = async (value: number | string) =>
+      t.equal(await of.start(['sh', '-c', `echo ${value} >${of.cgroup.folder}/memory.high`]).ended, 0)
+    await write('max')
+    await comesTo(85)
+    await write(60 * mebibyte)
+    await comesTo(60)
+    await write(90 * mebibyte)
+    await comesTo(85)
+    t.equal(wire.state, 'armed')
+    await wire.stop()
+    t.equal(of.read('memory.high'), String(90 * mebibyte))
+  },
+)
+
+const mean = (some: number[]) => some.reduce((sum, one) => sum + one, 0) / some.length
+
+t.test(
+  'gives way to pages of a file in constant use, and stops what fills the rest all the same',
+  async (t) => {
+    const of = testCgroup(t, 128)
+    const { wire, crossings } = await armed(t, of, () => wire.letGo())
+    const file = `${of.recordFile}.file`
+    const hot = of.start([await programOf('hot.c'), '92', file, '24'])
+    const describe = () => [of.read('memory.high'), of.read('memory.stat'), of.read('memory.pressure'), hot.lines.slice(-5).join()].join('\n') // prettier-ignore
+    const laps = () => hot.lines.filter((line) => line.startsWith('lap ')).map((line) => Number(line.split(' ')[2])) // prettier-ignore
+    const gaveWay = String(thresholdBytes(128 * mebibyte, 97))
+    await poll('the brake to give way', deadlineMs, () => (of.read('memory.high') === gaveWay ? true : undefined), describe) // prettier-ignore
+    const held = laps()
+    await poll('ten laps', deadlineMs, () => (laps().length >= held.length + 10 ? true : undefined), describe)
+    const [slow, fast] = [mean(held.slice(-5)), mean(laps().slice(-5))]
+    t.ok(fast < slow / 2, `a round took ${slow} ms under the brake, then ${fast} ms`)
+    t.strictSame(crossings, [], 'nothing was frozen for it')
+    const program = of.start([await programOf('fill.c'), '24', '4', '0', 'then-hold'])
+    await poll('the crossing to be answered', deadlineMs, () => (wire.state === 'let-go' ? true : undefined), describe) // prettier-ignore
+    t.equal(of.event('oom_kill'), 0)
+    program.child.kill('SIGKILL')
+    hot.child.kill('SIGKILL')
+  },
+)

@@ -1,9 +1,11 @@
 import t from 'tap'
 import {
+  givenWayBytes,
   isPressure,
   mayRearm,
   parseFlatKeys,
   parseLimitBytes,
+  parseStalledUs,
   reclaimableOf,
   slackBytes,
   thresholdBytes,
@@ -67,4 +69,15 @@ t.test('a brake that was let go is set again ten percent below, not at the next 
   t.equal(of(751), false)
   t.equal(of(749), true)
   t.equal(mayRearm({ currentBytes: 0, reclaimableBytes: 0 }, limit, 1), true, 'whatever the percentage')
+})
+
+t.test('the time in which nothing went on for want of memory is read', async (t) => {
+  const pressure = 'some avg10=2.00 avg60=1.00 avg300=0.50 total=9000\nfull avg10=1.00 avg60=0.50 avg300=0.25 total=4000\n' // prettier-ignore
+  t.equal(parseStalledUs(pressure), 4000)
+  t.equal(parseStalledUs('some avg10=0.00 avg60=0.00 avg300=0.00 total=9000\n'), undefined)
+})
+
+t.test('a brake gives way to 97 percent, and never comes down by it', async (t) => {
+  t.equal(givenWayBytes(limit, 85), 970 * mebibyte)
+  t.equal(givenWayBytes(limit, 99), 990 * mebibyte)
 })

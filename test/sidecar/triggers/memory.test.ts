@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { ContainerState } from '../../../sidecar/container-state.ts'
 import { MemoryTrigger, type WatchedContainer } from '../../../sidecar/triggers/memory.ts'
+import { lifeOf } from '../../../sidecar/process-tree.ts'
 import { brakeBytes, plainCgroup } from '../memory/plain-cgroup.ts'
 import { quietLog } from '../quiet-log.ts'
 import { containerPlan, until } from '../stand-ins.ts'
@@ -50,7 +51,7 @@ async function trigger(t: Test, failures: number) {
 t.test('a brake of an earlier life is taken over, though not at the first try', async (t) => {
   const of = await trigger(t, 1)
   of.set('memory.high', brakeBytes)
-  writeFileSync(`${of.run}/app/brake-${launcherPid}`, 'max')
+  writeFileSync(`${of.run}/app/brake-${lifeOf(launcherPid)}`, `max ${brakeBytes}`)
   await of.start()
   of.becomes(running)
   await until('the first try', () => of.tries() === 1)
@@ -63,7 +64,7 @@ t.test('a brake of an earlier life is taken over, though not at the first try', 
 t.test('a watch that cannot be set up is not taken for one, and is tried again', async (t) => {
   const of = await trigger(t, 0)
   of.set('memory.high', brakeBytes)
-  writeFileSync(`${of.run}/app/brake-${launcherPid}`, 'max')
+  writeFileSync(`${of.run}/app/brake-${lifeOf(launcherPid)}`, `max ${brakeBytes}`)
   const setBrake = of.cgroup.setBrake.bind(of.cgroup)
   of.cgroup.setBrake = () => Promise.reject(new Error('EIO'))
   await of.start()
