@@ -55,10 +55,14 @@ export function unreclaimableBytes({ currentBytes, reclaimableBytes }: MemoryUsa
 }
 
 const pageBytes = 4096
+const largestPageBytes = 65_536
 
-/** Where the brake is set: so many percent of the limit, in whole pages as the kernel keeps it. */
+/**
+ * Where the brake is set: so many percent of the limit, in whole pages as the kernel keeps it, also where those are of 64 KiB (arm64): another value that
+ * is read back than was written would be taken for somebody else's.
+ */
 export function thresholdBytes(limitBytes: number, percent: number): number {
-  return Math.floor((limitBytes * percent) / 100 / pageBytes) * pageBytes
+  return Math.floor((limitBytes * percent) / 100 / largestPageBytes) * largestPageBytes
 }
 
 /**

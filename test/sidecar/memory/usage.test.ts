@@ -41,8 +41,8 @@ t.test('a line that is none is passed over', async (t) => {
   t.strictSame([...parseFlatKeys('high 3\n\nodd\nodd x\n__proto__ 9\n')], [['high', 3], ['__proto__', 9]]) // prettier-ignore
 })
 
-t.test('the threshold is in whole pages, at most the percentage', async (t) => {
-  t.equal(thresholdBytes(10 * 4096, 85), 8 * 4096)
+t.test('the threshold is in whole pages of the largest kind, at most the percentage', async (t) => {
+  t.equal(thresholdBytes(10 * 65_536, 85), 8 * 65_536)
   t.equal(thresholdBytes(limit, 85), 850 * mebibyte)
 })
 
