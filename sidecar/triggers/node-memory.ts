@@ -18,7 +18,7 @@ const gibibyte = 1024 ** 3
 /** How far back the trend is looked at. */
 const samplesKept = 10
 const checkpointDeadlineMs = 600_000
-/** Under lasting pressure a new checkpoint is made so often at the most: each dump is itself a burden. */
+/** Under lasting pressure, or one that comes and goes, a new checkpoint is made so often at the most: each dump is itself a burden. */
 const againMs = 5 * 60_000
 /** One that failed is tried again sooner, so often and after so long. */
 const retries = 3
@@ -62,6 +62,8 @@ export class NodeMemoryTrigger implements Trigger {
   #near = false
   #timer: NodeJS.Timeout | undefined
   #pressure: Pressure | undefined
+  /** Nothing is asked for before, since all have a checkpoint that is new enough. */
+  #restsUntilMs = 0
   /** Checkpoints of this trigger are being taken. */
   #taking = false
   #why: string | undefined
@@ -75,7 +77,7 @@ export class NodeMemoryTrigger implements Trigger {
   }
 
   async start(containers: ReadonlyMap<string, Checkpointable>): Promise<void> {
-    if (Object.values(this.#eviction)[0] === 0) return
+    if ('bytes' in this.#eviction && this.#eviction.bytes === 0) return
     const look = () =>
       this.look(containers)
         .catch((error) => this.#options.log.warn({ err: error }, 'the memory of the node was not looked at'))
@@ -107,7 +109,7 @@ export class NodeMemoryTrigger implements Trigger {
     const mayPress = judgeNode(this.#samples, this.#threshold, checkpointDeadlineMs).press
     this.#near = mayPress || sample.availableBytes < this.#threshold + Math.max(3 * this.#threshold, gibibyte)
     if (this.#pressure === undefined) {
-      if (!mayPress) return
+      if (!mayPress || sample.atMs < this.#restsUntilMs) return
       const verdict = await this.#judge(containers)
       if (verdict.press) this.#press(sample, verdict.why, containers)
     } else if (!this.#taking) await this.#goOn(this.#pressure, sample, containers)
@@ -121,6 +123,7 @@ export class NodeMemoryTrigger implements Trigger {
     if (isRelieved(this.#samples, this.#threshold, await this.#dumpMs(containers))) {
       this.#options.log.info({ availableBytes: sample.availableBytes }, 'the node has memory again')
       this.#pressure = undefined
+      if (pressure.failed.size === 0) this.#restsUntilMs = pressure.atMs + againMs
       return
     }
     const { failed, retriesLeft, triedAtMs } = pressure

@@ -121,7 +121,7 @@ t.test('a checkpoint that failed is tried again after ten seconds, three times',
 })
 
 t.test(
-  'under lasting pressure there is one every five minutes; when it is over it may begin anew',
+  'under lasting pressure there is one every five minutes, and no sooner after it was over',
   async (t) => {
     const { asked, play, trigger } = node(t, (second) => (second < 400 ? 90 : second < 500 ? 60_000 : 90))
     await play(200)
@@ -132,10 +132,21 @@ t.test(
     t.equal(asked.length, 4)
     await play(490)
     t.match(trigger.status, { pressed: false })
-    await play(510)
+    await play(590)
+    t.equal(asked.length, 4)
+    await play(620)
     t.equal(asked.length, 6)
   },
 )
+
+t.test('pressure that comes and goes asks for no more', async (t) => {
+  const { asked, played, play } = node(t, (second) => (second % 60 < 30 ? 40_000 : 5_000))
+  while (played.nowMs < 900_000) {
+    await play(played.nowMs / 1000)
+    for (const { done } of asked) done(taken)
+  }
+  t.ok(asked.length >= 4 && asked.length <= 2 * 3, `${asked.length} checkpoints in 15 min`)
+})
 
 t.test('a share of the capacity is a threshold as well', async (t) => {
   const { asked, play } = node(t, () => 3_000, { evictionBytes: 0, evictionPercent: 5 })
