@@ -77,6 +77,7 @@ if (periodic !== undefined) triggers.push(periodic)
 const memory = new MemoryTrigger(wanted.includes('memory') ? keepers.values() : [], around.log)
 const nodeMemory = new NodeMemoryTrigger({
   evictionBytes: wanted.includes('memory') ? around.podPlan.nodeEvictionBytes : 0,
+  evictionPercent: wanted.includes('memory') ? around.podPlan.nodeEvictionPercent : undefined,
   rootOf: (name) => keepers.get(name)?.root,
   estimateMs: (name, bytes) => {
     const { startMs, dumpMs, storeMs } = estimate(tookMost(ledger.measured(name)), bytes)

@@ -7,13 +7,16 @@ export type MemoryConfig = Readonly<{
   maxBytes?: number
   /** Unix socket, as containers of the pod see it, of who resizes the pod's containers in place. */
   resizeSocket?: string
-  /** `evictionHard: memory.available` of the nodes' kubelets. */
+  /** `evictionHard: memory.available` of the nodes' kubelets; 0 where it is a share. */
   nodeEvictionBytes: number
+  /** Of a node's capacity, in percent. */
+  nodeEvictionPercent?: number
 }>
 
 /** The kubelet's own (pkg/kubelet/apis/config/v1beta1/defaults_linux.go). */
 const defaultEvictionBytes = 100 * 1024 ** 2
 const quantity = 'a quantity above 0, as a text, for example 16Gi'
+const eviction = 'a quantity above 0 or a percentage between 0% and 100%, as a text, for example 500Mi or 5%'
 
 export function readMemory(section: ConfigReader): MemoryConfig {
   const maxBytes = section.parsed('max', 0, quantity, readBytes)
@@ -21,8 +24,19 @@ export function readMemory(section: ConfigReader): MemoryConfig {
   return {
     ...(maxBytes === 0 ? {} : { maxBytes }),
     ...(resizeSocket === '' ? {} : { resizeSocket }),
-    nodeEvictionBytes: section.parsed('nodeEviction', defaultEvictionBytes, quantity, readBytes),
+    ...section.parsed('nodeEviction', { nodeEvictionBytes: defaultEvictionBytes }, eviction, readEviction),
   }
+}
+
+/** As the kubelet reads it (pkg/kubelet/eviction/helpers.go, parseThresholdStatement); what it takes for "never", 0% and 100%, is refused. */
+function readEviction(
+  text: string,
+): Pick<MemoryConfig, 'nodeEvictionBytes' | 'nodeEvictionPercent'> | undefined {
+  const [, share] = /^(\d{1,2}(?:\.\d{1,6})?)%$/.exec(text) ?? []
+  if (share !== undefined)
+    return Number(share) > 0 ? { nodeEvictionBytes: 0, nodeEvictionPercent: Number(share) } : undefined
+  const bytes = readBytes(text)
+  return bytes === undefined ? undefined : { nodeEvictionBytes: bytes }
 }
 
 function readBytes(text: string): number | undefined {

@@ -64,6 +64,8 @@ export type PodPlan = {
   statusHost?: string
   /** The node's `memory.available` below which the kubelet evicts at once (its `evictionHard`), in bytes. */
   nodeEvictionBytes: number
+  /** Instead of bytes, which are 0 then: the share of the node's capacity, which only the sidecar knows. */
+  nodeEvictionPercent?: number
   cloud: CloudPlan
   interval: IntervalPlan
   /** Of a machine, with all that takes it away; for the interval `auto`. */
@@ -105,6 +107,10 @@ function problemsOf(value: unknown): string[] {
   expect(isWhole(value.statusPort) && value.statusPort < 65536, 'statusPort must be 0 to 65535')
   expect(value.statusHost === undefined || isText(value.statusHost), 'statusHost must be an address')
   expect(isWhole(value.nodeEvictionBytes), 'nodeEvictionBytes must be a whole number')
+  expect(
+    value.nodeEvictionPercent === undefined || isShare(value.nodeEvictionPercent),
+    'nodeEvictionPercent must be above 0 and below 100',
+  )
   const store = value.store
   expect(
     isRecord(store) &&
@@ -182,4 +188,8 @@ function isTexts(value: unknown): value is string[] {
 }
 function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function isShare(value: unknown): value is number {
+  return typeof value === 'number' && value > 0 && value < 100
 }

@@ -99,6 +99,7 @@ export function decide(
     interval: wishes.interval ?? 'auto',
     meanTimeBetweenFailuresMs: config.meanTimeBetweenFailuresMs,
     nodeEvictionBytes: config.memory.nodeEvictionBytes,
+    ...(config.memory.nodeEvictionPercent === undefined ? {} : { nodeEvictionPercent: config.memory.nodeEvictionPercent }), // prettier-ignore
     containers: containers.map((container) =>
       containerPlan(pod, container, commands, memoryPlan(container, wishes, config.memory, recordsNeeds)),
     ),

@@ -2,20 +2,27 @@
  * The node runs out of memory: the kubelet evicts some pod at once, and it may be this one. A checkpoint is taken while there is
  * still time, and the application goes on: only the kubelet knows whom it will choose.
  */
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { Log } from '../../src/log.ts'
-import { availableBytes, isRelieved, judgeNode, parseMeminfo, parseStall, type NodeSample } from '../memory/node-memory.ts' // prettier-ignore
+import { DumpTime } from '../memory/dump-time.ts'
+import { availableBytes, evictionBytes, isRelieved, judgeNode, parseMeminfo, parseStall, type Eviction, type NodeSample, type NodeVerdict } from '../memory/node-memory.ts' // prettier-ignore
 import { memoryOf, treeOf } from '../process-tree.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
-/** The kubelet looks every 10 s, and at once where the kernel notifies it of its threshold; while there is plenty, so often is enough. */
+/**
+ * The kubelet looks every 10 s, and at once where the kernel notifies it of its threshold. Near is where a checkpoint may have to begin soon,
+ * or whatever begins to grow is there in seconds.
+ */
 const [everyMs, everyMsWhenNear] = [3_000, 1_000]
+const gibibyte = 1024 ** 3
 /** How far back the trend is looked at. */
 const samplesKept = 10
 const checkpointDeadlineMs = 600_000
-/** Under lasting pressure a new checkpoint is made so often at the most: each dump is itself a burden. */
+/** Under lasting pressure, or one that comes and goes, a new checkpoint is made so often at the most: each dump is itself a burden. */
 const againMs = 5 * 60_000
+/** One that failed is tried again sooner, so often and after so long. */
+const retries = 3
+const retryMs = 10_000
 
 export type NodeMemoryStatus = {
   availableBytes: number | undefined
@@ -26,39 +33,57 @@ export type NodeMemoryStatus = {
 export type RootOf = (container: string) => number | undefined
 
 export type NodeMemoryOptions = {
-  /** 0 for no such kubelet. */
+  /** 0 for no such kubelet, unless there is a share. */
   evictionBytes: number
+  /** Instead of bytes: the share of the node's capacity. */
+  evictionPercent?: number | undefined
   /** The root of a container's tree while it runs. */
   rootOf: RootOf
   /** How long a checkpoint of so many bytes will take. */
   estimateMs: (container: string, bytes: number) => number
   log: Log
-  /** Where /proc/meminfo and /proc/pressure/memory are, for tests. */
+  /** For tests: where meminfo and pressure/memory are, what a tree holds, and what the time is. */
   proc?: string
+  bytesOf?: (root: number) => Promise<number>
+  nowMs?: () => number
 }
+
+/** From the verdict until the node has memory again. */
+type Pressure = { atMs: number; triedAtMs: number; retriesLeft: number; failed: ReadonlySet<string> }
 
 export class NodeMemoryTrigger implements Trigger {
   readonly name = 'node-memory'
   readonly #options: NodeMemoryOptions
-  // As the runtime shows every container its own cgroup.
-  readonly #version = existsSync('/sys/fs/cgroup/cgroup.controllers') ? 2 : 1
+  readonly #eviction: Eviction
+  readonly #nowMs: () => number
+  readonly #dumpTime: DumpTime
   #samples: NodeSample[] = []
+  #threshold = 0
+  #near = false
   #timer: NodeJS.Timeout | undefined
-  #pressedAt: number | undefined
+  #pressure: Pressure | undefined
+  /** Nothing is asked for before, since all have a checkpoint that is new enough. */
+  #restsUntilMs = 0
+  /** Checkpoints of this trigger are being taken. */
+  #taking = false
   #why: string | undefined
 
   constructor(options: NodeMemoryOptions) {
     this.#options = options
+    const { evictionPercent, nowMs = () => performance.now() } = options
+    this.#eviction = evictionPercent === undefined ? { bytes: options.evictionBytes } : { percent: evictionPercent } // prettier-ignore
+    this.#nowMs = nowMs
+    this.#dumpTime = new DumpTime(options.estimateMs)
   }
 
   async start(containers: ReadonlyMap<string, Checkpointable>): Promise<void> {
-    if (this.#options.evictionBytes === 0) return
+    if ('bytes' in this.#eviction && this.#eviction.bytes === 0) return
     const look = () =>
-      this.#look(containers)
+      this.look(containers)
         .catch((error) => this.#options.log.warn({ err: error }, 'the memory of the node was not looked at'))
         .finally(() => {
           if (this.#timer !== undefined)
-            this.#timer = setTimeout(look, this.#isNear() ? everyMsWhenNear : everyMs).unref()
+            this.#timer = setTimeout(look, this.#near ? everyMsWhenNear : everyMs).unref()
         })
     this.#timer = setTimeout(look, everyMs).unref()
   }
@@ -71,72 +96,115 @@ export class NodeMemoryTrigger implements Trigger {
   get status(): NodeMemoryStatus {
     return {
       availableBytes: this.#samples.at(-1)?.availableBytes,
-      pressed: this.#pressedAt !== undefined,
+      pressed: this.#pressure !== undefined,
       why: this.#why,
     }
   }
 
-  async #look(containers: ReadonlyMap<string, Checkpointable>): Promise<void> {
-    const { evictionBytes, log } = this.#options
+  /** Once; does not wait for the checkpoints that it asks for. */
+  async look(containers: ReadonlyMap<string, Checkpointable>): Promise<void> {
     const sample = await this.#sample()
     this.#samples = [...this.#samples, sample].slice(-samplesKept)
-    // Walking the process table is for when it may matter.
-    if (!this.#isNear() && this.#pressedAt === undefined) return
-    const dumpMs = await this.#estimateMs(containers)
-    if (this.#pressedAt !== undefined) {
-      if (isRelieved(this.#samples, evictionBytes, dumpMs)) {
-        log.info({ availableBytes: sample.availableBytes }, 'the node has memory again')
-        this.#pressedAt = undefined
-        return
-      }
-      if (sample.atMs - this.#pressedAt < againMs) return
+    // Where not even the longest dump would be too late, there is nothing to reckon.
+    const mayPress = judgeNode(this.#samples, this.#threshold, checkpointDeadlineMs).press
+    this.#near = mayPress || sample.availableBytes < this.#threshold + Math.max(3 * this.#threshold, gibibyte)
+    if (this.#pressure === undefined) {
+      if (!mayPress || sample.atMs < this.#restsUntilMs) return
+      const verdict = await this.#judge(containers)
+      if (verdict.press) this.#press(sample, verdict.why, containers)
+    } else if (!this.#taking) await this.#goOn(this.#pressure, sample, containers)
+  }
+
+  async #goOn(
+    pressure: Pressure,
+    sample: NodeSample,
+    containers: ReadonlyMap<string, Checkpointable>,
+  ): Promise<void> {
+    if (isRelieved(this.#samples, this.#threshold, await this.#dumpMs(containers))) {
+      this.#options.log.info({ availableBytes: sample.availableBytes }, 'the node has memory again')
+      this.#pressure = undefined
+      if (pressure.failed.size === 0) this.#restsUntilMs = pressure.atMs + againMs
+      return
     }
-    const verdict = judgeNode(this.#samples, evictionBytes, dumpMs)
-    if (!verdict.press) return
-    this.#pressedAt = sample.atMs
-    this.#why = verdict.why
-    log.warn(
-      { why: verdict.why },
+    const { failed, retriesLeft, triedAtMs } = pressure
+    if (failed.size > 0 && retriesLeft > 0 && sample.atMs - triedAtMs >= retryMs) {
+      this.#pressure = { ...pressure, triedAtMs: sample.atMs, retriesLeft: retriesLeft - 1 }
+      this.#take([...containers.values()].filter(({ plan }) => failed.has(plan.name)))
+    } else if (sample.atMs - pressure.atMs >= againMs) {
+      const verdict = await this.#judge(containers)
+      if (verdict.press) this.#press(sample, verdict.why, containers)
+    }
+  }
+
+  #press({ atMs }: NodeSample, why: string, containers: ReadonlyMap<string, Checkpointable>): void {
+    this.#pressure = { atMs, triedAtMs: atMs, retriesLeft: retries, failed: new Set() }
+    this.#why = why
+    this.#options.log.warn(
+      { why },
       'the node runs out of memory: checkpoints are taken before the kubelet evicts',
     )
-    await Promise.all([...containers.values()].map((container) => this.#checkpoint(container, verdict.why)))
+    this.#take([...containers.values()])
   }
 
-  /** With four times the threshold and a gibibyte at hand nothing is so fast, and no dump so slow. */
-  #isNear(): boolean {
-    const { evictionBytes } = this.#options
-    const available = this.#samples.at(-1)?.availableBytes ?? 0
-    return available < Math.max(4 * evictionBytes, evictionBytes + 1024 ** 3)
+  /** Meanwhile the node is looked at on: what it does during a dump tells whether it is over, and how long the next may take. */
+  #take(containers: Checkpointable[]): void {
+    this.#taking = true
+    void Promise.all(containers.map((container) => this.#checkpoint(container)))
+      .then((names) => {
+        const failed = new Set(names.filter((name) => name !== undefined))
+        if (this.#pressure !== undefined)
+          this.#pressure = { ...this.#pressure, triedAtMs: this.#nowMs(), failed }
+      })
+      .finally(() => (this.#taking = false))
   }
 
-  async #checkpoint(container: Checkpointable, reason: string): Promise<void> {
-    const outcome = await container.checkpoint({
-      trigger: this.name,
-      reason,
-      afterwards: 'resume',
-      deadline: Date.now() + checkpointDeadlineMs,
-    })
-    if (outcome.outcome === 'failed')
-      this.#options.log.error(
-        { container: container.plan.name, detail: outcome.detail },
-        'no checkpoint was taken before the eviction',
+  /** @returns the container's name where there is none */
+  async #checkpoint(container: Checkpointable): Promise<string | undefined> {
+    const { name } = container.plan
+    const detail = await container
+      .checkpoint({
+        trigger: this.name,
+        reason: this.#why ?? '',
+        afterwards: 'resume',
+        deadline: Date.now() + checkpointDeadlineMs,
+      })
+      .then(
+        (outcome) => (outcome.outcome === 'failed' ? outcome.detail : undefined),
+        (error: unknown) => String(error),
       )
+    if (detail === undefined) return undefined
+    this.#options.log.error({ container: name, detail }, 'no checkpoint was taken before the eviction')
+    return name
   }
 
   async #sample(): Promise<NodeSample> {
     const proc = this.#options.proc ?? '/proc'
     const meminfo = parseMeminfo(await readFile(`${proc}/meminfo`, 'latin1'))
     const stall = parseStall(await readFile(`${proc}/pressure/memory`, 'latin1').catch(() => undefined))
-    return { atMs: performance.now(), availableBytes: availableBytes(meminfo, this.#version), stall }
+    this.#threshold = evictionBytes(this.#eviction, meminfo)
+    return { atMs: this.#nowMs(), availableBytes: availableBytes(meminfo), stall }
   }
 
-  /** All of them at once share what the machine can do. */
-  async #estimateMs(containers: ReadonlyMap<string, Checkpointable>): Promise<number> {
-    let ms = 0
+  /** By the trees as they are only where what is known of them would press. */
+  async #judge(containers: ReadonlyMap<string, Checkpointable>): Promise<NodeVerdict> {
+    const verdict = judgeNode(this.#samples, this.#threshold, await this.#dumpMs(containers))
+    if (!verdict.press) return verdict
+    return judgeNode(this.#samples, this.#threshold, await this.#measure(containers))
+  }
+
+  async #dumpMs(containers: ReadonlyMap<string, Checkpointable>): Promise<number> {
+    const sample = this.#samples.at(-1)
+    const running = [...containers.keys()].filter((name) => this.#options.rootOf(name) !== undefined)
+    return (sample && this.#dumpTime.atMostMs(sample, running)) ?? (await this.#measure(containers))
+  }
+
+  async #measure(containers: ReadonlyMap<string, Checkpointable>): Promise<number> {
+    const { rootOf, bytesOf = async (root) => memoryOf(await treeOf(root)) } = this.#options
+    const bytes = new Map<string, number>()
     for (const name of containers.keys()) {
-      const root = this.#options.rootOf(name)
-      if (root !== undefined) ms += this.#options.estimateMs(name, await memoryOf(await treeOf(root)))
+      const root = rootOf(name)
+      if (root !== undefined) bytes.set(name, await bytesOf(root))
     }
-    return ms
+    return this.#dumpTime.measured(bytes, this.#samples.at(-1))
   }
 }

@@ -1,4 +1,4 @@
-/** The sidecar beside an application that stands still for its memory: killed at that instant, and short of memory itself. */
+/** The sidecar beside an application that stands still for its memory: killed at that instant, given more late or never; and what it needs itself. */
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
@@ -6,8 +6,8 @@ import { cgroupFolder } from '../harness/cgroup.ts'
 import { poll } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
 import { growing } from './memory.ts'
-import { resizeSocket, startResizer } from './resizer.ts'
-import { application, openStage, sidecar } from './support.ts'
+import { resizeSocket, startResizer, type Resizer } from './resizer.ts'
+import { application, openStage, podOf, sidecar, statusOf, type Stage } from './support.ts'
 
 /** Emulated processors take their time. */
 const deadlineMs = 180_000
@@ -53,24 +53,84 @@ function nodeProcesses(pod: Pod): number[] {
     .filter((pid) => /^Name:\t(node|MainThread)$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
 }
 
+// The application's 192 MiB and the sidecar's 64 fit alone, but not beside the neighbour's 256.
+const crowded = {
+  programs: ['fill.c'],
+  config: `memory: { resizeSocket: ${resizeSocket} }`,
+  allocatableMiB: 500,
+}
+const neighbourOf = (stage: Stage) =>
+  stage.runPlain(podOf({ command: ['/bin/sh', '-c', 'exec sleep 600'], resources: { requests: { memory: '256Mi' } } })) // prettier-ignore
+const firstOf = (resizer: Resizer) =>
+  poll('an answer to the resize', deadlineMs, () => resizer.became[0], () => JSON.stringify(resizer)) // prettier-ignore
+
 t.test(
-  'a dump is charged neither to the application nor beyond the limit of the sidecar, which lives',
+  'more memory that is deferred for ever is waited for ten seconds, and a checkpoint kept instead',
   async (t) => {
-    const stage = await openStage(t, {
-      programs: ['fill.c'],
-      config: `sidecar: { resources: { limits: { memory: 96Mi } } }`,
-    })
-    const pod = await stage.run(growing({ limitMiB: 256, mebibytes: 200, threads: 1, hold: true, annotations: { 'memory-threshold': '70%' } })) // prettier-ignore
-    await pod.waitForLog(sidecar, /a checkpoint was taken/, { deadlineMs })
-    await delay(500)
-    const of = (name: string, file: string) =>
-      readFileSync(`${cgroupFolder(pod.container(name).cgroupPath, 'memory')}/${file}`, 'utf8')
-    t.match(of(sidecar, 'memory.events'), /^oom_kill 0$/m)
-    t.equal(pod.container(sidecar).attempts, 1)
-    t.ok(Number(of(sidecar, 'memory.peak')) <= 96 * 2 ** 20, of(sidecar, 'memory.peak'))
-    // The pages of 200 MiB, and what a program has beside; were the images' page cache charged here, it would be nearly twice that.
-    t.ok(Number(of(application, 'memory.peak')) < 220 * 2 ** 20, of(application, 'memory.peak'))
-    t.match(of(application, 'memory.events'), /^oom_kill 0$/m)
+    const stage = await openStage(t, crowded)
+    await neighbourOf(stage)
+    const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 118, threads: 1, hold: true }))
+    const resizer = await startResizer(t, pod)
+    t.equal(await firstOf(resizer), 'deferred')
+    await pod.waitForLog(sidecar, /can have no more: it goes on with a checkpoint kept/, { deadlineMs })
+    await pod.waitForLog(application, /^done$/, { deadlineMs })
+    t.match((await statusOf(pod)).memory, [{ lastAnswer: { did: 'checkpoint', why: /the new limit was not in force after 10000 ms/ } }]) // prettier-ignore
+    t.strictSame(resizer.asked, [{ container: 'app', limitBytes: 192 * 2 ** 20 }])
+    t.equal((await stage.manifests()).length, 1)
     await pod.delete()
   },
 )
+
+t.test('more memory that is deferred until another pod has gone is in force then, and enough', async (t) => {
+  const stage = await openStage(t, crowded)
+  const neighbour = await neighbourOf(stage)
+  const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 150, threads: 1, hold: true }))
+  const resizer = await startResizer(t, pod)
+  t.equal(await firstOf(resizer), 'deferred')
+  await neighbour.crash()
+  await pod.waitForLog(application, /^done$/, { deadlineMs })
+  await pod.waitForLog(sidecar, /the application was given more memory/, { deadlineMs })
+  t.match((await statusOf(pod)).memory, [{ watch: 'armed', lastAnswer: { did: 'grow', toBytes: 192 * 2 ** 20 } }]) // prettier-ignore
+  t.strictSame(await stage.manifests(), [], 'no checkpoint was needed')
+  t.equal(pod.container(application).attempts, 1)
+  await pod.delete()
+})
+
+/** What README.md promises of it. */
+const sidecarBoundMiB = 128
+
+/** What the kernel cannot take back from a cgroup: all but page cache and what slab it can shrink. */
+function heldMiB(pod: Pod, name: string): number {
+  const stat = readFileSync(`${cgroupFolder(pod.container(name).cgroupPath, 'memory')}/memory.stat`, 'utf8')
+  const of = (key: string) => Number(new RegExp(`^${key} (\\d+)$`, 'm').exec(stat)?.[1])
+  return (of('anon') + of('shmem') + of('kernel') + of('sock') - of('slab_reclaimable')) / 2 ** 20
+}
+
+t.test('a dump is charged neither to the application nor beyond its bound to the sidecar', async (t) => {
+  const stage = await openStage(t, { programs: ['fill.c'] })
+  const pod = await stage.run(growing({ limitMiB: 256, mebibytes: 200, threads: 1, hold: true, annotations: { 'memory-threshold': '70%' } })) // prettier-ignore
+  await pod.waitForLog(application, /^mib /, { deadlineMs })
+  const idleMiB = heldMiB(pod, sidecar)
+  let mostMiB = 0
+  let samples = 0
+  const sampling = setInterval(() => {
+    samples++
+    mostMiB = Math.max(mostMiB, heldMiB(pod, sidecar))
+  }, 20)
+  t.teardown(() => clearInterval(sampling))
+  await pod.waitForLog(sidecar, /a checkpoint was taken/, { deadlineMs })
+  await delay(500)
+  clearInterval(sampling)
+  const of = (name: string, file: string) =>
+    readFileSync(`${cgroupFolder(pod.container(name).cgroupPath, 'memory')}/${file}`, 'utf8')
+  t.match(of(sidecar, 'memory.max'), /^max$/m, 'no limit helps it')
+  t.match(of(sidecar, 'memory.events'), /^oom_kill 0$/m)
+  t.equal(pod.container(sidecar).attempts, 1)
+  t.ok(samples > 20, `${samples} samples`)
+  t.ok(mostMiB <= sidecarBoundMiB, `at most ${mostMiB.toFixed(1)} MiB`)
+  t.comment(`the sidecar held ${idleMiB.toFixed(1)} MiB before, ${mostMiB.toFixed(1)} MiB at most, of ${samples} samples`) // prettier-ignore
+  // The pages of 200 MiB, and what a program has beside; were the images' page cache charged here, it would be nearly twice that.
+  t.ok(Number(of(application, 'memory.peak')) < 220 * 2 ** 20, of(application, 'memory.peak'))
+  t.match(of(application, 'memory.events'), /^oom_kill 0$/m)
+  await pod.delete()
+})

@@ -5,13 +5,15 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { poll } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
+import type { ResizeOutcome } from '../harness/resize.ts'
 import { deadlineMs } from './support.ts'
 
 export const resizeSocket = '/reprieve/run/resize.sock'
 
 export type Resizing = { container: string; limitBytes: number }
 
-export type Resizer = { readonly asked: Resizing[] }
+/** `became`: what the kubelet made of each that was asked for; the API accepts also what is deferred. */
+export type Resizer = { readonly asked: Resizing[]; readonly became: ResizeOutcome[] }
 
 /** @param answer instead of the resize: `'silence'` for none, or a reason to refuse it */
 export async function startResizer(
@@ -20,6 +22,7 @@ export async function startResizer(
   answer?: { refuse: string } | 'silence',
 ): Promise<Resizer> {
   const asked: Resizing[] = []
+  const became: ResizeOutcome[] = []
   const run = join(pod.volumeFolder('reprieve'), 'run')
   await poll(
     'the folder of sockets',
@@ -42,7 +45,10 @@ export async function startResizer(
           : Promise.reject(new Error(answer.refuse))
       resized
         .then(
-          () => ({ accepted: true }),
+          (outcome) => {
+            became.push(outcome)
+            return { accepted: true }
+          },
           (error: Error) => ({ refused: error.message }),
         )
         .then((value) => socket.end(`${JSON.stringify(value)}\n`))
@@ -53,7 +59,7 @@ export async function startResizer(
     server.close()
     closeSync(folder)
   })
-  return { asked }
+  return { asked, became }
 }
 
 function listen(server: Server, path: string): Promise<void> {

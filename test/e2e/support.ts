@@ -59,6 +59,8 @@ export type StageOptions = {
   images?: Images
   /** Reprieve's own; the built one unless it is given (e.g. one without CRIU). */
   reprieve?: Image
+  /** What pods may request of the node's memory; all of it unless it is given. */
+  allocatableMiB?: number
   /** Lines of the webhook's configuration file, in YAML. */
   config?: string
 }
@@ -94,7 +96,10 @@ export async function openStage(t: Test, options: StageOptions = {}): Promise<St
     ...options.images,
   }
   const config = parseConfig(configText(storeFolder, options.config ?? ''), join(folder, 'webhook.yaml'))
-  const node = await Node.create()
+  const { allocatableMiB } = options
+  const node = await Node.create(
+    allocatableMiB === undefined ? {} : { allocatableBytes: allocatableMiB * 2 ** 20 },
+  )
   t.teardown(async () => {
     if (!t.passing()) for (const pod of node.pods) process.stderr.write(`${pod.describe()}\n`)
     await node.destroy()

@@ -9,7 +9,6 @@ import { runHandler, type HandlerTarget } from './handler.ts'
 import type { ContainerSpec } from './manifest.ts'
 import { ociSpec } from './oci-spec.ts'
 import type { PodContext } from './pod-context.ts'
-import { requireAllocatable } from './resize.ts'
 import { grantCapabilities, userOf } from './security.ts'
 import { startShim, type Shim } from './shim.ts'
 import type { ContainerKind, ContainerState, ContainerStatus } from './status.ts'
@@ -227,7 +226,6 @@ export class Container {
   async resize(limitBytes: number): Promise<void> {
     if (this.#attempt === undefined || !this.running)
       throw new Error(`container ${this.spec.name} is not running`)
-    requireAllocatable(limitBytes)
     await this.#pod.runc.updateMemory(this.#attempt.id, this.#attempt.bundle, limitBytes)
   }
 

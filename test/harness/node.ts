@@ -21,6 +21,7 @@
  * Known deviations from a kubelet with containerd, beside what `refuse.ts` refuses:
  * - no rlimits, and no oom_score_adj: lowering either needs CAP_SYS_RESOURCE, which a test machine may lack;
  * - capabilities that this process does not have are left out, with an event `Deviation` in `pod.events`;
+ * - a pod is not refused for what it requests; only a resize is (resize.ts);
  * - no limit on the pod's own cgroup, only on the containers'; no AppArmor or SELinux;
  * - CrashLoopBackOff's seconds are shortened by `backoffScale` (default: 10 s last 100 ms);
  * - a pod's volumes and writable layers go as soon as it has ended; its logs stay until the node is destroyed;
@@ -35,6 +36,7 @@ import type { PodManifest } from './manifest.ts'
 import { nativePrograms } from './native.ts'
 import { Pod } from './pod.ts'
 import { refuseUnknown } from './refuse.ts'
+import { Allocations } from './resize.ts'
 import { Runc } from './runc.ts'
 import { claimNode, nodesRoot, sweepDeadNodes } from './sweep.ts'
 import type { VolumeSources } from './volumes.ts'
@@ -47,6 +49,8 @@ export type NodeOptions = {
   seccompDefault?: boolean
   /** By how much CrashLoopBackOff's waits are multiplied; 1 is the kubelet's pace. */
   backoffScale?: number
+  /** What pods may request of its memory together; all that the machine has unless it is given. Only resizes are held to it. */
+  allocatableBytes?: number
 }
 
 export type RunOptions = VolumeSources & { images: Images }
@@ -58,11 +62,13 @@ export class Node {
   readonly #id: string
   readonly #options: NodeOptions
   readonly #programs: { shim: string; pause: string }
+  readonly #allocations: Allocations
 
   private constructor(id: string, options: NodeOptions, programs: { shim: string; pause: string }) {
     this.#id = id
     this.#options = options
     this.#programs = programs
+    this.#allocations = new Allocations(options.allocatableBytes)
     this.name = options.name ?? `node-${id}`
     this.dir = options.dir ?? join(nodesRoot, id)
   }
@@ -85,6 +91,7 @@ export class Node {
     const { metadata, spec } = structuredClone(manifest)
     const uid = metadata.uid ?? randomUUID()
     const name = metadata.name ?? `${metadata.generateName ?? 'pod-'}${uid.slice(0, 5)}`
+    this.#allocations.add(uid, spec)
     const pod = await Pod.start({
       manifest: { metadata, spec },
       identity: {
@@ -103,9 +110,14 @@ export class Node {
       sources: options,
       runc: new Runc(this.dir),
       programs: this.#programs,
+      allocations: this.#allocations,
       backoffScale: this.#options.backoffScale ?? 0.01,
       seccompDefault: this.#options.seccompDefault ?? false,
+    }).catch(async (error: unknown) => {
+      await this.#allocations.remove(uid)
+      throw error
     })
+    void pod.ended.then(() => this.#allocations.remove(uid))
     this.pods.push(pod)
     return pod
   }

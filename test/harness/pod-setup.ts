@@ -5,6 +5,7 @@ import { Container } from './container.ts'
 import type { Images } from './image.ts'
 import type { PodIdentity, PodManifest } from './manifest.ts'
 import { PodContext } from './pod-context.ts'
+import type { Allocations } from './resize.ts'
 import type { Runc } from './runc.ts'
 import { Sandbox } from './sandbox.ts'
 import { prepareVolume, type PreparedVolume, type VolumeSources } from './volumes.ts'
@@ -18,6 +19,7 @@ export type PodInput = {
   sources: VolumeSources
   runc: Runc
   programs: { shim: string; pause: string }
+  allocations: Allocations
   backoffScale: number
   seccompDefault: boolean
 }

@@ -10,6 +10,7 @@ import type { PodSpec } from './manifest.ts'
 import type { PodContext, PodEvent } from './pod-context.ts'
 import { setUpPod, type PodInput } from './pod-setup.ts'
 import { initialize, keepRunning, startMains, type Supervision } from './pod-sync.ts'
+import type { ResizeOutcome } from './resize.ts'
 import type { Sandbox } from './sandbox.ts'
 import { phaseOf, type PodStatus } from './status.ts'
 import { killPod } from './termination.ts'
@@ -148,10 +149,18 @@ export class Pod {
     return this.#closing
   }
 
-  /** An in-place resize of a container's memory limit: the pod's `resize` subresource, admitted and in force. */
-  async resize(container: string, limitBytes: number): Promise<void> {
-    await this.container(container).resize(limitBytes)
-    this.#event('ResizeCompleted', `Pod resize completed: ${container} memory ${limitBytes}`)
+  /**
+   * An in-place resize of a container's memory limit, by the pod's `resize` subresource: in force, or deferred, and then in force
+   * once there is room for it on the node. @throws ResizeInfeasible
+   */
+  async resize(container: string, limitBytes: number): Promise<ResizeOutcome> {
+    const apply = async () => {
+      await this.container(container).resize(limitBytes)
+      this.#event('ResizeCompleted', `Pod resize completed: ${container} memory ${limitBytes}`)
+    }
+    const outcome = await this.#input.allocations.resize({ uid: this.uid, container, limitBytes, apply })
+    if (outcome === 'deferred') this.#event('ResizeDeferred', `Pod resize Deferred: ${container} memory ${limitBytes}`) // prettier-ignore
+    return outcome
   }
 
   status(): PodStatus {

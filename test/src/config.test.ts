@@ -181,3 +181,14 @@ t.test('the guard lets the masters in, or whom the file says, or nobody', async 
     'guard.users is not a known field',
   ])
 })
+
+const memory = (nodeEviction: string) =>
+  parseConfig(`${least}memory: { nodeEviction: "${nodeEviction}" }\n`, '/etc/x.yaml').memory
+
+t.test('the threshold of eviction is a quantity or a share, as the kubelet takes it', async (t) => {
+  t.match(memory('500Mi'), { nodeEvictionBytes: 500 * 2 ** 20, nodeEvictionPercent: undefined })
+  t.match(memory('5%'), { nodeEvictionBytes: 0, nodeEvictionPercent: 5 })
+  t.match(memory('7.5%'), { nodeEvictionPercent: 7.5 })
+  for (const wrong of ['0%', '100%', '-5%', '%', '0', 'much', '1e1%'])
+    t.throws(() => memory(wrong), /memory.nodeEviction must be a quantity above 0 or a percentage/, wrong)
+})

@@ -82,6 +82,9 @@ const wrong: [string, unknown][] = [
     return ['containers', [{ ...container, memory: { ...container?.memory, ...wrong } }]]
   }),
   ['nodeEvictionBytes', -1],
+  ['nodeEvictionPercent', 0],
+  ['nodeEvictionPercent', 100],
+  ['nodeEvictionPercent', '5%'],
 ]
 for (const [key, value] of wrong)
   t.test(`refuses ${key} ${JSON.stringify(value)}, and names it`, async (t) => {

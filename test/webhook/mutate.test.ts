@@ -239,3 +239,16 @@ t.test(
     t.same(portsOf("statusHost: '::'"), ['::', declared])
   },
 )
+
+const planWith = (text: string) =>
+  injected(
+    samplePod(),
+    sampleConfig((file) => `${file}\n${text}`),
+  ).plan
+
+t.test('a threshold that is a share of the node is told the sidecar as one', async (t) => {
+  t.match(planWith(''), { nodeEvictionBytes: 100 * 2 ** 20, nodeEvictionPercent: undefined })
+  const plan = planWith('memory: { nodeEviction: 5% }')
+  t.match(plan, { nodeEvictionBytes: 0, nodeEvictionPercent: 5 })
+  t.strictSame(parsePodPlan(JSON.stringify(plan)), plan)
+})

@@ -1,6 +1,7 @@
 import t from 'tap'
 import {
   availableBytes,
+  evictionBytes,
   isRelieved,
   judgeNode,
   parseMeminfo,
@@ -23,11 +24,15 @@ HugePages_Total:       0
 `)
 
 t.test('available is what the kubelet calls so, not MemAvailable', async (t) => {
-  // version 2: 16000000 - ((16000000 - 2000000) - 3000000)
-  t.equal(availableBytes(meminfo, 2), 5_000_000 * 1024)
-  // version 1: 16000000 - ((7000000 + 100000 + 0 + 5000000) - 3000000)
-  t.equal(availableBytes(meminfo, 1), 6_900_000 * 1024)
-  t.equal(availableBytes(parseMeminfo(''), 2), 0)
+  // 16000000 - ((7000000 + 100000 + 0 + 5000000) - 3000000): nothing of the kernel's own, with either version of cgroups
+  t.equal(availableBytes(meminfo), 6_900_000 * 1024)
+  t.equal(availableBytes(parseMeminfo('')), 0)
+})
+
+t.test('a threshold is a number of bytes, or a share of the whole capacity', async (t) => {
+  t.equal(evictionBytes({ bytes: 7 }, meminfo), 7)
+  t.equal(evictionBytes({ percent: 5 }, meminfo), 800_000 * 1024)
+  t.equal(evictionBytes({ percent: 5 }, parseMeminfo('')), 0)
 })
 
 t.test('stalls are read, and a kernel without them has none', async (t) => {
@@ -38,9 +43,9 @@ t.test('stalls are read, and a kernel without them has none', async (t) => {
 })
 
 const samples = (...available: number[]): NodeSample[] => samplesOf(available, { some: 0, full: 0 })
-const samplesOf = (available: number[], stall: Stall): NodeSample[] =>
+const samplesOf = (available: number[], stall: Stall, everyMs = 1000): NodeSample[] =>
   available.map((mib, index) => ({
-    atMs: index * 1000,
+    atMs: index * everyMs,
     availableBytes: mib * mebibyte,
     stall,
   }))
@@ -49,6 +54,14 @@ t.test('memory shrinks from the first sample to the last; growing is no shrinkin
   t.equal(shrinkRate(samples(1000, 900, 800)), (100 * mebibyte) / 1000)
   t.equal(shrinkRate(samples(800, 1000)), 0)
   t.equal(shrinkRate(samples(800)), 0)
+  t.equal(shrinkRate([]), 0)
+})
+
+t.test('a burst is not thinned by the quiet before it', async (t) => {
+  const available = [...Array.from({ length: 8 }, () => 9000), 8500, 7500]
+  const every = (everyMs: number) => samplesOf(available, { some: 0, full: 0 }, everyMs)
+  t.equal(shrinkRate(every(3000)), (1500 * mebibyte) / 6000)
+  t.equal(shrinkRate(every(3010)), (1500 * mebibyte) / 6020, 'by timers that are late')
 })
 
 t.test('a checkpoint begins when it would otherwise be too late, and says its arithmetic', async (t) => {
