@@ -97,7 +97,7 @@ t.test('more memory that is deferred until another pod has gone is in force then
 })
 
 /** What README.md promises of it. */
-const sidecarBoundMiB = 128
+const sidecarBoundMiB = 64
 
 /** What the kernel cannot take back from a cgroup: all but page cache and what slab it can shrink. */
 function heldMiB(pod: Pod, name: string): number {
