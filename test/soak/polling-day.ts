@@ -55,6 +55,7 @@ const counted: Cloud = {
       return {
         source: watch.source,
         everyMs: 0,
+        slowestMs: 0,
         read: async (signal) => {
           // Its day is over; the others' may not be.
           if (asked === aDay) {

@@ -35,6 +35,7 @@ export const quirks = {
   'a redirect': (response: ServerResponse) =>
     response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
   'a reset': (response: ServerResponse) => response.socket?.resetAndDestroy(),
+  'a 404': (response: ServerResponse) => response.writeHead(404).end('<title>404 - Not Found</title>'),
   '400': (response: ServerResponse) => response.writeHead(400).end('bad request'),
   '403': (response: ServerResponse) => response.writeHead(403).end('forbidden'),
   '429': (response: ServerResponse) => response.writeHead(429).end('too many'),
@@ -49,11 +50,15 @@ export abstract class MetadataServer {
   readonly #server: Server
   #quirk: { path: RegExp; quirk: Quirk; times: number } | undefined
   slowMs = 10_000
+  /** Of a machine whose own clock is wrong: by how much the service's is ahead of it. */
+  clockAheadMs = 0
 
   constructor() {
     this.#server = createServer((request, response) => {
       const path = (request.url ?? '').split('?')[0] ?? ''
       this.asked.push(`${request.method} ${path}`)
+      if (this.clockAheadMs !== 0)
+        response.setHeader('date', new Date(Date.now() + this.clockAheadMs).toUTCString())
       const quirk = this.#quirk
       if (quirk !== undefined && quirk.times > 0 && quirk.path.test(path)) {
         quirk.times--
@@ -133,6 +138,11 @@ export class GcpServer extends MetadataServer {
   readonly #waiting = new Map<string, Set<() => void>>()
   /** In chunks, as an HTTP/1.1 server may. */
   chunked = false
+  /**
+   * GKE's own metadata server, which stands before the machine's where pods have identities of their own: it knows of no notices.
+   * https://github.com/banzaicloud/preemption-exporter/issues/3
+   */
+  gke: false | 'with the flavor' | 'without' = false
 
   change(key: string, value: string): void {
     this.#values.set(key, value)
@@ -147,7 +157,9 @@ export class GcpServer extends MetadataServer {
     // Without the header a request may come from a browser that was tricked.
     if (request.headers['metadata-flavor'] !== 'Google') return void response.writeHead(403).end()
     const key = path.replace('/computeMetadata/v1/instance/', '')
-    if (!this.#values.has(key)) return void response.writeHead(404, { 'metadata-flavor': 'Google' }).end()
+    if (this.gke === 'without' && key !== 'id') return void response.writeHead(404).end('Not Found\n')
+    if (!this.#values.has(key) || (this.gke !== false && key !== 'id'))
+      return void response.writeHead(404, { 'metadata-flavor': 'Google' }).end('Not Found\n')
     const query = new URL(request.url ?? '', 'http://x').searchParams
     const etag = () => Buffer.from(this.#values.get(key) ?? '').toString('hex').padEnd(16, '0') // prettier-ignore
     const reply = () => {
