@@ -38,7 +38,7 @@ export const quirks = {
   'a 404': (response: ServerResponse) => response.writeHead(404).end('<title>404 - Not Found</title>'),
   '400': (response: ServerResponse) => response.writeHead(400).end('bad request'),
   '403': (response: ServerResponse) => response.writeHead(403).end('forbidden'),
-  '429': (response: ServerResponse) => response.writeHead(429).end('too many'),
+  '429': (response: ServerResponse) => response.writeHead(429, { 'retry-after': '1' }).end('too many'),
   '500': (response: ServerResponse) => response.writeHead(500).end(),
   '503': (response: ServerResponse) => response.writeHead(503).end('maintenance'),
 } as const
@@ -50,6 +50,8 @@ export abstract class MetadataServer {
   readonly #server: Server
   #quirk: { path: RegExp; quirk: Quirk; times: number } | undefined
   slowMs = 10_000
+  /** Asked before every answer: what happens to the request instead. */
+  mood: ((path: string) => Quirk | undefined) | undefined
   /** Of a machine whose own clock is wrong: by how much the service's is ahead of it. */
   clockAheadMs = 0
 
@@ -59,8 +61,10 @@ export abstract class MetadataServer {
       this.asked.push(`${request.method} ${path}`)
       if (this.clockAheadMs !== 0)
         response.setHeader('date', new Date(Date.now() + this.clockAheadMs).toUTCString())
+      const mood = this.mood?.(path)
       const quirk = this.#quirk
-      if (quirk !== undefined && quirk.times > 0 && quirk.path.test(path)) {
+      if (mood !== undefined) quirks[mood](response, this.slowMs)
+      else if (quirk !== undefined && quirk.times > 0 && quirk.path.test(path)) {
         quirk.times--
         quirks[quirk.quirk](response, this.slowMs)
       } else this.answer(request, response, path)
