@@ -14,7 +14,7 @@ import type { SourceBook } from './notices/source-book.ts'
 
 export const folderSource = 'folder'
 /** Watching by inotify would not see what is written from another mount of a network disk; looking costs one readdir. */
-const everyMs = 1_000
+const usualEveryMs = 1_000
 const mostFiles = 100
 /** Editors and `mv` write under another name first; what is still being written is looked at again. */
 const isNotice = (name: string) => name.endsWith('.json') && !name.startsWith('.')
@@ -29,6 +29,7 @@ export type NoticeFolderParts = {
   hear: Hear
   book: SourceBook
   log: Log
+  everyMs?: number
 }
 
 export class NoticeFolder {
@@ -52,7 +53,7 @@ export class NoticeFolder {
   }
 
   async #turn(): Promise<void> {
-    const { book, log, path } = this.#parts
+    const { book, log, path, everyMs = usualEveryMs } = this.#parts
     try {
       await this.#look()
       book.answered(folderSource, Date.now())
@@ -65,8 +66,7 @@ export class NoticeFolder {
 
   async #look(): Promise<void> {
     const { path } = this.#parts
-    await mkdir(path, { recursive: true, mode: 0o700 })
-    const names = (await readdir(path)).filter(isNotice).toSorted()
+    const names = (await this.#list(path)).filter(isNotice).toSorted()
     if (names.length > mostFiles) this.#tell('', `more than ${mostFiles} files: the others are not read`)
     const notices: Notice[] = []
     for (const name of names.slice(0, mostFiles)) {
@@ -76,6 +76,17 @@ export class NoticeFolder {
     for (const known of [this.#told, this.#heard])
       for (const name of known.keys()) if (name !== '' && !names.includes(name)) known.delete(name)
     if (!this.#stopped) this.#parts.hear(folderSource, notices)
+  }
+
+  /** Every second of every pod: nothing is asked that is not needed. */
+  async #list(path: string): Promise<string[]> {
+    try {
+      return await readdir(path)
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ENOENT') throw error
+      await mkdir(path, { recursive: true, mode: 0o700 })
+      return []
+    }
   }
 
   async #read(name: string): Promise<Notice | undefined> {

@@ -5,12 +5,15 @@
 import { ReprieveError } from '../../src/errors.ts'
 import { isRecord } from '../../src/shape.ts'
 import type { Notice } from '../notices/notice.ts'
-import { garbage, get, instantOf, linkLocal, parseJson, requestDeadlineMs, requireStatus, shown, type Cloud, type Watch } from './cloud.ts' // prettier-ignore
+import { CloudClock } from './cloud-clock.ts'
+import { garbage, get, instantOf, linkLocal, parseJson, requestDeadlineMs, requireStatus, shown, statusFailure, untilMissedTwice, type Cloud, type Watch } from './cloud.ts' // prettier-ignore
 import type { HttpAnswer } from './http-answer.ts'
 import { requestMetadata, type Endpoint } from './metadata-request.ts'
 
 /** "We recommend that you check for these interruption notices every 5 seconds", and the same for rebalancing. */
 const urgentEveryMs = 5_000
+/** A spot instance's end is told two minutes ahead. */
+const urgentSlowestMs = 20_000
 /** Announced minutes to days ahead. */
 const plannedEveryMs = 30_000
 /** The longest that the service grants. */
@@ -23,10 +26,16 @@ const folder = '/latest/meta-data'
 export class Aws implements Cloud {
   readonly name = 'aws'
   readonly #endpoint: Endpoint
+  readonly #clock: CloudClock
   #token: { text: string; until: number } | undefined
 
-  constructor(endpoint: Endpoint = linkLocal) {
+  constructor(endpoint: Endpoint = linkLocal, more: { now?: () => number } = {}) {
     this.#endpoint = endpoint
+    this.#clock = new CloudClock(more.now ?? Date.now)
+  }
+
+  get clockAheadMs(): number {
+    return this.#clock.aheadMs
   }
 
   /** Only EC2 hands out such tokens. Behind a hop limit of 1 the answer to a pod never arrives: then this is late. */
@@ -43,7 +52,9 @@ export class Aws implements Cloud {
       read: (body: string, source: string) => Notice[],
     ) => {
       const source = `aws/${name}`
-      return { source, everyMs, read: (signal: AbortSignal) => this.#read(path, source, read, signal) }
+      const slowestMs = everyMs === urgentEveryMs ? urgentSlowestMs : plannedEveryMs
+      const ask = (signal: AbortSignal) => this.#read(path, source, read, signal)
+      return { source, everyMs, slowestMs, read: untilMissedTwice(ask) }
     }
     return [
       watch('instance-action', urgentEveryMs, 'spot/instance-action', instanceAction),
@@ -66,14 +77,17 @@ export class Aws implements Cloud {
       answer = await this.#ask(path, signal)
     }
     // 404: nothing of the kind is announced.
-    return requireStatus(answer, source, [404]) ? read(answer.body, source) : []
+    const notices = requireStatus(answer, source, [404]) ? read(answer.body, source) : []
+    for (const notice of notices) notice.deadline = this.#clock.ours(notice.deadline)
+    return notices
   }
 
   async #ask(path: string, signal: AbortSignal): Promise<HttpAnswer> {
     const token = await this.#freshToken(signal)
     if (token === undefined)
       throw new ReprieveError('metadata-failed', 'aws: no token is given out', { failure: 'status' })
-    return get(this.#endpoint, `${folder}/${path}`, { 'x-aws-ec2-metadata-token': token }, signal)
+    const header = { 'x-aws-ec2-metadata-token': token }
+    return this.#clock.listen(() => get(this.#endpoint, `${folder}/${path}`, header, signal))
   }
 
   /** Undefined where there is something else than EC2. */
@@ -87,12 +101,9 @@ export class Aws implements Cloud {
       deadlineMs: requestDeadlineMs,
       signal,
     } as const
-    const { status, headers: said, body } = await requestMetadata(this.#endpoint, request)
-    if (status === 429 || status >= 500)
-      throw new ReprieveError('metadata-failed', `aws: a token: status ${status}`, {
-        failure: 'status',
-        status,
-      })
+    const answer = await requestMetadata(this.#endpoint, request)
+    const { status, headers: said, body } = answer
+    if (status === 429 || status >= 500) throw statusFailure(answer, 'aws: a token')
     // What goes into a header must not be able to end it.
     if (status !== 200 || !/^[\x21-\x7e]{1,1024}$/.test(body)) return undefined
     const seconds = Number(said.get('x-aws-ec2-metadata-token-ttl-seconds') ?? tokenSeconds)

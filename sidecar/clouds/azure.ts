@@ -5,11 +5,13 @@
  */
 import { isRecord } from '../../src/shape.ts'
 import type { Notice } from '../notices/notice.ts'
-import { garbage, get, instantOf, linkLocal, parseJson, requireStatus, shown, type Cloud, type Watch } from './cloud.ts' // prettier-ignore
+import { CloudClock } from './cloud-clock.ts'
+import { garbage, get, instantOf, linkLocal, parseJson, requireStatus, shown, untilMissedTwice, type Cloud, type Instant, type Watch } from './cloud.ts' // prettier-ignore
 import type { Endpoint } from './metadata-request.ts'
 
 /** "We recommend that you poll the service once per second": a preemption may be announced 30 s ahead. */
 const everyMs = 1_000
+const slowestMs = 5_000
 /** The first call turns the service on: "a delayed response in your first call of up to two minutes". */
 const firstDeadlineMs = 130_000
 /** The service is another one than the instance's metadata, and busier. */
@@ -22,10 +24,18 @@ const eventsPath = '/metadata/scheduledevents?api-version=2020-07-01'
 export class Azure implements Cloud {
   readonly name = 'azure'
   readonly #endpoint: Endpoint
+  readonly #now: () => number
+  readonly #clock: CloudClock
   #machine: string | undefined
 
-  constructor(endpoint: Endpoint = linkLocal) {
+  constructor(endpoint: Endpoint = linkLocal, more: { now?: () => number } = {}) {
     this.#endpoint = endpoint
+    this.#now = more.now ?? Date.now
+    this.#clock = new CloudClock(this.#now)
+  }
+
+  get clockAheadMs(): number {
+    return this.#clock.aheadMs
   }
 
   async probe(signal: AbortSignal): Promise<boolean> {
@@ -39,21 +49,26 @@ export class Azure implements Cloud {
   watches(): Watch[] {
     const source = 'azure/scheduledevents'
     let first = true
-    let known: { incarnation: number; notices: Notice[] } | undefined
+    let known: { incarnation: number; aheadMs: number; notices: Notice[] } | undefined
     const read = async (signal: AbortSignal) => {
       const deadlineMs = first ? firstDeadlineMs : laterDeadlineMs
-      const answer = await get(this.#endpoint, eventsPath, header, signal, deadlineMs)
+      const answer = await this.#clock.listen(() =>
+        get(this.#endpoint, eventsPath, header, signal, deadlineMs),
+      )
       requireStatus(answer, source)
       const said = parseJson(answer.body, source)
       if (!isRecord(said) || !Number.isSafeInteger(said.DocumentIncarnation)) throw garbage(source)
       first = false
       const incarnation = Number(said.DocumentIncarnation)
+      const { aheadMs } = this.#clock
       // "Documents with the same incarnation contain the same event information."
-      if (known?.incarnation !== incarnation)
-        known = { incarnation, notices: this.#noticesOf(said.Events, source, known?.notices ?? []) }
+      if (known?.incarnation !== incarnation || known.aheadMs !== aheadMs) {
+        const notices = this.#noticesOf(said.Events, source, known?.notices ?? [])
+        known = { incarnation, aheadMs, notices }
+      }
       return known.notices
     }
-    return [{ source, everyMs, read }]
+    return [{ source, everyMs, slowestMs, read: untilMissedTwice(read) }]
   }
 
   #noticesOf(events: unknown, source: string, before: readonly Notice[]): Notice[] {
@@ -72,8 +87,11 @@ export class Azure implements Cloud {
           id,
           kind,
           container: undefined,
-          // Empty once it has started: then what was said before still tells when.
-          deadline: instantOf(NotBefore) ?? before.find((notice) => notice.id === id)?.deadline,
+          deadline: this.#deadlineOf(
+            NotBefore,
+            EventStatus,
+            before.find((notice) => notice.id === id),
+          ),
           certainty: surely.has(EventType) ? 'certain' : 'likely',
           detail: shown(`${EventType} ${String(EventStatus)}, not before ${String(NotBefore) || 'now'}`),
         },
@@ -81,10 +99,21 @@ export class Azure implements Cloud {
     })
   }
 
+  #deadlineOf(notBefore: unknown, status: unknown, before: Notice | undefined): Instant {
+    const said = this.#clock.ours(instantOf(notBefore))
+    // Somebody has approved it, or its time has come. It is empty mostly then, and what was said before may be minutes ahead.
+    if (status === 'Started') return Math.min(...[said, before?.deadline].filter(isKnown), this.#now())
+    return said ?? before?.deadline
+  }
+
   /** Names of resources are not told apart by case. */
   #isThis(name: unknown): boolean {
     return typeof name === 'string' && name.toLowerCase() === this.#machine?.toLowerCase()
   }
+}
+
+function isKnown(instant: Instant): instant is number {
+  return instant !== undefined
 }
 
 const mostEvents = 1_000

@@ -7,15 +7,13 @@ import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import type { Notice } from '../notices/notice.ts'
 import type { SourceBook } from '../notices/source-book.ts'
-import type { Cloud, Watch } from './cloud.ts'
+import type { Cloud, CloudName, Watch } from './cloud.ts'
 
 export type WatcherPace = {
   /** Between the first two looks for a cloud: a pod's network, or a node's own metadata server, may be a little later than it. */
   lookSoonMs: number
   /** And later, each pause twice the one before. */
   lookAgainMs: number
-  /** A question that failed is asked again ever later, up to this. */
-  slowestMs: number
   /** A cloud that did not answer so often in a row is gone. */
   lostAfter: number
   /** 0 for none; every pause is drawn from that much around its length, so that the machine's pods do not ask as one. */
@@ -24,7 +22,6 @@ export type WatcherPace = {
 export const watcherPace: WatcherPace = {
   lookSoonMs: 10_000,
   lookAgainMs: 300_000,
-  slowestMs: 30_000,
   lostAfter: 5,
   jitter: 0.1,
 }
@@ -40,6 +37,8 @@ export class CloudWatcher {
   readonly #pace: WatcherPace
   readonly #stopped = new AbortController()
   #found: Cloud['name'] | undefined
+  /** As it was told of last. */
+  #aheadMs = 0
   #running: Promise<void> = Promise.resolve()
 
   /** @param clouds that may be the machine's, tried all at once */
@@ -75,17 +74,13 @@ export class CloudWatcher {
 
   async #run(): Promise<void> {
     let { lookSoonMs: pauseMs } = this.#pace
-    for (let said = false; !this.#stopped.signal.aborted;) {
-      const { cloud, why } = await this.#look()
+    for (const said = new Set<unknown>(); !this.#stopped.signal.aborted;) {
+      const { cloud, hidden, why } = await this.#look()
       if (cloud === undefined) {
-        if (!said)
-          this.#log.info(
-            { why, againMs: this.#pace.lookAgainMs },
-            'no cloud answers: its notices are not heard',
-          )
-        said = true
+        if (!said.has(hidden)) this.#tellNone(hidden, why)
+        said.add(hidden)
       } else {
-        said = false
+        said.clear()
         pauseMs = this.#pace.lookSoonMs
         this.#found = cloud.name
         this.#log.info({ cloud: cloud.name }, 'a cloud answers: its notices are heard')
@@ -97,7 +92,14 @@ export class CloudWatcher {
     }
   }
 
-  async #look(): Promise<{ cloud?: Cloud; why: Record<string, string> }> {
+  #tellNone(hidden: CloudName | undefined, why: Record<string, string>): void {
+    const about = { why, againMs: this.#pace.lookAgainMs }
+    if (hidden === undefined) this.#log.info(about, 'no cloud answers: its notices are not heard')
+    else this.#log.warn(about, 'a metadata server of the node hides the notices: they are not heard')
+  }
+
+  async #look(): Promise<{ cloud?: Cloud; hidden?: CloudName; why: Record<string, string> }> {
+    let hidden: CloudName | undefined
     const why: Record<string, string> = {}
     const answers = await Promise.all(
       this.#clouds.map(async (cloud) => {
@@ -105,6 +107,7 @@ export class CloudWatcher {
           if (await cloud.probe(this.#stopped.signal)) return cloud
           why[cloud.name] = 'something else answers'
         } catch (error) {
+          if (failureOf(error) === 'hidden') hidden = cloud.name
           why[cloud.name] = describeError(error)
         }
         this.#book.failed(cloud.name, why[cloud.name] ?? '', Date.now())
@@ -112,10 +115,12 @@ export class CloudWatcher {
       }),
     )
     const cloud = answers.find((answer) => answer !== undefined)
-    if (cloud === undefined) return { why }
-    this.#book.answered(cloud.name, Date.now())
+    const name = cloud?.name ?? hidden
     // A machine is of one cloud: that the others do not answer is no fault.
-    for (const other of this.#clouds) if (other !== cloud) this.#book.forget(other.name)
+    for (const other of name === undefined ? [] : this.#clouds)
+      if (other.name !== name) this.#book.forget(other.name)
+    if (cloud === undefined) return { hidden, why }
+    this.#book.answered(cloud.name, Date.now())
     return { cloud, why }
   }
 
@@ -133,24 +138,27 @@ export class CloudWatcher {
       gone.abort()
     }
     await Promise.all(
-      watches.map((watch) => this.#ask(watch, signal).catch((error: unknown) => lost(watch, error))),
+      watches.map((watch) => this.#ask(cloud, watch, signal).catch((error: unknown) => lost(watch, error))),
     )
     for (const { source } of watches) this.#book.off(source)
     this.#book.off(cloud.name)
   }
 
   /** @throws what the last question failed with, when the cloud is gone */
-  async #ask(watch: Watch, signal: AbortSignal): Promise<void> {
+  async #ask(cloud: Cloud, watch: Watch, signal: AbortSignal): Promise<void> {
     for (let failures = 0, silent = 0; !signal.aborted;) {
+      let retryAfterMs: number | undefined
       try {
         const notices = await watch.read(signal)
         this.#book.answered(watch.source, Date.now())
+        this.#noteClock(cloud)
         failures = silent = 0
         this.#hear(watch.source, notices)
       } catch (error) {
         if (signal.aborted) return
         this.#book.failed(watch.source, describeError(error), Date.now())
         failures++
+        retryAfterMs = askedToWait(error)
         silent = isSilence(error) ? silent + 1 : 0
         if (silent >= this.#pace.lostAfter) throw error
         if (failures === this.#pace.lostAfter)
@@ -159,19 +167,51 @@ export class CloudWatcher {
             'a source of notices does not answer as it should: it is asked less often',
           )
       }
-      // 429 and 5xx are asked for less often, and so is what sends garbage; never less often than still helps.
-      const slowest = Math.max(watch.everyMs, this.#pace.slowestMs)
-      await this.#pause(Math.min(watch.everyMs * 2 ** Math.min(failures, 16), slowest), signal)
+      await this.#pause(pauseAfter(watch, failures, retryAfterMs), signal, retryAfterMs !== undefined)
     }
   }
 
-  async #pause(ms: number, signal: AbortSignal = this.#stopped.signal): Promise<void> {
-    const drawn = ms * (1 + this.#pace.jitter * (2 * Math.random() - 1))
+  #noteClock({ name, clockAheadMs: aheadMs = 0 }: Cloud): void {
+    if (aheadMs !== 0 && aheadMs !== this.#aheadMs)
+      this.#log.warn(
+        { cloud: name, aheadMs },
+        'the clock of the cloud is not that of this machine: its deadlines are shifted',
+      )
+    this.#aheadMs = aheadMs
+  }
+
+  /** @param atLeast it may be longer, but not shorter */
+  async #pause(ms: number, signal: AbortSignal = this.#stopped.signal, atLeast = false): Promise<void> {
+    const share = atLeast ? Math.random() : 2 * Math.random() - 1
+    const drawn = ms * (1 + this.#pace.jitter * share)
     await delay(drawn, undefined, { signal, ref: false }).catch(() => undefined)
   }
 }
 
+/**
+ * 429 and 5xx are asked for less often, and so is what sends garbage; never less often than still helps.
+ *
+ * @param retryAfterMs what the service asks for
+ */
+export function pauseAfter(
+  { everyMs, slowestMs }: Pick<Watch, 'everyMs' | 'slowestMs'>,
+  failures: number,
+  retryAfterMs?: number,
+): number {
+  const wanted = retryAfterMs ?? everyMs * 2 ** Math.min(failures, 16)
+  return Math.max(everyMs, Math.min(wanted, slowestMs))
+}
+
+function failureOf(error: unknown): unknown {
+  return error instanceof ReprieveError ? error.data.failure : undefined
+}
+
+function askedToWait(error: unknown): number | undefined {
+  const ms = error instanceof ReprieveError ? error.data.retryAfterMs : undefined
+  return typeof ms === 'number' ? ms : undefined
+}
+
 function isSilence(error: unknown): boolean {
-  const failure = error instanceof ReprieveError ? error.data.failure : undefined
+  const failure = failureOf(error)
   return failure === 'unreachable' || failure === 'late'
 }

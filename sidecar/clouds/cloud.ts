@@ -1,7 +1,7 @@
 /** What the three clouds have in common: how one is recognized, and what is asked of it again and again. */
 import { ReprieveError } from '../../src/errors.ts'
 import type { Notice } from '../notices/notice.ts'
-import type { HttpAnswer } from './http-answer.ts'
+import { retryAfterMs, type HttpAnswer } from './http-answer.ts'
 import { requestMetadata, type Endpoint } from './metadata-request.ts'
 
 export const cloudNames = ['aws', 'gcp', 'azure'] as const
@@ -13,14 +13,18 @@ export type Watch = {
   source: string
   /** From an answer to the next question. */
   everyMs: number
+  /** After failures it is asked ever more seldom, down to this: a sixth of the shortest notice that it gives, so that most of that is left. */
+  slowestMs: number
   /** All that stands now. @throws ReprieveError `metadata-failed` */
   read(signal: AbortSignal): Promise<Notice[]>
 }
 
 export interface Cloud {
   readonly name: CloudName
-  /** Whether it is this cloud that answers there. @throws ReprieveError `metadata-failed` */
+  /** Whether it is this cloud that answers there. @throws ReprieveError `metadata-failed`; `hidden`: it is, but its notices cannot be had */
   probe(signal: AbortSignal): Promise<boolean>
+  /** By how much its clock is ahead of the machine's, as far as that is known and matters. */
+  readonly clockAheadMs?: number
   /** Fresh ones: what they remember (tokens, etags) is of one stretch of answers. */
   watches(): Watch[]
 }
@@ -35,8 +39,25 @@ export const requestDeadlineMs = 2_000
 export function requireStatus(answer: HttpAnswer, what: string, none: readonly number[] = []): boolean {
   if (answer.status === 200) return true
   if (none.includes(answer.status)) return false
-  const failure = { failure: 'status', status: answer.status }
-  throw new ReprieveError('metadata-failed', `${what}: status ${answer.status}`, failure)
+  throw statusFailure(answer, what)
+}
+
+export function statusFailure({ status, headers }: HttpAnswer, what: string): ReprieveError {
+  const data = { failure: 'status', status, retryAfterMs: retryAfterMs(headers, Date.now()) }
+  return new ReprieveError('metadata-failed', `${what}: status ${status}`, data)
+}
+
+type Read = Watch['read']
+
+/** What one answer leaves out stands until the next one leaves it out as well: one odd answer withdraws nothing. */
+export function untilMissedTwice(read: Read): Read {
+  let said: Notice[] = []
+  return async (signal) => {
+    const now = await read(signal)
+    const missed = said.filter(({ id }) => !now.some((notice) => notice.id === id))
+    said = now
+    return missed.length === 0 ? now : [...now, ...missed]
+  }
 }
 
 /** @throws ReprieveError `metadata-failed`: a service that answers so cannot be understood */
@@ -58,8 +79,10 @@ export function shown(text: unknown): string {
   return String(text).slice(0, 200).replaceAll(/[\u0000-\u001f\u007f]/g, ' ').toWellFormed() // prettier-ignore
 }
 
+export type Instant = number | undefined
+
 /** Milliseconds since the epoch of a date as a cloud writes it; undefined if it is none, or of no sensible time. */
-export function instantOf(text: unknown): number | undefined {
+export function instantOf(text: unknown): Instant {
   if (typeof text !== 'string' || text.length > 64) return undefined
   const at = Date.parse(text)
   return at >= Date.UTC(2020) && at < Date.UTC(2200) ? at : undefined

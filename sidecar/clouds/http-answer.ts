@@ -54,6 +54,17 @@ export function readAnswer(bytes: Buffer, ended: boolean): HttpAnswer | undefine
   return body === undefined ? undefined : { status, headers, body: body.toString('utf8') }
 }
 
+/** How long the service asks to be left alone: seconds, or a date by its own clock (RFC 9110, 10.2.3). */
+export function retryAfterMs(headers: ReadonlyMap<string, string>, now: number): number | undefined {
+  const value = headers.get('retry-after') ?? ''
+  if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000
+  const at = Date.parse(value)
+  const sent = Date.parse(headers.get('date') ?? '')
+  // Date.parse reads more than dates.
+  if (Number.isNaN(at) || !value.endsWith('GMT')) return undefined
+  return Math.max(0, at - (Number.isNaN(sent) ? now : sent))
+}
+
 function beginsRight(bytes: Buffer): boolean {
   const begin = 'HTTP/1.'
   const length = Math.min(bytes.length, begin.length)

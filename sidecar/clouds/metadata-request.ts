@@ -19,10 +19,11 @@ export type MetadataRequest = {
   signal: AbortSignal
 }
 
-/** Why there is no answer: the last four come from something that is there. */
-export type MetadataFailure = 'unreachable' | 'late' | 'aborted' | 'garbage' | 'too-large' | 'status'
+/** Why there is no answer: those after `aborted` come from something that is there. */
+export type MetadataFailure =
+  'unreachable' | 'late' | 'aborted' | 'garbage' | 'too-large' | 'status' | 'hidden'
 
-/** @throws ReprieveError `metadata-failed` with `data.failure`, a MetadataFailure other than `status` */
+/** @throws ReprieveError `metadata-failed` with `data.failure`, a MetadataFailure other than `status` and `hidden` */
 export function requestMetadata(endpoint: Endpoint, request: MetadataRequest): Promise<HttpAnswer> {
   const { host, port } = endpoint
   const { method, path, deadlineMs, signal } = request

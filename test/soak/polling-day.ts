@@ -1,20 +1,15 @@
 /**
  * What a sidecar does all day for one cloud, without the waiting: `polling-day.ts CLOUD HOST PORT HOURS`. Every question that so many
  * hours hold is asked, by the sidecar's own parts with the sidecar's own flags; only the pauses between them are left out, in which
- * nothing runs. Prints one JSON line for each hour: CPU time of this process, its resident memory, and what it holds after a
- * collection (needs --expose-gc).
+ * nothing runs. Prints one line of `day.ts` for each hour.
  */
-import { pino } from 'pino'
 import { Aws } from '../../sidecar/clouds/aws.ts'
 import { Azure } from '../../sidecar/clouds/azure.ts'
 import type { Cloud } from '../../sidecar/clouds/cloud.ts'
 import { CloudWatcher } from '../../sidecar/clouds/cloud-watcher.ts'
 import { Gcp } from '../../sidecar/clouds/gcp.ts'
-import { CheckpointLedger } from '../../sidecar/checkpoint-ledger.ts'
-import { SourceBook } from '../../sidecar/notices/source-book.ts'
-import { NoticeTrigger } from '../../sidecar/triggers/notices.ts'
+import { hourMs, quietParts, teller } from './day.ts'
 
-const hourMs = 3_600_000
 const [name = '', host = '', port = '', hours = ''] = process.argv.slice(2)
 const endpoint = { host, port: Number(port) }
 const clouds: Record<string, Cloud> = {
@@ -26,16 +21,7 @@ const clouds: Record<string, Cloud> = {
 const cloud = clouds[name]
 if (cloud === undefined) throw new Error(`no cloud ${name}`)
 
-const log = pino({ level: 'silent' })
-const [book, ledger] = [new SourceBook(), new CheckpointLedger()]
-const notices = new NoticeTrigger({
-  book,
-  ledger,
-  log,
-  vitals: async () => undefined,
-  letGo: async () => ({ outcome: 'not-held' }) as const,
-})
-await notices.start(new Map())
+const { log, book, notices } = await quietParts()
 
 /** The watch by which the hours are counted. */
 let lead: unknown
@@ -55,6 +41,7 @@ const counted: Cloud = {
       return {
         source: watch.source,
         everyMs: 0,
+        slowestMs: 0,
         read: async (signal) => {
           // Its day is over; the others' may not be.
           if (asked === aDay) {
@@ -64,24 +51,14 @@ const counted: Cloud = {
             )
           }
           asked++
-          if (watch === lead && asked % Math.ceil(aDay / Number(hours)) === 0) tell(asked)
+          if (watch === lead && asked % Math.ceil(aDay / Number(hours)) === 0) tell()
           lead ??= watch
           return watch.read(signal)
         },
       }
     }),
 }
-const began = process.cpuUsage()
-
-function tell(asked: number): void {
-  const { user, system } = process.cpuUsage(began)
-  const rssBytes = process.memoryUsage.rss()
-  globalThis.gc?.()
-  const { heapUsed, external } = process.memoryUsage()
-  const told = { asked, cpuMs: (user + system) / 1_000, rssBytes, heldBytes: heapUsed + external }
-  process.stdout.write(`${JSON.stringify(told)}
-`)
-}
+const tell = teller(book)
 
 // As the sidecar's sockets do, which listen.
 const alive = setInterval(() => undefined, hourMs)
@@ -89,7 +66,6 @@ const watcher = new CloudWatcher([counted], (...said) => notices.hear(...said), 
 watcher.start()
 while (watcher.found === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
 await Promise.all(ends)
-tell(book.states.reduce((sum, { answers }) => sum + answers, 0))
-if (book.states.some(({ failures }) => failures > 0)) throw new Error(JSON.stringify(book.states))
+tell()
 await watcher.stop()
 clearInterval(alive)

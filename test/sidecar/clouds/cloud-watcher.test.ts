@@ -11,14 +11,17 @@ import { SourceBook } from '../../../sidecar/notices/source-book.ts'
 import { until } from '../stand-ins.ts'
 import { AwsServer, AzureServer, GcpServer, MetadataServer } from './metadata-server.ts'
 
-const quick: WatcherPace = { lookSoonMs: 10, lookAgainMs: 50, slowestMs: 40, lostAfter: 3, jitter: 0.1 }
+const quick: WatcherPace = { lookSoonMs: 10, lookAgainMs: 50, lostAfter: 3, jitter: 0.1 }
 
 /** The cloud's own questions, asked so often. */
-function hurried(cloud: Cloud, everyMs = 10): Cloud {
+function hurried(cloud: Cloud, everyMs = 10, slowestMs = 40): Cloud {
   return {
     name: cloud.name,
     probe: (signal) => cloud.probe(signal),
-    watches: () => cloud.watches().map(({ source, read }) => ({ source, everyMs, read })),
+    get clockAheadMs() {
+      return cloud.clockAheadMs
+    },
+    watches: () => cloud.watches().map(({ source, read }) => ({ source, everyMs, slowestMs, read })),
   }
 }
 
@@ -72,6 +75,46 @@ t.test('no cloud costs one log line, and is looked for again', async (t) => {
   t.teardown(() => server.close())
   await until('the cloud to be found', () => watcher.found === 'aws')
   t.equal(logged(/a cloud answers/), 1)
+})
+
+t.test('a metadata server that hides the notices costs one log line, and is looked at again', async (t) => {
+  const server = await MetadataServer.start(t, new GcpServer())
+  server.gke = 'with the flavor'
+  const { watcher, book, said, logged } = watch(t, all(server.endpoint))
+  await until('several looks', () => (book.states.find(({ source }) => source === 'gcp')?.failures ?? 0) > 3)
+  t.equal(watcher.found, undefined)
+  t.equal(logged(/hides the notices/), 1)
+  t.equal(logged(/a cloud answers|no cloud answers/), 0)
+  t.match(
+    book.states.find(({ source }) => source === 'gcp'),
+    { reachable: false, answers: 0, lastFailure: /GKE/ },
+  )
+  t.equal(said.size, 0)
+  server.gke = false
+  await until('the cloud to be found', () => watcher.found === 'gcp')
+})
+
+t.test("a cloud whose clock is another one than the machine's is told of once", async (t) => {
+  const server = await MetadataServer.start(t, new AwsServer())
+  server.clockAheadMs = 3_600_000
+  const { said, logged } = watch(t, [hurried(new Aws(server.endpoint))])
+  await until('every source to have answered', () => said.size === 4)
+  t.equal(logged(/clock of the cloud is not that of this machine/), 1)
+})
+
+t.test('a short notice is not missed by failures before it', async (t) => {
+  const urgent = new Map(
+    [new Aws(), new Gcp(), new Azure()].flatMap((cloud) => cloud.watches()).map((one) => [one.source, one]),
+  )
+  // How long before the end it is told; a sixth of it at most is lost.
+  for (const [source, noticeMs] of [
+    ['azure/scheduledevents', 30_000],
+    ['gcp/preempted', 30_000],
+    ['gcp/maintenance-event', 60_000],
+    ['aws/instance-action', 120_000],
+  ] as const)
+    t.ok((urgent.get(source)?.slowestMs ?? Number.POSITIVE_INFINITY) <= noticeMs / 6, source)
+  t.ok([...urgent.values()].every(({ everyMs, slowestMs }) => slowestMs >= everyMs && slowestMs <= 30_000))
 })
 
 t.test('a cloud that falls silent is looked for again, and its notices stand', async (t) => {
@@ -148,7 +191,9 @@ t.test('the pauses are drawn, so that the pods of a machine do not ask as one', 
   const cloud: Cloud = {
     name: 'aws',
     probe: async () => true,
-    watches: () => [{ source: 'aws/x', everyMs: 40, read: async () => (asked.push(performance.now()), []) }],
+    watches: () => [
+      { source: 'aws/x', everyMs: 40, slowestMs: 40, read: async () => (asked.push(performance.now()), []) },
+    ],
   }
   watch(t, [cloud], { ...quick, jitter: 0.5 })
   await until('thirty questions', () => asked.length > 30)

@@ -23,6 +23,7 @@ t.test('AWS', async (t) => {
   const aws = () => new Aws(server.endpoint)
   t.beforeEach(() => {
     server.behave()
+    server.clockAheadMs = 0
     server.asked.length = 0
     server.announced.clear()
     server.tokenSeconds = 21_600
@@ -83,6 +84,38 @@ t.test('AWS', async (t) => {
     for (let count = 0; count < 3; count++) t.equal((await read(watch)).length, 1)
   })
 
+  t.test('one odd answer withdraws nothing, two in a row do', async (t) => {
+    server.announced.set('spot/instance-action', `{"action": "stop", "time": "${at.toISOString()}"}`)
+    const watch = watchOf(aws(), 'aws/instance-action')
+    const [notice] = await read(watch)
+    for (let time = 0; time < 2; time++) {
+      server.misbehave(/instance-action/, 'a 404', 1)
+      t.same(await read(watch), [notice], 'not yet')
+      t.same(await read(watch), [notice], 'said again')
+    }
+    server.announced.clear()
+    t.same(await read(watch), [notice])
+    t.same(await read(watch), [])
+  })
+
+  t.test("deadlines are by the service's clock, where that is another one", async (t) => {
+    server.announced.set('spot/instance-action', `{"action": "stop", "time": "${at.toISOString()}"}`)
+    const cloud = aws()
+    const watch = watchOf(cloud, 'aws/instance-action')
+    const deadline = async () => (await read(watch))[0]?.deadline ?? 0
+    t.equal(await deadline(), at.getTime(), 'seconds of a header say nothing about less than that')
+    server.clockAheadMs = 60_000
+    const shifted = await deadline()
+    t.ok(Math.abs(shifted - (at.getTime() - 60_000)) < 5_000, `${shifted - at.getTime()} ms`)
+    server.clockAheadMs = 60_500
+    t.equal(await deadline(), shifted, 'and does not move with every answer')
+    server.clockAheadMs = -60_000
+    const back = await deadline()
+    t.ok(Math.abs(back - (at.getTime() + 60_000)) < 5_000, `${back - at.getTime()} ms`)
+    server.clockAheadMs = 0
+    t.equal(await deadline(), at.getTime(), 'the clock was put right')
+  })
+
   t.test('a service that gives no valid token at all is a failure, not silence', async (t) => {
     server.misbehave(/meta-data/, '403')
     await t.rejects(read(watchOf(aws(), 'aws/instance-action')), {
@@ -134,6 +167,7 @@ t.test('GCP', async (t) => {
   const gcp = (waitSeconds = 60) => new Gcp(server.endpoint, { waitSeconds, now: () => 1_000_000 })
   t.beforeEach(() => {
     server.behave()
+    server.gke = false
     server.chunked = false
     server.change('preempted', 'FALSE')
     server.change('maintenance-event', 'NONE')
@@ -147,6 +181,20 @@ t.test('GCP', async (t) => {
       code: 'metadata-failed',
       data: { failure: 'garbage' },
     })
+  })
+
+  t.test("is not taken for there where GKE's metadata server hides the notices", async (t) => {
+    for (const gke of ['with the flavor', 'without'] as const) {
+      server.gke = gke
+      await t.rejects(gcp().probe(never), {
+        code: 'metadata-failed',
+        message: /GKE/,
+        data: { failure: 'hidden' },
+      })
+    }
+    server.gke = false
+    server.misbehave(/./, 'a 404')
+    t.equal(await gcp().probe(never), false, 'somebody else who does not know the path')
   })
 
   t.test('a change while it waits is heard at once, and once', async (t) => {
@@ -182,7 +230,10 @@ t.test('GCP', async (t) => {
     const watch = watchOf(gcp(), 'gcp/maintenance-event')
     for (const [value, notices] of [
       ['MIGRATE_ON_HOST_MAINTENANCE', [{ kind: 'machine-frozen' }]],
-      ['TERMINATE_ON_HOST_MAINTENANCE', [{ kind: 'machine-stopped', deadline: undefined }]],
+      [
+        'TERMINATE_ON_HOST_MAINTENANCE',
+        [{ kind: 'machine-stopped', deadline: 1_060_000, certainty: 'likely' }],
+      ],
       ['EVAPORATE', [{ kind: 'machine-at-risk' }]],
       ['NONE', []],
     ] as const) {
@@ -192,6 +243,22 @@ t.test('GCP', async (t) => {
       t.match(heard, notices, value)
       t.equal(heard.length, notices.length)
     }
+  })
+
+  t.test('a maintenance that is announced again has the deadline that it had', async (t) => {
+    let now = 1_000_000
+    const watch = watchOf(
+      new Gcp(server.endpoint, { waitSeconds: 0, now: () => now }),
+      'gcp/maintenance-event',
+    )
+    server.change('maintenance-event', 'TERMINATE_ON_HOST_MAINTENANCE')
+    t.match(await read(watch), [{ deadline: 1_060_000 }])
+    now += 30_000
+    t.match(await read(watch), [{ deadline: 1_060_000 }])
+    server.change('maintenance-event', 'NONE')
+    t.same(await read(watch), [])
+    server.change('maintenance-event', 'TERMINATE_ON_HOST_MAINTENANCE')
+    t.match(await read(watch), [{ deadline: 1_090_000 }], 'the next one has its own')
   })
 
   t.test('after a failure it asks without waiting', async (t) => {
@@ -213,6 +280,7 @@ t.test('Azure', async (t) => {
   }
   t.beforeEach(() => {
     server.behave()
+    server.clockAheadMs = 0
     server.schedule()
   })
   const preempt = (more: object = {}) => ({
@@ -233,12 +301,52 @@ t.test('Azure', async (t) => {
     t.match(await read(watch), [
       { id: event.EventId, kind: 'machine-terminated', deadline, certainty: 'certain' },
     ])
-    server.schedule({ ...event, EventStatus: 'Started', NotBefore: '' })
+    server.schedule({ ...event, EventStatus: 'Scheduled', NotBefore: '' })
     t.match(await read(watch), [{ id: event.EventId, deadline }], 'what was said before tells when')
     server.schedule()
+    t.match(await read(watch), [{ deadline }], 'one odd answer withdraws nothing')
     t.same(await read(watch), [], 'over, or cancelled')
     t.equal(server.approvals, 0)
     t.notOk(server.asked.some((asked) => !asked.startsWith('GET')))
+  })
+
+  t.test('what somebody has approved begins at once, whatever was said before', async (t) => {
+    const began = Date.now()
+    const clock = { now: began }
+    const cloud = new Azure(server.endpoint, { now: () => clock.now })
+    await cloud.probe(never)
+    const watch = watchOf(cloud, 'azure/scheduledevents')
+    const event = preempt({ EventType: 'Redeploy', NotBefore: new Date(began + 600_000).toUTCString() })
+    server.schedule(event)
+    await read(watch)
+    const pass = (ms: number) => {
+      clock.now += ms
+      server.clockAheadMs += ms
+    }
+    pass(5_000)
+    for (const NotBefore of ['', event.NotBefore, '']) {
+      server.schedule({ ...event, EventStatus: 'Started', NotBefore })
+      t.match(await read(watch), [{ id: event.EventId, deadline: began + 5_000 }])
+      pass(1_000)
+    }
+    const late = preempt({ EventId: 'late', NotBefore: new Date(began - 60_000).toUTCString() })
+    server.schedule({ ...late, EventStatus: 'Started' })
+    const notice = (await read(watch)).find(({ id }) => id === 'late')
+    t.equal(notice?.deadline, Date.parse(late.NotBefore), 'or when it was said to, if that is over')
+    server.schedule({ ...preempt({ EventId: 'unheard of' }), EventStatus: 'Started', NotBefore: '' })
+    t.match(await read(watch), [{ id: 'unheard of', deadline: clock.now }])
+  })
+
+  t.test("deadlines are by the service's clock, where that is another one", async (t) => {
+    const watch = await azure()
+    const event = preempt()
+    server.schedule(event)
+    t.match(await read(watch), [{ deadline: Date.parse(event.NotBefore) }])
+    server.clockAheadMs = 60_000
+    const [notice] = await read(watch)
+    server.clockAheadMs = 0
+    const shift = (notice?.deadline ?? 0) - Date.parse(event.NotBefore)
+    t.ok(Math.abs(shift + 60_000) < 5_000, `${shift} ms, although the document is the same`)
   })
 
   t.test('events of other machines are theirs', async (t) => {

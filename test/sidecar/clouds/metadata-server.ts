@@ -35,9 +35,10 @@ export const quirks = {
   'a redirect': (response: ServerResponse) =>
     response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
   'a reset': (response: ServerResponse) => response.socket?.resetAndDestroy(),
+  'a 404': (response: ServerResponse) => response.writeHead(404).end('<title>404 - Not Found</title>'),
   '400': (response: ServerResponse) => response.writeHead(400).end('bad request'),
   '403': (response: ServerResponse) => response.writeHead(403).end('forbidden'),
-  '429': (response: ServerResponse) => response.writeHead(429).end('too many'),
+  '429': (response: ServerResponse) => response.writeHead(429, { 'retry-after': '1' }).end('too many'),
   '500': (response: ServerResponse) => response.writeHead(500).end(),
   '503': (response: ServerResponse) => response.writeHead(503).end('maintenance'),
 } as const
@@ -49,13 +50,21 @@ export abstract class MetadataServer {
   readonly #server: Server
   #quirk: { path: RegExp; quirk: Quirk; times: number } | undefined
   slowMs = 10_000
+  /** Asked before every answer: what happens to the request instead. */
+  mood: ((path: string) => Quirk | undefined) | undefined
+  /** Of a machine whose own clock is wrong: by how much the service's is ahead of it. */
+  clockAheadMs = 0
 
   constructor() {
     this.#server = createServer((request, response) => {
       const path = (request.url ?? '').split('?')[0] ?? ''
       this.asked.push(`${request.method} ${path}`)
+      if (this.clockAheadMs !== 0)
+        response.setHeader('date', new Date(Date.now() + this.clockAheadMs).toUTCString())
+      const mood = this.mood?.(path)
       const quirk = this.#quirk
-      if (quirk !== undefined && quirk.times > 0 && quirk.path.test(path)) {
+      if (mood !== undefined) quirks[mood](response, this.slowMs)
+      else if (quirk !== undefined && quirk.times > 0 && quirk.path.test(path)) {
         quirk.times--
         quirks[quirk.quirk](response, this.slowMs)
       } else this.answer(request, response, path)
@@ -133,6 +142,11 @@ export class GcpServer extends MetadataServer {
   readonly #waiting = new Map<string, Set<() => void>>()
   /** In chunks, as an HTTP/1.1 server may. */
   chunked = false
+  /**
+   * GKE's own metadata server, which stands before the machine's where pods have identities of their own: it knows of no notices.
+   * https://github.com/banzaicloud/preemption-exporter/issues/3
+   */
+  gke: false | 'with the flavor' | 'without' = false
 
   change(key: string, value: string): void {
     this.#values.set(key, value)
@@ -147,7 +161,9 @@ export class GcpServer extends MetadataServer {
     // Without the header a request may come from a browser that was tricked.
     if (request.headers['metadata-flavor'] !== 'Google') return void response.writeHead(403).end()
     const key = path.replace('/computeMetadata/v1/instance/', '')
-    if (!this.#values.has(key)) return void response.writeHead(404, { 'metadata-flavor': 'Google' }).end()
+    if (this.gke === 'without' && key !== 'id') return void response.writeHead(404).end('Not Found\n')
+    if (!this.#values.has(key) || (this.gke !== false && key !== 'id'))
+      return void response.writeHead(404, { 'metadata-flavor': 'Google' }).end('Not Found\n')
     const query = new URL(request.url ?? '', 'http://x').searchParams
     const etag = () => Buffer.from(this.#values.get(key) ?? '').toString('hex').padEnd(16, '0') // prettier-ignore
     const reply = () => {

@@ -1,0 +1,40 @@
+/** What the programs of a day have in common: the sidecar's own parts, and what they tell of themselves. */
+import { pino } from 'pino'
+import { CheckpointLedger } from '../../sidecar/checkpoint-ledger.ts'
+import { SourceBook } from '../../sidecar/notices/source-book.ts'
+import { NoticeTrigger } from '../../sidecar/triggers/notices.ts'
+
+export const hourMs = 3_600_000
+
+export async function quietParts() {
+  const log = pino({ level: 'silent' })
+  const [book, ledger] = [new SourceBook(), new CheckpointLedger()]
+  const notices = new NoticeTrigger({
+    book,
+    ledger,
+    log,
+    vitals: async () => undefined,
+    letGo: async () => ({ outcome: 'not-held' }) as const,
+  })
+  await notices.start(new Map())
+  return { log, book, notices }
+}
+
+/** One line: CPU time of this process from here on, its resident memory, and what it holds after a collection (needs --expose-gc). */
+export function teller(book: SourceBook): () => void {
+  const began = process.cpuUsage()
+  return () => {
+    const { user, system } = process.cpuUsage(began)
+    const rssBytes = process.memoryUsage.rss()
+    globalThis.gc?.()
+    const { heapUsed, external } = process.memoryUsage()
+    const counted = { answers: 0, failures: 0, noticesSeen: 0 }
+    for (const state of book.states) {
+      counted.answers += state.answers
+      counted.failures += state.failures
+      counted.noticesSeen += state.noticesSeen
+    }
+    const told = { cpuMs: (user + system) / 1_000, rssBytes, heldBytes: heapUsed + external, ...counted }
+    process.stdout.write(`${JSON.stringify(told)}\n`)
+  }
+}
