@@ -3,11 +3,12 @@ import type { Log } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { volumePaths } from '../../src/volume.ts'
 import type { ContainerState } from '../container-state.ts'
+import { frozenMarkOf, thawMarked } from '../memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from '../memory/memory-cgroup.ts'
 import { PolledUsage } from '../memory/polled-usage.ts'
 import { answerCrossing, type Answered, type PressedContainer } from '../memory/pressure.ts'
 import { SocketGrower } from '../memory/resource-grower.ts'
-import { thaw, thawLeftFrozen, thawMarked } from '../memory/standstill.ts'
+import { thaw } from '../memory/standstill.ts'
 import { Tripwire } from '../memory/tripwire.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
@@ -63,7 +64,6 @@ export class MemoryTrigger implements Trigger {
   async start(asked: ReadonlyMap<string, Checkpointable>): Promise<void> {
     this.#asked = asked
     for (const container of this.#containers) {
-      await this.#thawLeftFrozen(container)
       container.observe((state) => this.#follow(container, state))
       container.whenHeld(() => this.#letGo(container.plan.name))
     }
@@ -82,11 +82,6 @@ export class MemoryTrigger implements Trigger {
       watch: this.#watches.get(name)?.wire.state ?? 'unwatched',
       lastAnswer: this.#answers.get(name),
     }))
-  }
-
-  async #thawLeftFrozen({ plan: { name } }: WatchedContainer): Promise<void> {
-    const log = this.#log.child({ container: name })
-    await thawLeftFrozen(this.#frozenMark(name), (pid) => this.#open(pid, cgroupMount(name), log), log)
   }
 
   #follow(container: WatchedContainer, state: ContainerState): void {
@@ -192,6 +187,6 @@ export class MemoryTrigger implements Trigger {
   }
 
   #frozenMark(container: string): string {
-    return `${this.#run}/${container}/frozen`
+    return frozenMarkOf(container, this.#run)
   }
 }
