@@ -9,8 +9,7 @@ const lookMs = 250
 /** What the launcher takes for a wish to end (signal_asks_for_end): SIGINT, SIGQUIT, SIGTERM, SIGWINCH. */
 const asking = [2, 3, 15, 28]
 
-export type EndParts = {
-  launcherPid: number
+export type EndedContainer = {
   /** From now on the application hears nothing of its end. @returns when its last checkpoint must be complete */
   endsStandingStill(): number
   /** It is to hear of it. */
@@ -19,21 +18,23 @@ export type EndParts = {
 
 /** For one time of standing still. */
 export class ToldToEnd {
-  readonly #parts: EndParts
+  readonly #launcherPid: number
+  readonly #container: EndedContainer
   #deadline: number | undefined
   #signal = 0
 
-  constructor(parts: EndParts) {
-    this.#parts = parts
+  constructor(launcherPid: number, container: EndedContainer) {
+    this.#launcherPid = launcherPid
+    this.#container = container
   }
 
   /** By when its last checkpoint must be complete, where it was told to end. Before each thaw. */
   look(): number | undefined {
     if (this.#deadline !== undefined) return this.#deadline
-    const pending = pendingEnd(this.#parts.launcherPid)
+    const pending = pendingEnd(this.#launcherPid)
     if (pending === undefined) return undefined
     this.#signal = pending
-    return (this.#deadline = this.#parts.endsStandingStill())
+    return (this.#deadline = this.#container.endsStandingStill())
   }
 
   /** What a container ends with that obeyed. */
@@ -42,7 +43,7 @@ export class ToldToEnd {
   }
 
   passOn(): void {
-    if (this.#deadline !== undefined) this.#parts.passOn()
+    if (this.#deadline !== undefined) this.#container.passOn()
   }
 
   /** What the work comes to, or `instead` as soon as it is told to end. */

@@ -7,20 +7,22 @@ import { frozenMarkOf, thawMarked } from '../memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from '../memory/memory-cgroup.ts'
 import { PolledUsage } from '../memory/polled-usage.ts'
 import { answerCrossing, type Answered, type PressedContainer } from '../memory/pressure.ts'
+import type { EndedContainer } from '../memory/told-to-end.ts'
 import { SocketGrower } from '../memory/resource-grower.ts'
 import { thaw } from '../memory/standstill.ts'
 import { Tripwire } from '../memory/tripwire.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
-export type WatchedContainer = PressedContainer & {
-  readonly plan: ContainerPlan
-  /** Its memory has room again. */
-  relieved(): void
-  /** Calls back with each new state. */
-  observe(changed: (state: ContainerState) => void): void
-  /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
-  whenHeld(held: () => Promise<void>): void
-}
+export type WatchedContainer = PressedContainer &
+  EndedContainer & {
+    readonly plan: ContainerPlan
+    /** Its memory has room again. */
+    relieved(): void
+    /** Calls back with each new state. */
+    observe(changed: (state: ContainerState) => void): void
+    /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
+    whenHeld(held: () => Promise<void>): void
+  }
 
 export type MemoryStatus = {
   container: string
@@ -147,6 +149,7 @@ export class MemoryTrigger implements Trigger {
           frozenMark: this.#frozenMark(name),
           name,
           launcherPid,
+          ending: container,
           log,
           told: (answered) => void this.#answers.set(name, answered),
         },

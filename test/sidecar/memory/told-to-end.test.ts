@@ -14,8 +14,7 @@ t.test('what tells a launcher to end that stands still is seen before it takes i
   process.kill(launcher.pid, 'SIGSTOP')
   process.kill(launcher.pid, 'SIGURG')
   const said: string[] = []
-  const end = new ToldToEnd({
-    launcherPid: launcher.pid,
+  const end = new ToldToEnd(launcher.pid, {
     endsStandingStill: () => {
       said.push('ends')
       talk.say('withhold ms=60000')

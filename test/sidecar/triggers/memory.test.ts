@@ -27,6 +27,8 @@ async function trigger(t: Test, failures: number) {
     recordedNeed: async () => undefined,
     recordNeed: async () => undefined,
     leave: () => undefined,
+    endsStandingStill: () => 0,
+    passOn: () => undefined,
     observe: (changed) => observers.push(changed),
     whenHeld: () => undefined,
   }
