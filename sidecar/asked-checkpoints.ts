@@ -22,7 +22,7 @@ export type CheckpointOutcome =
 /** Before each further try of a checkpoint that ends the application. */
 const retryPausesMs = [200, 1_000, 3_000]
 /** How much later than its deadline a checkpoint answers at the latest: it is cut short at its deadline, and cleans up. */
-const answerGraceMs = 5_000
+export const answerGraceMs = 5_000
 
 export class AskedCheckpoints {
   readonly #begin: (request: CheckpointRequest) => void

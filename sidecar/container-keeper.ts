@@ -5,7 +5,7 @@
 import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
-import { AskedCheckpoints, type CheckpointOutcome } from './asked-checkpoints.ts'
+import { answerGraceMs, AskedCheckpoints, type CheckpointOutcome } from './asked-checkpoints.ts'
 import { markCheckpoint } from './checkpoint-mark.ts'
 import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
 import { ContainerPreparation, type PreparationStatus } from './container-preparation.ts'
@@ -175,6 +175,22 @@ export class ContainerKeeper {
   ending(deadline: number): void {
     this.#dispatch({ event: 'ending' })
     void this.#claim.leaving(deadline)
+  }
+
+  /**
+   * The same, of an application that stands still, so that no preStop could say so. It hears of its end when the checkpoint is over with, or at
+   * `passOn`. @returns the deadline
+   */
+  endsStandingStill(): number {
+    const { checkpointBudgetMs } = this.#around.podPlan
+    this.#talk.say({ verb: 'withhold', ms: checkpointBudgetMs + answerGraceMs })
+    const deadline = Date.now() + checkpointBudgetMs
+    this.ending(deadline)
+    return deadline
+  }
+
+  passOn(): void {
+    this.#talk.say({ verb: 'withhold', ms: 0 })
   }
 
   /** Takes a checkpoint, after one that is under way. Resolves by the request's deadline with what became of it. */

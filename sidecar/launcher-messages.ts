@@ -23,6 +23,8 @@ export type ToLauncher =
   | { verb: 'hold' }
   /** `code`: instead of the application's own. */
   | { verb: 'release'; code?: number }
+  /** What asks for the end is kept from the application for so long; 0: no longer. */
+  | { verb: 'withhold'; ms: number }
   | { verb: 'taken'; id: string }
   | { verb: 'failed'; reason: string }
   | { verb: 'fetched'; status: number }

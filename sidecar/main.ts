@@ -11,6 +11,8 @@ import { collectWhenIdle } from './idle-memory.ts'
 import { listenForLaunchers } from './launcher-server.ts'
 import { clearLeftovers, findLeftovers } from './leftovers.ts'
 import { renderMetrics } from './metrics.ts'
+import { frozenMarkOf, thawAtTheEnd, thawLeftFrozen } from './memory/left-frozen.ts'
+import { cgroupMount, MemoryCgroup } from './memory/memory-cgroup.ts'
 import { explainAnswers } from './notices/answers.ts'
 import { NoticeFolder } from './notice-folder.ts'
 import { SourceBook } from './notices/source-book.ts'
@@ -40,6 +42,16 @@ if (process.argv.includes('--explain')) {
 }
 const log = createLog('sidecar')
 const around = readSurroundings(process.env, log)
+// Before anything that can fail or take long.
+const marked = around.podPlan.containers.map(({ name }) => ({
+  frozenMark: frozenMarkOf(name),
+  // Of its own: the watch of the memory may begin meanwhile, and mounts as well.
+  open: (pid: number) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, around.log),
+  log: around.log.child({ container: name }),
+}))
+for (const one of marked) void thawLeftFrozen(one)
+const thawAll = () => marked.forEach(thawAtTheEnd)
+process.on('exit', thawAll)
 await moveAside(log)
 const { missing } = await installTools()
 if (missing.length > 0) log.error({ missing }, 'tools are missing: applications run unprotected')
@@ -139,6 +151,8 @@ collectWhenIdle()
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
     around.log.info({ signal: name }, 'the sidecar was told to end')
+    // What is under way may take longer than we are given.
+    thawAll()
     const settled = Promise.all([...keepers.values()].map((keeper) => keeper.settled())).then(() =>
       Promise.all(triggers.map((trigger) => trigger.stop())),
     )

@@ -22,6 +22,11 @@ export function enterArgv(pid: number, ...argv: string[]): string[] {
   return [volumePaths.launcher, 'enter', `--pid=${pid}`, '--', ...argv]
 }
 
+/** The same inside its cgroups as well: what the command writes to memory is charged to that container, not to the sidecar. */
+export function enterChargedArgv(pid: number, ...argv: string[]): string[] {
+  return [volumePaths.launcher, 'enter', `--pid=${pid}`, '--cgroup', '--', ...argv]
+}
+
 export async function launcherHash(file: string): Promise<string> {
   return createHash('sha256')
     .update(await readFile(file))

@@ -16,7 +16,8 @@ export const sidecarCapabilities: Readonly<Record<string, string>> = {
   SYS_ADMIN: 'enter the application’s namespaces; mount /proc and the cgroup hierarchy afresh',
   SYS_PTRACE: 'seize the application’s threads; read /proc/PID/map_files',
   CHECKPOINT_RESTORE: 'write ns_last_pid; restore with chosen process ids',
-  SYS_RESOURCE: 'read and set another user’s resource limits; set the fields of prctl(PR_SET_MM)',
+  SYS_RESOURCE:
+    'read and set another user’s resource limits; set the fields of prctl(PR_SET_MM); outlive the OOM killer to thaw',
   SYS_TIME: 'set the clocks of a time namespace, so that monotonic time goes on',
   SYS_CHROOT: 'chroot while a process’s root is restored; setns of a mount namespace asks for it too',
   NET_ADMIN: 'repair mode of TCP sockets',

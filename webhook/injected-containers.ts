@@ -81,6 +81,8 @@ function sidecarContainer(planText: string, config: Config, qos: QosClass): Fram
     command: [
       imagePaths.launcher,
       'guard',
+      // Nobody else alive could, until the next one of what it guards has started.
+      `--thaw=${volumePaths.run}`,
       '--',
       imagePaths.node,
       ...sidecarNodeFlags,

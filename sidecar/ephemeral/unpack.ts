@@ -9,7 +9,7 @@ import { ReprieveError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import { mustRun } from '../command.ts'
 import { startTicksOf } from '../process-tree.ts'
-import { enterArgv, toolArgv } from '../tools.ts'
+import { enterArgv, enterChargedArgv, toolArgv } from '../tools.ts'
 import { archiveFiles } from './archive.ts'
 import { createArguments, extractArguments } from './tar.ts'
 
@@ -126,7 +126,8 @@ async function extract(options: UnpackOptions, tar: string): Promise<void> {
   if ((await sizeOf(options, tar)) === 0) return
   const input = await open(`${options.folder}/${tar}`, 'r')
   try {
-    await mustRun(enterArgv(options.pid, ...extractArguments()), {
+    // The pages of a tmpfs (/dev/shm, a volume in memory) belong to whoever writes them first, for as long as the file is there.
+    await mustRun(enterChargedArgv(options.pid, ...extractArguments()), {
       ...options,
       stdio: [input.fd, 'pipe', 'pipe'],
     })

@@ -9,9 +9,13 @@
 #include "provide.h"
 #include "report.h"
 #include "signals.h"
+#include "thaw.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,11 +28,35 @@
 
 struct guard {
 	char **command;
+	const char *run; /* where its marks of what it froze lie, NULL for nowhere */
 	int wakeup;
 	pid_t child; /* 0 while none runs */
 	int code; /* of the last one */
 	int told_by; /* the signal that told us to end, 0 */
+	char oom_score_adj[16]; /* the command's, empty where ours is the same */
 };
+
+#define OOM_SCORE_ADJ "/proc/self/oom_score_adj"
+
+static bool write_oom_score_adj(const char *value)
+{
+	int file = open(OOM_SCORE_ADJ, O_WRONLY | O_CLOEXEC);
+	bool written = file >= 0 && write(file, value, strlen(value)) == (ssize_t)strlen(value);
+	if (file >= 0)
+		close(file);
+	return written;
+}
+
+/*
+ * Where the sidecar is out of memory the kernel kills all of its container (the kubelet sets memory.oom.group), but whoever has -1000: so we
+ * are there to let go what it froze, and the kubelet's back-off does not begin. Without CAP_SYS_RESOURCE it is refused, and we die with it.
+ */
+static void outlive_the_oom_killer(struct guard *guard)
+{
+	if (read_text_at(AT_FDCWD, OOM_SCORE_ADJ, guard->oom_score_adj, sizeof guard->oom_score_adj) &&
+	    !write_oom_score_adj("-1000"))
+		guard->oom_score_adj[0] = '\0';
+}
 
 static void start(struct guard *guard)
 {
@@ -38,6 +66,8 @@ static void start(struct guard *guard)
 		guard->child = 0;
 		guard->code = EXIT_LAUNCHER;
 	} else if (guard->child == 0) {
+		if (guard->oom_score_adj[0] && !write_oom_score_adj(guard->oom_score_adj))
+			warn("write to " OOM_SCORE_ADJ ": %m");
 		execute(guard->command);
 	}
 }
@@ -81,11 +111,15 @@ static void attend(struct guard *guard, long long deadline_ms)
 static int keep_running(struct guard *guard)
 {
 	long long backoff_ms = BACKOFF_FIRST_MS;
+	outlive_the_oom_killer(guard);
 	while (!guard->told_by) {
 		long long since = now_ms();
 		start(guard);
 		while (guard->child > 0)
 			attend(guard, NEVER_MS);
+		/* The next one may not come to it soon: it fails at its start, or we are told to end. */
+		if (guard->run)
+			thaw_left_frozen(guard->run);
 		if (guard->told_by)
 			return guard->code;
 		if (now_ms() - since >= RAN_WELL_MS)
@@ -125,11 +159,12 @@ static void run_once(struct guard *guard, long long duration_ms)
 
 int guard_mode(char **words)
 {
-	static const char *const known[] = { "once", "deadline-ms=", "provide=", NULL };
+	static const char *const known[] = { "once", "deadline-ms=", "provide=", "thaw=", NULL };
 	struct options options = parse_options(words, known);
-	struct guard guard = { .command = options.command };
+	struct guard guard = { .command = options.command, .run = option_text(&options, "thaw") };
 	if (!guard.command[0])
-		die(EXIT_LAUNCHER, "usage: launcher guard [--once --deadline-ms=N] [--provide=PATH] -- COMMAND [ARG...]");
+		die(EXIT_LAUNCHER, "usage: launcher guard [--once --deadline-ms=N] [--provide=PATH] [--thaw=FOLDER] "
+				   "-- COMMAND [ARG...]");
 	secure_stdio();
 	block_signals();
 	guard.wakeup = signal_descriptor();

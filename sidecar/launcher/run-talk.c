@@ -68,6 +68,15 @@ static bool hear_wait(struct run *run, const struct message *message)
 	return true;
 }
 
+static bool hear_withhold(struct run *run, const struct message *message)
+{
+	long long duration_ms;
+	if (!message_number(message, "ms", &duration_ms))
+		return false;
+	run->withhold_until_ms = now_ms() + (duration_ms < LONGEST_WAIT_MS ? duration_ms : LONGEST_WAIT_MS);
+	return true;
+}
+
 /* Never once the application runs: two of it would share one volume. */
 static bool hear_adopt(struct run *run, const struct message *message)
 {
@@ -89,6 +98,8 @@ static bool hear(struct run *run, const struct message *message)
 {
 	if (strcmp(message->verb, "wait") == 0)
 		return hear_wait(run, message);
+	if (strcmp(message->verb, "withhold") == 0)
+		return hear_withhold(run, message);
 	if (strcmp(message->verb, "adopt") == 0)
 		return hear_adopt(run, message);
 	if (strcmp(message->verb, "start") == 0) {

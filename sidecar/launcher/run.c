@@ -75,6 +75,29 @@ static void forward(struct run *run, int number, const siginfo_t *info)
 		warn("kill(%d, %d), to forward a signal: %m", (int)run->root, number);
 }
 
+/* The application is to be saved before it hears of its end, or the signal would be saved with it. */
+static void receive(struct run *run, int number, const siginfo_t *info)
+{
+	if (signal_asks_for_end(info) && now_ms() < run->withhold_until_ms)
+		run->withheld |= UINT64_C(1) << (number - 1);
+	else
+		forward(run, number, info);
+}
+
+static void pass_withheld(struct run *run)
+{
+	while (run->withheld && now_ms() >= run->withhold_until_ms && run->stage != STAGE_OVER) {
+		siginfo_t info = { .si_signo = __builtin_ctzll(run->withheld) + 1 };
+		run->withheld &= run->withheld - 1;
+		if (run->stage == STAGE_RUNNING || run->stage == STAGE_ADOPTED) {
+			forward(run, info.si_signo, &info);
+		} else if (run->stage == STAGE_HOLDING) {
+			run->code = 128 + info.si_signo;
+			run->stage = STAGE_OVER;
+		}
+	}
+}
+
 static void take_signals(struct run *run)
 {
 	siginfo_t info;
@@ -84,7 +107,7 @@ static void take_signals(struct run *run)
 		} else if (number == SIGPIPE && info.si_pid == getpid()) {
 			continue; /* our own message, to a standard error that is closed */
 		} else if (run->stage == STAGE_RUNNING || run->stage == STAGE_ADOPTED) {
-			forward(run, number, &info);
+			receive(run, number, &info);
 		} else if (signal_ends(number) || signal_asks_for_end(&info)) {
 			/* Waiting or holding: nobody else is there to obey it. What ended by itself has a code of its own. */
 			if (run->stage != STAGE_GONE)
@@ -133,6 +156,8 @@ static long long next_look_ms(const struct run *run)
 	long long next = blind ? now_ms() + TICK_MS : NEVER_MS;
 	if (run->stage == STAGE_WAITING || run->stage == STAGE_GONE)
 		next = earlier_ms(next, run->deadline_ms);
+	if (run->withheld)
+		next = earlier_ms(next, run->withhold_until_ms);
 	return wire_is_open(&run->wire) ? next : earlier_ms(next, run->reconnect_at_ms);
 }
 
@@ -188,6 +213,7 @@ int run_mode(char **words)
 		reconnect(&run);
 		wait_for_anything(&run);
 		take_signals(&run);
+		pass_withheld(&run);
 		if (run.stage == STAGE_ADOPTED)
 			run_watch(&run);
 		keep_deadlines(&run);

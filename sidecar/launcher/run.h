@@ -37,6 +37,8 @@ struct run {
 	long long patience_with_checkpoint_ms; /* from there, where one is kept to go on from */
 	long long said_until_ms; /* what the last `wait` asked for */
 	uint64_t owed_signals; /* bit n-1: the sidecar must send signal n for us */
+	uint64_t withheld; /* bit n-1: signal n asks for the end, and is passed on when its time comes */
+	long long withhold_until_ms;
 
 	struct watch supervisor, adopted_root;
 	bool supervisor_gone;

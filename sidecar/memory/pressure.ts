@@ -9,6 +9,7 @@ import type { CheckpointOutcome } from '../asked-checkpoints.ts'
 import { answerPressure, type PressureAnswer } from './growth.ts'
 import type { ResourceGrower } from './resource-grower.ts'
 import { Standstill, type StandstillParts } from './standstill.ts'
+import { type EndedContainer, ToldToEnd } from './told-to-end.ts'
 import type { Crossing } from './tripwire.ts'
 import { unreclaimableBytes } from './usage.ts'
 
@@ -42,6 +43,8 @@ export type PressureParts = StandstillParts & {
   /** The brake: for the limit that is in force now, or none. */
   brake: { arm(): Promise<void>; letGo(): Promise<void> }
   name: string
+  /** How the pod's end is heard of meanwhile; tests may do without. */
+  ending?: EndedContainer
   /** Told of what is known before the answer: that the application runs on while one is still being tried. */
   told?: (answered: Answered) => void
 }
@@ -70,28 +73,35 @@ export async function answerCrossing(
     usedBytes: unreclaimableBytes(crossing.usage),
   }
   const standstill = new Standstill(parts)
+  const end = parts.ending && new ToldToEnd(parts.launcherPid, parts.ending)
   const tooLong = (why: string) => {
     parts.log.warn({ ...facts, why }, 'the application stood still for too long and was let go')
     parts.told?.({ ...facts, did: 'nothing', why })
   }
   try {
     await standstill.begin()
-    const answered = await decide({ ...parts, standstill, limit: () => standstill.limit(tooLong) }, facts)
+    const answered = await decide(
+      { ...parts, standstill, end, limit: () => standstill.limit(tooLong) },
+      facts,
+    )
     const why = [answered.why, standstill.why].filter((part) => part !== undefined).join('; ')
     return why === '' ? answered : { ...answered, why }
   } finally {
+    // Before it goes on: what is withheld from it is withheld no longer.
+    end?.passOn()
     await standstill.end()
   }
 }
 
 /** `limit`: from now on it stands still for a while only. */
-type Standing = PressureParts & { standstill: Standstill; limit: () => void }
+type Standing = PressureParts & { standstill: Standstill; limit: () => void; end: ToldToEnd | undefined }
 
 async function decide(parts: Standing, facts: Facts): Promise<Answered> {
   const { plan, log } = parts
   const { limitBytes } = facts
   const without: { grow?: string; reschedule?: string } = {}
   for (;;) {
+    if (parts.end?.look() !== undefined) return await endAsTold(parts, facts)
     const answer = answerPressure(plan, limitBytes, without)
     if (answer.do === 'grow') {
       const why = await grow(parts, answer.toBytes)
@@ -99,6 +109,7 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
         without.grow = `growing in place failed: ${why}`
         continue
       }
+      if (parts.end?.look() !== undefined) continue
       log.info({ ...facts, toBytes: answer.toBytes }, 'the application was given more memory')
       return { ...facts, did: 'grow', toBytes: answer.toBytes }
     }
@@ -115,8 +126,30 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
       )
       return { ...facts, did: 'reschedule', toBytes: answer.toBytes }
     }
-    return await checkpoint(parts, facts, answer.because)
+    const answered = await checkpoint(parts, facts, answer.because)
+    return parts.end?.look() === undefined ? answered : await endAsTold(parts, facts)
   }
+}
+
+/** Instead of its preStop, which could not run. */
+async function endAsTold(parts: Standing, facts: Facts): Promise<Answered> {
+  const { container, end, log, standstill } = parts
+  const why = 'the pod was told to end while the application stood still'
+  parts.limit()
+  const outcome = await container.checkpoint({
+    trigger: 'prestop',
+    reason: why,
+    afterwards: 'end',
+    deadline: end?.look() ?? Date.now(),
+    held: () => standstill.release(),
+  })
+  if (outcome.outcome === 'failed') {
+    await standstill.release()
+    log.error({ ...facts, why: outcome.detail }, 'the application ends without a last checkpoint')
+    return { ...facts, did: 'nothing', why: `${why}; no checkpoint: ${outcome.detail}` }
+  }
+  container.leave(end?.code ?? 0)
+  return { ...facts, did: 'checkpoint', why }
 }
 
 /**
@@ -151,14 +184,16 @@ async function checkpoint(parts: Standing, facts: Facts, because: string | undef
 
 /** @returns why it is not in force */
 async function grow(
-  { grower, name, cgroup, brake, log, limit }: Standing,
+  { grower, name, cgroup, brake, log, limit, end }: Standing,
   toBytes: number,
 ): Promise<string | undefined> {
   if (grower === undefined) return 'nobody here resizes pods'
   const until = performance.now() + growDeadlineMs
-  const growth = await grower.grow(name, toBytes, growDeadlineMs)
+  const asked = grower.grow(name, toBytes, growDeadlineMs)
+  const growth = await (end?.unless(asked, { outcome: 'refused', why: 'the pod is told to end' }) ?? asked)
   if (growth.outcome === 'refused') return growth.why
   while ((await cgroup.limitBytes()) < toBytes) {
+    if (end?.look() !== undefined) return 'the pod is told to end'
     if (performance.now() > until) return `the new limit was not in force after ${growDeadlineMs} ms`
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
@@ -184,13 +219,16 @@ async function reschedule(parts: Standing, limitBytes: number, toBytes: number):
   return undefined
 }
 
-function requestOf({ standstill }: Standing, afterwards: 'resume' | 'end'): CheckpointRequest {
+function requestOf({ standstill, end }: Standing, afterwards: 'resume' | 'end'): CheckpointRequest {
   return {
     trigger: 'memory',
     reason: 'the application fills its memory',
     afterwards,
     deadline: Date.now() + checkpointDeadlineMs,
     // CRIU's own instructions run inside the tasks: they must neither be frozen nor held by the brake.
-    held: () => standstill.release(),
+    held: () => {
+      end?.look()
+      return standstill.release()
+    },
   }
 }

@@ -2,8 +2,9 @@
  * The application stands still while it is decided what becomes of its memory, but not for longer than its users can bear: what has
  * not begun by then (the store hangs, most often) goes on while it runs. Nothing here waits for a disk or for a thread of libuv's.
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import type { Log } from '../../src/log.ts'
+import { mark } from './left-frozen.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
 
 /** From when the application has all that can be had in place, until CRIU holds it. */
@@ -37,7 +38,7 @@ export class Standstill {
   async begin(): Promise<void> {
     const { cgroup, frozenMark, launcherPid, log } = this.#parts
     if (cgroup.version !== 2) return
-    writeFileSync(frozenMark, String(launcherPid))
+    mark(frozenMark, launcherPid, cgroup)
     if (!(await cgroup.freeze())) log.warn('not all of the application stands still: what is done goes on')
   }
 
@@ -83,44 +84,6 @@ export function thaw({
   } catch (error) {
     if (!isGone(error)) log.error({ err: error }, 'the application could not be let go')
   }
-}
-
-/**
- * What an earlier life of this sidecar, killed at the wrong instant, has left standing still. Where that cannot be seen the mark stays, for
- * whoever opens the cgroup next (thawMarked).
- */
-export async function thawLeftFrozen(
-  frozenMark: string,
-  open: (launcherPid: number) => Promise<MemoryCgroup>,
-  log: Log,
-): Promise<void> {
-  const launcherPid = markedPid(frozenMark)
-  if (launcherPid === undefined) return
-  try {
-    thawMarked({ cgroup: await open(launcherPid), frozenMark, launcherPid, log })
-  } catch (error) {
-    log.error({ err: error }, 'whether an earlier sidecar left something frozen could not be seen')
-  }
-}
-
-/** Only what the mark says that we froze: somebody else may have frozen it too. */
-export function thawMarked({
-  cgroup,
-  frozenMark,
-  launcherPid,
-  log,
-}: Pick<StandstillParts, 'cgroup' | 'frozenMark' | 'launcherPid' | 'log'>): void {
-  if (markedPid(frozenMark) === launcherPid && cgroup.isFrozen()) {
-    cgroup.thaw()
-    log.warn({ launcherPid }, 'what an earlier sidecar left frozen was let go')
-  }
-  rmSync(frozenMark, { force: true })
-}
-
-function markedPid(frozenMark: string): number | undefined {
-  if (!existsSync(frozenMark)) return undefined
-  const pid = Number(readFileSync(frozenMark, 'utf8'))
-  return pid > 1 ? pid : undefined
 }
 
 /** With its container. */

@@ -3,24 +3,27 @@ import type { Log } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { volumePaths } from '../../src/volume.ts'
 import type { ContainerState } from '../container-state.ts'
+import { frozenMarkOf, thawMarked } from '../memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from '../memory/memory-cgroup.ts'
 import { PolledUsage } from '../memory/polled-usage.ts'
 import { answerCrossing, type Answered, type PressedContainer } from '../memory/pressure.ts'
+import type { EndedContainer } from '../memory/told-to-end.ts'
 import { SocketGrower } from '../memory/resource-grower.ts'
-import { thaw, thawLeftFrozen, thawMarked } from '../memory/standstill.ts'
+import { thaw } from '../memory/standstill.ts'
 import { Tripwire } from '../memory/tripwire.ts'
 import { lifeOf } from '../process-tree.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
-export type WatchedContainer = PressedContainer & {
-  readonly plan: ContainerPlan
-  /** Its memory has room again. */
-  relieved(): void
-  /** Calls back with each new state. */
-  observe(changed: (state: ContainerState) => void): void
-  /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
-  whenHeld(held: () => Promise<void>): void
-}
+export type WatchedContainer = PressedContainer &
+  EndedContainer & {
+    readonly plan: ContainerPlan
+    /** Its memory has room again. */
+    relieved(): void
+    /** Calls back with each new state. */
+    observe(changed: (state: ContainerState) => void): void
+    /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
+    whenHeld(held: () => Promise<void>): void
+  }
 
 export type MemoryStatus = {
   container: string
@@ -64,7 +67,6 @@ export class MemoryTrigger implements Trigger {
   async start(asked: ReadonlyMap<string, Checkpointable>): Promise<void> {
     this.#asked = asked
     for (const container of this.#containers) {
-      await this.#thawLeftFrozen(container)
       container.observe((state) => this.#follow(container, state))
       container.whenHeld(() => this.#letGo(container.plan.name))
     }
@@ -83,11 +85,6 @@ export class MemoryTrigger implements Trigger {
       watch: this.#watches.get(name)?.wire.state ?? 'unwatched',
       lastAnswer: this.#answers.get(name),
     }))
-  }
-
-  async #thawLeftFrozen({ plan: { name } }: WatchedContainer): Promise<void> {
-    const log = this.#log.child({ container: name })
-    await thawLeftFrozen(this.#frozenMark(name), (pid) => this.#open(pid, cgroupMount(name), log), log)
   }
 
   #follow(container: WatchedContainer, state: ContainerState): void {
@@ -153,6 +150,7 @@ export class MemoryTrigger implements Trigger {
           frozenMark: this.#frozenMark(name),
           name,
           launcherPid,
+          ending: container,
           log,
           told: (answered) => void this.#answers.set(name, answered),
         },
@@ -193,6 +191,6 @@ export class MemoryTrigger implements Trigger {
   }
 
   #frozenMark(container: string): string {
-    return `${this.#run}/${container}/frozen`
+    return frozenMarkOf(container, this.#run)
   }
 }

@@ -1,5 +1,5 @@
 /** The sidecar beside an application that stands still for its memory: killed at that instant, given more late or never; and what it needs itself. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { cgroupFolder } from '../harness/cgroup.ts'
@@ -12,39 +12,56 @@ import { application, openStage, podOf, sidecar, statusOf, type Stage } from './
 /** Emulated processors take their time. */
 const deadlineMs = 180_000
 
-t.test(
-  'a sidecar that is killed while the application stands still lets it go when it is started again',
-  async (t) => {
-    const stage = await openStage(t, {
-      programs: ['fill.c'],
-      config: `memory: { resizeSocket: ${resizeSocket} }`,
-    })
-    const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 116, threads: 1, hold: true }))
-    await startResizer(t, pod, 'silence')
-    await pod.waitForLog(application, /^mib /, { deadlineMs })
-    const frozen = () => readFileSync(`${cgroupFolder(pod.container(application).cgroupPath, 'memory')}/cgroup.events`, 'utf8').includes('frozen 1') // prettier-ignore
-    await poll(
-      'it to stand still',
-      deadlineMs,
-      () => (frozen() ? true : undefined),
-      () => pod.describe(),
-    )
-    for (const pid of nodeProcesses(pod)) process.kill(pid, 'SIGKILL')
-    const killedAt = performance.now()
-    // Guard's first pause of 100 ms, and as long as this machine takes to start Node.
-    await poll(
-      'it to be let go',
-      deadlineMs,
-      () => (frozen() ? undefined : true),
-      () => pod.describe(),
-    )
-    t.comment(`let go ${Math.round(performance.now() - killedAt)} ms after the kill`)
-    await pod.waitForLog(sidecar, /what an earlier sidecar left frozen was let go/, { deadlineMs })
-    await pod.waitForLog(application, /^done$/, { deadlineMs })
-    t.equal(frozen(), false)
-    await pod.delete({ gracePeriodSeconds: 60 })
-  },
-)
+/** Each is how it dies. The next one of a whole container finds no mount of the application's cgroup. */
+const deaths: [how: string, kill: (pod: Pod) => void, saidBy: RegExp][] = [
+  ['is killed', (pod) => nodeProcesses(pod).forEach((pid) => process.kill(pid, 'SIGKILL')), byGuard()],
+  ['is killed with its container', (pod) => pod.killContainer(sidecar, 'SIGKILL'), /"msg":"what a sidecar left frozen was let go"/], // prettier-ignore
+  ['is killed for its memory', (pod) => writeFileSync(memoryFile(pod, sidecar, 'memory.max'), '4M'), byGuard()], // prettier-ignore
+]
+
+function byGuard(): RegExp {
+  return /launcher: what a sidecar left frozen was let go: container "app"/
+}
+
+for (const [how, kill, saidBy] of deaths)
+  t.test(
+    `a sidecar that ${how} while the application stands still leaves it frozen for a moment only`,
+    async (t) => {
+      const stage = await openStage(t, {
+        programs: ['fill.c'],
+        config: `memory: { resizeSocket: ${resizeSocket} }`,
+      })
+      const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 116, threads: 1, hold: true }))
+      await startResizer(t, pod, 'silence')
+      await pod.waitForLog(application, /^mib /, { deadlineMs })
+      const frozen = () => readFileSync(memoryFile(pod, application, 'cgroup.events'), 'utf8').includes('frozen 1') // prettier-ignore
+      const becomes = (what: string, wanted: boolean) =>
+        poll(
+          what,
+          deadlineMs,
+          () => (frozen() === wanted ? true : undefined),
+          () => pod.describe(),
+        )
+      await becomes('it to stand still', true)
+      kill(pod)
+      const killedAt = performance.now()
+      await becomes('it to be let go', false)
+      t.comment(`let go ${Math.round(performance.now() - killedAt)} ms after the kill`)
+      if (how === 'is killed for its memory') {
+        t.match(readFileSync(memoryFile(pod, sidecar, 'memory.events'), 'utf8'), /^oom_group_kill [1-9]/m)
+        writeFileSync(memoryFile(pod, sidecar, 'memory.max'), 'max')
+      }
+      await pod.waitForLog(sidecar, saidBy, { deadlineMs })
+      await pod.waitForLog(application, /^done$/, { deadlineMs })
+      t.equal(frozen(), false)
+      t.equal(pod.container(sidecar).attempts, how === 'is killed with its container' ? 2 : 1)
+      await pod.delete({ gracePeriodSeconds: 60 })
+    },
+  )
+
+function memoryFile(pod: Pod, container: string, file: string): string {
+  return `${cgroupFolder(pod.container(container).cgroupPath, 'memory')}/${file}`
+}
 
 function nodeProcesses(pod: Pod): number[] {
   return pod

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { join } from 'node:path'
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { childrenOf, isAlive, launch, launcherPath, scratch, until } from './launcher.ts'
 
 t.jobs = 8
@@ -148,3 +148,53 @@ void t.test('runs its command also where it cannot put itself', async (t) => {
   t.ok(existsSync(mark))
   t.match(stderr, /\/proc\/none/)
 })
+
+for (const [how, script] of [
+  ['dies', 'kill -KILL $$'],
+  ['ends as it is told to', 'while :; do sleep 0.02; done'],
+] as const)
+  void t.test(`lets go what a command left frozen that ${how}`, beside(), async (t) => {
+    const folder = scratch(t)
+    const run = join(folder, 'run')
+    const cgroup = join(folder, 'a cgroup')
+    for (const name of ['app', 'unmarked', 'older', 'gone']) mkdirSync(join(run, name), { recursive: true })
+    mkdirSync(cgroup)
+    const freeze = join(cgroup, 'cgroup.freeze')
+    writeFileSync(freeze, '1')
+    writeFileSync(join(run, 'app/frozen'), `42 ${cgroup}`)
+    writeFileSync(join(run, 'older/frozen'), '42')
+    writeFileSync(join(run, 'gone/frozen'), `43 ${join(folder, 'none')}`)
+    writeFileSync(join(run, 'sidecar.sock'), '')
+    const guard = launch(t, ['guard', `--thaw=${run}`, '--', 'sh', '-c', script])
+    if (how !== 'dies') {
+      await until('the command', () => childrenOf(guard.pid)[0])
+      guard.child.kill('SIGTERM')
+    }
+    await until('it to be let go', () => readFileSync(freeze, 'utf8') === '0')
+    await until('the mark to go', () => !existsSync(join(run, 'app/frozen')))
+    t.ok(existsSync(join(run, 'older/frozen')), 'left to the next life')
+    guard.child.kill('SIGTERM')
+    const { stderr } = await guard.ended
+    t.match(stderr, /what a sidecar left frozen was let go: container "app"/)
+    t.notMatch(stderr, /gone|sock/)
+  })
+
+const oomScore = (pid: number | 'self') => readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8')
+const mayLowerIt = () => {
+  const held = /^CapEff:\t(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
+  return ((BigInt(`0x${held}`) >> 24n) & 1n) === 1n
+}
+
+for (const [how, file, words, lowers] of [
+  ['where it may say so, but its command does not', launcherPath, [], mayLowerIt()],
+  ['no more than its command where it may not say so', 'setpriv', ['--bounding-set=-sys_resource', '--inh-caps=-sys_resource', launcherPath], false], // prettier-ignore
+] as const)
+  void t.test(`outlives the OOM killer ${how}`, beside(), async (t) => {
+    const guard = launch(t, [...words, 'guard', '--', 'sleep', '60'], { file })
+    const command = await until('the command', () => childrenOf(guard.pid)[0])
+    await until('it to be executed', () => readFileSync(`/proc/${command}/comm`, 'utf8') === 'sleep\n')
+    t.equal(oomScore(command), oomScore('self'))
+    t.equal(oomScore(guard.pid), lowers ? '-1000\n' : oomScore('self'))
+    guard.child.kill('SIGTERM')
+    t.equal((await guard.ended).stderr, '')
+  })

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
-import { launch, scratch, until, type Started } from './launcher.ts'
+import { childrenOf, kill, launch, scratch, until, type Started } from './launcher.ts'
 
 // Most of each test is waiting, so they run beside each other.
 t.jobs = 8
@@ -165,4 +165,36 @@ void t.test('tries to connect four times a second, not more', beside(), async (t
     `${sidecar.connections()} connections in a second`,
   )
   await until('the launcher lives', () => launcher.child.exitCode === null)
+})
+
+void t.test('what asks for the end is kept from an application that is being saved', beside(), async (t) => {
+  const sidecar = await fakeSidecar(t)
+  const script = 'trap "echo told" TERM; trap "echo usr1" USR1; echo up; while :; do sleep 0.02; done'
+  const launcher = launch(t, ['run', '--container=app', '--', 'sh', '-c', script], { env: sidecar.env })
+  const talk = await sidecar.next()
+  await talk.next()
+  talk.say('start')
+  const root = Number(/root=(\d+)/.exec(await talk.next())?.[1])
+  t.teardown(() => kill(root))
+  await until('it is up', () => launcher.output() === 'up\n')
+  // As it is while it stands still: the signal is there before it can read what is said.
+  process.kill(launcher.pid, 'SIGSTOP')
+  process.kill(launcher.pid, 'SIGTERM')
+  process.kill(launcher.pid, 'SIGUSR1')
+  talk.say('withhold ms=60000')
+  await sleep(50)
+  process.kill(launcher.pid, 'SIGCONT')
+  await until('the other signal', () => launcher.output() === 'up\nusr1\n')
+  talk.say('withhold ms=300')
+  await until('its time to be over', () => launcher.output() === 'up\nusr1\ntold\n')
+  talk.say('withhold ms=60000')
+  await sleep(50)
+  process.kill(launcher.pid, 'SIGTERM')
+  await sleep(50)
+  for (const pid of childrenOf(root)) kill(pid)
+  t.match(await talk.next(), /^gone code=137 told=15$/)
+  talk.say('hold')
+  t.ok(await stillThere(launcher, 200))
+  talk.say('withhold ms=0')
+  t.equal((await launcher.ended).code, 143)
 })

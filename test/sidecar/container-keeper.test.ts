@@ -4,7 +4,16 @@ import { emptySlotRecord } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { ContainerKeeper } from '../../sidecar/container-keeper.ts'
 import { isAlive } from '../../sidecar/process-tree.ts'
-import { containerPlan, Heard, program, sleeper, standInStore, surroundings, until } from './stand-ins.ts'
+import {
+  containerPlan,
+  Heard,
+  podPlan,
+  program,
+  sleeper,
+  standInStore,
+  surroundings,
+  until,
+} from './stand-ins.ts'
 
 const request = (deadlineMs: number) =>
   ({ trigger: 'manual', reason: 'r', afterwards: 'resume', deadline: Date.now() + deadlineMs }) as const
@@ -181,6 +190,27 @@ t.test('told to end, status 0 is no finished work', async (t) => {
   t.strictSame(store.calls, [])
   t.strictSame(connection.verbs, ['release'])
 })
+
+t.test(
+  'told to end while it stands still, its launcher keeps that from it as long as a checkpoint may take',
+  async (t) => {
+    const { keeper, connection, run, store } = keep()
+    const pid = await launcher(t)
+    run(pid, { state: 'running', root: pid })
+    const before = Date.now()
+    t.ok(keeper.endsStandingStill() >= before + podPlan.checkpointBudgetMs)
+    keeper.passOn()
+    t.strictSame(connection.messages, [
+      { verb: 'withhold', ms: podPlan.checkpointBudgetMs + 5_000 },
+      { verb: 'withhold', ms: 0 },
+    ])
+    process.kill(pid, 'SIGKILL')
+    await until('its end', async () => !(await isAlive(pid)))
+    keeper.hear(connection, { verb: 'gone', code: 0 })
+    await keeper.settled()
+    t.strictSame(store.calls, [], 'its end is then no finished work')
+  },
+)
 
 t.test('there is no checkpoint of what does not run', async (t) => {
   const { keeper } = keep()

@@ -6,15 +6,18 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  rmdirSync,
   rmSync,
+  unlinkSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { cgroupFolder } from '../../harness/cgroup.ts'
 import { launcherPath } from '../../launcher/launcher.ts'
-import { program } from '../stand-ins.ts'
+import { program, until } from '../stand-ins.ts'
 
 /** A container's launcher in a mount namespace with a /reprieve of its own: ours, and stand-ins for the bundled tools. */
 async function container(t: Test) {
@@ -30,7 +33,7 @@ async function container(t: Test) {
   writeFileSync(join(volume, 'lib/ld.so'), '#!/bin/sh\nshift 2\nexec "$@"\n')
   chmodSync(join(volume, 'lib/ld.so'), 0o755)
   for (const tool of ['tar', 'find']) symlinkSync(`/usr/bin/${tool}`, join(volume, 'bin', tool))
-  return { pid, checkpoint: join(volume, 'staging/app/id.fetched') }
+  return { pid, volume, checkpoint: join(volume, 'staging/app/id.fetched') }
 }
 
 /** One life of a sidecar in the namespace of `where`; false where it failed. */
@@ -111,3 +114,32 @@ t.test('nothing is taken back in a container that began since', async (t) => {
   t.ok(life(first.pid, next.pid, 'undo'))
   t.equal(filesOf(folder).replaced, 'of the next container')
 })
+
+t.test(
+  'what it writes is charged to the container: a page of a tmpfs counts for whoever wrote it',
+  async (t) => {
+    const { pid, volume, checkpoint } = await container(t)
+    const name = `reprieve-unpack-${process.pid}`
+    const cgroup = cgroupFolder(name, 'memory')
+    mkdirSync(cgroup)
+    writeFileSync(join(cgroup, 'cgroup.procs'), String(pid))
+    t.teardown(async () => {
+      process.kill(pid, 'SIGKILL')
+      await until('the cgroup to be empty', () => readFileSync(join(cgroup, 'cgroup.procs'), 'utf8') === '')
+      rmdirSync(cgroup)
+    })
+    const tar = join(volume, 'bin/tar')
+    unlinkSync(tar)
+    writeFileSync(tar, '#!/bin/sh\n/bin/cat /proc/self/cgroup >"/reprieve/$1"\nexec /usr/bin/tar "$@"\n', {
+      mode: 0o755,
+    })
+    tree(t, checkpoint)
+    t.ok(unpack(pid))
+    const places = (word: string) =>
+      readFileSync(join(volume, word), 'utf8')
+        .split('\n')
+        .filter((line) => line.includes(`/${name}`))
+    t.not(places('--extract').length, 0)
+    t.equal(places('--create').length, 0, 'but not what is kept in the staging volume')
+  },
+)

@@ -12,7 +12,7 @@ import { MemoryCgroup } from '../../../sidecar/memory/memory-cgroup.ts'
 import { answerCrossing, rescheduleCode, type Answered } from '../../../sidecar/memory/pressure.ts'
 import type { Growth } from '../../../sidecar/memory/resource-grower.ts'
 import { quietLog } from '../quiet-log.ts'
-import { until } from '../stand-ins.ts'
+import { program, until } from '../stand-ins.ts'
 
 const mebibyte = 1024 ** 2
 const limitBytes = 1024 * mebibyte
@@ -27,6 +27,9 @@ const crossing = { limitBytes, usage: { currentBytes: 900 * mebibyte, reclaimabl
 const taken: CheckpointOutcome = { outcome: 'taken', id: 'x', phases: {} }
 const failed: CheckpointOutcome = { outcome: 'failed', reason: 'dump-failed', detail: 'io_uring' }
 
+/** Beyond any process's number. */
+const nobody = 4194305
+
 type Setting = {
   plan?: Partial<MemoryPlan>
   growth?: Growth
@@ -36,6 +39,10 @@ type Setting = {
   running?: boolean
   onTrial?: boolean
   dumpMs?: number
+  /** A launcher that may be told to end. */
+  launcherPid?: number
+  /** What happens while more memory is asked for. */
+  growing?: () => Promise<void>
   /** Until when the store keeps everybody waiting; the time that the application may stand still is short then. */
   hangsUntil?: (state: { frozen: boolean; told: Answered[] }) => boolean
 }
@@ -85,6 +92,7 @@ async function answered(t: Test, setting: Setting) {
       grower: {
         grow: async (name, bytes) => {
           note(`asked ${bytes / mebibyte} for ${name}`)
+          await setting.growing?.()
           if (setting.growth?.outcome !== 'refused') writeFileSync(file('memory.max'), String(bytes))
           return setting.growth ?? { outcome: 'accepted' }
         },
@@ -92,7 +100,14 @@ async function answered(t: Test, setting: Setting) {
       brake: { arm: async () => void note('brake set'), letGo: async () => void note('brake let go') },
       frozenMark: file('frozen'),
       name: 'train',
-      launcherPid: 42,
+      launcherPid: setting.launcherPid ?? nobody,
+      ending: {
+        endsStandingStill: () => {
+          note('its end is kept from it')
+          return Date.now() + 5_000
+        },
+        passOn: () => note('it hears of its end'),
+      },
       log: quietLog,
       told: (answered) => told.push(answered),
       ...(setting.hangsUntil === undefined ? {} : { standstillMs: 100 }),
@@ -215,4 +230,47 @@ t.test('CRIU that holds it ends the standing still: a long dump lets nobody go',
   })
   t.strictSame(told, [])
   t.match(answer, { did: 'checkpoint', why: undefined })
+})
+
+/** Stands for a launcher: what tells it to end stays pending. */
+async function deaf(t: Test): Promise<number> {
+  const { pid } = await program(t, ['env', '--block-signal=TERM', 'sleep', '60'], (pid) =>
+    readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('sleep'),
+  )
+  return pid
+}
+
+t.test(
+  'told to end while it stands still, it is ended with a checkpoint before it hears of it',
+  async (t) => {
+    const launcherPid = await deaf(t)
+    const growing = async () => {
+      process.kill(launcherPid, 'SIGTERM')
+      await new Promise(() => undefined)
+    }
+    const { answer, did, requests } = await answered(t, { launcherPid, growing })
+    t.strictSame(did, [
+      'asked 1536 for train, frozen',
+      'its end is kept from it, frozen',
+      'checkpoint to end, frozen',
+      'brake let go, frozen',
+      'held by CRIU',
+      'left with 143',
+      'it hears of its end',
+    ])
+    t.match(requests, [{ trigger: 'prestop', afterwards: 'end' }])
+    t.match(answer, { did: 'checkpoint', why: /told to end/ })
+  },
+)
+
+t.test('and hears of it where it could not be saved, without the brake', async (t) => {
+  const launcherPid = await deaf(t)
+  process.kill(launcherPid, 'SIGTERM')
+  const { answer, did } = await answered(t, { launcherPid, outcome: failed })
+  t.strictSame(did.slice(-3), ['held by CRIU', 'brake let go', 'it hears of its end'])
+  t.notOk(
+    did.some((what) => what.startsWith('asked')),
+    'it is not given more',
+  )
+  t.match(answer, { did: 'nothing', why: /told to end.*io_uring/ })
 })
