@@ -6,7 +6,7 @@ import { describeError } from '../../src/errors.ts'
 import type { MemoryPlan } from '../../src/pod-plan.ts'
 import type { CheckpointRequest } from '../checkpoint.ts'
 import type { CheckpointOutcome } from '../asked-checkpoints.ts'
-import { answerPressure, type PressureAnswer } from './growth.ts'
+import { answerPressure, isInForce, type PressureAnswer } from './growth.ts'
 import type { ResourceGrower } from './resource-grower.ts'
 import { Standstill, type StandstillParts } from './standstill.ts'
 import type { Crossing } from './tripwire.ts'
@@ -158,7 +158,7 @@ async function grow(
   const until = performance.now() + growDeadlineMs
   const growth = await grower.grow(name, toBytes, growDeadlineMs)
   if (growth.outcome === 'refused') return growth.why
-  while ((await cgroup.limitBytes()) < toBytes) {
+  while (!isInForce(await cgroup.limitBytes(), toBytes)) {
     if (performance.now() > until) return `the new limit was not in force after ${growDeadlineMs} ms`
     await new Promise((resolve) => setTimeout(resolve, 10))
   }

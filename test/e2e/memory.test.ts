@@ -91,6 +91,17 @@ t.test('at memory-max growing ends, with a checkpoint', async (t) => {
   await pod.delete()
 })
 
+t.test('a limit and a memory-max that are no whole number of pages are grown from and to', async (t) => {
+  const stage = await openStage(t, { programs: ['fill.c'], config })
+  const pod = await stage.run(growing({ limitMiB: 143, limit: '150M', mebibytes: 166, threads: 1, hold: true, annotations: { 'memory-max': '200M' } })) // prettier-ignore
+  const resizer = await startResizer(t, pod)
+  await pod.waitForLog(sidecar, /can have no more/, { deadlineMs })
+  t.strictSame(resizer.asked, [{ container: 'app', limitBytes: Math.floor(200e6 / 65536) * 65536 }])
+  await pod.waitForLog(application, /^done$/, { deadlineMs })
+  t.match((await statusOf(pod)).memory, [{ lastAnswer: { why: /all that it may grow to, 200000000 bytes/ } }])
+  await pod.delete()
+})
+
 t.test('page cache up to the limit is no pressure', async (t) => {
   const stage = await openStage(t, {})
   const script =

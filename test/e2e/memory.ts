@@ -9,6 +9,8 @@ import { application, deadlineMs, podOf, type Stage } from './support.ts'
 
 export type Filling = {
   limitMiB: number
+  /** The limit as it is written, where it is another one. */
+  limit?: string
   mebibytes: number
   threads: number
   /** Between two mebibytes of a thread; as fast as the cgroups' version is good for unless it is given. */
@@ -22,6 +24,7 @@ const fastestUs = cgroupVersion === 2 ? 0 : 15_000
 
 export function growing({
   limitMiB,
+  limit = `${limitMiB}Mi`,
   mebibytes,
   threads,
   pauseUs = fastestUs,
@@ -32,7 +35,7 @@ export function growing({
   if (hold === true) command.push('then-hold')
   return podOf({
     command,
-    resources: { limits: { memory: `${limitMiB}Mi` } },
+    resources: { limits: { memory: limit } },
     ...(annotations === undefined ? {} : { annotations }),
   })
 }

@@ -85,7 +85,9 @@ async function answered(t: Test, setting: Setting) {
       grower: {
         grow: async (name, bytes) => {
           note(`asked ${bytes / mebibyte} for ${name}`)
-          if (setting.growth?.outcome !== 'refused') writeFileSync(file('memory.max'), String(bytes))
+          // As the kernel keeps it: in whole pages.
+          if (setting.growth?.outcome !== 'refused')
+            writeFileSync(file('memory.max'), String(Math.floor(bytes / 4096) * 4096))
           return setting.growth ?? { outcome: 'accepted' }
         },
       },
@@ -108,6 +110,11 @@ t.test('it stands still while it is given more, and goes on under the brake for 
   const { answer, did } = await answered(t, {})
   t.strictSame(did, ['asked 1536 for train, frozen', 'brake set, frozen'])
   t.match(answer, { did: 'grow', toBytes: 1536 * mebibyte, usedBytes: 890 * mebibyte, limitBytes })
+})
+
+t.test('a maximum that is no whole number of pages is grown to all the same', async (t) => {
+  const { answer } = await answered(t, { plan: { maxBytes: 1_500_000_000 } })
+  t.match(answer, { did: 'grow', toBytes: Math.floor(1_500_000_000 / 65536) * 65536, why: undefined })
 })
 
 t.test(
