@@ -46,9 +46,11 @@ export function answerPressure(
     return { do: 'checkpoint', because: `it has all that it may grow to, ${maxBytes} bytes` }
   if (plan.answer === 'grow' && plan.resizeSocket !== undefined && without.grow === undefined)
     return { do: 'grow', toBytes }
-  if (plan.recordsNeeds && without.reschedule === undefined) return { do: 'reschedule', toBytes }
+  const rescheduling = plan.recordsNeeds
+    ? (plan.staysBecause ?? without.reschedule)
+    : 'nobody here gives a replacement more memory'
+  if (rescheduling === undefined) return { do: 'reschedule', toBytes }
   const growing = plan.resizeSocket === undefined ? 'nobody here resizes pods' : without.grow
-  const rescheduling = plan.recordsNeeds ? without.reschedule : 'nobody here gives a replacement more memory'
   const reasons = plan.answer === 'grow' ? [growing, rescheduling] : [rescheduling]
   return { do: 'checkpoint', because: reasons.filter((reason) => reason !== undefined).join('; ') }
 }

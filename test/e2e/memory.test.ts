@@ -79,6 +79,29 @@ t.test(
   },
 )
 
+t.test(
+  'what would be started again in the same pod is not ended for more memory, and is told why',
+  async (t) => {
+    const stage = await openStage(t, { programs: ['fill.c'] })
+    const wish = {
+      limitMiB: 128,
+      mebibytes: 118,
+      threads: 1,
+      hold: true,
+      annotations: { 'on-memory-pressure': 'reschedule' },
+      spec: { restartPolicy: 'Always' },
+    }
+    const pod = await stage.runPlain(stage.admit(growing(wish), new Map()))
+    await pod.waitForLog(sidecar, /can have no more: it goes on with a checkpoint kept/, { deadlineMs })
+    await pod.waitForLog(application, /^done$/, { deadlineMs })
+    t.equal((await stage.manifests()).length, 1)
+    t.equal(pod.container(application).attempts, 1)
+    t.strictSame(await needsOf(stage), new Map())
+    t.match((await statusOf(pod)).memory, [{ lastAnswer: { did: 'checkpoint', why: /^with restartPolicy Always/ } }]) // prettier-ignore
+    await pod.delete()
+  },
+)
+
 t.test('at memory-max growing ends, with a checkpoint', async (t) => {
   const stage = await openStage(t, { programs: ['fill.c'], config })
   const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 170, threads: 1, hold: true, annotations: { 'memory-max': '192Mi' } })) // prettier-ignore

@@ -5,7 +5,7 @@ import type { PodManifest } from '../harness/manifest.ts'
 import { cgroupVersion } from '../harness/cgroup.ts'
 import { compile } from '../harness/native.ts'
 import type { Pod } from '../harness/pod.ts'
-import { application, deadlineMs, podOf, type Stage } from './support.ts'
+import { application, deadlineMs, podOf, type PodOptions, type Stage } from './support.ts'
 
 export type Filling = {
   limitMiB: number
@@ -17,6 +17,7 @@ export type Filling = {
   pauseUs?: number
   hold?: boolean
   annotations?: Record<string, string>
+  spec?: PodOptions['spec']
 }
 
 /** As fast as it can where there is a brake; version 1 has none, and a poll follows some 70 MiB a second. */
@@ -30,6 +31,7 @@ export function growing({
   pauseUs = fastestUs,
   hold,
   annotations,
+  spec = {},
 }: Filling): PodManifest {
   const command = ['/app/fill', String(mebibytes), String(threads), String(pauseUs)]
   if (hold === true) command.push('then-hold')
@@ -37,6 +39,7 @@ export function growing({
     command,
     resources: { limits: { memory: limit } },
     ...(annotations === undefined ? {} : { annotations }),
+    spec,
   })
 }
 

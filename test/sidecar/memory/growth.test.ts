@@ -85,6 +85,19 @@ t.test(
   },
 )
 
+t.test('what would not be replaced by a pod with more is not ended', async (t) => {
+  const staysBecause = 'with restartPolicy Always it would be started again in the same pod'
+  t.strictSame(answerPressure({ ...plan, answer: 'reschedule', staysBecause }, gibibyte), {
+    do: 'checkpoint',
+    because: staysBecause,
+  })
+  t.match(answerPressure({ ...plan, staysBecause }, gibibyte), { do: 'grow' })
+  t.match(answerPressure({ ...plan, staysBecause }, gibibyte, { grow: 'deferred' }), {
+    do: 'checkpoint',
+    because: `deferred; ${staysBecause}`,
+  })
+})
+
 t.test('at its maximum nothing is asked for in vain', async (t) => {
   t.match(answerPressure(plan, 4 * gibibyte), { do: 'checkpoint', because: /all that it may grow to, 4294967296 bytes/ }) // prettier-ignore
   t.match(answerPressure({ ...plan, answer: 'reschedule' }, 5 * gibibyte), { do: 'checkpoint' })
