@@ -75,6 +75,24 @@ export type Container = {
   ending: boolean
 }
 
+/** What the application is doing, for whoever wants it to stand still. */
+export type Doing =
+  | 'runs'
+  /** It runs, and a checkpoint of it is asked for, or being stored. */
+  | 'being-saved'
+  /** It runs, and is to be ended with a checkpoint. */
+  | 'being-ended'
+  /** CRIU holds it. */
+  | 'stopped'
+  | 'gone'
+
+export function doingOf(state: ContainerState, isStopped: boolean): Doing {
+  if (state.at === 'running') return 'runs'
+  if (state.at !== 'checkpointing' || state.goneWith !== undefined) return 'gone'
+  if (isStopped) return 'stopped'
+  return state.afterwards === 'end' ? 'being-ended' : 'being-saved'
+}
+
 export const newContainer: Container = { state: { at: 'absent' }, ending: false }
 
 type Step = { container: Container; effects: Effect[] }

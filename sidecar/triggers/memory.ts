@@ -5,10 +5,18 @@ import { volumePaths } from '../../src/volume.ts'
 import type { ContainerState } from '../container-state.ts'
 import { cgroupMount, MemoryCgroup } from '../memory/memory-cgroup.ts'
 import { PolledUsage } from '../memory/polled-usage.ts'
-import { answerCrossing, type Answered, type PressedContainer } from '../memory/pressure.ts'
+import {
+  answerCrossing,
+  growLate,
+  type Answered,
+  type PressedContainer,
+  type PressureParts,
+} from '../memory/pressure.ts'
 import { SocketGrower } from '../memory/resource-grower.ts'
-import { thaw, thawLeftFrozen, thawMarked } from '../memory/standstill.ts'
-import { Tripwire } from '../memory/tripwire.ts'
+import { thaw, thawLeftFrozen, thawMarked, type Standstill } from '../memory/standstill.ts'
+import { eventOf, type MemoryEvent } from '../memory/told.ts'
+import { Tripwire, type Crossing } from '../memory/tripwire.ts'
+import { parseLimitBytes } from '../memory/usage.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
 export type WatchedContainer = PressedContainer & {
@@ -19,18 +27,38 @@ export type WatchedContainer = PressedContainer & {
   observe(changed: (state: ContainerState) => void): void
   /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
   whenHeld(held: () => Promise<void>): void
+  /** Calls back just before CRIU lets go of an application that goes on. */
+  whenGoingOn(goingOn: () => void): void
 }
 
 export type MemoryStatus = {
   container: string
   watch: 'armed' | 'let-go' | 'no-limit' | 'stopped' | 'unwatched'
   lastAnswer: Answered | undefined
+  /** What came of it in words: the text of the event that the hub will post. */
+  event: MemoryEvent | undefined
 }
 
 /** Before each further try of a watch that could not be begun: an earlier life's brake may hold with nobody behind it. */
 const [firstRetryMs, lastRetryMs] = [1_000, 60_000]
 
-type Watch = { launcherPid: number; wire: Tripwire | PolledUsage; cgroup: MemoryCgroup }
+/** How often more memory is asked for again for what was let go for want of it. */
+const askAgainMs = 60_000
+/** CRIU's instructions in the application need some room below the brake. */
+const roomForCriu = 0.95
+
+type Watch = {
+  launcherPid: number
+  wire: Tripwire | PolledUsage
+  cgroup: MemoryCgroup
+  /** While a crossing is being answered. */
+  standstill: Standstill | undefined
+  /** A crossing, or the want of memory, is being answered. */
+  isAnswering: boolean
+  /** The brake was let go for as long as CRIU holds the application. */
+  owesBrake: boolean
+  askingAgain: NodeJS.Timeout
+}
 
 export class MemoryTrigger implements Trigger {
   readonly name = 'memory'
@@ -46,17 +74,19 @@ export class MemoryTrigger implements Trigger {
 
   readonly #run: string
   readonly #open: typeof MemoryCgroup.open
+  readonly #askAgainMs: number
 
   /** @param places for tests */
   constructor(
     containers: Iterable<WatchedContainer>,
     log: Log,
-    places: { run?: string; open?: typeof MemoryCgroup.open } = {},
+    places: { run?: string; open?: typeof MemoryCgroup.open; askAgainMs?: number } = {},
   ) {
     this.#containers = [...containers]
     this.#log = log
     this.#run = places.run ?? volumePaths.run
     this.#open = places.open ?? MemoryCgroup.open
+    this.#askAgainMs = places.askAgainMs ?? askAgainMs
   }
 
   /** @param asked by which checkpoints are asked for */
@@ -65,7 +95,8 @@ export class MemoryTrigger implements Trigger {
     for (const container of this.#containers) {
       await this.#thawLeftFrozen(container)
       container.observe((state) => this.#follow(container, state))
-      container.whenHeld(() => this.#letGo(container.plan.name))
+      container.whenHeld(() => this.#held(container.plan.name))
+      container.whenGoingOn(() => this.#goesOn(container.plan.name))
     }
   }
 
@@ -77,11 +108,15 @@ export class MemoryTrigger implements Trigger {
   }
 
   get status(): MemoryStatus[] {
-    return this.#containers.map(({ plan: { name } }) => ({
-      container: name,
-      watch: this.#watches.get(name)?.wire.state ?? 'unwatched',
-      lastAnswer: this.#answers.get(name),
-    }))
+    return this.#containers.map(({ plan: { name } }) => {
+      const lastAnswer = this.#answers.get(name)
+      return {
+        container: name,
+        watch: this.#watches.get(name)?.wire.state ?? 'unwatched',
+        lastAnswer,
+        event: lastAnswer === undefined ? undefined : eventOf(lastAnswer),
+      }
+    })
   }
 
   async #thawLeftFrozen({ plan: { name } }: WatchedContainer): Promise<void> {
@@ -131,7 +166,10 @@ export class MemoryTrigger implements Trigger {
     const cgroup = await this.#open(launcherPid, cgroupMount(name), log)
     thawMarked({ cgroup, frozenMark: this.#frozenMark(name), launcherPid, log })
     const pressed: PressedContainer = {
-      isRunning: () => container.isRunning(),
+      get doing() {
+        return container.doing
+      },
+      podUid: container.podUid,
       get isOnTrial() {
         return container.isOnTrial
       },
@@ -141,23 +179,39 @@ export class MemoryTrigger implements Trigger {
       recordNeed: (bytes) => container.recordNeed(bytes),
       leave: (code) => container.leave(code),
     }
-    const crossed = async (crossing: Parameters<typeof answerCrossing>[1]) => {
-      const answered = await answerCrossing(
-        {
-          plan: memory,
-          container: pressed,
-          cgroup,
-          grower: memory.resizeSocket === undefined ? undefined : new SocketGrower(memory.resizeSocket),
-          brake: wire,
-          frozenMark: this.#frozenMark(name),
-          name,
-          launcherPid,
-          log,
-          told: (answered) => void this.#answers.set(name, answered),
-        },
-        crossing,
-      )
-      if (answered !== undefined) this.#answers.set(name, answered)
+    const reschedules = { failed: 0 }
+    const parts = (): PressureParts => ({
+      plan: memory,
+      container: pressed,
+      cgroup,
+      grower: memory.resizeSocket === undefined ? undefined : new SocketGrower(memory.resizeSocket),
+      brake: wire,
+      frozenMark: this.#frozenMark(name),
+      name,
+      launcherPid,
+      log,
+      reschedules,
+      told: (answered) => void this.#answers.set(name, answered),
+      stands: (standstill) => void (watch.standstill = standstill),
+    })
+    const answer = async (answering: Promise<Answered | undefined>) => {
+      watch.isAnswering = true
+      try {
+        const answered = await answering
+        if (answered !== undefined) this.#answers.set(name, answered)
+      } finally {
+        watch.isAnswering = false
+        watch.standstill = undefined
+      }
+    }
+    const crossed = (crossing: Crossing) =>
+      // CRIU's own instructions have come to the brake.
+      container.doing === 'stopped' ? this.#held(name) : answer(answerCrossing(parts(), crossing))
+    const askAgain = () => {
+      if (wire.state === 'let-go' && !watch.isAnswering)
+        answer(growLate(parts())).catch((error: unknown) =>
+          log.debug({ err: error }, 'more memory could not be asked for again'),
+        )
     }
     const relieved = () => container.relieved()
     const options = { cgroup, percent: memory.thresholdPercent, crossed, relieved, log }
@@ -165,7 +219,16 @@ export class MemoryTrigger implements Trigger {
       cgroup.version === 2
         ? new Tripwire({ ...options, recordFile: `${this.#run}/${name}/brake-${launcherPid}` })
         : new PolledUsage(options)
-    this.#watches.set(name, { launcherPid, wire, cgroup })
+    const watch: Watch = {
+      launcherPid,
+      wire,
+      cgroup,
+      standstill: undefined,
+      isAnswering: false,
+      owesBrake: false,
+      askingAgain: setInterval(askAgain, this.#askAgainMs).unref(),
+    }
+    this.#watches.set(name, watch)
     await wire.start()
     log.info(
       { version: cgroup.version, watch: wire.state, percent: memory.thresholdPercent },
@@ -173,20 +236,42 @@ export class MemoryTrigger implements Trigger {
     )
   }
 
-  /** The pod's end may ask for a checkpoint just when a crossing is being answered: CRIU must not wait for that answer. */
-  async #letGo(name: string): Promise<void> {
+  /**
+   * CRIU waits for its own instructions in the application, which are neither to be frozen nor held by the brake: a checkpoint may be asked for
+   * just when a crossing is being answered, or a crossing come just when one was asked for.
+   */
+  async #held(name: string): Promise<void> {
     const watch = this.#watches.get(name)
-    if (watch === undefined || !watch.cgroup.isFrozen()) return
+    if (watch === undefined || watch.cgroup.version !== 2) return
+    const { wire, cgroup, standstill } = watch
+    const isFrozen = cgroup.isFrozen()
     try {
-      await watch.wire.letGo()
+      if (wire.state === 'armed' && (isFrozen || (await isNearBrake(cgroup)))) {
+        watch.owesBrake = true
+        await wire.letGo()
+      }
     } finally {
-      thaw({ cgroup: watch.cgroup, frozenMark: this.#frozenMark(name), log: this.#log })
+      standstill?.interrupt()
+      if (isFrozen) thaw({ cgroup, frozenMark: this.#frozenMark(name), log: this.#log })
     }
+  }
+
+  /** Before it runs, so that it cannot fill what it has left while nothing holds it. */
+  #goesOn(name: string): void {
+    const watch = this.#watches.get(name)
+    watch?.standstill?.again()
+    if (watch?.owesBrake !== true) return
+    watch.owesBrake = false
+    if (watch.wire.state !== 'let-go') return
+    watch.wire.arm().catch((error: unknown) => {
+      this.#log.warn({ err: error, container: name }, 'the brake could not be set anew')
+    })
   }
 
   async #end(name: string): Promise<void> {
     const watch = this.#watches.get(name)
     this.#watches.delete(name)
+    clearInterval(watch?.askingAgain)
     // A cgroup goes with its container.
     await watch?.wire.stop().catch(() => undefined)
   }
@@ -194,4 +279,9 @@ export class MemoryTrigger implements Trigger {
   #frozenMark(container: string): string {
     return `${this.#run}/${container}/frozen`
   }
+}
+
+async function isNearBrake(cgroup: MemoryCgroup): Promise<boolean> {
+  const { currentBytes } = await cgroup.usage()
+  return currentBytes >= parseLimitBytes(await cgroup.brake()) * roomForCriu
 }
