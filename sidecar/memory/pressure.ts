@@ -99,7 +99,7 @@ export async function answerCrossing(
 
 /**
  * Of what is let go for want of memory: whoever could not give it may be able to now. It is not frozen for the question, and
- * nothing but that is done: a checkpoint was taken when it was let go.
+ * nothing but that is done: a checkpoint was taken when it was let go, or is being stored.
  */
 export async function growLate(parts: PressureParts): Promise<Answered | undefined> {
   const { container, plan, log } = parts
@@ -202,8 +202,9 @@ async function checkpoint(parts: Standing, facts: Facts, because: string | undef
     return { ...facts, did: 'nothing', why }
   }
   const outcome = await container.checkpoint(requestOf(parts, 'resume'))
-  // Held by the brake it would never end; without, it runs as if we were not there.
-  await brake.letGo()
+  // Held by the brake it would never end; without, it runs as if we were not there. It may have been given more meanwhile.
+  if ((await parts.cgroup.limitBytes()) > facts.limitBytes) await brake.arm()
+  else await brake.letGo()
   const why = [because, outcome.outcome === 'failed' ? `no checkpoint: ${outcome.detail}` : undefined]
     .filter((part) => part !== undefined)
     .join('; ')

@@ -53,8 +53,9 @@ type Watch = {
   cgroup: MemoryCgroup
   /** While a crossing is being answered. */
   standstill: Standstill | undefined
-  /** A crossing, or the want of memory, is being answered. */
+  /** A crossing is being answered; that may take as long as a checkpoint is being stored. */
   isAnswering: boolean
+  isAskingAgain: boolean
   /** The brake was let go for as long as CRIU holds the application. */
   owesBrake: boolean
   askingAgain: NodeJS.Timeout
@@ -194,24 +195,31 @@ export class MemoryTrigger implements Trigger {
       told: (answered) => void this.#answers.set(name, answered),
       stands: (standstill) => void (watch.standstill = standstill),
     })
-    const answer = async (answering: Promise<Answered | undefined>) => {
+    const note = (answered: Answered | undefined) => {
+      if (answered !== undefined) this.#answers.set(name, answered)
+    }
+    const crossed = async (crossing: Crossing) => {
+      // CRIU's own instructions have come to the brake.
+      if (container.doing === 'stopped') return this.#held(name)
       watch.isAnswering = true
       try {
-        const answered = await answering
-        if (answered !== undefined) this.#answers.set(name, answered)
+        note(await answerCrossing(parts(), crossing))
       } finally {
         watch.isAnswering = false
         watch.standstill = undefined
       }
     }
-    const crossed = (crossing: Crossing) =>
-      // CRIU's own instructions have come to the brake.
-      container.doing === 'stopped' ? this.#held(name) : answer(answerCrossing(parts(), crossing))
-    const askAgain = () => {
-      if (wire.state === 'let-go' && !watch.isAnswering)
-        answer(growLate(parts())).catch((error: unknown) =>
-          log.debug({ err: error }, 'more memory could not be asked for again'),
-        )
+    const askAgain = async () => {
+      const isBusy = watch.isAskingAgain || (watch.isAnswering && container.doing !== 'being-saved')
+      if (wire.state !== 'let-go' || isBusy) return
+      watch.isAskingAgain = true
+      try {
+        note(await growLate(parts()))
+      } catch (error) {
+        log.debug({ err: error }, 'more memory could not be asked for again')
+      } finally {
+        watch.isAskingAgain = false
+      }
     }
     const relieved = () => container.relieved()
     const options = { cgroup, percent: memory.thresholdPercent, crossed, relieved, log }
@@ -225,8 +233,9 @@ export class MemoryTrigger implements Trigger {
       cgroup,
       standstill: undefined,
       isAnswering: false,
+      isAskingAgain: false,
       owesBrake: false,
-      askingAgain: setInterval(askAgain, this.#askAgainMs).unref(),
+      askingAgain: setInterval(() => void askAgain(), this.#askAgainMs).unref(),
     }
     this.#watches.set(name, watch)
     await wire.start()

@@ -14,16 +14,24 @@ const launcherPid = 42
 const running: ContainerState = { at: 'running', launcherPid, root: 43, onTrial: undefined }
 
 /** @param failures how often the cgroup cannot be mounted */
-async function trigger(t: Test, failures: number, plan: Partial<MemoryPlan> = {}) {
+async function trigger(
+  t: Test,
+  failures: number,
+  plan: Partial<MemoryPlan> = {},
+  parts: Partial<WatchedContainer> = {},
+) {
   const of = plainCgroup(t)
   const run = of.file('run')
   mkdirSync(`${run}/app`, { recursive: true })
   const observers: ((state: ContainerState) => void)[] = []
   const held: (() => Promise<void>)[] = []
   const goingOn: (() => void)[] = []
+  let doing: WatchedContainer['doing'] = 'runs'
   const container: WatchedContainer = {
     plan: { ...containerPlan, memory: { ...containerPlan.memory, ...plan } },
-    doing: 'runs',
+    get doing() {
+      return doing
+    },
     podUid: 'this',
     isOnTrial: false,
     fillsAgain: () => undefined,
@@ -35,6 +43,7 @@ async function trigger(t: Test, failures: number, plan: Partial<MemoryPlan> = {}
     observe: (changed) => observers.push(changed),
     whenHeld: (listener) => void held.push(listener),
     whenGoingOn: (listener) => void goingOn.push(listener),
+    ...parts,
   }
   let tries = 0
   const open = async () => {
@@ -50,6 +59,7 @@ async function trigger(t: Test, failures: number, plan: Partial<MemoryPlan> = {}
     start: () => memory.start(new Map()),
     becomes: (state: ContainerState) => observers.forEach((changed) => changed(state)),
     tries: () => tries,
+    does: (what: typeof doing) => void (doing = what),
     held: () => Promise.all(held.map((listener) => listener())),
     goingOn: () => goingOn.forEach((listener) => listener()),
   }
@@ -193,4 +203,39 @@ t.test('what was let go for want of memory is given it later, when there is some
   hub.grant()
   await until('the brake for the new limit', () => of.memory.status[0]?.watch === 'armed')
   t.match(of.memory.status, [{ lastAnswer: { did: 'grow' }, event: { reason: 'MemoryGrown' } }])
+})
+
+t.test('so it is while its checkpoint is still being stored', async (t) => {
+  const hub = await resizer(t)
+  hub.answer('{"refused":"deferred"}\n')
+  const stored = Promise.withResolvers<void>()
+  const of = await trigger(
+    t,
+    0,
+    { ...growing, resizeSocket: hub.path },
+    {
+      checkpoint: async (request) => {
+        of.does('stopped')
+        await request.held?.()
+        of.does('being-saved')
+        await stored.promise
+        return { outcome: 'taken', id: 'x', phases: {} }
+      },
+    },
+  )
+  hub.resizes((bytes) => of.set('memory.max', bytes))
+  of.uses(90 * mebibyte)
+  await of.start()
+  of.becomes(running)
+  await until('it to be asked for again', () => hub.asked.length >= 2)
+  const asked = hub.asked.length
+  hub.answer('when-told')
+  await until('it to be asked for once more', () => hub.asked.length > asked)
+  hub.grant()
+  await until('the brake for the new limit', () => of.memory.status[0]?.watch === 'armed')
+  of.does('runs')
+  stored.resolve()
+  await until('the checkpoint to be told', () => of.memory.status[0]?.lastAnswer?.did === 'checkpoint')
+  t.match(of.memory.status, [{ watch: 'armed' }])
+  t.not(of.read('memory.high'), 'max')
 })
