@@ -18,6 +18,7 @@ import {
   type ContainerState,
   type Doing,
   type Effect,
+  type Hold,
   type LetGo,
 } from './container-state.ts'
 import type { FromLauncher, RunPosition } from './launcher-messages.ts'
@@ -64,8 +65,7 @@ export class ContainerKeeper {
   #leaving: number | undefined
   #heldListeners: (() => Promise<void>)[] = []
   #goingOnListeners: (() => void)[] = []
-  /** CRIU holds the application. */
-  #isStopped = false
+  #criuHolds: Hold = 'not-yet'
   #observers: ((state: ContainerState) => void)[] = []
   /** What the application was ended with that is held. */
   #heldFor: CheckpointOutcome | undefined
@@ -197,7 +197,7 @@ export class ContainerKeeper {
   }
 
   get doing(): Doing {
-    return doingOf(this.#container.state, this.#isStopped)
+    return doingOf(this.#container.state, this.#criuHolds)
   }
 
   get podUid(): string {
@@ -220,8 +220,8 @@ export class ContainerKeeper {
   }
 
   #goingOn(): void {
-    if (!this.#isStopped) return
-    this.#isStopped = false
+    if (this.#criuHolds !== 'now') return
+    this.#criuHolds = 'over'
     for (const goingOn of this.#goingOnListeners) goingOn()
   }
 
@@ -329,7 +329,7 @@ export class ContainerKeeper {
   }
 
   async #take({ launcherPid, root, request }: Effect & { do: 'take' }): Promise<void> {
-    this.#isStopped = false
+    this.#criuHolds = 'not-yet'
     try {
       const launcher = (await launcherHashOf(root)) ?? this.#launcher
       const target = { plan: this.plan, launcherPid, launcher, root }
@@ -337,7 +337,7 @@ export class ContainerKeeper {
       const { manifest, ended, phases, cpuMs } = await takeCheckpoint(this.#around, target, {
         ...request,
         held: async () => {
-          this.#isStopped = true
+          this.#criuHolds = 'now'
           for (const held of [request.held, ...this.#heldListeners]) await held?.()
         },
         goingOn: () => this.#goingOn(),

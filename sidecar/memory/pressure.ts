@@ -103,7 +103,7 @@ export async function answerCrossing(
  */
 export async function growLate(parts: PressureParts): Promise<Answered | undefined> {
   const { container, plan, log } = parts
-  if (container.doing !== 'runs' && container.doing !== 'being-saved') return undefined
+  if (!mayGrow(container)) return undefined
   const now = await look(parts)
   const answer = answerPressure(plan, now.limitBytes)
   if (!now.isPressure || answer.do !== 'grow') return undefined
@@ -128,7 +128,11 @@ async function isTime({ container, brake, log, standstillMs: ms = standstillMs }
       log.warn({ ms }, 'the checkpoint that is to end the application has not begun: it was let go')
       return false
     }
-  return container.doing === 'runs' || container.doing === 'being-saved'
+  return mayGrow(container)
+}
+
+function mayGrow({ doing }: PressedContainer): boolean {
+  return doing === 'runs' || doing === 'to-be-saved' || doing === 'being-saved'
 }
 
 type Look = Crossing & { isPressure: boolean }
@@ -195,6 +199,7 @@ async function checkpoint(parts: Standing, facts: Facts, because: string | undef
     log.warn({ ...facts, why }, 'the application fills its memory as it did before')
     return { ...facts, did: 'nothing', why }
   }
+  await aboutToBeSaved(parts)
   if (container.doing !== 'runs') {
     await brake.letGo()
     const why = [because, 'a checkpoint of it is under way'].filter((part) => part !== undefined).join('; ')
@@ -215,6 +220,12 @@ async function checkpoint(parts: Standing, facts: Facts, because: string | undef
   else
     log.warn(told, 'the application fills its memory and can have no more: it goes on with a checkpoint kept')
   return { ...told, did: outcome.outcome === 'taken' ? 'checkpoint' : 'nothing' }
+}
+
+/** Let go before CRIU has it, it would be killed before it is saved. Not for longer than it stands still. */
+async function aboutToBeSaved({ container, standstillMs: ms = standstillMs }: Standing): Promise<void> {
+  for (const until = performance.now() + ms; performance.now() < until; await delay(10))
+    if (container.doing !== 'to-be-saved') return
 }
 
 /** @returns why it is not in force */

@@ -364,10 +364,11 @@ t.test('whatever happens, in any order', async (t) => {
 })
 
 t.test('what an application is doing is known while a checkpoint of it is under way, too', async (t) => {
-  t.equal(doingOf(running, false), 'runs')
-  t.equal(doingOf(checkpointing, false), 'being-saved')
-  t.equal(doingOf(checkpointing, true), 'stopped')
-  t.equal(doingOf(ending, false), 'being-ended')
-  t.equal(doingOf({ ...ending, goneWith: 137 }, false), 'gone')
-  t.equal(doingOf(held, true), 'gone')
+  t.equal(doingOf(running, 'over'), 'runs')
+  t.equal(doingOf(checkpointing, 'not-yet'), 'to-be-saved')
+  t.equal(doingOf(checkpointing, 'now'), 'stopped')
+  t.equal(doingOf(checkpointing, 'over'), 'being-saved')
+  t.equal(doingOf(ending, 'not-yet'), 'being-ended')
+  t.equal(doingOf({ ...ending, goneWith: 137 }, 'over'), 'gone')
+  t.equal(doingOf(held, 'now'), 'gone')
 })

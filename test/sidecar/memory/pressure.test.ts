@@ -44,6 +44,8 @@ type Setting = {
   failed?: number
   /** The limit when it stands still, where it is not that of the crossing. */
   limitNow?: number
+  /** How long it may stand still. */
+  boundMs?: number
   /** While the resize is on its way. */
   meanwhile?: (standstill: Standstill, note: (what: string) => void) => Promise<void>
   onTrial?: boolean
@@ -118,7 +120,9 @@ async function answered(t: Test, setting: Setting) {
       reschedules: { failed: setting.failed ?? 0 },
       told: (answered) => told.push(answered),
       stands: (standstill) => void (standing = standstill),
-      ...(setting.hangsUntil === undefined && setting.doing === undefined ? {} : { standstillMs: 100 }),
+      ...(setting.hangsUntil === undefined && setting.boundMs === undefined
+        ? {}
+        : { standstillMs: setting.boundMs ?? 100 }),
     },
     crossing,
   )
@@ -248,8 +252,28 @@ t.test('or it is let go, since a second checkpoint beside that one helps nobody'
   t.match(answer, { did: 'nothing', why: /deferred; .*a checkpoint of it is under way/ })
 })
 
+t.test('what is about to be saved stands still until CRIU has it', async (t) => {
+  let looks = 0
+  const { answer, did } = await answered(t, {
+    doing: () => (++looks < 10 ? 'to-be-saved' : 'stopped'),
+    plan: { answer: 'checkpoint' },
+  })
+  t.ok(looks >= 10, `${looks}`)
+  t.strictSame(did, ['brake let go, frozen'])
+  t.match(answer, { did: 'nothing', why: 'a checkpoint of it is under way' })
+})
+
+t.test('or it is saved for itself, where that one fails', async (t) => {
+  let looks = 0
+  const { answer } = await answered(t, {
+    doing: () => (++looks < 10 ? 'to-be-saved' : 'runs'),
+    plan: { answer: 'checkpoint' },
+  })
+  t.match(answer, { did: 'checkpoint', why: undefined })
+})
+
 t.test('what is to be ended is not frozen, and not held by the brake for ever either', async (t) => {
-  const { answer, did } = await answered(t, { doing: () => 'being-ended' })
+  const { answer, did } = await answered(t, { doing: () => 'being-ended', boundMs: 50 })
   t.equal(answer, undefined)
   t.strictSame(did, ['brake let go'])
 })
