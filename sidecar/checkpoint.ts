@@ -32,6 +32,8 @@ export type CheckpointRequest = {
   deadline: number
   /** Called when CRIU holds every task: whoever made them stand still before lets go now, or CRIU waits for it. */
   held?: () => Promise<void>
+  /** Called just before CRIU lets go of an application that goes on; where CRIU died, when that is known. */
+  goingOn?: () => void
 }
 
 export type CheckpointTarget = { plan: ContainerPlan; launcherPid: number; launcher: string; root: number }
@@ -128,7 +130,11 @@ class Checkpoint {
         workFolder: this.#place.work,
         leaveRunning: this.#request.afterwards === 'resume',
         frozen: () => this.#whenFrozen(),
-        dumped: () => this.#whenDumped(),
+        dumped: async () => {
+          const answer = await this.#whenDumped()
+          if (answer === 'abort' || this.#request.afterwards === 'resume') this.#request.goingOn?.()
+          return answer
+        },
         // The deadline itself is ours (#deadline); this one is for a CRIU that does not come to its end after it was let go.
         deadlineMs: this.#leftMs() + lettingGoMs,
         signal: this.#abort.signal,

@@ -10,12 +10,15 @@ import { markCheckpoint } from './checkpoint-mark.ts'
 import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
 import { ContainerPreparation, type PreparationStatus } from './container-preparation.ts'
 import {
+  doingOf,
   newContainer,
   reduce,
   type Container,
   type ContainerEvent,
   type ContainerState,
+  type Doing,
   type Effect,
+  type Hold,
   type LetGo,
 } from './container-state.ts'
 import type { FromLauncher, RunPosition } from './launcher-messages.ts'
@@ -61,6 +64,8 @@ export class ContainerKeeper {
   #provedAlive: NodeJS.Timeout | undefined
   #leaving: number | undefined
   #heldListeners: (() => Promise<void>)[] = []
+  #goingOnListeners: (() => void)[] = []
+  #criuHolds: Hold = 'not-yet'
   #observers: ((state: ContainerState) => void)[] = []
   /** What the application was ended with that is held. */
   #heldFor: CheckpointOutcome | undefined
@@ -207,8 +212,12 @@ export class ContainerKeeper {
     return state.at === 'running' ? state.root : undefined
   }
 
-  isRunning(): boolean {
-    return this.#container.state.at === 'running'
+  get doing(): Doing {
+    return doingOf(this.#container.state, this.#criuHolds)
+  }
+
+  get podUid(): string {
+    return this.#around.identity.uid
   }
 
   /** Calls back with each new state. */
@@ -221,12 +230,23 @@ export class ContainerKeeper {
     this.#heldListeners.push(held)
   }
 
+  /** Calls back just before CRIU lets go of an application that goes on, for whichever checkpoint. */
+  whenGoingOn(goingOn: () => void): void {
+    this.#goingOnListeners.push(goingOn)
+  }
+
+  #goingOn(): void {
+    if (this.#criuHolds !== 'now') return
+    this.#criuHolds = 'over'
+    for (const goingOn of this.#goingOnListeners) goingOn()
+  }
+
   recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined> {
     return this.#memory.needed()
   }
 
   recordNeed(memoryBytes: number): Promise<void> {
-    return this.#memory.needs(memoryBytes, this.#around.identity.uid)
+    return this.#memory.needs(memoryBytes, this.podUid)
   }
 
   /** Ends the held container with the code, for whoever looks after the pod to see. */
@@ -325,6 +345,7 @@ export class ContainerKeeper {
   }
 
   async #take({ launcherPid, root, request }: Effect & { do: 'take' }): Promise<void> {
+    this.#criuHolds = 'not-yet'
     try {
       const launcher = (await launcherHashOf(root)) ?? this.#launcher
       const target = { plan: this.plan, launcherPid, launcher, root }
@@ -335,8 +356,10 @@ export class ContainerKeeper {
       const { manifest, ended, phases, cpuMs } = await takeCheckpoint(this.#around, target, {
         ...request,
         held: async () => {
+          this.#criuHolds = 'now'
           for (const held of [request.held, ...this.#heldListeners]) await held?.()
         },
+        goingOn: () => this.#goingOn(),
       })
       const { id, totalBytes, trigger, reason } = manifest
       this.#log.info(
@@ -354,6 +377,7 @@ export class ContainerKeeper {
       // Nothing more is written: the replacement, which may be waiting, can go on.
       if (ended) this.#claim.release()
     } catch (error) {
+      this.#goingOn()
       const reason = (error as { code?: string }).code ?? 'dump-failed'
       this.#log.error(
         { err: error, trigger: request.trigger },

@@ -75,6 +75,30 @@ export type Container = {
   ending: boolean
 }
 
+/** What the application is doing, for whoever wants it to stand still. */
+export type Doing =
+  | 'runs'
+  /** It runs, and CRIU is about to hold it for a checkpoint. */
+  | 'to-be-saved'
+  /** It runs, and a checkpoint of it is being stored. */
+  | 'being-saved'
+  /** It runs, and is to be ended with a checkpoint. */
+  | 'being-ended'
+  /** CRIU holds it. */
+  | 'stopped'
+  | 'gone'
+
+/** How far CRIU is with the checkpoint that is under way. */
+export type Hold = 'not-yet' | 'now' | 'over'
+
+export function doingOf(state: ContainerState, hold: Hold): Doing {
+  if (state.at === 'running') return 'runs'
+  if (state.at !== 'checkpointing' || state.goneWith !== undefined) return 'gone'
+  if (hold === 'now') return 'stopped'
+  if (state.afterwards === 'end') return 'being-ended'
+  return hold === 'over' ? 'being-saved' : 'to-be-saved'
+}
+
 export const newContainer: Container = { state: { at: 'absent' }, ending: false }
 
 type Step = { container: Container; effects: Effect[] }

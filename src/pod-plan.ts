@@ -23,6 +23,8 @@ export type MemoryPlan = {
   resizeSocket?: string
   /** Whether the webhook gives a replacement what its lineage has recorded that it needs. */
   recordsNeeds: boolean
+  /** Why the pod would not be replaced if the container ended: it is not ended for more memory then. Absent where it would. */
+  staysBecause?: string
 }
 
 export const cloudChoices = ['auto', 'none', 'aws', 'gcp', 'azure'] as const
@@ -152,7 +154,7 @@ function problemsOf(value: unknown): string[] {
           isTexts(container.emptyDirs) &&
           isTexts(container.external) &&
           isMemoryPlan(container.memory),
-        `containers[${index}] must be {name: a DNS label, fingerprint, emptyDirs, external, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds}}`,
+        `containers[${index}] must be {name: a DNS label, fingerprint, emptyDirs, external, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds, staysBecause?}}`,
       )
   return problems
 }
@@ -167,7 +169,8 @@ function isMemoryPlan(value: unknown): value is MemoryPlan {
     (value.maxBytes === undefined || isWhole(value.maxBytes)) &&
     (value.resizeSocket === undefined ||
       (isText(value.resizeSocket) && value.resizeSocket.startsWith('/'))) &&
-    typeof value.recordsNeeds === 'boolean'
+    typeof value.recordsNeeds === 'boolean' &&
+    (value.staysBecause === undefined || isText(value.staysBecause))
   )
 }
 

@@ -11,7 +11,8 @@ import { fingerprintOf } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
-import { growthProblems, memoryPlan, podLimitWarnings } from './memory-plan.ts'
+import { growthProblems, memoryPlan, podLimitWarnings, rescheduleWarnings } from './memory-plan.ts'
+import { whyNotReplaced } from './pod-end.ts'
 import { podLineage } from './pod-lineage.ts'
 import type { Container, Pod } from './pod.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
@@ -83,7 +84,7 @@ export function decide(
     (name) => `${name} is not an annotation of this version of Reprieve; it has no effect`,
   )
   if (lineage.shared !== undefined) warnings.push(lineage.shared)
-  warnings.push(...podLimitWarnings(pod))
+  warnings.push(...podLimitWarnings(pod), ...rescheduleWarnings(pod, containers, wishes))
   const plan: PodPlan = {
     version: 1,
     namespace,
@@ -101,7 +102,18 @@ export function decide(
     nodeEvictionBytes: config.memory.nodeEvictionBytes,
     ...(config.memory.nodeEvictionPercent === undefined ? {} : { nodeEvictionPercent: config.memory.nodeEvictionPercent }), // prettier-ignore
     containers: containers.map((container) =>
-      containerPlan(pod, container, commands, memoryPlan(container, wishes, config.memory, recordsNeeds)),
+      containerPlan(
+        pod,
+        container,
+        commands,
+        memoryPlan(
+          container,
+          wishes,
+          config.memory,
+          recordsNeeds,
+          whyNotReplaced(pod, container, wishes.key),
+        ),
+      ),
     ),
   }
   return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }

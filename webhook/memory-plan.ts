@@ -4,18 +4,23 @@ import type { MemoryConfig } from '../src/config-memory.ts'
 import type { MemoryPlan } from '../src/pod-plan.ts'
 import { parseQuantityBytes } from '../src/quantity.ts'
 import type { Container, Pod } from './pod.ts'
+import { whyNotReplaced } from './pod-end.ts'
 import { isRecord } from './shape.ts'
 
 const defaultThresholdPercent = 85
 /** How far a container may grow whose pod and administrator do not say: so many times what it was created with. */
 const defaultGrowth = 4
 
-/** @param recordsNeeds whether a replacement is given what its lineage has recorded that it needs (lineage-records.ts) */
+/**
+ * @param recordsNeeds whether a replacement is given what its lineage has recorded that it needs (lineage-records.ts)
+ * @param staysBecause why there would be no replacement (pod-end.ts)
+ */
 export function memoryPlan(
   container: Container,
   wishes: Wishes,
   config: MemoryConfig,
   recordsNeeds: boolean,
+  staysBecause: string | undefined,
 ): MemoryPlan {
   const limitBytes = memoryLimitOf(container)
   const maxBytes =
@@ -28,6 +33,7 @@ export function memoryPlan(
     ...(maxBytes === undefined ? {} : { maxBytes }),
     ...(config.resizeSocket === undefined ? {} : { resizeSocket: config.resizeSocket }),
     recordsNeeds,
+    ...(recordsNeeds && staysBecause !== undefined ? { staysBecause } : {}),
   }
 }
 
@@ -51,6 +57,19 @@ export function podLimitWarnings({ spec: { resources } }: Pod): string[] {
         'the memory limit of the pod as a whole is not watched (spec.resources.limits.memory), only those of its containers',
       ]
     : []
+}
+
+/** Asked for, it is better known before the memory is full. */
+export function rescheduleWarnings(pod: Pod, containers: readonly Container[], wishes: Wishes): string[] {
+  if (wishes.onMemoryPressure !== 'reschedule') return []
+  return containers.flatMap((container) => {
+    const why = whyNotReplaced(pod, container, wishes.key)
+    return why === undefined
+      ? []
+      : [
+          `reprieve.dev/on-memory-pressure is reschedule, and is checkpoint for container ${container.name}: ${why}`,
+        ]
+  })
 }
 
 function memoryLimitOf({ resources }: Container): number | undefined {

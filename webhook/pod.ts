@@ -41,6 +41,8 @@ export type Container = {
   lifecycle?: Maybe<{ preStop?: Maybe<LifecycleHandler> }>
   resources?: Maybe<Resources>
   securityContext?: unknown
+  restartPolicy?: Maybe<string>
+  restartPolicyRules?: Maybe<unknown[]>
 }
 /** A volume's other field is its source, named by its kind. */
 export type Volume = { name: string } & Record<string, unknown>
@@ -68,6 +70,7 @@ export type Pod = {
     hostIPC?: Maybe<boolean>
     hostUsers?: Maybe<boolean>
     shareProcessNamespace?: Maybe<boolean>
+    restartPolicy?: Maybe<string>
     terminationGracePeriodSeconds?: Maybe<number>
     resources?: unknown
   }
@@ -104,6 +107,8 @@ const isContainer: Check = recordOf({
     listOf(recordOf({ name: isText, mountPath: isText, subPath: isTextMaybe, readOnly: isFlagMaybe })),
   ),
   lifecycle: optional(recordOf({ preStop: optional(isHandler) })),
+  restartPolicy: isTextMaybe,
+  restartPolicyRules: optional(listOf(() => true)),
   resources: optional(recordOf({ limits: optional(isRecord), requests: optional(isRecord) })),
 })
 
@@ -131,6 +136,7 @@ const checkPod: Check = recordOf({
     hostIPC: isFlagMaybe,
     hostUsers: isFlagMaybe,
     shareProcessNamespace: isFlagMaybe,
+    restartPolicy: isTextMaybe,
     terminationGracePeriodSeconds: optional(isWhole),
   }),
 })

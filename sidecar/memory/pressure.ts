@@ -2,16 +2,19 @@
  * What is done when one container's memory fills up: it stands still first, and only then is it decided. Whatever comes of it,
  * it goes on in the end, or is ended because its checkpoint is in the store.
  */
+import { availableParallelism } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../../src/errors.ts'
 import type { MemoryPlan } from '../../src/pod-plan.ts'
 import type { CheckpointRequest } from '../checkpoint.ts'
+import type { Doing } from '../container-state.ts'
 import type { CheckpointOutcome } from '../asked-checkpoints.ts'
-import { answerPressure, type PressureAnswer } from './growth.ts'
+import { answerPressure, isInForce, type PressureAnswer } from './growth.ts'
 import type { ResourceGrower } from './resource-grower.ts'
-import { Standstill, type StandstillParts } from './standstill.ts'
+import { Standstill, standstillMs, type StandstillParts } from './standstill.ts'
 import { type EndedContainer, ToldToEnd } from './told-to-end.ts'
 import type { Crossing } from './tripwire.ts'
-import { unreclaimableBytes } from './usage.ts'
+import { isPressure, mayRearm, unreclaimableBytes } from './usage.ts'
 
 /** A resize that the kubelet accepts is in force within a second (0.25 s on Kubernetes 1.36); one that it defers may never be. */
 const growDeadlineMs = 10_000
@@ -19,10 +22,13 @@ const growDeadlineMs = 10_000
 const checkpointDeadlineMs = 600_000
 /** sysexits(3), EX_TEMPFAIL: "the user is invited to retry". Not 0, or a Job would take it for done. */
 export const rescheduleCode = 75
+/** How often a pod records its need and tries to end with a checkpoint: a dump may fail by chance, or always. */
+const mostReschedules = 3
 
 /** What the container's keeper does for it. */
 export type PressedContainer = {
-  isRunning(): boolean
+  readonly doing: Doing
+  readonly podUid: string
   /** It was restored, and has not lived long enough to prove its checkpoint good. */
   readonly isOnTrial: boolean
   /** Restored, it fills its memory as it did before. */
@@ -45,8 +51,12 @@ export type PressureParts = StandstillParts & {
   name: string
   /** How the pod's end is heard of meanwhile; tests may do without. */
   ending?: EndedContainer
+  /** How often it was to be ended for more memory in vain. */
+  reschedules: { failed: number }
   /** Told of what is known before the answer: that the application runs on while one is still being tried. */
   told?: (answered: Answered) => void
+  /** Told of the standing still, for who knows when CRIU holds the application and when it lets go. */
+  stands?: (standstill: Standstill) => void
 }
 
 type Facts = Pick<Answered, 'at' | 'limitBytes' | 'usedBytes'>
@@ -60,26 +70,29 @@ export type Answered = {
   why?: string
 }
 
-/** @returns undefined where it was not the time to do anything */
+/** @returns undefined where it was not the time to do anything, or there is room again */
 export async function answerCrossing(
   parts: PressureParts,
   crossing: Crossing,
 ): Promise<Answered | undefined> {
-  // A checkpoint under way, or a preparation: the brake holds, and the next crossing is told again.
-  if (!parts.container.isRunning()) return undefined
-  const facts: Facts = {
-    at: new Date().toISOString(),
-    limitBytes: crossing.limitBytes,
-    usedBytes: unreclaimableBytes(crossing.usage),
-  }
+  if (!(await isTime(parts))) return undefined
   const standstill = new Standstill(parts)
   const end = parts.ending && new ToldToEnd(parts.launcherPid, parts.ending)
-  const tooLong = (why: string) => {
-    parts.log.warn({ ...facts, why }, 'the application stood still for too long and was let go')
-    parts.told?.({ ...facts, did: 'nothing', why })
-  }
+  parts.stands?.(standstill)
   try {
     await standstill.begin()
+    // That may have taken seconds: somebody else may have given it more meanwhile, and what we ask for would be less.
+    const now = await look(parts)
+    const isSame = now.limitBytes === crossing.limitBytes
+    if (isSame ? mayRearm(now.usage, now.limitBytes, parts.plan.thresholdPercent) : !now.isPressure) {
+      await parts.brake.arm()
+      return undefined
+    }
+    const facts = factsOf(now)
+    const tooLong = (why: string) => {
+      parts.log.warn({ ...facts, why }, 'the application stood still for too long and was let go')
+      parts.told?.({ ...facts, did: 'nothing', why })
+    }
     const answered = await decide(
       { ...parts, standstill, end, limit: () => standstill.limit(tooLong) },
       facts,
@@ -93,8 +106,61 @@ export async function answerCrossing(
   }
 }
 
+/**
+ * Of what is let go for want of memory: whoever could not give it may be able to now. It is not frozen for the question, and
+ * nothing but that is done: a checkpoint was taken when it was let go, or is being stored.
+ */
+export async function growLate(parts: PressureParts): Promise<Answered | undefined> {
+  const { container, plan, log } = parts
+  if (!mayGrow(container)) return undefined
+  const now = await look(parts)
+  const answer = answerPressure(plan, now.limitBytes)
+  if (!now.isPressure || answer.do !== 'grow') return undefined
+  const facts = factsOf(now)
+  const why = await grow({ ...parts, end: undefined, limit: () => undefined }, answer.toBytes)
+  if (why !== undefined) {
+    log.debug({ ...facts, why }, 'the application can still have no more memory')
+    return undefined
+  }
+  log.info({ ...facts, toBytes: answer.toBytes }, 'the application was given more memory after all')
+  return { ...facts, did: 'grow', toBytes: answer.toBytes }
+}
+
+/**
+ * Not while CRIU holds it, and who has been told to end is not frozen: its end is to come soon. Where it does not (the store hangs), it is
+ * not held by the brake for longer than anybody stands still.
+ */
+async function isTime({ container, brake, log, standstillMs: ms = standstillMs }: PressureParts) {
+  for (const until = performance.now() + ms; container.doing === 'being-ended'; await delay(10))
+    if (performance.now() > until) {
+      await brake.letGo()
+      log.warn({ ms }, 'the checkpoint that is to end the application has not begun: it was let go')
+      return false
+    }
+  return mayGrow(container)
+}
+
+function mayGrow({ doing }: PressedContainer): boolean {
+  return doing === 'runs' || doing === 'to-be-saved' || doing === 'being-saved'
+}
+
+type Look = Crossing & { isPressure: boolean }
+
+async function look({ cgroup, plan }: PressureParts): Promise<Look> {
+  const [limitBytes, usage] = [await cgroup.limitBytes(), await cgroup.usage()]
+  const pressed =
+    Number.isFinite(limitBytes) &&
+    isPressure(usage, limitBytes, plan.thresholdPercent, availableParallelism())
+  return { limitBytes, usage, isPressure: pressed }
+}
+
+function factsOf({ limitBytes, usage }: Look): Facts {
+  return { at: new Date().toISOString(), limitBytes, usedBytes: unreclaimableBytes(usage) }
+}
+
 /** `limit`: from now on it stands still for a while only. */
-type Standing = PressureParts & { standstill: Standstill; limit: () => void; end: ToldToEnd | undefined }
+type Growing = PressureParts & { limit: () => void; end: ToldToEnd | undefined }
+type Standing = Growing & { standstill: Standstill }
 
 async function decide(parts: Standing, facts: Facts): Promise<Answered> {
   const { plan, log } = parts
@@ -167,9 +233,17 @@ async function checkpoint(parts: Standing, facts: Facts, because: string | undef
     log.warn({ ...facts, why }, 'the application fills its memory as it did before')
     return { ...facts, did: 'nothing', why }
   }
+  await aboutToBeSaved(parts)
+  if (container.doing !== 'runs') {
+    await brake.letGo()
+    const why = [because, 'a checkpoint of it is under way'].filter((part) => part !== undefined).join('; ')
+    log.warn({ ...facts, why }, 'the application fills its memory while a checkpoint is under way')
+    return { ...facts, did: 'nothing', why }
+  }
   const outcome = await container.checkpoint(requestOf(parts, 'resume'))
-  // Held by the brake it would never end; without, it runs as if we were not there.
-  await brake.letGo()
+  // Held by the brake it would never end; without, it runs as if we were not there. It may have been given more meanwhile.
+  if ((await parts.cgroup.limitBytes()) > facts.limitBytes) await brake.arm()
+  else await brake.letGo()
   const why = [because, outcome.outcome === 'failed' ? `no checkpoint: ${outcome.detail}` : undefined]
     .filter((part) => part !== undefined)
     .join('; ')
@@ -182,9 +256,15 @@ async function checkpoint(parts: Standing, facts: Facts, because: string | undef
   return { ...told, did: outcome.outcome === 'taken' ? 'checkpoint' : 'nothing' }
 }
 
+/** Let go before CRIU has it, it would be killed before it is saved. Not for longer than it stands still. */
+async function aboutToBeSaved({ container, standstillMs: ms = standstillMs }: Standing): Promise<void> {
+  for (const until = performance.now() + ms; performance.now() < until; await delay(10))
+    if (container.doing !== 'to-be-saved') return
+}
+
 /** @returns why it is not in force */
 async function grow(
-  { grower, name, cgroup, brake, log, limit, end }: Standing,
+  { grower, name, cgroup, brake, log, limit, end }: Growing,
   toBytes: number,
 ): Promise<string | undefined> {
   if (grower === undefined) return 'nobody here resizes pods'
@@ -192,10 +272,10 @@ async function grow(
   const asked = grower.grow(name, toBytes, growDeadlineMs)
   const growth = await (end?.unless(asked, { outcome: 'refused', why: 'the pod is told to end' }) ?? asked)
   if (growth.outcome === 'refused') return growth.why
-  while ((await cgroup.limitBytes()) < toBytes) {
+  while (!isInForce(await cgroup.limitBytes(), toBytes)) {
     if (end?.look() !== undefined) return 'the pod is told to end'
     if (performance.now() > until) return `the new limit was not in force after ${growDeadlineMs} ms`
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    await delay(10)
   }
   limit()
   await brake.arm().catch((error) => log.warn({ err: error }, 'the brake could not be set anew'))
@@ -204,17 +284,23 @@ async function grow(
 
 /** @returns why it was not ended */
 async function reschedule(parts: Standing, limitBytes: number, toBytes: number): Promise<string | undefined> {
-  const { container } = parts
+  const { container, reschedules } = parts
+  if (reschedules.failed >= mostReschedules)
+    return `${reschedules.failed} times it was to end with a checkpoint for a pod with more memory, and none was taken`
   try {
     const need = await container.recordedNeed()
-    if (need !== undefined && need.memoryBytes > limitBytes)
-      return `${need.memoryBytes} bytes were recorded as needed already, and this pod was not given them`
+    // What this pod has recorded itself led to no end.
+    if (need !== undefined && need.podUid !== container.podUid && need.memoryBytes > limitBytes)
+      return `${need.memoryBytes} bytes were recorded as needed by an earlier pod, and this one was not given them`
     await container.recordNeed(toBytes)
   } catch (error) {
     return `what it needs could not be recorded: ${describeError(error)}`
   }
   const outcome = await container.checkpoint(requestOf(parts, 'end'))
-  if (outcome.outcome === 'failed') return `no checkpoint: ${outcome.detail}`
+  if (outcome.outcome === 'failed') {
+    reschedules.failed++
+    return `no checkpoint: ${outcome.detail}`
+  }
   container.leave(rescheduleCode)
   return undefined
 }

@@ -25,6 +25,10 @@ export class Standstill {
   readonly #parts: StandstillParts
   #timer: NodeJS.Timeout | undefined
   #why: string | undefined
+  #tooLong: ((why: string) => void) | undefined
+  /** It is to stand still, though CRIU may hold it meanwhile. */
+  #stands = false
+  #isInterrupted = false
 
   constructor(parts: StandstillParts) {
     this.#parts = parts
@@ -36,15 +40,46 @@ export class Standstill {
   }
 
   async begin(): Promise<void> {
-    const { cgroup, frozenMark, launcherPid, log } = this.#parts
+    const { cgroup, log } = this.#parts
     if (cgroup.version !== 2) return
-    mark(frozenMark, launcherPid, cgroup)
-    if (!(await cgroup.freeze())) log.warn('not all of the application stands still: what is done goes on')
+    this.#stands = true
+    if (!(await this.#freeze())) log.warn('not all of the application stands still: what is done goes on')
   }
 
   /** It lasts so long from now on, unless it ends before. The first call counts. */
   limit(tooLong: (why: string) => void): void {
-    if (this.#timer !== undefined || this.#parts.cgroup.version !== 2) return
+    if (this.#tooLong !== undefined || this.#parts.cgroup.version !== 2) return
+    this.#tooLong = tooLong
+    if (!this.#isInterrupted) this.#bound(tooLong)
+  }
+
+  /** CRIU holds it, for somebody else's checkpoint: it is neither frozen nor does its time pass until `again`. */
+  interrupt(): void {
+    this.#isInterrupted = true
+    clearTimeout(this.#timer)
+    thaw(this.#parts)
+  }
+
+  /** CRIU is about to let go. What it holds is frozen as well: no instruction of the application's own comes between. */
+  again(): void {
+    const { log } = this.#parts
+    if (!this.#isInterrupted) return
+    this.#isInterrupted = false
+    if (!this.#stands) return
+    this.#freeze().catch((error: unknown) => {
+      if (!isGone(error)) log.error({ err: error }, 'the application could not be frozen again')
+    })
+    if (this.#tooLong !== undefined) this.#bound(this.#tooLong)
+  }
+
+  /** The writes are made before it returns. */
+  async #freeze(): Promise<boolean> {
+    const { cgroup, frozenMark, launcherPid } = this.#parts
+    mark(frozenMark, launcherPid, cgroup)
+    return cgroup.freeze()
+  }
+
+  #bound(tooLong: (why: string) => void): void {
     const ms = this.#parts.standstillMs ?? standstillMs
     this.#timer = setTimeout(() => {
       this.#why = `nothing had begun after ${ms} ms of standing still: it was let go meanwhile`
@@ -66,6 +101,7 @@ export class Standstill {
 
   /** The brake stays as it is. */
   async end(): Promise<void> {
+    this.#stands = false
     clearTimeout(this.#timer)
     thaw(this.#parts)
   }

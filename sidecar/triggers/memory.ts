@@ -6,11 +6,19 @@ import type { ContainerState } from '../container-state.ts'
 import { frozenMarkOf, thawMarked } from '../memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from '../memory/memory-cgroup.ts'
 import { PolledUsage } from '../memory/polled-usage.ts'
-import { answerCrossing, type Answered, type PressedContainer } from '../memory/pressure.ts'
+import {
+  answerCrossing,
+  growLate,
+  type Answered,
+  type PressedContainer,
+  type PressureParts,
+} from '../memory/pressure.ts'
 import type { EndedContainer } from '../memory/told-to-end.ts'
 import { SocketGrower } from '../memory/resource-grower.ts'
-import { thaw } from '../memory/standstill.ts'
-import { Tripwire } from '../memory/tripwire.ts'
+import { thaw, type Standstill } from '../memory/standstill.ts'
+import { eventOf, type MemoryEvent } from '../memory/told.ts'
+import { Tripwire, type Crossing } from '../memory/tripwire.ts'
+import { parseLimitBytes } from '../memory/usage.ts'
 import { lifeOf } from '../process-tree.ts'
 import type { Checkpointable, Trigger } from './trigger.ts'
 
@@ -23,18 +31,39 @@ export type WatchedContainer = PressedContainer &
     observe(changed: (state: ContainerState) => void): void
     /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
     whenHeld(held: () => Promise<void>): void
+    /** Calls back just before CRIU lets go of an application that goes on. */
+    whenGoingOn(goingOn: () => void): void
   }
 
 export type MemoryStatus = {
   container: string
   watch: 'armed' | 'let-go' | 'no-limit' | 'stopped' | 'unwatched'
   lastAnswer: Answered | undefined
+  /** What came of it in words: the text of the event that the hub will post. */
+  event: MemoryEvent | undefined
 }
 
 /** Before each further try of a watch that could not be begun: an earlier life's brake may hold with nobody behind it. */
 const [firstRetryMs, lastRetryMs] = [1_000, 60_000]
 
-type Watch = { launcherPid: number; wire: Tripwire | PolledUsage; cgroup: MemoryCgroup }
+/** How often more memory is asked for again for what was let go for want of it. */
+const askAgainMs = 60_000
+/** CRIU's instructions in the application need some room below the brake. */
+const roomForCriu = 0.95
+
+type Watch = {
+  launcherPid: number
+  wire: Tripwire | PolledUsage
+  cgroup: MemoryCgroup
+  /** While a crossing is being answered. */
+  standstill: Standstill | undefined
+  /** A crossing is being answered; that may take as long as a checkpoint is being stored. */
+  isAnswering: boolean
+  isAskingAgain: boolean
+  /** The brake was let go for as long as CRIU holds the application. */
+  owesBrake: boolean
+  askingAgain: NodeJS.Timeout
+}
 
 export class MemoryTrigger implements Trigger {
   readonly name = 'memory'
@@ -50,17 +79,19 @@ export class MemoryTrigger implements Trigger {
 
   readonly #run: string
   readonly #open: typeof MemoryCgroup.open
+  readonly #askAgainMs: number
 
   /** @param places for tests */
   constructor(
     containers: Iterable<WatchedContainer>,
     log: Log,
-    places: { run?: string; open?: typeof MemoryCgroup.open } = {},
+    places: { run?: string; open?: typeof MemoryCgroup.open; askAgainMs?: number } = {},
   ) {
     this.#containers = [...containers]
     this.#log = log
     this.#run = places.run ?? volumePaths.run
     this.#open = places.open ?? MemoryCgroup.open
+    this.#askAgainMs = places.askAgainMs ?? askAgainMs
   }
 
   /** @param asked by which checkpoints are asked for */
@@ -68,7 +99,8 @@ export class MemoryTrigger implements Trigger {
     this.#asked = asked
     for (const container of this.#containers) {
       container.observe((state) => this.#follow(container, state))
-      container.whenHeld(() => this.#letGo(container.plan.name))
+      container.whenHeld(() => this.#held(container.plan.name))
+      container.whenGoingOn(() => this.#goesOn(container.plan.name))
     }
   }
 
@@ -80,11 +112,15 @@ export class MemoryTrigger implements Trigger {
   }
 
   get status(): MemoryStatus[] {
-    return this.#containers.map(({ plan: { name } }) => ({
-      container: name,
-      watch: this.#watches.get(name)?.wire.state ?? 'unwatched',
-      lastAnswer: this.#answers.get(name),
-    }))
+    return this.#containers.map(({ plan: { name } }) => {
+      const lastAnswer = this.#answers.get(name)
+      return {
+        container: name,
+        watch: this.#watches.get(name)?.wire.state ?? 'unwatched',
+        lastAnswer,
+        event: lastAnswer === undefined ? undefined : eventOf(lastAnswer),
+      }
+    })
   }
 
   #follow(container: WatchedContainer, state: ContainerState): void {
@@ -129,7 +165,10 @@ export class MemoryTrigger implements Trigger {
     const cgroup = await this.#open(launcherPid, cgroupMount(name), log)
     thawMarked({ cgroup, frozenMark: this.#frozenMark(name), launcherPid, log })
     const pressed: PressedContainer = {
-      isRunning: () => container.isRunning(),
+      get doing() {
+        return container.doing
+      },
+      podUid: container.podUid,
       get isOnTrial() {
         return container.isOnTrial
       },
@@ -139,24 +178,47 @@ export class MemoryTrigger implements Trigger {
       recordNeed: (bytes) => container.recordNeed(bytes),
       leave: (code) => container.leave(code),
     }
-    const crossed = async (crossing: Parameters<typeof answerCrossing>[1]) => {
-      const answered = await answerCrossing(
-        {
-          plan: memory,
-          container: pressed,
-          cgroup,
-          grower: memory.resizeSocket === undefined ? undefined : new SocketGrower(memory.resizeSocket),
-          brake: wire,
-          frozenMark: this.#frozenMark(name),
-          name,
-          launcherPid,
-          ending: container,
-          log,
-          told: (answered) => void this.#answers.set(name, answered),
-        },
-        crossing,
-      )
+    const reschedules = { failed: 0 }
+    const parts = (): PressureParts => ({
+      plan: memory,
+      container: pressed,
+      cgroup,
+      grower: memory.resizeSocket === undefined ? undefined : new SocketGrower(memory.resizeSocket),
+      brake: wire,
+      frozenMark: this.#frozenMark(name),
+      name,
+      launcherPid,
+      ending: container,
+      log,
+      reschedules,
+      told: (answered) => void this.#answers.set(name, answered),
+      stands: (standstill) => void (watch.standstill = standstill),
+    })
+    const note = (answered: Answered | undefined) => {
       if (answered !== undefined) this.#answers.set(name, answered)
+    }
+    const crossed = async (crossing: Crossing) => {
+      // CRIU's own instructions have come to the brake.
+      if (container.doing === 'stopped') return this.#held(name)
+      watch.isAnswering = true
+      try {
+        note(await answerCrossing(parts(), crossing))
+      } finally {
+        watch.isAnswering = false
+        watch.standstill = undefined
+      }
+    }
+    const askAgain = async () => {
+      const isBusy = watch.isAskingAgain || (watch.isAnswering && container.doing !== 'being-saved')
+      if (wire.state !== 'let-go' || isBusy) return
+      watch.isAskingAgain = true
+      try {
+        note(await growLate(parts()))
+      } catch (error) {
+        log.debug({ err: error }, 'more memory could not be asked for again')
+      } finally {
+        watch.isAskingAgain = false
+      }
     }
     const relieved = () => container.relieved()
     const options = { cgroup, percent: memory.thresholdPercent, crossed, relieved, log }
@@ -164,7 +226,17 @@ export class MemoryTrigger implements Trigger {
       cgroup.version === 2
         ? new Tripwire({ ...options, recordFile: `${this.#run}/${name}/brake-${lifeOf(launcherPid)}` })
         : new PolledUsage(options)
-    this.#watches.set(name, { launcherPid, wire, cgroup })
+    const watch: Watch = {
+      launcherPid,
+      wire,
+      cgroup,
+      standstill: undefined,
+      isAnswering: false,
+      isAskingAgain: false,
+      owesBrake: false,
+      askingAgain: setInterval(() => void askAgain(), this.#askAgainMs).unref(),
+    }
+    this.#watches.set(name, watch)
     await wire.start()
     log.info(
       { version: cgroup.version, watch: wire.state, percent: memory.thresholdPercent },
@@ -172,20 +244,42 @@ export class MemoryTrigger implements Trigger {
     )
   }
 
-  /** The pod's end may ask for a checkpoint just when a crossing is being answered: CRIU must not wait for that answer. */
-  async #letGo(name: string): Promise<void> {
+  /**
+   * CRIU waits for its own instructions in the application, which are neither to be frozen nor held by the brake: a checkpoint may be asked for
+   * just when a crossing is being answered, or a crossing come just when one was asked for.
+   */
+  async #held(name: string): Promise<void> {
     const watch = this.#watches.get(name)
-    if (watch === undefined || !watch.cgroup.isFrozen()) return
+    if (watch === undefined || watch.cgroup.version !== 2) return
+    const { wire, cgroup, standstill } = watch
+    const isFrozen = cgroup.isFrozen()
     try {
-      await watch.wire.letGo()
+      if (wire.state === 'armed' && (isFrozen || (await isNearBrake(cgroup)))) {
+        watch.owesBrake = true
+        await wire.letGo()
+      }
     } finally {
-      thaw({ cgroup: watch.cgroup, frozenMark: this.#frozenMark(name), log: this.#log })
+      standstill?.interrupt()
+      if (isFrozen) thaw({ cgroup, frozenMark: this.#frozenMark(name), log: this.#log })
     }
+  }
+
+  /** Before it runs, so that it cannot fill what it has left while nothing holds it. */
+  #goesOn(name: string): void {
+    const watch = this.#watches.get(name)
+    watch?.standstill?.again()
+    if (watch?.owesBrake !== true) return
+    watch.owesBrake = false
+    if (watch.wire.state !== 'let-go') return
+    watch.wire.arm().catch((error: unknown) => {
+      this.#log.warn({ err: error, container: name }, 'the brake could not be set anew')
+    })
   }
 
   async #end(name: string): Promise<void> {
     const watch = this.#watches.get(name)
     this.#watches.delete(name)
+    clearInterval(watch?.askingAgain)
     // A cgroup goes with its container.
     await watch?.wire.stop().catch(() => undefined)
   }
@@ -193,4 +287,9 @@ export class MemoryTrigger implements Trigger {
   #frozenMark(container: string): string {
     return frozenMarkOf(container, this.#run)
   }
+}
+
+async function isNearBrake(cgroup: MemoryCgroup): Promise<boolean> {
+  const { currentBytes } = await cgroup.usage()
+  return currentBytes >= parseLimitBytes(cgroup.brake()) * roomForCriu
 }

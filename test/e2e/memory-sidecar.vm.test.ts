@@ -5,9 +5,10 @@ import t from 'tap'
 import { cgroupFolder } from '../harness/cgroup.ts'
 import { poll } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
-import { growing } from './memory.ts'
+import { growing, sumOf, undisturbedSum } from './memory.ts'
 import { resizeSocket, startResizer, type Resizer } from './resizer.ts'
-import { application, openStage, podOf, sidecar, statusOf, type Stage } from './support.ts'
+import { storeOnSlowDisk } from './slow-disk.ts'
+import { application, askControl, openStage, podOf, sidecar, statusOf, type Stage } from './support.ts'
 
 /** Emulated processors take their time. */
 const deadlineMs = 180_000
@@ -69,6 +70,29 @@ function nodeProcesses(pod: Pod): number[] {
     .processes()
     .filter((pid) => /^Name:\t(node|MainThread)$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
 }
+
+t.test('what fills its memory while a checkpoint of it is being stored is given more', async (t) => {
+  const stage = await openStage(t, {
+    programs: ['fill.c'],
+    config: `memory: { resizeSocket: ${resizeSocket} }`,
+  })
+  const disk = await storeOnSlowDisk(t, stage, 512)
+  const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 140, threads: 1, pauseUs: 50_000, hold: true })) // prettier-ignore
+  const resizer = await startResizer(t, pod)
+  await pod.waitForLog(application, /^mib [4-9]\d/, { deadlineMs })
+  disk.slow(pod, 2 ** 20)
+  const asked = askControl(pod, { afterwards: 'resume', deadlineMs })
+  await pod.waitForLog(sidecar, /was given more memory/, { deadlineMs })
+  t.strictSame(await stage.manifests(), [], 'the checkpoint is not complete')
+  await pod.waitForLog(application, /^done$/, { deadlineMs })
+  disk.letGo()
+  t.match(await asked, { [application]: { outcome: 'taken' } })
+  t.equal(sumOf(pod), await undisturbedSum(140))
+  t.equal(pod.container(application).attempts, 1)
+  t.ok(resizer.asked.length > 0)
+  t.match((await statusOf(pod)).memory, [{ watch: 'armed', event: { reason: 'MemoryGrown' } }])
+  await pod.delete()
+})
 
 // The application's 192 MiB and the sidecar's 64 fit alone, but not beside the neighbour's 256.
 const crowded = {

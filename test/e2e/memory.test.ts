@@ -79,6 +79,29 @@ t.test(
   },
 )
 
+t.test(
+  'what would be started again in the same pod is not ended for more memory, and is told why',
+  async (t) => {
+    const stage = await openStage(t, { programs: ['fill.c'] })
+    const wish = {
+      limitMiB: 128,
+      mebibytes: 118,
+      threads: 1,
+      hold: true,
+      annotations: { 'on-memory-pressure': 'reschedule' },
+      spec: { restartPolicy: 'Always' },
+    }
+    const pod = await stage.runPlain(stage.admit(growing(wish), new Map()))
+    await pod.waitForLog(sidecar, /can have no more: it goes on with a checkpoint kept/, { deadlineMs })
+    await pod.waitForLog(application, /^done$/, { deadlineMs })
+    t.equal((await stage.manifests()).length, 1)
+    t.equal(pod.container(application).attempts, 1)
+    t.strictSame(await needsOf(stage), new Map())
+    t.match((await statusOf(pod)).memory, [{ lastAnswer: { did: 'checkpoint', why: /^with restartPolicy Always/ } }]) // prettier-ignore
+    await pod.delete()
+  },
+)
+
 t.test('at memory-max growing ends, with a checkpoint', async (t) => {
   const stage = await openStage(t, { programs: ['fill.c'], config })
   const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 170, threads: 1, hold: true, annotations: { 'memory-max': '192Mi' } })) // prettier-ignore
@@ -88,6 +111,17 @@ t.test('at memory-max growing ends, with a checkpoint', async (t) => {
   await pod.waitForLog(application, /^done$/, { deadlineMs })
   t.equal((await stage.manifests()).length, 1)
   t.match((await statusOf(pod)).memory, [{ lastAnswer: { why: /all that it may grow to, 201326592 bytes/ } }])
+  await pod.delete()
+})
+
+t.test('a limit and a memory-max that are no whole number of pages are grown from and to', async (t) => {
+  const stage = await openStage(t, { programs: ['fill.c'], config })
+  const pod = await stage.run(growing({ limitMiB: 143, limit: '150M', mebibytes: 166, threads: 1, hold: true, annotations: { 'memory-max': '200M' } })) // prettier-ignore
+  const resizer = await startResizer(t, pod)
+  await pod.waitForLog(sidecar, /can have no more/, { deadlineMs })
+  t.strictSame(resizer.asked, [{ container: 'app', limitBytes: Math.floor(200e6 / 65536) * 65536 }])
+  await pod.waitForLog(application, /^done$/, { deadlineMs })
+  t.match((await statusOf(pod)).memory, [{ lastAnswer: { why: /all that it may grow to, 200000000 bytes/ } }])
   await pod.delete()
 })
 

@@ -5,16 +5,19 @@ import type { PodManifest } from '../harness/manifest.ts'
 import { cgroupVersion } from '../harness/cgroup.ts'
 import { compile } from '../harness/native.ts'
 import type { Pod } from '../harness/pod.ts'
-import { application, deadlineMs, podOf, type Stage } from './support.ts'
+import { application, deadlineMs, podOf, type PodOptions, type Stage } from './support.ts'
 
 export type Filling = {
   limitMiB: number
+  /** The limit as it is written, where it is another one. */
+  limit?: string
   mebibytes: number
   threads: number
   /** Between two mebibytes of a thread; as fast as the cgroups' version is good for unless it is given. */
   pauseUs?: number
   hold?: boolean
   annotations?: Record<string, string>
+  spec?: PodOptions['spec']
 }
 
 /** As fast as it can where there is a brake; version 1 has none, and a poll follows some 70 MiB a second. */
@@ -22,18 +25,21 @@ const fastestUs = cgroupVersion === 2 ? 0 : 15_000
 
 export function growing({
   limitMiB,
+  limit = `${limitMiB}Mi`,
   mebibytes,
   threads,
   pauseUs = fastestUs,
   hold,
   annotations,
+  spec = {},
 }: Filling): PodManifest {
   const command = ['/app/fill', String(mebibytes), String(threads), String(pauseUs)]
   if (hold === true) command.push('then-hold')
   return podOf({
     command,
-    resources: { limits: { memory: `${limitMiB}Mi` } },
+    resources: { limits: { memory: limit } },
     ...(annotations === undefined ? {} : { annotations }),
+    spec,
   })
 }
 

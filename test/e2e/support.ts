@@ -214,7 +214,12 @@ export function sidecarEntries(pod: Pod, container = sidecar): LogEntry[] {
 }
 
 export type PodStatusReport = {
-  memory: { container: string; watch: string; lastAnswer?: Record<string, unknown> }[]
+  memory: {
+    container: string
+    watch: string
+    lastAnswer?: Record<string, unknown>
+    event?: { reason: string }
+  }[]
   residentBytes: number
   missingTools: string[]
   containers: {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { CheckpointRequest } from '../../sidecar/checkpoint.ts'
 import {
+  doingOf,
   newContainer,
   reduce,
   type Container,
@@ -360,4 +361,14 @@ t.test('whatever happens, in any order', async (t) => {
       seen.after.state.at !== 'held' || seen.before.state.at === 'held' || seen.event.event === 'taken',
   )
   t.pass('only a complete checkpoint ends an application')
+})
+
+t.test('what an application is doing is known while a checkpoint of it is under way, too', async (t) => {
+  t.equal(doingOf(running, 'over'), 'runs')
+  t.equal(doingOf(checkpointing, 'not-yet'), 'to-be-saved')
+  t.equal(doingOf(checkpointing, 'now'), 'stopped')
+  t.equal(doingOf(checkpointing, 'over'), 'being-saved')
+  t.equal(doingOf(ending, 'not-yet'), 'being-ended')
+  t.equal(doingOf({ ...ending, goneWith: 137 }, 'over'), 'gone')
+  t.equal(doingOf(held, 'now'), 'gone')
 })

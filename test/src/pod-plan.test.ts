@@ -27,6 +27,7 @@ const plan: PodPlan = {
         maxBytes: 4_294_967_296,
         resizeSocket: '/reprieve/run/resize.sock',
         recordsNeeds: true,
+        staysBecause: 'its pod would run on',
       },
     },
   ],
@@ -77,6 +78,7 @@ const wrong: [string, unknown][] = [
     { maxBytes: -1 },
     { resizeSocket: 'relative' },
     { recordsNeeds: 'yes' },
+    { staysBecause: true },
   ].map((wrong): [string, unknown] => {
     const [container] = plan.containers
     return ['containers', [{ ...container, memory: { ...container?.memory, ...wrong } }]]

@@ -85,6 +85,21 @@ t.test('the plan says what is done about a full memory, container by container',
   t.strictSame(memoryPlanOf(wishes, '1Gi'), wished)
 })
 
+t.test('who asks to be rescheduled and would not be is warned', async (t) => {
+  const decision = asked(samplePod({ annotations: { 'reprieve.dev/on-memory-pressure': 'reschedule' } }))
+  t.match(decision, { outcome: 'inject', warnings: [/is checkpoint for container main: with restartPolicy Always it would/] }) // prettier-ignore
+})
+
+const staysBecause = (recordsNeeds: boolean) => {
+  const decision = decide(samplePod(), 'ml-team', 'pod', config, undefined, recordsNeeds)
+  return decision.outcome === 'inject' ? decision.plan.containers[0]?.memory.staysBecause : decision
+}
+
+t.test('a plan says why its pod would not be replaced, where replacements are given more', async (t) => {
+  t.match(staysBecause(true), /^with restartPolicy Always/)
+  t.equal(staysBecause(false), undefined)
+})
+
 t.test('a memory limit of the pod as a whole is told to be unwatched', async (t) => {
   const decision = asked(samplePod({ spec: { resources: { limits: { memory: '1Gi' } } } }))
   t.match(decision, { outcome: 'inject', warnings: [/memory limit of the pod as a whole is not watched/] })

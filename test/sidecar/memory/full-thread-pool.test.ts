@@ -59,13 +59,15 @@ t.test('the brake is let go, and put back at the end', async (t) => {
 t.test('it is frozen, and goes on although what was begun about it hangs', async (t) => {
   const of = await armed(t)
   const { isFull, empty } = fillThreadPool(t, of.folder)
+  of.uses(90 * mebibyte)
   const hung = Promise.withResolvers<never>()
   const told: Answered[] = []
   const answered = answerCrossing(
     {
       plan: containerPlan.memory,
       container: {
-        isRunning: () => true,
+        doing: 'runs',
+        podUid: 'this',
         isOnTrial: false,
         fillsAgain: () => undefined,
         checkpoint: () => hung.promise,
@@ -81,6 +83,7 @@ t.test('it is frozen, and goes on although what was begun about it hangs', async
       launcherPid: 42,
       log: quietLog,
       standstillMs: 100,
+      reschedules: { failed: 0 },
       told: (answer) => told.push(answer),
     },
     { limitBytes, usage: { currentBytes: 90 * mebibyte, reclaimableBytes: 0 } },

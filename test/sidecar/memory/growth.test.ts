@@ -1,32 +1,53 @@
 import t from 'tap'
 import fc from 'fast-check'
 import type { MemoryPlan } from '../../../src/pod-plan.ts'
-import { answerPressure, nextLimitBytes } from '../../../sidecar/memory/growth.ts'
+import { answerPressure, isInForce, nextLimitBytes } from '../../../sidecar/memory/growth.ts'
 
 const mebibyte = 1024 ** 2
 const gibibyte = 1024 ** 3
+/** As the kernel keeps it. */
+const kept = (bytes: number, pageBytes = 4096) => Math.floor(bytes / pageBytes) * pageBytes
 
 t.test('a limit grows by half, at least 64 MiB, at most to its maximum', async (t) => {
   t.equal(nextLimitBytes(gibibyte, 8 * gibibyte), 1.5 * gibibyte)
   t.equal(nextLimitBytes(16 * mebibyte, gibibyte), 80 * mebibyte)
-  t.equal(nextLimitBytes(gibibyte, 1.2 * gibibyte), 1.2 * gibibyte)
+  t.equal(nextLimitBytes(gibibyte, 1.25 * gibibyte), 1.25 * gibibyte)
   t.equal(nextLimitBytes(gibibyte, gibibyte), undefined)
   t.equal(nextLimitBytes(2 * gibibyte, gibibyte), undefined, 'never smaller')
 })
 
-t.test('growth always ends, in few steps', async () => {
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 4096, max: 2 ** 40 }),
-      fc.integer({ min: 1, max: 1000 }),
-      (limit, times) => {
-        const most = limit * times
-        let steps = 0
-        for (let at: number | undefined = limit; at !== undefined; at = nextLimitBytes(at, most)) steps++
-        return steps <= 20
-      },
-    ),
+for (const pageBytes of [4096, 65536])
+  t.test(
+    `growth always ends, in few steps, as a kernel with pages of ${pageBytes} keeps limits`,
+    async () => {
+      fc.assert(
+        fc.property(
+          fc.integer({ min: 65536, max: 2 ** 40 }),
+          fc.integer({ min: 1, max: 1000 }),
+          fc.integer({ min: 0, max: 99_999 }),
+          (limit, times, more) => {
+            const most = limit * times + more
+            let steps = 0
+            let at = kept(limit, pageBytes)
+            for (let next = nextLimitBytes(at, most); next !== undefined; next = nextLimitBytes(at, most)) {
+              if (isInForce(at, next) || !isInForce(kept(next, pageBytes), next) || next > most) return false
+              at = kept(next, pageBytes)
+              if (++steps > 20) return false
+            }
+            return true
+          },
+        ),
+      )
+    },
   )
+
+t.test('a limit that is no whole number of pages grows to its maximum, and no further', async (t) => {
+  const [first, most] = [kept(500e6), 2_000e6]
+  let last = first
+  for (let next = nextLimitBytes(first, most); next !== undefined; next = nextLimitBytes(last, most))
+    last = kept(next)
+  t.ok(last > most - 65536, `${last}`)
+  t.match(answerPressure({ ...plan, maxBytes: most }, last), { do: 'checkpoint', because: /all that it may grow to/ }) // prettier-ignore
 })
 
 const plan: MemoryPlan = {
@@ -63,6 +84,19 @@ t.test(
     })
   },
 )
+
+t.test('what would not be replaced by a pod with more is not ended', async (t) => {
+  const staysBecause = 'with restartPolicy Always it would be started again in the same pod'
+  t.strictSame(answerPressure({ ...plan, answer: 'reschedule', staysBecause }, gibibyte), {
+    do: 'checkpoint',
+    because: staysBecause,
+  })
+  t.match(answerPressure({ ...plan, staysBecause }, gibibyte), { do: 'grow' })
+  t.match(answerPressure({ ...plan, staysBecause }, gibibyte, { grow: 'deferred' }), {
+    do: 'checkpoint',
+    because: `deferred; ${staysBecause}`,
+  })
+})
 
 t.test('at its maximum nothing is asked for in vain', async (t) => {
   t.match(answerPressure(plan, 4 * gibibyte), { do: 'checkpoint', because: /all that it may grow to, 4294967296 bytes/ }) // prettier-ignore

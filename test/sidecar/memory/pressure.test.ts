@@ -9,8 +9,14 @@ import type { MemoryPlan } from '../../../src/pod-plan.ts'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
 import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import { MemoryCgroup } from '../../../sidecar/memory/memory-cgroup.ts'
-import { answerCrossing, rescheduleCode, type Answered } from '../../../sidecar/memory/pressure.ts'
+import {
+  answerCrossing,
+  rescheduleCode,
+  type Answered,
+  type PressedContainer,
+} from '../../../sidecar/memory/pressure.ts'
 import type { Growth } from '../../../sidecar/memory/resource-grower.ts'
+import type { Standstill } from '../../../sidecar/memory/standstill.ts'
 import { quietLog } from '../quiet-log.ts'
 import { program, until } from '../stand-ins.ts'
 
@@ -36,7 +42,15 @@ type Setting = {
   outcome?: CheckpointOutcome
   need?: { memoryBytes: number; podUid: string }
   records?: () => Promise<void>
-  running?: boolean
+  doing?: () => PressedContainer['doing']
+  /** How often it was to be ended in vain already. */
+  failed?: number
+  /** The limit when it stands still, where it is not that of the crossing. */
+  limitNow?: number
+  /** How long it may stand still. */
+  boundMs?: number
+  /** While the resize is on its way. */
+  meanwhile?: (standstill: Standstill, note: (what: string) => void) => Promise<void>
   onTrial?: boolean
   dumpMs?: number
   /** A launcher that may be told to end. */
@@ -52,7 +66,9 @@ async function answered(t: Test, setting: Setting) {
   const folder = mkdtempSync(join(tmpdir(), 'reprieve-pressure-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
   const file = (name: string) => join(folder, name)
-  writeFileSync(file('memory.max'), String(limitBytes))
+  writeFileSync(file('memory.max'), String(setting.limitNow ?? limitBytes))
+  writeFileSync(file('memory.current'), String(900 * mebibyte))
+  writeFileSync(file('memory.stat'), `active_file ${10 * mebibyte}\n`)
   writeFileSync(file('cgroup.events'), 'populated 1\nfrozen 1\n')
   writeFileSync(file('cgroup.freeze'), '0')
   const isFrozen = () => readFileSync(file('cgroup.freeze'), 'utf8') === '1'
@@ -60,6 +76,7 @@ async function answered(t: Test, setting: Setting) {
   const note = (what: string) => did.push(isFrozen() ? `${what}, frozen` : what)
   const requests: CheckpointRequest[] = []
   const told: Answered[] = []
+  let standing: Standstill | undefined
   const store = async () => {
     const { hangsUntil } = setting
     if (hangsUntil !== undefined) await until('the store', () => hangsUntil({ frozen: isFrozen(), told }))
@@ -68,7 +85,10 @@ async function answered(t: Test, setting: Setting) {
     {
       plan: { ...plan, ...setting.plan },
       container: {
-        isRunning: () => setting.running ?? true,
+        get doing() {
+          return setting.doing?.() ?? 'runs'
+        },
+        podUid: 'this',
         isOnTrial: setting.onTrial ?? false,
         fillsAgain: () => note('under suspicion'),
         checkpoint: async (request) => {
@@ -93,7 +113,10 @@ async function answered(t: Test, setting: Setting) {
         grow: async (name, bytes) => {
           note(`asked ${bytes / mebibyte} for ${name}`)
           await setting.growing?.()
-          if (setting.growth?.outcome !== 'refused') writeFileSync(file('memory.max'), String(bytes))
+          if (standing !== undefined) await setting.meanwhile?.(standing, note)
+          // As the kernel keeps it: in whole pages.
+          if (setting.growth?.outcome !== 'refused')
+            writeFileSync(file('memory.max'), String(Math.floor(bytes / 4096) * 4096))
           return setting.growth ?? { outcome: 'accepted' }
         },
       },
@@ -109,8 +132,12 @@ async function answered(t: Test, setting: Setting) {
         passOn: () => note('it hears of its end'),
       },
       log: quietLog,
+      reschedules: { failed: setting.failed ?? 0 },
       told: (answered) => told.push(answered),
-      ...(setting.hangsUntil === undefined ? {} : { standstillMs: 100 }),
+      stands: (standstill) => void (standing = standstill),
+      ...(setting.hangsUntil === undefined && setting.boundMs === undefined
+        ? {}
+        : { standstillMs: setting.boundMs ?? 100 }),
     },
     crossing,
   )
@@ -123,6 +150,11 @@ t.test('it stands still while it is given more, and goes on under the brake for 
   const { answer, did } = await answered(t, {})
   t.strictSame(did, ['asked 1536 for train, frozen', 'brake set, frozen'])
   t.match(answer, { did: 'grow', toBytes: 1536 * mebibyte, usedBytes: 890 * mebibyte, limitBytes })
+})
+
+t.test('a maximum that is no whole number of pages is grown to all the same', async (t) => {
+  const { answer } = await answered(t, { plan: { maxBytes: 1_500_000_000 } })
+  t.match(answer, { did: 'grow', toBytes: Math.floor(1_500_000_000 / 65536) * 65536, why: undefined })
 })
 
 t.test(
@@ -164,7 +196,7 @@ t.test('a pod that was not given what it needs is not ended again for it', async
   const need = { memoryBytes: 1536 * mebibyte, podUid: 'earlier' }
   const { answer, did } = await answered(t, { plan: { answer: 'reschedule' }, need })
   t.equal(did[0], 'checkpoint to resume, frozen')
-  t.match(answer, { did: 'checkpoint', why: /1610612736 bytes were recorded as needed already/ })
+  t.match(answer, { did: 'checkpoint', why: /1610612736 bytes were recorded as needed by an earlier pod/ })
   const more = await answered(t, {
     plan: { answer: 'reschedule' },
     need: { memoryBytes: 512 * mebibyte, podUid: 'earlier' },
@@ -200,10 +232,97 @@ t.test(
   },
 )
 
-t.test('what does not run, or is being dumped, is left to whom it concerns', async (t) => {
-  const { answer, did } = await answered(t, { running: false })
+t.test(
+  'what this pod has recorded itself, in vain, is no reason not to try again, but not for ever',
+  async (t) => {
+    const need = { memoryBytes: 1536 * mebibyte, podUid: 'this' }
+    const again = await answered(t, { plan: { answer: 'reschedule' }, need })
+    t.match(again.answer, { did: 'reschedule' })
+    const thrice = await answered(t, { plan: { answer: 'reschedule' }, need, failed: 3 })
+    t.match(thrice.answer, { did: 'checkpoint', why: /^3 times it was to end with a checkpoint/ })
+  },
+)
+
+t.test('what does not run, or is held by CRIU, is left to whom it concerns', async (t) => {
+  for (const doing of ['stopped', 'gone'] as const) {
+    const { answer, did } = await answered(t, { doing: () => doing })
+    t.equal(answer, undefined)
+    t.strictSame(did, [])
+  }
+})
+
+t.test('while a checkpoint of it is being stored it is given more all the same', async (t) => {
+  const { answer, did } = await answered(t, { doing: () => 'being-saved' })
+  t.strictSame(did, ['asked 1536 for train, frozen', 'brake set, frozen'])
+  t.match(answer, { did: 'grow' })
+})
+
+t.test('or it is let go, since a second checkpoint beside that one helps nobody', async (t) => {
+  const { answer, did } = await answered(t, {
+    doing: () => 'being-saved',
+    growth: { outcome: 'refused', why: 'deferred' },
+    plan: { recordsNeeds: false },
+  })
+  t.strictSame(did, ['asked 1536 for train, frozen', 'brake let go, frozen'])
+  t.match(answer, { did: 'nothing', why: /deferred; .*a checkpoint of it is under way/ })
+})
+
+t.test('what is about to be saved stands still until CRIU has it', async (t) => {
+  let looks = 0
+  const { answer, did } = await answered(t, {
+    doing: () => (++looks < 10 ? 'to-be-saved' : 'stopped'),
+    plan: { answer: 'checkpoint' },
+  })
+  t.ok(looks >= 10, `${looks}`)
+  t.strictSame(did, ['brake let go, frozen'])
+  t.match(answer, { did: 'nothing', why: 'a checkpoint of it is under way' })
+})
+
+t.test('or it is saved for itself, where that one fails', async (t) => {
+  let looks = 0
+  const { answer } = await answered(t, {
+    doing: () => (++looks < 10 ? 'to-be-saved' : 'runs'),
+    plan: { answer: 'checkpoint' },
+  })
+  t.match(answer, { did: 'checkpoint', why: undefined })
+})
+
+t.test('what is to be ended is not frozen, and not held by the brake for ever either', async (t) => {
+  const { answer, did } = await answered(t, { doing: () => 'being-ended', boundMs: 50 })
   t.equal(answer, undefined)
-  t.strictSame(did, [])
+  t.strictSame(did, ['brake let go'])
+})
+
+t.test('what was to be ended, and goes on, is answered', async (t) => {
+  let looks = 0
+  const { answer } = await answered(t, { doing: () => (++looks < 3 ? 'being-ended' : 'runs') })
+  t.match(answer, { did: 'grow' })
+})
+
+t.test('it counts what the limit is when it stands still: somebody else may have raised it', async (t) => {
+  const raised = await answered(t, { limitNow: 4 * limitBytes })
+  t.equal(raised.answer, undefined)
+  t.strictSame(raised.did, ['brake set, frozen'], 'nothing is asked for')
+  const less = await answered(t, { limitNow: limitBytes - 16 * mebibyte })
+  t.match(less.answer, { did: 'grow', limitBytes: limitBytes - 16 * mebibyte })
+})
+
+t.test('CRIU, for somebody else’s checkpoint, finds it thawed, and leaves it frozen', async (t) => {
+  const { answer, did } = await answered(t, {
+    meanwhile: async (standstill, note) => {
+      standstill.interrupt()
+      note('held by CRIU')
+      standstill.again()
+      note('CRIU lets go')
+    },
+  })
+  t.strictSame(did, [
+    'asked 1536 for train, frozen',
+    'held by CRIU',
+    'CRIU lets go, frozen',
+    'brake set, frozen',
+  ])
+  t.match(answer, { did: 'grow' })
 })
 
 /** Until the application was let go. */

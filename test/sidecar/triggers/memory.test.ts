@@ -1,11 +1,13 @@
 /** Watches that cannot be begun, of what an earlier life of the sidecar has left behind. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
+import type { MemoryPlan } from '../../../src/pod-plan.ts'
 import type { ContainerState } from '../../../sidecar/container-state.ts'
 import { MemoryTrigger, type WatchedContainer } from '../../../sidecar/triggers/memory.ts'
 import { lifeOf } from '../../../sidecar/process-tree.ts'
-import { brakeBytes, plainCgroup } from '../memory/plain-cgroup.ts'
+import { brakeBytes, limitBytes, mebibyte, plainCgroup } from '../memory/plain-cgroup.ts'
 import { quietLog } from '../quiet-log.ts'
 import { containerPlan, until } from '../stand-ins.ts'
 
@@ -13,32 +15,45 @@ const launcherPid = 42
 const running: ContainerState = { at: 'running', launcherPid, root: 43, onTrial: undefined }
 
 /** @param failures how often the cgroup cannot be mounted */
-async function trigger(t: Test, failures: number) {
+async function trigger(
+  t: Test,
+  failures: number,
+  plan: Partial<MemoryPlan> = {},
+  parts: Partial<WatchedContainer> = {},
+) {
   const of = plainCgroup(t)
   const run = of.file('run')
   mkdirSync(`${run}/app`, { recursive: true })
   const observers: ((state: ContainerState) => void)[] = []
+  const held: (() => Promise<void>)[] = []
+  const goingOn: (() => void)[] = []
+  let doing: WatchedContainer['doing'] = 'runs'
   const container: WatchedContainer = {
-    plan: containerPlan,
-    isRunning: () => true,
+    plan: { ...containerPlan, memory: { ...containerPlan.memory, ...plan } },
+    get doing() {
+      return doing
+    },
+    podUid: 'this',
     isOnTrial: false,
     fillsAgain: () => undefined,
     relieved: () => undefined,
-    checkpoint: () => Promise.reject(new Error('none is asked for')),
+    checkpoint: async () => ({ outcome: 'failed', reason: 'dump-failed', detail: 'none is taken here' }),
     recordedNeed: async () => undefined,
     recordNeed: async () => undefined,
     leave: () => undefined,
     endsStandingStill: () => 0,
     passOn: () => undefined,
     observe: (changed) => observers.push(changed),
-    whenHeld: () => undefined,
+    whenHeld: (listener) => void held.push(listener),
+    whenGoingOn: (listener) => void goingOn.push(listener),
+    ...parts,
   }
   let tries = 0
   const open = async () => {
     if (++tries <= failures) throw new Error('no mount')
     return of.cgroup
   }
-  const memory = new MemoryTrigger([container], quietLog, { run, open })
+  const memory = new MemoryTrigger([container], quietLog, { run, open, askAgainMs: 20 })
   t.teardown(() => memory.stop())
   return {
     ...of,
@@ -47,6 +62,9 @@ async function trigger(t: Test, failures: number) {
     start: () => memory.start(new Map()),
     becomes: (state: ContainerState) => observers.forEach((changed) => changed(state)),
     tries: () => tries,
+    does: (what: typeof doing) => void (doing = what),
+    held: () => Promise.all(held.map((listener) => listener())),
+    goingOn: () => goingOn.forEach((listener) => listener()),
   }
 }
 
@@ -96,4 +114,130 @@ t.test('what somebody else has frozen is not ours to let go', async (t) => {
   of.becomes(running)
   await until('it to be watched', () => of.memory.status[0]?.watch === 'armed')
   t.equal(of.read('cgroup.freeze'), '1')
+})
+
+/** Who resizes, and does not before it is allowed. */
+async function resizer(t: Test) {
+  let resize: ((bytes: number) => void) | undefined
+  const path = `/tmp/reprieve-resize-${process.pid}-${Math.random()}`
+  const asked: number[] = []
+  const waiting: (() => void)[] = []
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.setEncoding('utf8').once('data', (line: string) => {
+      const { limitBytes: bytes } = JSON.parse(line) as { limitBytes: number }
+      asked.push(bytes)
+      waiting.push(() => {
+        resize?.(bytes)
+        socket.end('{"accepted":true}\n')
+      })
+      if (answers !== 'when-told') socket.end(answers)
+    })
+  })
+  let answers = 'when-told'
+  await new Promise<void>((resolve) => server.listen(path, resolve))
+  t.teardown(() => server.close())
+  return {
+    path,
+    asked,
+    resizes: (work: (bytes: number) => void) => void (resize = work),
+    grant: () => waiting.at(-1)?.(),
+    answer: (text: string) => void (answers = text),
+  }
+}
+
+const growing = { answer: 'grow', maxBytes: 4 * limitBytes } as const
+
+t.test(
+  'CRIU, for whichever checkpoint, finds neither frost nor brake, and both are back before it lets go',
+  async (t) => {
+    const hub = await resizer(t)
+    const of = await trigger(t, 0, { ...growing, resizeSocket: hub.path })
+    hub.resizes((bytes) => of.set('memory.max', bytes))
+    of.uses(90 * mebibyte)
+    await of.start()
+    of.becomes(running)
+    await until('more to be asked for', () => hub.asked.length === 1)
+    t.equal(of.read('cgroup.freeze'), '1')
+    await of.held()
+    t.equal(of.read('cgroup.freeze'), '0')
+    t.equal(of.read('memory.high'), 'max')
+    of.goingOn()
+    t.equal(of.read('cgroup.freeze'), '1', 'at once')
+    await until('the brake', () => of.read('memory.high') === String(brakeBytes))
+    hub.grant()
+    await until('it to be answered', () => of.memory.status[0]?.lastAnswer?.did === 'grow')
+    await until('it to go on', () => of.read('cgroup.freeze') === '0')
+    t.equal(hub.asked.length, 1)
+  },
+)
+
+t.test('a crossing that comes while CRIU seizes it does not hold CRIU’s instructions', async (t) => {
+  const of = await trigger(t, 0)
+  await of.start()
+  of.becomes(running)
+  await until('it to be watched', () => of.memory.status[0]?.watch === 'armed')
+  await of.held()
+  t.equal(of.read('memory.high'), String(brakeBytes), 'far below, the brake stays')
+  of.goingOn()
+  of.uses(84 * mebibyte)
+  await of.held()
+  t.equal(of.read('memory.high'), 'max')
+  of.uses(10 * mebibyte)
+  of.goingOn()
+  await until('the brake', () => of.read('memory.high') === String(brakeBytes))
+})
+
+t.test('what was let go for want of memory is given it later, when there is some', async (t) => {
+  const hub = await resizer(t)
+  hub.answer('{"refused":"deferred"}\n')
+  const of = await trigger(t, 0, { ...growing, resizeSocket: hub.path })
+  hub.resizes((bytes) => of.set('memory.max', bytes))
+  of.uses(90 * mebibyte)
+  await of.start()
+  of.becomes(running)
+  await until('it to be let go', () => of.memory.status[0]?.watch === 'let-go')
+  await until('it to be asked for again', () => hub.asked.length >= 3)
+  t.equal(of.read('cgroup.freeze'), '0', 'without standing still')
+  const asked = hub.asked.length
+  hub.answer('when-told')
+  await until('it to be asked for once more', () => hub.asked.length > asked)
+  hub.grant()
+  await until('the brake for the new limit', () => of.memory.status[0]?.watch === 'armed')
+  t.match(of.memory.status, [{ lastAnswer: { did: 'grow' }, event: { reason: 'MemoryGrown' } }])
+})
+
+t.test('so it is while its checkpoint is still being stored', async (t) => {
+  const hub = await resizer(t)
+  hub.answer('{"refused":"deferred"}\n')
+  const stored = Promise.withResolvers<void>()
+  const of = await trigger(
+    t,
+    0,
+    { ...growing, resizeSocket: hub.path },
+    {
+      checkpoint: async (request) => {
+        of.does('stopped')
+        await request.held?.()
+        of.does('being-saved')
+        await stored.promise
+        return { outcome: 'taken', id: 'x', phases: {} }
+      },
+    },
+  )
+  hub.resizes((bytes) => of.set('memory.max', bytes))
+  of.uses(90 * mebibyte)
+  await of.start()
+  of.becomes(running)
+  await until('it to be asked for again', () => hub.asked.length >= 2)
+  const asked = hub.asked.length
+  hub.answer('when-told')
+  await until('it to be asked for once more', () => hub.asked.length > asked)
+  hub.grant()
+  await until('the brake for the new limit', () => of.memory.status[0]?.watch === 'armed')
+  of.does('runs')
+  stored.resolve()
+  await until('the checkpoint to be told', () => of.memory.status[0]?.lastAnswer?.did === 'checkpoint')
+  t.match(of.memory.status, [{ watch: 'armed' }])
+  t.not(of.read('memory.high'), 'max')
 })
