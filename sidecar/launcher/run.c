@@ -172,6 +172,9 @@ static void wait_for_anything(struct run *run)
 	int ready = poll(entries, 3, poll_timeout_ms(next_look_ms(run)));
 	if (ready < 0 && errno != EINTR)
 		die(EXIT_LAUNCHER, "poll of the sidecar's socket: %m");
+	/* Frozen between the signal and here, we look again: what was said meanwhile may be that this signal is to be withheld. */
+	if (ready > 0 && entries[1].revents)
+		poll(entries, 1, 0);
 	if (ready > 0 && entries[0].revents & POLLOUT)
 		wire_flush(&run->wire);
 	if (ready > 0 && entries[0].revents & (POLLIN | POLLHUP | POLLERR) && wire_is_open(&run->wire))
