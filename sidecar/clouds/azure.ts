@@ -7,7 +7,7 @@ import { isRecord } from '../../src/shape.ts'
 import type { Notice } from '../notices/notice.ts'
 import { CloudClock } from './cloud-clock.ts'
 import { garbage, get, instantOf, linkLocal, parseJson, requireStatus, shown, untilMissedTwice, type Cloud, type Instant, type Watch } from './cloud.ts' // prettier-ignore
-import type { Endpoint } from './metadata-request.ts'
+import type { Endpoint, KeptConnection } from './metadata-request.ts'
 
 /** "We recommend that you poll the service once per second": a preemption may be announced 30 s ahead. */
 const everyMs = 1_000
@@ -49,11 +49,12 @@ export class Azure implements Cloud {
   watches(): Watch[] {
     const source = 'azure/scheduledevents'
     let first = true
+    const kept: KeptConnection = { idle: undefined }
     let known: { incarnation: number; aheadMs: number; notices: Notice[] } | undefined
     const read = async (signal: AbortSignal) => {
       const deadlineMs = first ? firstDeadlineMs : laterDeadlineMs
       const answer = await this.#clock.listen(() =>
-        get(this.#endpoint, eventsPath, header, signal, deadlineMs),
+        get(this.#endpoint, eventsPath, header, signal, deadlineMs, kept),
       )
       requireStatus(answer, source)
       const said = parseJson(answer.body, source)

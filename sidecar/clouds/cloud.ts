@@ -2,7 +2,7 @@
 import { ReprieveError } from '../../src/errors.ts'
 import type { Notice } from '../notices/notice.ts'
 import { retryAfterMs, type HttpAnswer } from './http-answer.ts'
-import { requestMetadata, type Endpoint } from './metadata-request.ts'
+import { requestMetadata, type Endpoint, type KeptConnection } from './metadata-request.ts'
 
 export const cloudNames = ['aws', 'gcp', 'azure'] as const
 export type CloudName = (typeof cloudNames)[number]
@@ -94,6 +94,7 @@ export async function get(
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
   deadlineMs: number = requestDeadlineMs,
+  kept?: KeptConnection,
 ): Promise<HttpAnswer> {
-  return requestMetadata(endpoint, { method: 'GET', path, headers, deadlineMs, signal })
+  return requestMetadata(endpoint, { method: 'GET', path, headers, deadlineMs, signal }, kept)
 }

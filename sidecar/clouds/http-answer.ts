@@ -54,6 +54,18 @@ export function readAnswer(bytes: Buffer, ended: boolean): HttpAnswer | undefine
   return body === undefined ? undefined : { status, headers, body: body.toString('utf8') }
 }
 
+/** Whether another answer can come on the same connection: this one has a length, and nothing came after it. */
+export function mayBeKept({ headers }: HttpAnswer, bytes: Buffer): boolean {
+  const length = headers.get('content-length')
+  if (length === undefined || headers.has('transfer-encoding')) return false
+  const isNew = bytes.toString('latin1', 0, 'HTTP/1.1'.length) === 'HTTP/1.1'
+  return (
+    isNew &&
+    !/\bclose\b/i.test(headers.get('connection') ?? '') &&
+    bytes.length === bytes.indexOf('\r\n\r\n') + 4 + Number(length)
+  )
+}
+
 /** How long the service asks to be left alone: seconds, or a date by its own clock (RFC 9110, 10.2.3). */
 export function retryAfterMs(headers: ReadonlyMap<string, string>, now: number): number | undefined {
   const value = headers.get('retry-after') ?? ''
