@@ -133,7 +133,7 @@ t.test('what was there before is put back, by a sidecar that was started again a
   const options = { cgroup: of.cgroup, percent, recordFile: of.recordFile, crossed: async () => undefined, log: quietLog } // prettier-ignore
   const first = new Tripwire(options)
   await first.start()
-  t.equal(of.read('memory.high'), String(Math.floor((128 * mebibyte * 0.85) / 4096) * 4096))
+  t.equal(of.read('memory.high'), String(Math.floor((128 * mebibyte * 0.85) / 65_536) * 65_536))
   // Killed here: nothing is put back. The next life reads what was there before the first.
   const second = new Tripwire(options)
   await second.start()
