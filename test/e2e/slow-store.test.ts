@@ -1,7 +1,7 @@
 /** Too little time for what is to be saved, since the store has become slow: what was saved before is whole, and is what the replacement uses. */
 import t, { type Test } from 'tap'
 import { safetyFactor } from '../../sidecar/notices/time-plan.ts'
-import { sleep } from '../harness/deadline.ts'
+import { sleep, slowness } from '../harness/deadline.ts'
 import { putNotice, spotNotices } from './announced.ts'
 import { storeOnSlowDisk } from './slow-disk.ts'
 import { askControl, deadlineMs, sidecar, sidecarEntries, statusOf } from './support.ts'
@@ -9,7 +9,8 @@ import { openSurvivorStage, restoredFrom, runSurvivor, stepsOf, usualStepMs, ver
 
 const mebibyte = 2 ** 20
 const mebibytes = 64
-const intervalMs = 10_000
+/** Longer than a checkpoint takes: none is under way when the notice comes. */
+const intervalMs = 10_000 * slowness
 /** What GCP gives in any case; the others are heard of as late as that. */
 const leadMs = 30_000
 /** By the deadline half of it, at the most. */
