@@ -1,16 +1,15 @@
 /**
  * Keeps one protected container: feeds its launcher's words and the triggers' requests to the reducer, and carries out the
- * effects, one after another.
+ * effects, one after another. Its checkpoints are taken by container-checkpoints.ts, its restores by container-preparation.ts.
  */
-import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
-import { answerGraceMs, AskedCheckpoints, type CheckpointOutcome } from './asked-checkpoints.ts'
+import { answerGraceMs, type CheckpointOutcome } from './asked-checkpoints.ts'
 import { markCheckpoint } from './checkpoint-mark.ts'
-import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
+import type { CheckpointRequest } from './checkpoint.ts'
+import { ContainerCheckpoints } from './container-checkpoints.ts'
 import { ContainerPreparation, type PreparationStatus } from './container-preparation.ts'
 import {
-  doingOf,
   newContainer,
   reduce,
   type Container,
@@ -18,21 +17,14 @@ import {
   type ContainerState,
   type Doing,
   type Effect,
-  type Hold,
   type LetGo,
 } from './container-state.ts'
 import type { FromLauncher, RunPosition } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
 import { LauncherTalk } from './launcher-talk.ts'
 import { asidePid, setLastPid } from './pid-range.ts'
-import { claimOf, clearFetched, lineageBusy } from './preparation.ts'
-import {
-  isAliveNow,
-  launcherHashOf,
-  lifeOf as lifeOfProcess,
-  signal as sendSignal,
-  treeOf,
-} from './process-tree.ts'
+import { claimOf, clearFetched } from './preparation.ts'
+import { isAliveNow, lifeOf as lifeOfProcess, signal as sendSignal, treeOf } from './process-tree.ts'
 import type { SlotClaim } from './slot-claim.ts'
 import { recordDeadlineMs, SlotMemory } from './slot-memory.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -63,14 +55,8 @@ export class ContainerKeeper {
   #queue: Promise<void> = Promise.resolve()
   #provedAlive: NodeJS.Timeout | undefined
   #leaving: number | undefined
-  #heldListeners: (() => Promise<void>)[] = []
-  #goingOnListeners: (() => void)[] = []
-  #criuHolds: Hold = 'not-yet'
   #observers: ((state: ContainerState) => void)[] = []
-  /** What the application was ended with that is held. */
-  #heldFor: CheckpointOutcome | undefined
-  readonly #asked = new AskedCheckpoints((request) => this.#dispatch({ event: 'asked', request }))
-  #lastCheckpoint: CheckpointOutcome | undefined
+  readonly #checkpoints: ContainerCheckpoints
 
   constructor(around: Surroundings, plan: ContainerPlan, index: number, lifeOf = lifeOfProcess) {
     this.#around = around
@@ -80,6 +66,15 @@ export class ContainerKeeper {
     this.#claim = claimOf(around, plan)
     const slot = { lineage: around.podPlan.lineage, container: plan.name }
     this.#memory = new SlotMemory(around.store, slot, this.#claim, this.#log)
+    this.#checkpoints = new ContainerCheckpoints({
+      around,
+      plan,
+      claim: this.#claim,
+      log: this.#log,
+      state: () => this.#container.state,
+      dispatch: (event) => this.#dispatch(event),
+      launcher: () => this.#launcher,
+    })
     this.#preparation = new ContainerPreparation({
       around,
       plan,
@@ -111,7 +106,7 @@ export class ContainerKeeper {
   }
 
   get status(): KeeperStatus {
-    const lastCheckpoint = this.#lastCheckpoint
+    const lastCheckpoint = this.#checkpoints.last
     return {
       container: this.plan.name,
       state: this.#container.state,
@@ -199,11 +194,8 @@ export class ContainerKeeper {
   }
 
   /** Takes a checkpoint, after one that is under way. Resolves by the request's deadline with what became of it. */
-  async checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome> {
-    // It was ended for one already, by a notice before the pod's end.
-    if (this.#container.state.at === 'held' && request.afterwards === 'end' && this.#heldFor !== undefined)
-      return this.#heldFor
-    return (this.#lastCheckpoint = await this.#asked.ask(request))
+  checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome> {
+    return this.#checkpoints.ask(request)
   }
 
   /** Of the application's tree, while it runs. */
@@ -213,7 +205,7 @@ export class ContainerKeeper {
   }
 
   get doing(): Doing {
-    return doingOf(this.#container.state, this.#criuHolds)
+    return this.#checkpoints.doing
   }
 
   get podUid(): string {
@@ -227,18 +219,12 @@ export class ContainerKeeper {
 
   /** Calls back whenever CRIU holds every task of the application, for whichever checkpoint. */
   whenHeld(held: () => Promise<void>): void {
-    this.#heldListeners.push(held)
+    this.#checkpoints.whenHeld(held)
   }
 
   /** Calls back just before CRIU lets go of an application that goes on, for whichever checkpoint. */
   whenGoingOn(goingOn: () => void): void {
-    this.#goingOnListeners.push(goingOn)
-  }
-
-  #goingOn(): void {
-    if (this.#criuHolds !== 'now') return
-    this.#criuHolds = 'over'
-    for (const goingOn of this.#goingOnListeners) goingOn()
+    this.#checkpoints.whenGoingOn(goingOn)
   }
 
   recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined> {
@@ -310,12 +296,7 @@ export class ContainerKeeper {
     )
     for (const changed of this.#observers) changed(step.container.state)
     for (const effect of step.effects) {
-      if (effect.do === 'refuse')
-        this.#asked.answer(effect.request, {
-          outcome: 'failed',
-          reason: effect.reason,
-          detail: effect.reason,
-        })
+      if (effect.do === 'refuse') this.#checkpoints.refuse(effect)
       else if (effect.do === 'hold') this.#hold()
       else
         this.#queue = this.#queue
@@ -329,7 +310,7 @@ export class ContainerKeeper {
       case 'prepare':
         return this.#preparation.run(effect)
       case 'take':
-        return this.#take(effect)
+        return this.#checkpoints.take(effect)
       case 'release':
         await setLastPid(asidePid, this.#log)
         return this.#talk.say({ verb: 'release' })
@@ -344,50 +325,6 @@ export class ContainerKeeper {
     }
   }
 
-  async #take({ launcherPid, root, request }: Effect & { do: 'take' }): Promise<void> {
-    this.#criuHolds = 'not-yet'
-    try {
-      const launcher = (await launcherHashOf(root)) ?? this.#launcher
-      const target = { plan: this.plan, launcherPid, launcher, root }
-      // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not hold a checkpoint.
-      let memoryBytes: number | undefined
-      void vitalsOf(root).then((vitals) => (memoryBytes = vitals?.memoryBytes), () => undefined) // prettier-ignore
-      await this.#requireClaim(request.deadline)
-      const { manifest, ended, phases, cpuMs } = await takeCheckpoint(this.#around, target, {
-        ...request,
-        held: async () => {
-          this.#criuHolds = 'now'
-          for (const held of [request.held, ...this.#heldListeners]) await held?.()
-        },
-        goingOn: () => this.#goingOn(),
-      })
-      const { id, totalBytes, trigger, reason } = manifest
-      this.#log.info(
-        { checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
-        'a checkpoint was taken',
-      )
-      this.#dispatch({ event: 'taken', root, ended, checkpoint: id })
-      const outcome: CheckpointOutcome = { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs, memoryBytes } // prettier-ignore
-      this.#heldFor = ended ? outcome : undefined
-      this.#asked.answer(request, outcome)
-      await markCheckpoint(this.plan.name, id, this.#log)
-      await this.#around.store
-        .prune(manifest.slot, this.#around.podPlan.keep, AbortSignal.timeout(60_000))
-        .catch((error) => this.#log.warn({ err: error }, 'old checkpoints were not removed'))
-      // Nothing more is written: the replacement, which may be waiting, can go on.
-      if (ended) this.#claim.release()
-    } catch (error) {
-      this.#goingOn()
-      const reason = (error as { code?: string }).code ?? 'dump-failed'
-      this.#log.error(
-        { err: error, trigger: request.trigger },
-        'no checkpoint was taken: the application goes on',
-      )
-      this.#dispatch({ event: 'failed', root })
-      this.#asked.answer(request, { outcome: 'failed', reason, detail: describeError(error) })
-    }
-  }
-
   /** What held the slot's lock died with an earlier life of this sidecar: an application that runs takes it again at once. */
   #reclaim(): void {
     if (this.#container.state.at === 'held') return
@@ -397,15 +334,6 @@ export class ContainerKeeper {
       // Where the application began before its turn came, what was fetched for it lies there still.
       if (this.#waiting === undefined) await clearFetched(this.plan.name, this.#log)
     })
-  }
-
-  /** @throws ReprieveError `lineage-busy`: what another pod of the lineage has stored is not to be mixed with this one's. */
-  async #requireClaim(deadline: number): Promise<void> {
-    const outcome = await this.#claim.take(0, AbortSignal.timeout(Math.max(1, deadline - Date.now())))
-    if (outcome.outcome === 'busy') {
-      const { detail, reason } = lineageBusy(outcome.holder)
-      throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })
-    }
   }
 
   /** The launcher lacks the right to signal an application that changed its user. Only the tree's own root is signalled. */

@@ -4,7 +4,7 @@
  */
 import type { Log } from '../../src/log.ts'
 import type { LetGo } from '../container-state.ts'
-import { AnnouncedCheckpoints, type AnnouncedParts, type Task } from '../notices/announced-checkpoints.ts'
+import { AnnouncedCheckpoints, type AnnouncedParts, type Task } from '../announced-checkpoints.ts'
 import { answerTo, isStronger, reconsiderAt, strongestOf, type Answer } from '../notices/answers.ts'
 import {
   answeredFor,

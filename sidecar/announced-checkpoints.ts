@@ -2,16 +2,16 @@
  * The checkpoints that announced deaths ask for: planned by the time that is left, taken one container after another, and tried
  * until one is complete, the death is not announced any more, or its time is over.
  */
-import type { Log } from '../../src/log.ts'
-import type { CheckpointLedger } from '../checkpoint-ledger.ts'
-import { folderSource } from '../notice-folder.ts'
-import type { Checkpointable } from '../triggers/trigger.ts'
-import type { Vitals } from '../vitals.ts'
-import type { Answer } from './answers.ts'
-import { told, type Death, type Notice } from './notice.ts'
-import { tookMost } from './rates.ts'
-import type { SourceBook } from './source-book.ts'
-import { deadlineOf, explainPlan, planTimeLeft, type Need, type Step } from './time-plan.ts'
+import type { Log } from '../src/log.ts'
+import type { CheckpointLedger } from './checkpoint-ledger.ts'
+import { folderSource } from './notice-folder.ts'
+import type { Checkpointable } from './triggers/trigger.ts'
+import type { Vitals } from './vitals.ts'
+import type { Answer } from './notices/answers.ts'
+import { told, type Death, type Notice } from './notices/notice.ts'
+import { tookMost } from './notices/rates.ts'
+import type { SourceBook } from './notices/source-book.ts'
+import { deadlineOf, explainPlan, planTimeLeft, type Need, type Step } from './notices/time-plan.ts'
 
 /** Between the end of the checkpoint and that of the machine: what is synced must also be out of the machine. */
 const marginMs = 1_000

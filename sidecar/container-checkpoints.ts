@@ -1,0 +1,130 @@
+/**
+ * The checkpoints of one container: asked for by triggers, taken one after another when the container's turn comes, and told of to whoever
+ * must know when CRIU holds the application and when it lets go.
+ */
+import { describeError, ReprieveError } from '../src/errors.ts'
+import type { Log } from '../src/log.ts'
+import type { ContainerPlan } from '../src/pod-plan.ts'
+import { AskedCheckpoints, type CheckpointOutcome } from './asked-checkpoints.ts'
+import { markCheckpoint } from './checkpoint-mark.ts'
+import { takeCheckpoint, type CheckpointRequest } from './checkpoint.ts'
+import { doingOf, type ContainerEvent, type ContainerState, type Doing, type Effect, type Hold } from './container-state.ts' // prettier-ignore
+import { lineageBusy } from './preparation.ts'
+import { launcherHashOf } from './process-tree.ts'
+import type { SlotClaim } from './slot-claim.ts'
+import type { Surroundings } from './surroundings.ts'
+import { vitalsOf } from './vitals.ts'
+
+export type ContainerCheckpointsParts = {
+  around: Surroundings
+  plan: ContainerPlan
+  claim: SlotClaim
+  log: Log
+  state: () => ContainerState
+  dispatch: (event: ContainerEvent) => void
+  /** The version of the launcher that was heard last. */
+  launcher: () => string
+}
+
+export class ContainerCheckpoints {
+  readonly #parts: ContainerCheckpointsParts
+  readonly #asked: AskedCheckpoints
+  #heldListeners: (() => Promise<void>)[] = []
+  #goingOnListeners: (() => void)[] = []
+  #criuHolds: Hold = 'not-yet'
+  /** What the application was ended with that is held. */
+  #heldFor: CheckpointOutcome | undefined
+  #last: CheckpointOutcome | undefined
+
+  constructor(parts: ContainerCheckpointsParts) {
+    this.#parts = parts
+    this.#asked = new AskedCheckpoints((request) => parts.dispatch({ event: 'asked', request }))
+  }
+
+  /** What became of the newest that was asked for. */
+  get last(): CheckpointOutcome | undefined {
+    return this.#last
+  }
+
+  get doing(): Doing {
+    return doingOf(this.#parts.state(), this.#criuHolds)
+  }
+
+  /** After one that is under way. Resolves by the request's deadline with what became of it. */
+  async ask(request: CheckpointRequest): Promise<CheckpointOutcome> {
+    // It was ended for one already, by a notice before the pod's end.
+    if (this.#parts.state().at === 'held' && request.afterwards === 'end' && this.#heldFor !== undefined)
+      return this.#heldFor
+    return (this.#last = await this.#asked.ask(request))
+  }
+
+  refuse({ request, reason }: Effect & { do: 'refuse' }): void {
+    this.#asked.answer(request, { outcome: 'failed', reason, detail: reason })
+  }
+
+  /** Calls back whenever CRIU holds every task of the application, for whichever checkpoint. */
+  whenHeld(held: () => Promise<void>): void {
+    this.#heldListeners.push(held)
+  }
+
+  /** Calls back just before CRIU lets go of an application that goes on, for whichever checkpoint. */
+  whenGoingOn(goingOn: () => void): void {
+    this.#goingOnListeners.push(goingOn)
+  }
+
+  async take({ launcherPid, root, request }: Effect & { do: 'take' }): Promise<void> {
+    const { around, plan, claim, log, dispatch, launcher: lastLauncher } = this.#parts
+    this.#criuHolds = 'not-yet'
+    try {
+      const launcher = (await launcherHashOf(root)) ?? lastLauncher()
+      // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not hold a checkpoint.
+      let memoryBytes: number | undefined
+      void vitalsOf(root).then((vitals) => (memoryBytes = vitals?.memoryBytes), () => undefined) // prettier-ignore
+      await this.#requireClaim(request.deadline)
+      const { manifest, ended, phases, cpuMs } = await takeCheckpoint(
+        around,
+        { plan, launcherPid, launcher, root },
+        { ...request, held: () => this.#held(request), goingOn: () => this.#goingOn() },
+      )
+      const { id, totalBytes, trigger, reason } = manifest
+      log.info({ checkpoint: id, trigger, reason, ended, totalBytes, ...phases }, 'a checkpoint was taken')
+      dispatch({ event: 'taken', root, ended, checkpoint: id })
+      const outcome: CheckpointOutcome = { outcome: 'taken', id, phases, bytes: totalBytes, cpuMs, memoryBytes } // prettier-ignore
+      this.#heldFor = ended ? outcome : undefined
+      this.#asked.answer(request, outcome)
+      await markCheckpoint(plan.name, id, log)
+      await around.store
+        .prune(manifest.slot, around.podPlan.keep, AbortSignal.timeout(60_000))
+        .catch((error) => log.warn({ err: error }, 'old checkpoints were not removed'))
+      // Nothing more is written: the replacement, which may be waiting, can go on.
+      if (ended) claim.release()
+    } catch (error) {
+      this.#goingOn()
+      const reason = (error as { code?: string }).code ?? 'dump-failed'
+      log.error({ err: error, trigger: request.trigger }, 'no checkpoint was taken: the application goes on')
+      dispatch({ event: 'failed', root })
+      this.#asked.answer(request, { outcome: 'failed', reason, detail: describeError(error) })
+    }
+  }
+
+  async #held(request: CheckpointRequest): Promise<void> {
+    this.#criuHolds = 'now'
+    for (const held of [request.held, ...this.#heldListeners]) await held?.()
+  }
+
+  #goingOn(): void {
+    if (this.#criuHolds !== 'now') return
+    this.#criuHolds = 'over'
+    for (const goingOn of this.#goingOnListeners) goingOn()
+  }
+
+  /** @throws ReprieveError `lineage-busy`: what another pod of the lineage has stored is not to be mixed with this one's. */
+  async #requireClaim(deadline: number): Promise<void> {
+    const { claim } = this.#parts
+    const outcome = await claim.take(0, AbortSignal.timeout(Math.max(1, deadline - Date.now())))
+    if (outcome.outcome === 'busy') {
+      const { detail, reason } = lineageBusy(outcome.holder)
+      throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })
+    }
+  }
+}
