@@ -1,6 +1,6 @@
 /**
- * The checkpoints that announced deaths ask for: planned by the time that is left, taken one container after another, and tried
- * until one is complete, the death is not announced any more, or its time is over.
+ * The checkpoints that announced deaths ask for: planned by the time that is left, taken one container after another, planned anew for the rest after
+ * each, and tried until it is complete, the death is not announced any more, or its time is over.
  */
 import type { Log } from '../src/log.ts'
 import type { CheckpointLedger } from './checkpoint-ledger.ts'
@@ -17,39 +17,51 @@ import { deadlineOf, explainPlan, planTimeLeft, type Need, type Step } from './n
 const marginMs = 1_000
 /** For deaths of which nobody says when, and those that are far: as long as a manual checkpoint gets. */
 const patientMs = 600_000
-/** A deadline is "not before": a machine that outlived it may have so much longer, and what is begun costs only a pause. */
+/** A deadline is "not before": a machine that outlives it may have so much longer, and what is begun then costs only a pause. */
 const afterDeadlineMs = 20_000
 /**
  * A dump can fail by chance (a process that ends under it), and a store be away for a while. The last of them again and again until
  * the deadline, where there is one; without one nothing presses, and the interval's checkpoints come as they do.
  */
 const retryPausesMs = [1_000, 2_000, 4_000, 8_000, 15_000]
+/** What begins with less than this left comes to nothing. */
+const leastMs = 1_000
 /** Until an application runs that is being started or restored. */
 const lookAgainMs = 1_000
-/** A timer of Node's that is longer than 2^31 ms ends at once. */
-const longestTimerMs = 2 ** 31 - 1
 
-/** What is to be done for a container; what it is by now, `current` tells. */
-export type Task = { death: Death; answer: Answer }
+/** What is to be done for a container; what it is by now, `current` tells. `at`: when that was decided, by Date.now(). */
+export type Task = { death: Death; answer: Answer; at: number }
+
+export type Current = { answer: Answer; because: Notice; deadline: number | undefined }
 
 export type AnnouncedParts = {
   book: SourceBook
   ledger: CheckpointLedger
   vitals: (container: string) => Promise<Vitals | undefined>
   container: (name: string) => Checkpointable | undefined
-  /**
-   * What still stands of a task, at most as much as it asked for, and until when it is to be kept up; why nothing is done any more.
-   */
-  current: (task: Task) => { answer: Answer; because: Notice } | { passOver: string }
+  /** What still stands of a task, at most as much as it asked for; or why nothing is done any more. */
+  current: (task: Task) => Current | { passOver: string }
   /** It was ended, and is held for this checkpoint. */
   holds: (name: string, checkpoint: string) => void
   log: Log
 }
 
 type Outcome = 'taken' | 'failed' | 'skipped'
-type Batch = { tasks: readonly Task[]; because: Notice; until: number; note: LastAnswer }
 /** For people. */
 export type LastAnswer = { at: string; answer: Answer; because: string; detail: string; plan: string }
+
+type Pending = { task: Task; name: string; failures: number; nextAt: number; isTold: boolean }
+type Batch = {
+  pending: Pending[]
+  outcomes: Outcome[]
+  because: Notice
+  heardAt: number
+  /** By the clock that the ledger goes by. */
+  began: number
+  /** In the order in which they were planned first. */
+  steps: Map<string, Step>
+  note: LastAnswer
+}
 
 export class AnnouncedCheckpoints {
   readonly #parts: AnnouncedParts
@@ -63,58 +75,124 @@ export class AnnouncedCheckpoints {
   /** @param tasks that one notice asks for, each for another container and with the same deadline */
   async take(tasks: readonly Task[], answer: Answer, because: Notice): Promise<void> {
     const heardAt = Date.now()
-    const { book, ledger } = this.#parts
     const deadline = tasks[0]?.death.deadline
-    const wanted =
-      answer === 'prepare' ? tasks.filter(({ death }) => ledger.newest(death.container) === undefined) : tasks
     const { source, detail } = because
     this.last = { at: new Date(heardAt).toISOString(), answer, because: source, detail, plan: '' }
-    const batch = { tasks: wanted, because, until: untilOf(deadline, heardAt), note: this.last }
-    const running = await this.#running(wanted)
-    // A container that starts, is restored or is being dumped has its turn when it runs.
-    const others = wanted
-      .filter((task) => !running.includes(task))
-      .map((task) => this.#whenRunning({ ...batch, tasks: [task] }, task))
-    const outcomes = [await this.#inTurn({ ...batch, tasks: running }), ...(await Promise.all(others))].flat()
+    const pending = tasks.map((task) => ({ task, name: task.death.container, failures: 0, nextAt: 0, isTold: false })) // prettier-ignore
+    const times = { heardAt, began: performance.now() }
+    const batch: Batch = { pending, outcomes: [], because, ...times, steps: new Map(), note: this.last }
+    while (batch.pending.length > 0) await this.#next(batch)
+    const { outcomes } = batch
     const askedMs = deadline === undefined ? undefined : deadline - heardAt
     if (outcomes.length > 0 && outcomes.every((outcome) => outcome === 'taken'))
-      book.led(source, askedMs, Date.now() - heardAt)
+      this.#parts.book.led(source, askedMs, Date.now() - heardAt)
   }
 
-  async #running(tasks: readonly Task[]): Promise<Task[]> {
-    const vitals = await Promise.all(tasks.map(({ death }) => this.#parts.vitals(death.container)))
-    return tasks.filter((_, index) => vitals[index] !== undefined)
-  }
-
-  async #whenRunning(batch: Batch, task: Task): Promise<Outcome[]> {
-    const name = task.death.container
-    this.#parts.log.info(
-      { container: name, answer: task.answer },
-      'a notice is answered when the application runs',
-    )
-    while ((await this.#running([task])).length === 0) {
-      const current = this.#parts.current(task)
-      if ('passOver' in current) return [this.#passOver(name, current.passOver)]
-      if (Date.now() >= batch.until) return [this.#passOver(name, 'the application did not run in time')]
-      await pause(lookAgainMs)
+  /** One container's turn, or a pause where none has one. */
+  async #next(batch: Batch): Promise<void> {
+    for (const one of batch.pending) {
+      const current = this.#current(one, batch)
+      if ('passOver' in current) this.#end(batch, one, 'skipped', current.passOver)
     }
-    return this.#inTurn(batch)
+    const ready = batch.pending.filter(({ nextAt }) => nextAt <= Date.now())
+    const vitals = await Promise.all(ready.map(({ name }) => this.#parts.vitals(name)))
+    const running = ready.filter((_, index) => vitals[index] !== undefined)
+    // A container that starts, is restored or is being dumped has its turn when it runs.
+    for (const one of ready.filter((each) => !running.includes(each))) this.#waits(batch, one)
+    if (running.length > 0) return this.#turn(batch, running)
+    const soonest = Math.min(...batch.pending.map(({ nextAt }) => nextAt))
+    if (batch.pending.length > 0) await pause(Math.max(10, soonest - Date.now()))
   }
 
-  async #inTurn({ tasks, because, until, note }: Batch): Promise<Outcome[]> {
-    const needs = await Promise.all(tasks.map(({ death }) => this.#need(death.container)))
+  #waits(batch: Batch, one: Pending): void {
+    const { name, task, isTold } = one
+    if (Date.now() >= this.#until(one, batch))
+      return this.#end(batch, one, 'skipped', 'the application did not run in time')
+    if (!isTold)
+      this.#parts.log.info({ container: name, answer: task.answer }, 'a notice is answered when the application runs') // prettier-ignore
+    one.isTold = true
+    one.nextAt = Date.now() + lookAgainMs
+  }
+
+  async #turn(batch: Batch, running: readonly Pending[]): Promise<void> {
+    const until = Math.min(...running.map((one) => this.#until(one, batch)))
+    const needs = await Promise.all(running.map(({ name }) => this.#need(name)))
     const steps = planTimeLeft(needs, until - Date.now())
-    if (steps.length === 0) return []
-    note.plan = explainPlan(steps)
-    const answer = tasks[0]?.answer
+    this.#tell(batch, steps)
+    const [step] = steps
+    const one = running.find(({ name }) => name === step?.container)
+    if (step === undefined || one === undefined) return
+    if (step.plan === 'keep-last')
+      return this.#end(batch, one, 'skipped', 'the time left is too short for more than the last complete checkpoint') // prettier-ignore
+    await this.#checkpoint(batch, one, step, deadlineOf(steps, step, until))
+  }
+
+  /** Once for each container, and when its plan becomes another. */
+  #tell({ because, note, steps: known, pending }: Batch, steps: readonly Step[]): void {
+    const isNew = steps.some(({ container, plan }) => known.get(container)?.plan !== plan)
+    for (const step of steps) known.set(step.container, step)
+    if (!isNew) return
+    note.plan = explainPlan([...known.values()])
+    const answer = pending[0]?.task.answer
     this.#parts.log.warn({ notice: told(because), answer, plan: note.plan }, 'a notice is answered')
-    const outcomes: Outcome[] = []
-    for (const step of steps) {
-      const task = tasks.find(({ death }) => death.container === step.container)
-      if (task !== undefined)
-        outcomes.push(await this.#checkpoint(step, task, deadlineOf(steps, step, until)))
+  }
+
+  async #checkpoint(batch: Batch, one: Pending, { plan }: Step, until: number): Promise<void> {
+    const { ledger, holds } = this.#parts
+    const { name } = one
+    const container = this.#parts.container(name)
+    if (container === undefined) return this.#end(batch, one, 'failed')
+    // What is under way may take long: whether the death is still announced is known only when the turn has come.
+    await ledger.idle(name, AbortSignal.timeout(Math.max(0, until - Date.now())))
+    const current = this.#current(one, batch)
+    if ('passOver' in current) return this.#end(batch, one, 'skipped', current.passOver)
+    const { answer, because, deadline } = current
+    // An application that is ended for a checkpoint stands still while it is stored: not for one that will hardly be complete in time.
+    const ends = answer === 'checkpoint-and-hold' && plan === 'full' && until < (deadline ?? 0)
+    const outcome = await container.checkpoint({
+      // What the owner enables it by.
+      trigger: because.source === folderSource ? 'manual' : 'spot',
+      reason: `${because.source}: ${because.detail}`.slice(0, 200),
+      afterwards: ends ? 'end' : 'resume',
+      deadline: until,
+    })
+    if (outcome.outcome === 'taken') {
+      if (ends) holds(name, outcome.id)
+      return this.#end(batch, one, 'taken')
     }
-    return outcomes
+    // It died, and may be started again.
+    if (outcome.reason === 'not-running') return this.#waits(batch, one)
+    this.#again(batch, one, deadline)
+  }
+
+  #again(batch: Batch, one: Pending, deadline: number | undefined): void {
+    const now = Date.now()
+    const leftMs = this.#until(one, batch) - now
+    const pauseMs =
+      retryPausesMs[one.failures++] ?? (deadline === undefined ? undefined : retryPausesMs.at(-1))
+    const isOver = deadline === undefined || now >= deadline - marginMs
+    if (pauseMs === undefined || (leftMs < leastMs && isOver)) return this.#end(batch, one, 'failed')
+    // Towards the end more often; and what the machine outlives has its time from then on.
+    one.nextAt = now + (leftMs < leastMs ? leftMs : Math.min(pauseMs, Math.max(leastMs, leftMs / 2)))
+  }
+
+  /** What still stands, and has not been done meanwhile by whoever else takes checkpoints. */
+  #current({ task, name }: Pending, { began }: Batch): Current | { passOver: string } {
+    const current = this.#parts.current(task)
+    if ('passOver' in current || current.answer === 'checkpoint-and-hold') return current
+    const newest = this.#parts.ledger.newest(name)
+    if (newest === undefined) return current
+    if (current.answer === 'prepare') return { passOver: 'there is a checkpoint' }
+    return newest.monotonicMs >= began ? { passOver: 'a checkpoint was taken since it was heard' } : current
+  }
+
+  /** By when it must be complete. What the machine outlives has a little more. */
+  #until({ task }: Pending, { heardAt }: Batch): number {
+    const current = this.#parts.current(task)
+    const deadline = 'passOver' in current ? task.death.deadline : current.deadline
+    if (deadline === undefined) return heardAt + patientMs
+    if (Date.now() < deadline - marginMs) return Math.min(heardAt + patientMs, deadline - marginMs)
+    return Math.max(deadline, heardAt) + afterDeadlineMs
   }
 
   async #need(container: string): Promise<Need> {
@@ -129,51 +207,11 @@ export class AnnouncedCheckpoints {
     }
   }
 
-  async #checkpoint({ container: name, plan }: Step, task: Task, until: number): Promise<Outcome> {
-    const { ledger, current: currentOf, holds } = this.#parts
-    const container = this.#parts.container(name)
-    if (container === undefined) return 'failed'
-    for (let attempt = 0; ; attempt++) {
-      const left = Math.min(Math.max(0, until - Date.now()), longestTimerMs)
-      // What is under way may take long: whether the death is still announced is known only when the turn has come.
-      await ledger.idle(name, AbortSignal.timeout(left))
-      const current = currentOf(task)
-      if ('passOver' in current) return this.#passOver(name, current.passOver)
-      if (plan === 'keep-last')
-        return this.#passOver(name, 'the time left is too short for more than the last complete checkpoint')
-      const { answer, because } = current
-      // An application that is ended for a checkpoint stands still while it is stored: not for one that will hardly be complete.
-      const isAhead = (because.deadline ?? 0) > Date.now()
-      const ends = answer === 'checkpoint-and-hold' && plan === 'full' && isAhead
-      const outcome = await container.checkpoint({
-        // What the owner enables it by.
-        trigger: because.source === folderSource ? 'manual' : 'spot',
-        reason: `${because.source}: ${because.detail}`.slice(0, 200),
-        afterwards: ends ? 'end' : 'resume',
-        deadline: until,
-      })
-      if (outcome.outcome === 'taken') {
-        if (ends) holds(name, outcome.id)
-        return 'taken'
-      }
-      const last = task.death.deadline === undefined ? undefined : retryPausesMs.at(-1)
-      const pauseMs = retryPausesMs[attempt] ?? last
-      if (outcome.reason === 'not-running' || pauseMs === undefined || Date.now() + pauseMs >= until)
-        return 'failed'
-      await pause(pauseMs)
-    }
+  #end(batch: Batch, one: Pending, outcome: Outcome, reason?: string): void {
+    batch.pending = batch.pending.filter((each) => each !== one)
+    batch.outcomes.push(outcome)
+    if (reason !== undefined) this.#parts.ledger.skipped(one.name, 'spot', reason)
   }
-
-  #passOver(name: string, reason: string): Outcome {
-    this.#parts.ledger.skipped(name, 'spot', reason)
-    return 'skipped'
-  }
-}
-
-function untilOf(deadline: number | undefined, now: number): number {
-  if (deadline === undefined) return now + patientMs
-  const latest = deadline - marginMs
-  return Math.min(now + patientMs, latest > now ? latest : now + afterDeadlineMs)
 }
 
 function pause(ms: number): Promise<void> {

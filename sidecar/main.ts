@@ -72,6 +72,8 @@ const letGo = async (name: string) => (await keepers.get(name)?.letGo()) ?? ({ o
 const vitals = async (name: string) => keepers.get(name)?.vitals()
 const notices = new NoticeTrigger({ book, ledger, vitals, letGo, log: around.log })
 triggers.push(notices)
+for (const [name, keeper] of keepers)
+  keeper.observe(({ at }) => void (at === 'held' || notices.released(name)))
 const { interval, meanTimeBetweenFailuresMs, lineage } = around.podPlan
 const saveable = async (name: string) => (keepers.get(name)?.isOnTrial === true ? undefined : vitals(name))
 const periodic =

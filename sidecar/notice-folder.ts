@@ -83,7 +83,7 @@ export class NoticeFolder {
     try {
       return await readdir(path)
     } catch (error) {
-      if ((error as { code?: string }).code !== 'ENOENT') throw error
+      if (codeOf(error) !== 'ENOENT') throw error
       await mkdir(path, { recursive: true, mode: 0o700 })
       return []
     }
@@ -115,8 +115,10 @@ export class NoticeFolder {
         await file.close()
       }
     } catch (error) {
+      // What the system cannot do just now (too many open files, say) withdraws nothing: the whole look is for nothing.
+      if (isSystems(error)) throw error
       this.#heard.delete(name)
-      if ((error as { code?: string }).code !== 'ENOENT') this.#tell(name, describeError(error))
+      if (codeOf(error) !== 'ENOENT') this.#tell(name, describeError(error))
       return undefined
     }
   }
@@ -127,4 +129,16 @@ export class NoticeFolder {
     this.#told.set(name, why)
     this.#parts.log.warn({ file: name.slice(0, 255), why }, 'a notice could not be read')
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown }).code
+}
+
+/** Not of the file itself: that it is gone, a link, or what cannot be opened so (open(2)). */
+function isSystems(error: unknown): boolean {
+  return (
+    typeof codeOf(error) === 'string' &&
+    !['ENOENT', 'ELOOP', 'ENXIO', 'EISDIR'].includes(String(codeOf(error)))
+  )
 }

@@ -35,8 +35,8 @@ export class CloudClock {
 
   /** What is about the same as before is the same: a deadline must not move with every answer. */
   #learn(aheadMs: number): void {
-    if (Math.abs(aheadMs) <= sameMs) this.#aheadMs = 0
-    else if (Math.abs(aheadMs - this.#aheadMs) > sameMs) this.#aheadMs = aheadMs
+    if (Math.abs(aheadMs - this.#aheadMs) <= sameMs) return
+    this.#aheadMs = Math.abs(aheadMs) <= sameMs ? 0 : aheadMs
   }
 }
 

@@ -64,7 +64,7 @@ function saysTheSame(one: Notice, other: Notice): boolean {
   return one.deadline === other.deadline && one.kind === other.kind && one.certainty === other.certainty
 }
 
-/** The deaths of a container that the standing notices announce, the nearest first; those of which nobody says when join the nearest. */
+/** The deaths of a container that the standing notices announce, the nearest first; those of which nobody says when join the nearest that is ahead. */
 export function deathsOf(board: NoticeBoard, container: string, now: number): Death[] {
   const notices = [...board.standing.values()].flatMap(({ notice }) =>
     // What only makes the machine stand still is no death, and must not hide one.
@@ -80,7 +80,8 @@ export function deathsOf(board: NoticeBoard, container: string, now: number): De
     if (group?.[0] !== undefined && timeOf(notice) - timeOf(group[0]) <= sameDeathMs) group.push(notice)
     else groups.push([notice])
   }
-  if (groups[0] !== undefined) groups[0].push(...undated)
+  const nearest = groups.find((group) => group.some(({ deadline }) => (deadline ?? 0) > now))
+  if (nearest !== undefined) nearest.push(...undated)
   else if (undated.length > 0) groups.push(undated)
   return groups.map((group) => ({ container, deadline: nextDeadline(group, now), notices: group }))
 }
@@ -125,15 +126,18 @@ function doneFor(board: NoticeBoard, death: Death, notice: Notice, now: number):
 }
 
 function freshFor(board: NoticeBoard, death: Death, notice: Notice, now: number): Answered | undefined {
-  const since = board.standing.get(keyOf(notice))?.since ?? now
-  const isNear = whenIs(notice.deadline, now) === 'near'
-  const from = isNear ? Math.max(since, timeOf(notice) - nearMs) : since
-  return strongestOf(answeredOf(board, death).filter(({ at }) => at >= from - freshMs))
+  const from = freshFrom(notice, board.standing.get(keyOf(notice))?.since ?? now, now)
+  return strongestOf(answeredOf(board, death).filter(({ at }) => at >= from))
 }
 
-/** The strongest that was done for any notice of the death, however long ago. */
-export function answeredFor(board: NoticeBoard, death: Death): Answer {
-  return strongestOf(answeredOf(board, death))?.answer ?? 'nothing'
+function freshFrom(notice: Notice, since: number, now: number): number {
+  const isNear = whenIs(notice.deadline, now) === 'near'
+  return (isNear ? Math.max(since, timeOf(notice) - nearMs) : since) - freshMs
+}
+
+/** The strongest that was done for any notice of the death, since an instant or however long ago. */
+export function answeredFor(board: NoticeBoard, death: Death, since = -Infinity): Answer {
+  return strongestOf(answeredOf(board, death).filter(({ at }) => at > since))?.answer ?? 'nothing'
 }
 
 function answeredOf(board: NoticeBoard, { container, notices }: Death): Answered[] {
@@ -145,23 +149,38 @@ function answeredOf(board: NoticeBoard, { container, notices }: Death): Answered
  * warning that stands for days must not make a second termination look answered because the first one was.
  */
 export function noteAnswer(board: NoticeBoard, death: Death, answer: Answer, now: number): NoticeBoard {
-  return note(board, death, () => ({ answer, at: now }))
+  return note(board, death, ({ notice, since }, own) =>
+    own !== undefined && isStronger(own.answer, answer) && own.at >= freshFrom(notice, since, now)
+      ? own
+      : { answer, at: now },
+  )
+}
+
+/** A container that was held goes on: it would have to be held again, but what was saved is saved. */
+export function noteLetGo(board: NoticeBoard, container: string): NoticeBoard {
+  const standing = [...board.standing].map(([key, one]): [string, Standing] => {
+    const own = one.answered.get(container)
+    if (own?.answer !== 'checkpoint-and-hold') return [key, one]
+    const less = { ...own, answer: 'checkpoint-and-resume' } as const
+    return [key, { ...one, answered: new Map(one.answered).set(container, less) }]
+  })
+  return { standing: new Map(standing) }
 }
 
 /** And where nothing is due: who has joined a death since it was answered keeps it answered when the first is withdrawn. */
 export function noteJoined(board: NoticeBoard, death: Death, now: number): NoticeBoard {
-  return note(board, death, (notice, own) => own ?? freshFor(board, death, notice, now))
+  return note(board, death, ({ notice }, own) => own ?? freshFor(board, death, notice, now))
 }
 
 function note(
   board: NoticeBoard,
   death: Death,
-  answerOf: (notice: Notice, own: Answered | undefined) => Answered | undefined,
+  answerOf: (standing: Standing, own: Answered | undefined) => Answered | undefined,
 ): NoticeBoard {
   const standing = new Map(board.standing)
   for (const notice of death.notices) {
     const before = standing.get(keyOf(notice))
-    const answered = before && answerOf(notice, before.answered.get(death.container))
+    const answered = before && answerOf(before, before.answered.get(death.container))
     if (before === undefined || answered === undefined) continue
     const most = answerTo(notice, notice.deadline ?? 0)
     const own = isStronger(answered.answer, most) ? { ...answered, answer: most } : answered

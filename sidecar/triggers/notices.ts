@@ -4,7 +4,12 @@
  */
 import type { Log } from '../../src/log.ts'
 import type { LetGo } from '../container-state.ts'
-import { AnnouncedCheckpoints, type AnnouncedParts, type Task } from '../announced-checkpoints.ts'
+import {
+  AnnouncedCheckpoints,
+  type AnnouncedParts,
+  type Current,
+  type Task,
+} from '../announced-checkpoints.ts'
 import { answerTo, isStronger, reconsiderAt, strongestOf, type Answer } from '../notices/answers.ts'
 import {
   answeredFor,
@@ -16,6 +21,7 @@ import {
   hear,
   noteAnswer,
   noteJoined,
+  noteLetGo,
   overdueMs,
 } from '../notices/notice-board.ts'
 import { keyOf, told, type Notice } from '../notices/notice.ts'
@@ -130,7 +136,7 @@ export class NoticeTrigger implements Trigger {
         this.#board = noteAnswer(this.#board, death, due.answer, now)
         const key = `${keyOf(due.because)} ${String(death.deadline)}`
         const batch = byNotice.get(key) ?? { tasks: [], ...due }
-        batch.tasks.push({ death, answer: due.answer })
+        batch.tasks.push({ death, answer: due.answer, at: now })
         byNotice.set(key, batch)
       }
     }
@@ -138,17 +144,25 @@ export class NoticeTrigger implements Trigger {
   }
 
   /** What is left of a task when its turn has come. */
-  #current({ death, answer }: Task): { answer: Answer; because: Notice } | { passOver: string } {
+  #current({ death, answer, at }: Task): Current | { passOver: string } {
     const now = Date.now()
     const deaths = continuationsOf(this.#board, death, now)
-    if (deaths.some((one) => isStronger(answeredFor(this.#board, one), answer)))
+    if (deaths.some((one) => isStronger(answeredFor(this.#board, one, at), answer)))
       return { passOver: 'a graver notice of the same end is answered' }
-    const asked = deaths
-      .flatMap(({ notices }) => notices)
-      .map((because) => ({ answer: answerTo(because, now), because }))
+    const asked = deaths.flatMap(({ deadline, notices }) =>
+      notices.map((because) => ({ answer: answerTo(because, now), because, deadline })),
+    )
     const most = strongestOf(asked)
     if (most === undefined || most.answer === 'nothing') return { passOver: 'the notice was withdrawn' }
     return isStronger(most.answer, answer) ? { ...most, answer } : most
+  }
+
+  /** Whatever ended the holding: it runs again, or will. */
+  released(name: string): void {
+    if (!this.#held.delete(name)) return
+    this.#board = noteLetGo(this.#board, name)
+    // What stands beside it is answered as far as it has not been.
+    if (!this.#gathering) this.#thinkIn(0)
   }
 
   /** When a notice comes near, or a held container's machine is still there long after it should have gone. */
@@ -176,9 +190,7 @@ export class NoticeTrigger implements Trigger {
     const result = await this.#parts.letGo(name).catch((): LetGo => ({ outcome: 'unknown' }))
     const about = { container: name, checkpoint: held.checkpoint, ...result }
     if (result.outcome !== 'unknown') {
-      this.#held.delete(name)
-      // What stands beside it is answered as far as it has not been.
-      if (!this.#gathering) this.#thinkIn(0)
+      this.released(name)
       return this.#parts.log.warn(about, letGoWords[result.outcome])
     }
     if (isFirst) this.#parts.log.warn(about, letGoWords.unknown)

@@ -13,10 +13,20 @@ export async function quietParts() {
     book,
     ledger,
     log,
-    vitals: async () => undefined,
-    letGo: async () => ({ outcome: 'not-held' }) as const,
+    vitals: async () => ({ cpuMs: 1, memoryBytes: 1 << 20 }),
+    letGo: async () => ({ outcome: 'let-go' }) as const,
   })
-  await notices.start(new Map())
+  // Whatever is announced is answered, and some of it fails at first.
+  let asked = 0
+  const app = ledger.watch({
+    plan: { name: 'app' },
+    ending: () => undefined,
+    checkpoint: async () =>
+      ++asked % 3 === 0
+        ? { outcome: 'failed', reason: 'dump-failed', detail: '' }
+        : { outcome: 'taken', id: String(asked), phases: { startMs: 1, dumpMs: 1, totalMs: 2 }, bytes: 1 },
+  })
+  await notices.start(new Map([['app', app]]))
   return { log, book, notices }
 }
 

@@ -331,17 +331,6 @@ t.test('a deadline that is moved nearer is answered', async (t) => {
   t.match(asked, [{ afterwards: 'resume' }, { afterwards: 'end' }])
 })
 
-t.test('a file that is written anew with the same instant announces nothing new', async (t) => {
-  const { notices, asked, letGo } = await trigger(t)
-  const deadline = Date.now() + 60_000
-  for (const id of ['one', 'two', 'three']) {
-    notices.hear('folder', [notice('folder', { id, deadline })])
-    await settle()
-  }
-  t.equal(asked.length, 1)
-  t.same(letGo, [])
-})
-
 t.test('a machine that outlived its deadline is saved from, and its application not ended', async (t) => {
   const { notices, asked } = await trigger(t)
   notices.hear('a', [notice('a', { deadline: Date.now() - 5_000 })])
