@@ -55,7 +55,20 @@ export class ContainerCheckpoints {
     // It was ended for one already, by a notice before the pod's end.
     if (this.#parts.state().at === 'held' && request.afterwards === 'end' && this.#heldFor !== undefined)
       return this.#heldFor
-    return (this.#last = await this.#asked.ask(request))
+    const outcome = await this.#asked.ask(request)
+    return (this.#last = this.#endedMeanwhile(request, outcome) ?? outcome)
+  }
+
+  /** What it waited for was another one that ended the application: that is its checkpoint, too. */
+  #endedMeanwhile(request: CheckpointRequest, outcome: CheckpointOutcome): CheckpointOutcome | undefined {
+    const isNotRunning = outcome.outcome === 'failed' && outcome.reason === 'not-running'
+    const isHeld = this.#parts.state().at === 'held'
+    return isNotRunning && isHeld && request.afterwards === 'end' ? this.#heldFor : undefined
+  }
+
+  /** Its turn is to come: behind what is done for the container already, so that CRIU's last hold must not count for it. */
+  toBeTaken(): void {
+    this.#criuHolds = 'not-yet'
   }
 
   refuse({ request, reason }: Effect & { do: 'refuse' }): void {
@@ -74,7 +87,6 @@ export class ContainerCheckpoints {
 
   async take({ launcherPid, root, request }: Effect & { do: 'take' }): Promise<void> {
     const { around, plan, claim, log, dispatch, launcher: lastLauncher } = this.#parts
-    this.#criuHolds = 'not-yet'
     try {
       const launcher = (await launcherHashOf(root)) ?? lastLauncher()
       // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not hold a checkpoint.

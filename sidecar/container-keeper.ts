@@ -298,10 +298,12 @@ export class ContainerKeeper {
     for (const effect of step.effects) {
       if (effect.do === 'refuse') this.#checkpoints.refuse(effect)
       else if (effect.do === 'hold') this.#hold()
-      else
+      else {
+        if (effect.do === 'take') this.#checkpoints.toBeTaken()
         this.#queue = this.#queue
           .then(() => this.#carryOut(effect))
           .catch((error) => this.#log.error({ err: error }, 'an effect failed'))
+      }
     }
   }
 

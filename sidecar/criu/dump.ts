@@ -100,7 +100,8 @@ function watchForMark(file: string, mark: string, found: () => void): { stop: ()
       const { bytesRead } = (await handle?.read(buffer, 0, buffer.length)) ?? { bytesRead: 0 }
       const text = tail + buffer.toString('latin1', 0, bytesRead)
       if (text.includes(mark)) {
-        found()
+        // A read may have hung for as long as CRIU was there.
+        if (!stopped.signal.aborted) found()
         break
       }
       tail = text.slice(-mark.length)

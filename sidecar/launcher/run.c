@@ -91,8 +91,10 @@ static void pass_withheld(struct run *run)
 		run->withheld &= run->withheld - 1;
 		if (run->stage == STAGE_RUNNING || run->stage == STAGE_ADOPTED) {
 			forward(run, info.si_signo, &info);
-		} else if (run->stage == STAGE_HOLDING) {
-			run->code = 128 + info.si_signo;
+		} else {
+			/* As if it came now: what ended by itself has a code of its own. */
+			if (run->stage != STAGE_GONE)
+				run->code = 128 + info.si_signo;
 			run->stage = STAGE_OVER;
 		}
 	}

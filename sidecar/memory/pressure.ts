@@ -76,15 +76,20 @@ export async function answerCrossing(
   crossing: Crossing,
 ): Promise<Answered | undefined> {
   if (!(await isTime(parts))) return undefined
-  const standstill = new Standstill(parts)
   const end = parts.ending && new ToldToEnd(parts.launcherPid, parts.ending)
+  const standstill = new Standstill({ ...parts, beforeThaw: () => void end?.look() })
   parts.stands?.(standstill)
   try {
     await standstill.begin()
     // That may have taken seconds: somebody else may have given it more meanwhile, and what we ask for would be less.
     const now = await look(parts)
     const isSame = now.limitBytes === crossing.limitBytes
-    if (isSame ? mayRearm(now.usage, now.limitBytes, parts.plan.thresholdPercent) : !now.isPressure) {
+    const hasRoom = isSame
+      ? mayRearm(now.usage, now.limitBytes, parts.plan.thresholdPercent)
+      : !now.isPressure
+    if (hasRoom && end?.look() === undefined) {
+      // First: arming waits for a thread of libuv's, which a store that hangs may have.
+      await standstill.end()
       await parts.brake.arm()
       return undefined
     }
@@ -146,7 +151,7 @@ function mayGrow({ doing }: PressedContainer): boolean {
 
 type Look = Crossing & { isPressure: boolean }
 
-async function look({ cgroup, plan }: PressureParts): Promise<Look> {
+export async function look({ cgroup, plan }: PressureParts): Promise<Look> {
   const [limitBytes, usage] = [await cgroup.limitBytes(), await cgroup.usage()]
   const pressed =
     Number.isFinite(limitBytes) &&

@@ -17,6 +17,8 @@ export type StandstillParts = {
   frozenMark: string
   launcherPid: number
   log: Log
+  /** Called before it goes on for whatever reason that is not the end of the answer: what must not reach it yet has to be seen now. */
+  beforeThaw?: () => void
   /** For tests. */
   standstillMs?: number
 }
@@ -55,6 +57,7 @@ export class Standstill {
 
   /** CRIU holds it, for somebody else's checkpoint: it is neither frozen nor does its time pass until `again`. */
   interrupt(): void {
+    this.#parts.beforeThaw?.()
     this.#isInterrupted = true
     clearTimeout(this.#timer)
     thaw(this.#parts)
@@ -82,6 +85,7 @@ export class Standstill {
   #bound(tooLong: (why: string) => void): void {
     const ms = this.#parts.standstillMs ?? standstillMs
     this.#timer = setTimeout(() => {
+      this.#parts.beforeThaw?.()
       this.#why = `nothing had begun after ${ms} ms of standing still: it was let go meanwhile`
       void this.release()
       tooLong(this.#why)
@@ -99,11 +103,12 @@ export class Standstill {
     await this.end()
   }
 
-  /** The brake stays as it is. */
+  /** The brake stays as it is. Once it has ended another container's standing still, in the same mount, is none of ours. */
   async end(): Promise<void> {
-    this.#stands = false
+    const stood = this.#stands || this.#isInterrupted
+    this.#stands = this.#isInterrupted = false
     clearTimeout(this.#timer)
-    thaw(this.#parts)
+    if (stood) thaw(this.#parts)
   }
 }
 

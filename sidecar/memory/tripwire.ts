@@ -123,7 +123,13 @@ export class Tripwire {
       this.#state = 'no-limit'
       return
     }
-    await this.#brake.set(this.#brakeBytes(limitBytes))
+    try {
+      await this.#brake.set(this.#brakeBytes(limitBytes))
+    } catch (error) {
+      // On a full disk, say: better none than that of a limit which is no more.
+      await this.letGo()
+      throw error
+    }
     if (letsGo !== this.#letsGo) return this.#brake.putBack()
     this.#state = 'armed'
     this.#heed()
@@ -138,7 +144,9 @@ export class Tripwire {
 
   /** Puts back what others have set. Usage is watched on; far enough below the threshold the brake is set again. */
   async letGo(): Promise<void> {
-    this.#state = this.#ended ? 'stopped' : 'let-go'
+    // Its cgroup may be the next container's by now.
+    if (this.#ended) return
+    this.#state = 'let-go'
     this.#letsGo++
     this.#gaveWayAt = undefined
     this.#brake.putBack()

@@ -9,6 +9,7 @@ import { PolledUsage } from '../memory/polled-usage.ts'
 import {
   answerCrossing,
   growLate,
+  look,
   type Answered,
   type PressedContainer,
   type PressureParts,
@@ -144,7 +145,7 @@ export class MemoryTrigger implements Trigger {
       try {
         await this.#begin(container, launcherPid)
       } catch (error) {
-        this.#watches.delete(name)
+        await this.#end(name)
         const again = () => this.#watch(container, launcherPid, Math.min(2 * retryMs, lastRetryMs))
         setTimeout(again, retryMs).unref()
         throw error
@@ -210,10 +211,14 @@ export class MemoryTrigger implements Trigger {
     }
     const askAgain = async () => {
       const isBusy = watch.isAskingAgain || (watch.isAnswering && container.doing !== 'being-saved')
-      if (wire.state !== 'let-go' || isBusy) return
+      // Given more while its checkpoint is being stored, it may have filled that as well: nobody hears of a crossing until it is stored.
+      const isUnheard = wire.state === 'armed' && watch.isAnswering
+      if ((wire.state !== 'let-go' && !isUnheard) || isBusy) return
       watch.isAskingAgain = true
       try {
-        note(await growLate(parts()))
+        const answered = await growLate(parts())
+        note(answered)
+        if (isUnheard && answered === undefined && (await look(parts())).isPressure) await wire.letGo()
       } catch (error) {
         log.debug({ err: error }, 'more memory could not be asked for again')
       } finally {

@@ -302,7 +302,7 @@ t.test('what was to be ended, and goes on, is answered', async (t) => {
 t.test('it counts what the limit is when it stands still: somebody else may have raised it', async (t) => {
   const raised = await answered(t, { limitNow: 4 * limitBytes })
   t.equal(raised.answer, undefined)
-  t.strictSame(raised.did, ['brake set, frozen'], 'nothing is asked for')
+  t.strictSame(raised.did, ['brake set'], 'nothing is asked for, and it stands still for nothing')
   const less = await answered(t, { limitNow: limitBytes - 16 * mebibyte })
   t.match(less.answer, { did: 'grow', limitBytes: limitBytes - 16 * mebibyte })
 })
@@ -392,4 +392,51 @@ t.test('and hears of it where it could not be saved, without the brake', async (
     'it is not given more',
   )
   t.match(answer, { did: 'nothing', why: /told to end.*io_uring/ })
+})
+
+/** Where `doing` says so it is told to end, the first time. */
+function toldWhen(launcherPid: number, is: PressedContainer['doing']): Setting['doing'] {
+  let looks = 0
+  return () => {
+    if (looks++ === 1) process.kill(launcherPid, 'SIGTERM')
+    return is
+  }
+}
+
+t.test('its end is kept from it before it is thawed for somebody else’s checkpoint', async (t) => {
+  const launcherPid = await deaf(t)
+  const { did } = await answered(t, {
+    launcherPid,
+    meanwhile: async (standstill, note) => {
+      process.kill(launcherPid, 'SIGTERM')
+      standstill.interrupt()
+      note('held by CRIU')
+      standstill.again()
+    },
+  })
+  const [kept, held] = ['its end is kept from it, frozen', 'held by CRIU'].map((what) => did.indexOf(what))
+  t.ok(kept !== undefined && held !== undefined && kept >= 0 && kept < held, did.join('; '))
+  t.ok(did.includes('checkpoint to end, frozen'), 'and it is ended with a checkpoint of its own')
+})
+
+t.test('and before it is let go because it stood still for too long', async (t) => {
+  const launcherPid = await deaf(t)
+  const { did } = await answered(t, {
+    launcherPid,
+    plan: { answer: 'checkpoint' },
+    boundMs: 100,
+    doing: toldWhen(launcherPid, 'to-be-saved'),
+  })
+  const [kept, letGo] = ['its end is kept from it, frozen', 'brake let go, frozen'].map((what) =>
+    did.indexOf(what),
+  )
+  t.ok(kept !== undefined && letGo !== undefined && kept >= 0 && kept < letGo, did.join('; '))
+})
+
+t.test('and where there is room again', async (t) => {
+  const launcherPid = await deaf(t)
+  process.kill(launcherPid, 'SIGTERM')
+  const { answer, did } = await answered(t, { launcherPid, limitNow: 4 * limitBytes })
+  t.ok(did.includes('its end is kept from it, frozen'), did.join('; '))
+  t.match(answer, { did: 'checkpoint', why: /told to end/ })
 })

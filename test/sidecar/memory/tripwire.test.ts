@@ -1,5 +1,5 @@
 /** The brake where something is in its way, with a folder of plain files for a cgroup. On real ones: tripwire.vm.test.ts. */
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Tripwire, type Crossing } from '../../../sidecar/memory/tripwire.ts'
@@ -281,4 +281,30 @@ t.test('what others write while the brake is being set is noticed when it is', a
   reclaimed.resolve()
   await started
   await until('the brake again', () => of.read('memory.high') === String(brakeBytes))
+})
+
+t.test('where the brake for a new limit cannot be recorded the old one does not stay', async (t) => {
+  const of = plainCgroup(t)
+  const wire = wireOf(t, of, async () => undefined)
+  await wire.start()
+  t.equal(of.read('memory.high'), String(brakeBytes))
+  // As on a full disk: no write to it succeeds.
+  symlinkSync('/dev/full', of.file('record.new'))
+  of.set('memory.max', 4 * limitBytes)
+  await t.rejects(wire.arm(), { code: 'ENOSPC' })
+  t.equal(of.read('memory.high'), 'max')
+  t.equal(wire.state, 'let-go')
+})
+
+t.test('what has ended does not take away the next one’s brake', async (t) => {
+  const of = plainCgroup(t)
+  const first = wireOf(t, of, async () => undefined)
+  await first.start()
+  await first.stop()
+  const second = new Tripwire({ cgroup: of.cgroup, percent: 85, recordFile: of.file('next'), crossed: async () => undefined, log: quietLog }) // prettier-ignore
+  t.teardown(() => second.stop())
+  await second.start()
+  await first.letGo()
+  t.equal(of.read('memory.high'), String(brakeBytes))
+  t.equal(first.state, 'stopped')
 })

@@ -207,7 +207,8 @@ t.test('what was let go for want of memory is given it later, when there is some
   t.match(of.memory.status, [{ lastAnswer: { did: 'grow' }, event: { reason: 'MemoryGrown' } }])
 })
 
-t.test('so it is while its checkpoint is still being stored', async (t) => {
+/** Its checkpoint is being stored, and it was given more meanwhile. */
+async function grownLate(t: Test) {
   const hub = await resizer(t)
   hub.answer('{"refused":"deferred"}\n')
   const stored = Promise.withResolvers<void>()
@@ -235,9 +236,40 @@ t.test('so it is while its checkpoint is still being stored', async (t) => {
   await until('it to be asked for once more', () => hub.asked.length > asked)
   hub.grant()
   await until('the brake for the new limit', () => of.memory.status[0]?.watch === 'armed')
+  return { of, hub, stored }
+}
+
+t.test('so it is while its checkpoint is still being stored', async (t) => {
+  const { of, stored } = await grownLate(t)
   of.does('runs')
   stored.resolve()
   await until('the checkpoint to be told', () => of.memory.status[0]?.lastAnswer?.did === 'checkpoint')
   t.match(of.memory.status, [{ watch: 'armed' }])
   t.not(of.read('memory.high'), 'max')
+})
+
+t.test('what fills that as well meanwhile is given more again, or let go', async (t) => {
+  const { of, hub } = await grownLate(t)
+  const given = Number(of.read('memory.max'))
+  of.uses(given - mebibyte)
+  const asked = hub.asked.length
+  await until('it to be asked for again', () => hub.asked.length > asked)
+  hub.grant()
+  await until('the brake for more', () => Number(of.read('memory.high')) > given)
+  hub.answer('{"refused":"deferred"}\n')
+  of.uses(Number(of.read('memory.max')) - mebibyte)
+  await until('it to be let go', () => of.read('memory.high') === 'max')
+})
+
+const timers = () => process.getActiveResourcesInfo().filter((what) => what === 'Timeout').length
+
+t.test('a watch that cannot be begun leaves nothing behind that goes on', async (t) => {
+  const of = await trigger(t, 0)
+  of.cgroup.setBrake = () => Promise.reject(new Error('EIO'))
+  await of.start()
+  of.becomes(running)
+  await until('the first try', () => of.tries() === 1)
+  const before = timers()
+  await until('the third', () => of.tries() === 3, 10_000)
+  t.ok(timers() <= before + 1, `${timers()} timers, ${before} before`)
 })
