@@ -47,6 +47,7 @@ export type AnnouncedParts = {
 }
 
 type Outcome = 'taken' | 'failed' | 'skipped'
+type PassOver = { passOver: string; isDone?: 'taken' | 'skipped' }
 /** For people. */
 export type LastAnswer = { at: string; answer: Answer; because: string; detail: string; plan: string }
 
@@ -92,7 +93,7 @@ export class AnnouncedCheckpoints {
   async #next(batch: Batch): Promise<void> {
     for (const one of batch.pending) {
       const current = this.#current(one, batch)
-      if ('passOver' in current) this.#end(batch, one, 'skipped', current.passOver)
+      if ('passOver' in current) this.#passOver(batch, one, current)
     }
     const ready = batch.pending.filter(({ nextAt }) => nextAt <= Date.now())
     const vitals = await Promise.all(ready.map(({ name }) => this.#parts.vitals(name)))
@@ -145,7 +146,7 @@ export class AnnouncedCheckpoints {
     // What is under way may take long: whether the death is still announced is known only when the turn has come.
     await ledger.idle(name, AbortSignal.timeout(Math.max(0, until - Date.now())))
     const current = this.#current(one, batch)
-    if ('passOver' in current) return this.#end(batch, one, 'skipped', current.passOver)
+    if ('passOver' in current) return this.#passOver(batch, one, current)
     const { answer, because, deadline } = current
     // An application that is ended for a checkpoint stands still while it is stored: not for one that will hardly be complete in time.
     const ends = answer === 'checkpoint-and-hold' && plan === 'full' && until < (deadline ?? 0)
@@ -177,13 +178,14 @@ export class AnnouncedCheckpoints {
   }
 
   /** What still stands, and has not been done meanwhile by whoever else takes checkpoints. */
-  #current({ task, name }: Pending, { began }: Batch): Current | { passOver: string } {
+  #current({ task, name }: Pending, { began }: Batch): Current | PassOver {
     const current = this.#parts.current(task)
     if ('passOver' in current || current.answer === 'checkpoint-and-hold') return current
     const newest = this.#parts.ledger.newest(name)
     if (newest === undefined) return current
-    if (current.answer === 'prepare') return { passOver: 'there is a checkpoint' }
-    return newest.monotonicMs >= began ? { passOver: 'a checkpoint was taken since it was heard' } : current
+    if (current.answer === 'prepare') return { passOver: 'there is a checkpoint', isDone: 'skipped' }
+    const isNewer = newest.monotonicMs >= began
+    return isNewer ? { passOver: 'a checkpoint was taken since it was heard', isDone: 'taken' } : current
   }
 
   /** By when it must be complete. What the machine outlives has a little more. */
@@ -205,6 +207,11 @@ export class AnnouncedCheckpoints {
       unsavedMs: performance.now() - (newest?.monotonicMs ?? this.#since),
       hasCheckpoint: newest !== undefined,
     }
+  }
+
+  /** What is done already was not left out. */
+  #passOver(batch: Batch, one: Pending, { passOver, isDone }: PassOver): void {
+    this.#end(batch, one, isDone ?? 'skipped', isDone === undefined ? passOver : undefined)
   }
 
   #end(batch: Batch, one: Pending, outcome: Outcome, reason?: string): void {
