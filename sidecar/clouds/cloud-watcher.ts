@@ -2,7 +2,6 @@
  * Finds out which cloud the machine is of, and asks it for notices for as long as it answers. One that is not there, or cannot be
  * reached from a pod (a hop limit of 1, a network policy), costs one log line and a question every few minutes.
  */
-import { setTimeout as delay } from 'node:timers/promises'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import type { Notice } from '../notices/notice.ts'
@@ -40,6 +39,7 @@ export class CloudWatcher {
   /** As it was told of last. */
   #aheadMs = 0
   #running: Promise<void> = Promise.resolve()
+  readonly #pausing = new Set<() => void>()
 
   /** @param clouds that may be the machine's, tried all at once */
   constructor(
@@ -69,6 +69,7 @@ export class CloudWatcher {
 
   async stop(): Promise<void> {
     this.#stopped.abort()
+    this.#wake()
     await this.#running
   }
 
@@ -127,7 +128,9 @@ export class CloudWatcher {
   /** Resolves when the cloud is gone. Its notices stand: silence withdraws nothing. */
   async #follow(cloud: Cloud): Promise<void> {
     const gone = new AbortController()
-    const signal = AbortSignal.any([gone.signal, this.#stopped.signal])
+    const { signal } = gone
+    const stop = () => gone.abort()
+    this.#stopped.signal.addEventListener('abort', stop)
     const watches = cloud.watches()
     const lost = (watch: Watch, error: unknown) => {
       if (!signal.aborted)
@@ -136,10 +139,12 @@ export class CloudWatcher {
           'the cloud does not answer any more',
         )
       gone.abort()
+      this.#wake()
     }
     await Promise.all(
       watches.map((watch) => this.#ask(cloud, watch, signal).catch((error: unknown) => lost(watch, error))),
     )
+    this.#stopped.signal.removeEventListener('abort', stop)
     for (const { source } of watches) this.#book.off(source)
     this.#book.off(cloud.name)
   }
@@ -167,7 +172,7 @@ export class CloudWatcher {
             'a source of notices does not answer as it should: it is asked less often',
           )
       }
-      await this.#pause(pauseAfter(watch, failures, retryAfterMs), signal, retryAfterMs !== undefined)
+      await this.#pause(pauseAfter(watch, failures, retryAfterMs), retryAfterMs !== undefined)
     }
   }
 
@@ -181,10 +186,25 @@ export class CloudWatcher {
   }
 
   /** @param atLeast it may be longer, but not shorter */
-  async #pause(ms: number, signal: AbortSignal = this.#stopped.signal, atLeast = false): Promise<void> {
+  #pause(ms: number, atLeast = false): Promise<void> {
     const share = atLeast ? Math.random() : 2 * Math.random() - 1
     const drawn = ms * (1 + this.#pace.jitter * share)
-    await delay(drawn, undefined, { signal, ref: false }).catch(() => undefined)
+    // Once a second in every pod: no signal is listened to for each pause (make soak).
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer)
+        this.#pausing.delete(end)
+        resolve()
+      }
+      const timer = setTimeout(end, drawn).unref()
+      this.#pausing.add(end)
+      if (this.#stopped.signal.aborted) end()
+    })
+  }
+
+  /** Whoever pauses looks whether to go on. */
+  #wake(): void {
+    for (const end of this.#pausing) end()
   }
 }
 

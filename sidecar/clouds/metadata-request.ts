@@ -24,10 +24,14 @@ export type MetadataFailure =
   'unreachable' | 'late' | 'aborted' | 'garbage' | 'too-large' | 'status' | 'hidden'
 
 /**
- * A connection that outlives its answer, for what is asked every second: making one anew is a third of what asking costs (make soak). One that the service
- * has closed, or that says nothing, is replaced by a new one within the same request. For one request at a time.
+ * A connection that outlives its answer, for what is asked every second: making one anew, and all that listens to it, is most of what asking
+ * costs. One that the service has closed, or that says nothing, is replaced by a new one within the same request. For one request at a time.
  */
-export type KeptConnection = { idle: { socket: Socket; take: () => void } | undefined }
+export type KeptConnection = {
+  idle: Connection | undefined
+  /** What is asked, which is always the same. */
+  text?: string
+}
 
 /** A machine that was moved leaves a connection behind that only looks alive; the service is on the machine itself. */
 const keptPatienceMs = 1_000
@@ -44,11 +48,15 @@ export async function requestMetadata(
   const idle = kept?.idle
   if (kept === undefined || idle === undefined) return ask(endpoint, request, kept)
   kept.idle = undefined
-  idle.take()
+  // Another stretch of asking has another signal, which would not reach it.
+  if (idle.signal !== request.signal) {
+    idle.close()
+    return ask(endpoint, request, kept)
+  }
   const began = performance.now()
   const deadlineMs = Math.min(request.deadlineMs, keptPatienceMs)
   try {
-    return await ask(endpoint, { ...request, deadlineMs }, kept, idle.socket)
+    return await ask(endpoint, { ...request, deadlineMs }, kept, idle)
   } catch (error) {
     const { failure } = (error as ReprieveError).data
     const leftMs = request.deadlineMs - (performance.now() - began)
@@ -61,77 +69,111 @@ function ask(
   endpoint: Endpoint,
   request: MetadataRequest,
   kept?: KeptConnection,
-  idle?: Socket,
+  idle?: Connection,
 ): Promise<HttpAnswer> {
-  const { host, port } = endpoint
   const { method, path, deadlineMs, signal } = request
   const failed = (failure: MetadataFailure, message: string, cause?: unknown) =>
     new ReprieveError(
       'metadata-failed',
-      `${method} http://${host}:${port}${path}: ${message}`,
+      `${method} http://${endpoint.host}:${endpoint.port}${path}: ${message}`,
       { failure },
       cause,
     )
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(failed('aborted', 'not asked any more'))
-    const socket = idle ?? connect({ host, port })
-    let bytes = Buffer.alloc(0)
-    const finish = (settle: () => void, isKept = false) => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', abort)
-      socket.off('data', take).off('end', ended)
-      if (isKept && kept !== undefined) {
-        socket.off('error', fail)
-        keep(kept, socket)
-      } else socket.destroy()
-      settle()
+    if (signal.aborted) {
+      idle?.close()
+      return reject(failed('aborted', 'not asked any more'))
     }
-    const abort = () => finish(() => reject(failed('aborted', 'not asked any more')))
-    const timer = setTimeout(
-      () => finish(() => reject(failed('late', `no answer within ${deadlineMs} ms`))),
-      deadlineMs,
-    )
-    signal.addEventListener('abort', abort)
+    const connection = idle ?? new Connection(endpoint, signal)
+    let bytes: Buffer = Buffer.alloc(0)
+    const fail = (failure: MetadataFailure, message: string, cause?: unknown) => {
+      clearTimeout(timer)
+      connection.close()
+      reject(failed(failure, message, cause))
+    }
+    const timer = setTimeout(() => fail('late', `no answer within ${deadlineMs} ms`), deadlineMs)
     const look = (isOver: boolean) => {
       // Of a connection that was idle for too long: no answer at all, not half of one.
       if (isOver && bytes.length === 0 && idle !== undefined)
-        return finish(() => reject(failed('unreachable', 'the connection was closed')))
+        return fail('unreachable', 'the connection was closed')
       try {
         const answer = readAnswer(bytes, isOver)
-        if (answer !== undefined)
-          finish(() => resolve(answer), kept !== undefined && !isOver && mayBeKept(answer, bytes))
+        if (answer === undefined) return
+        clearTimeout(timer)
+        if (kept !== undefined && !isOver && mayBeKept(answer, bytes)) connection.keepIn(kept)
+        else connection.close()
+        resolve(answer)
       } catch (error) {
         const failure = error instanceof AnswerProblem ? error.kind : 'garbage'
-        finish(() => reject(failed(failure, 'an answer that cannot be used', error)))
+        fail(failure, 'an answer that cannot be used', error)
       }
     }
-    const take = (chunk: Buffer) => {
-      bytes = Buffer.concat([bytes, chunk])
-      // Chunks have sizes of their own: twice the limit holds every body within it, and ends everything beyond.
-      if (bytes.length > answerLimits.headBytes + 2 * answerLimits.bodyBytes)
-        finish(() => reject(failed('too-large', 'an answer that does not end')))
-      else look(false)
-    }
-    const ended = () => look(true)
-    // Stays after the end, too: a reset may still come.
-    const fail = (error: Error) => finish(() => reject(failed('unreachable', 'cannot be reached', error)))
-    socket.on('data', take).on('end', ended).on('error', fail)
-    const write = () => socket.write(requestText(endpoint, request, kept !== undefined))
-    if (idle === undefined) socket.once('connect', write)
-    else write()
+    const text = kept?.text ?? requestText(endpoint, request, kept !== undefined)
+    if (kept !== undefined) kept.text = text
+    connection.ask(text, {
+      said: (chunk) => {
+        bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
+        // Chunks have sizes of their own: twice the limit holds every body within it, and ends everything beyond.
+        if (bytes.length > answerLimits.headBytes + 2 * answerLimits.bodyBytes)
+          fail('too-large', 'an answer that does not end')
+        else look(false)
+      },
+      ended: () => look(true),
+      broke: (error) => fail('unreachable', 'cannot be reached', error),
+      aborted: () => fail('aborted', 'not asked any more'),
+    })
   })
 }
 
-/** Until it is used again: whatever comes of it meanwhile ends it. It keeps no process alive. */
-function keep(kept: KeptConnection, socket: Socket): void {
-  const events = ['data', 'end', 'error', 'close']
-  const drop = () => {
-    socket.destroy()
-    kept.idle = undefined
+type Asker = {
+  said: (chunk: Buffer) => void
+  ended: () => void
+  broke: (error: Error) => void
+  aborted: () => void
+}
+
+/** Listens to its socket once and for all, for whoever asks. */
+class Connection {
+  readonly signal: AbortSignal
+  readonly #socket: Socket
+  #asker: Asker | undefined
+  #keptIn: KeptConnection | undefined
+
+  constructor({ host, port }: Endpoint, signal: AbortSignal) {
+    this.signal = signal
+    this.#socket = connect({ host, port })
+    this.#socket.on('data', (chunk: Buffer) =>
+      this.#asker === undefined ? this.close() : this.#asker.said(chunk),
+    )
+    this.#socket.on('end', () => (this.#asker === undefined ? this.close() : this.#asker.ended()))
+    // Stays after the end, too: a reset may still come.
+    this.#socket.on('error', (error) => (this.#asker === undefined ? this.close() : this.#asker.broke(error)))
+    this.#socket.on('close', () => this.close())
+    signal.addEventListener('abort', this.#aborted)
   }
-  for (const event of events) socket.on(event, drop)
-  socket.unref()
-  kept.idle = { socket, take: () => events.forEach((event) => socket.off(event, drop)) }
+
+  readonly #aborted = () => (this.#asker === undefined ? this.close() : this.#asker.aborted())
+
+  /** Before it is connected what is written waits. */
+  ask(text: string, asker: Asker): void {
+    this.#asker = asker
+    this.#socket.write(text)
+  }
+
+  /** Until it is asked again: whatever comes of it meanwhile ends it. It keeps no process alive. */
+  keepIn(kept: KeptConnection): void {
+    this.#asker = undefined
+    this.#keptIn = kept
+    kept.idle = this
+    this.#socket.unref()
+  }
+
+  close(): void {
+    this.#asker = undefined
+    if (this.#keptIn?.idle === this) this.#keptIn.idle = undefined
+    this.signal.removeEventListener('abort', this.#aborted)
+    this.#socket.destroy()
+  }
 }
 
 function requestText(

@@ -90,6 +90,8 @@ export class NoticeTrigger implements Trigger {
 
   /** All that a source says at the moment. */
   hear(source: string, notices: readonly Notice[]): void {
+    // As most answers of most days, one a second.
+    if (notices.length === 0 && this.#board.standing.size === 0) return
     const { board, appeared, withdrawn, changed } = hear(this.#board, source, notices, Date.now())
     this.#board = board
     if (appeared.length + withdrawn.length + changed.length === 0) return
