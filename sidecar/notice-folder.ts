@@ -3,8 +3,8 @@
  * scripts that know of deaths that we do not: root on the node reaches it through the kubelet's folder of the pod, root in the
  * sidecar under /reprieve/run/notices. What is read is a small regular file or nothing.
  */
-import { constants } from 'node:fs'
-import { mkdir, open, readdir } from 'node:fs/promises'
+import { constants, watch, type FSWatcher } from 'node:fs'
+import { mkdir, open, readdir, stat } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
 import type { Hear } from './clouds/cloud-watcher.ts'
@@ -13,8 +13,12 @@ import type { Notice } from './notices/notice.ts'
 import type { SourceBook } from './notices/source-book.ts'
 
 export const folderSource = 'folder'
-/** Watching by inotify would not see what is written from another mount of a network disk; looking costs one readdir. */
-const usualEveryMs = 1_000
+/** inotify tells of what is written on this machine, through whichever mount. In case it did not, all is looked at so often. */
+const watchedEveryMs = 10_000
+/** And without inotify (its instances are counted for all of the node's root), or while a file is still being written. */
+const unwatchedEveryMs = 1_000
+/** Several writes come together. */
+const gatherMs = 50
 const mostFiles = 100
 /** Editors and `mv` write under another name first; what is still being written is looked at again. */
 const isNotice = (name: string) => name.endsWith('.json') && !name.startsWith('.')
@@ -29,6 +33,7 @@ export type NoticeFolderParts = {
   hear: Hear
   book: SourceBook
   log: Log
+  /** For tests: looked at so often, watched or not. */
   everyMs?: number
 }
 
@@ -37,6 +42,10 @@ export class NoticeFolder {
   readonly #told = new Map<string, string>()
   readonly #heard = new Map<string, Notice>()
   #timer: NodeJS.Timeout | undefined
+  #watched: { watcher: FSWatcher; folder: string } | undefined
+  #isBeingWritten = false
+  #isLooking = false
+  #lookAgain = false
   #stopped = false
 
   constructor(parts: NoticeFolderParts) {
@@ -50,10 +59,13 @@ export class NoticeFolder {
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
+    this.#unwatch()
   }
 
   async #turn(): Promise<void> {
-    const { book, log, path, everyMs = usualEveryMs } = this.#parts
+    const { book, log, path } = this.#parts
+    this.#isLooking = true
+    this.#lookAgain = this.#isBeingWritten = false
     try {
       await this.#look()
       book.answered(folderSource, Date.now())
@@ -61,7 +73,42 @@ export class NoticeFolder {
       book.failed(folderSource, describeError(error), Date.now())
       log.debug({ err: error, path }, 'the folder of notices could not be read')
     }
-    if (!this.#stopped) this.#timer = setTimeout(() => void this.#turn(), everyMs).unref()
+    this.#isLooking = false
+    this.#lookIn(this.#lookAgain ? gatherMs : this.#pauseMs)
+  }
+
+  get #pauseMs(): number {
+    const isSlow = this.#watched !== undefined && !this.#isBeingWritten
+    return this.#parts.everyMs ?? (isSlow ? watchedEveryMs : unwatchedEveryMs)
+  }
+
+  #lookIn(ms: number): void {
+    clearTimeout(this.#timer)
+    if (!this.#stopped) this.#timer = setTimeout(() => void this.#turn(), ms).unref()
+  }
+
+  /** Before it is read, so that nothing comes in between unseen. */
+  async #watch(path: string): Promise<void> {
+    // The number alone is used again.
+    const { ino, birthtimeMs } = await stat(path)
+    const folder = `${ino} ${birthtimeMs}`
+    if (this.#watched?.folder === folder || this.#stopped) return
+    this.#unwatch()
+    try {
+      const watcher = watch(path, { persistent: false }, () => {
+        if (this.#isLooking) this.#lookAgain = true
+        else this.#lookIn(gatherMs)
+      })
+      watcher.on('error', () => this.#unwatch())
+      this.#watched = { watcher, folder }
+    } catch (error) {
+      this.#parts.log.debug({ err: error, path }, 'the folder of notices cannot be watched')
+    }
+  }
+
+  #unwatch(): void {
+    this.#watched?.watcher.close()
+    this.#watched = undefined
   }
 
   async #look(): Promise<void> {
@@ -78,13 +125,14 @@ export class NoticeFolder {
     if (!this.#stopped) this.#parts.hear(folderSource, notices)
   }
 
-  /** Every second of every pod: nothing is asked that is not needed. */
   async #list(path: string): Promise<string[]> {
     try {
+      await this.#watch(path)
       return await readdir(path)
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error
       await mkdir(path, { recursive: true, mode: 0o700 })
+      await this.#watch(path)
       return []
     }
   }
@@ -108,7 +156,8 @@ export class NoticeFolder {
           return notice
         } catch (error) {
           // Half of a file that is being written anew withdraws nothing.
-          if (Date.now() - changedAt < stillWritingMs) return this.#heard.get(name)
+          this.#isBeingWritten = Date.now() - changedAt < stillWritingMs
+          if (this.#isBeingWritten) return this.#heard.get(name)
           throw error
         }
       } finally {

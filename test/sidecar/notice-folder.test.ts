@@ -7,7 +7,7 @@ import type { Notice } from '../../sidecar/notices/notice.ts'
 import { SourceBook } from '../../sidecar/notices/source-book.ts'
 import { shortFolder, until } from './stand-ins.ts'
 
-async function watch(t: Test) {
+async function watch(t: Test, everyMs: number | 'usual' = 200) {
   const path = `${shortFolder(t)}/notices`
   const lines: { msg: string; file: string; why: string }[] = []
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[0]) }) // prettier-ignore
@@ -17,7 +17,8 @@ async function watch(t: Test) {
     heard.notices = notices
     heard.turns++
   }
-  const folder = new NoticeFolder({ path, containers: ['app'], hear, book, log })
+  const pace = everyMs === 'usual' ? {} : { everyMs }
+  const folder = new NoticeFolder({ path, containers: ['app'], hear, book, log, ...pace })
   t.teardown(() => folder.stop())
   await folder.start()
   /** As one should: under another name first. */
@@ -91,4 +92,28 @@ t.test('a flood of files is bounded', async (t) => {
   await until('the folder to be gone', () => heard.notices.length === 0)
   put('a.json', '{}')
   await until('and there again', () => heard.notices.length === 1)
+})
+
+t.test('what is written is heard of at once, in a folder that was made anew as well', async (t) => {
+  const { path, put, heard, ids } = await watch(t, 'usual')
+  put('a.json', '{}')
+  await until('the first', () => heard.notices.length === 1, 3_000)
+  writeFileSync(`${path}/b.json`, '{"reason": "half')
+  writeFileSync(`${path}/b.json`, '{"reason": "whole"}')
+  await until('the second', () => heard.notices.length === 2, 3_000)
+  rmSync(`${path}/a.json`)
+  await until('the first to be withdrawn', () => ids().join() === 'b.json', 3_000)
+  rmSync(path, { recursive: true })
+  await until('all to be withdrawn', () => heard.notices.length === 0, 3_000)
+  put('c.json', '{}')
+  await until('the third', () => heard.notices.length === 1, 3_000)
+})
+
+t.test('what was half when it was seen is looked at again soon', async (t) => {
+  const { path, heard } = await watch(t, 'usual')
+  writeFileSync(`${path}/a.json`, '{"reason": "half')
+  const { turns } = heard
+  await until('it to be seen', () => heard.turns > turns, 3_000)
+  const later = heard.turns
+  await until('it to be looked at again', () => heard.turns > later, 3_000)
 })

@@ -115,11 +115,13 @@ t.test('a minute at the real pace', async (t) => {
     }
     const told = `${args[0]}: ${shares.map((share) => (100 * share).toFixed(4)).join(', ')} % of a core`
     t.comment(told)
-    t.ok((shares.at(-1) ?? 1) <= mostOfACore, told)
+    return shares.at(-1) ?? 1
   }
   const servers = { aws: new AwsServer(), gcp: new GcpServer(), azure: new AzureServer() }
   for (const server of Object.values(servers)) await MetadataServer.start(t, server)
   // Side by side: they sleep nearly all of the time.
   const clouds = Object.entries(servers).map(([name, { endpoint }]) => minute(name, endpoint.host, endpoint.port)) // prettier-ignore
-  await Promise.all([minute('folder', scratch(t)), ...clouds])
+  const [folder = 1, ...shares] = await Promise.all([minute('folder', scratch(t)), ...clouds])
+  // A pod has both.
+  for (const share of shares) t.ok(folder + share <= mostOfACore, `${100 * (folder + share)} % of a core`)
 })
