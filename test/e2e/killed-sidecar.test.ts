@@ -100,6 +100,8 @@ for (const [victim, killing] of Object.entries(killings))
 
 /** The exit code of an application that the kill took along, undefined of one that goes on: its launcher may wait 2 s for a sidecar. */
 async function endedWith(pod: Pod): Promise<number | undefined> {
+  // What it said before its death may still be on its way.
+  await sleep(500)
   const before = lastStep(pod)
   return poll(
     `${pod.name} to go on or to end`,
