@@ -44,8 +44,9 @@ export class NoticeFolder {
   #timer: NodeJS.Timeout | undefined
   #watched: { watcher: FSWatcher; folder: string } | undefined
   #isBeingWritten = false
+  /** Something has changed since the last look began. */
+  #hasChanged = false
   #isLooking = false
-  #lookAgain = false
   #stopped = false
 
   constructor(parts: NoticeFolderParts) {
@@ -65,7 +66,7 @@ export class NoticeFolder {
   async #turn(): Promise<void> {
     const { book, log, path } = this.#parts
     this.#isLooking = true
-    this.#lookAgain = this.#isBeingWritten = false
+    this.#hasChanged = this.#isBeingWritten = false
     try {
       await this.#look()
       book.answered(folderSource, Date.now())
@@ -74,7 +75,7 @@ export class NoticeFolder {
       log.debug({ err: error, path }, 'the folder of notices could not be read')
     }
     this.#isLooking = false
-    this.#lookIn(this.#lookAgain ? gatherMs : this.#pauseMs)
+    this.#lookIn(this.#hasChanged ? gatherMs : this.#pauseMs)
   }
 
   get #pauseMs(): number {
@@ -96,8 +97,9 @@ export class NoticeFolder {
     this.#unwatch()
     try {
       const watcher = watch(path, { persistent: false }, () => {
-        if (this.#isLooking) this.#lookAgain = true
-        else this.#lookIn(gatherMs)
+        // Not put off by what comes meanwhile, or whoever writes without a pause would keep it off for ever.
+        if (!this.#hasChanged && !this.#isLooking) this.#lookIn(gatherMs)
+        this.#hasChanged = true
       })
       watcher.on('error', () => this.#unwatch())
       this.#watched = { watcher, folder }
@@ -156,8 +158,10 @@ export class NoticeFolder {
           return notice
         } catch (error) {
           // Half of a file that is being written anew withdraws nothing.
-          this.#isBeingWritten = Date.now() - changedAt < stillWritingMs
-          if (this.#isBeingWritten) return this.#heard.get(name)
+          if (Date.now() - changedAt < stillWritingMs) {
+            this.#isBeingWritten = true
+            return this.#heard.get(name)
+          }
           throw error
         }
       } finally {

@@ -117,3 +117,25 @@ t.test('what was half when it was seen is looked at again soon', async (t) => {
   const later = heard.turns
   await until('it to be looked at again', () => heard.turns > later, 3_000)
 })
+
+t.test('another file that never was readable keeps none that is being written waiting', async (t) => {
+  const { path, heard, folder } = await watch(t, 'usual')
+  // Read in this order, and old enough to be given up.
+  writeFileSync(`${path}/z.json`, 'nonsense')
+  utimesSync(`${path}/z.json`, 1_700_000_000, 1_700_000_000)
+  writeFileSync(`${path}/a.json`, '{"reason": "half')
+  await until('both to be seen', () => heard.turns > 1, 3_000)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  const later = heard.turns
+  await until('it to be looked at again', () => heard.turns > later, 3_000)
+  folder.stop()
+})
+
+t.test('what is written without a pause keeps nothing from being heard', async (t) => {
+  const { path, put, heard } = await watch(t, 'usual')
+  const busy = setInterval(() => writeFileSync(`${path}/log.txt`, String(Date.now())), 5)
+  t.teardown(() => clearInterval(busy))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  put('a.json', '{}')
+  await until('the notice', () => heard.notices.length === 1, 3_000)
+})
