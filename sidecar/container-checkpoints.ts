@@ -24,6 +24,8 @@ export type ContainerCheckpointsParts = {
   dispatch: (event: ContainerEvent) => void
   /** The version of the launcher that was heard last. */
   launcher: () => string
+  /** For tests. */
+  takeOne?: typeof takeCheckpoint
 }
 
 export class ContainerCheckpoints {
@@ -86,14 +88,22 @@ export class ContainerCheckpoints {
   }
 
   async take({ launcherPid, root, request }: Effect & { do: 'take' }): Promise<void> {
-    const { around, plan, claim, log, dispatch, launcher: lastLauncher } = this.#parts
+    const {
+      around,
+      plan,
+      claim,
+      log,
+      dispatch,
+      launcher: lastLauncher,
+      takeOne = takeCheckpoint,
+    } = this.#parts
     try {
       const launcher = (await launcherHashOf(root)) ?? lastLauncher()
       // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not hold a checkpoint.
       let memoryBytes: number | undefined
       void vitalsOf(root).then((vitals) => (memoryBytes = vitals?.memoryBytes), () => undefined) // prettier-ignore
       await this.#requireClaim(request.deadline)
-      const { manifest, ended, phases, cpuMs } = await takeCheckpoint(
+      const { manifest, ended, phases, cpuMs } = await takeOne(
         around,
         { plan, launcherPid, launcher, root },
         { ...request, held: () => this.#held(request), goingOn: () => this.#goingOn() },

@@ -1,44 +1,69 @@
 import t from 'tap'
 import type { CheckpointRequest } from '../../sidecar/checkpoint.ts'
 import { ContainerCheckpoints, type ContainerCheckpointsParts } from '../../sidecar/container-checkpoints.ts'
-import { newContainer, reduce, type Container, type ContainerEvent, type Effect } from '../../sidecar/container-state.ts' // prettier-ignore
+import { newContainer, reduce, type Container, type ContainerEvent } from '../../sidecar/container-state.ts'
 import { quietLog } from './quiet-log.ts'
+import { containerPlan } from './stand-ins.ts'
 
-/** As the keeper feeds it, but for the taking itself. */
+/** As the keeper feeds it, with a checkpoint that is complete when it is told. */
 function checkpointsOf() {
   let container: Container = newContainer
-  const effects: Effect[] = []
+  const complete = Promise.withResolvers<void>()
   const dispatch = (event: ContainerEvent) => {
     const step = reduce(container, event)
     container = step.container
     for (const effect of step.effects) {
-      effects.push(effect)
       if (effect.do === 'refuse') checkpoints.refuse(effect)
-      if (effect.do === 'take') checkpoints.toBeTaken()
+      if (effect.do !== 'take') continue
+      checkpoints.toBeTaken()
+      void checkpoints.take(effect)
     }
   }
-  const parts = { log: quietLog, state: () => container.state, dispatch, launcher: () => '' }
-  // Nothing is taken here.
-  const checkpoints = new ContainerCheckpoints(parts as unknown as ContainerCheckpointsParts)
-  dispatch({ event: 'running', launcherPid: 2, root: 3 })
-  return { checkpoints, dispatch, effects }
+  const parts = {
+    around: { podPlan: { keep: 3 }, store: { prune: async () => undefined } },
+    plan: containerPlan,
+    claim: { take: async () => ({ outcome: 'held' }), release: () => undefined },
+    log: quietLog,
+    state: () => container.state,
+    dispatch,
+    launcher: () => 'x',
+    takeOne: async (_: unknown, __: unknown, { afterwards, held, goingOn, trigger }: CheckpointRequest) => {
+      await held?.()
+      await complete.promise
+      const ended = afterwards === 'end'
+      if (!ended) goingOn?.()
+      return { manifest: { id: `of ${trigger}`, totalBytes: 1 }, ended, phases: {}, cpuMs: 0 }
+    },
+  }
+  const checkpoints: ContainerCheckpoints = new ContainerCheckpoints(
+    parts as unknown as ContainerCheckpointsParts,
+  )
+  dispatch({ event: 'running', launcherPid: 2, root: process.pid })
+  return { checkpoints, complete: () => complete.resolve() }
 }
 
 const request = (trigger: string, afterwards: 'end' | 'resume' = 'end'): CheckpointRequest => ({ trigger, reason: '', afterwards, deadline: Date.now() + 30_000 }) // prettier-ignore
 
 t.test('what is about to be saved is not taken for what was saved before it', async (t) => {
-  const { checkpoints } = checkpointsOf()
+  const { checkpoints, complete } = checkpointsOf()
+  t.equal(checkpoints.doing, 'runs')
+  const first = checkpoints.ask(request('interval', 'resume'))
+  t.equal(checkpoints.doing, 'to-be-saved')
+  complete()
+  t.match(await first, { outcome: 'taken' })
   t.equal(checkpoints.doing, 'runs')
   void checkpoints.ask(request('interval', 'resume'))
-  t.equal(checkpoints.doing, 'to-be-saved')
+  t.equal(checkpoints.doing, 'to-be-saved', 'once more')
 })
 
-t.test('who waited behind another ending checkpoint is told of that one', async (t) => {
-  const { checkpoints, dispatch } = checkpointsOf()
-  void checkpoints.ask(request('spot'))
+t.test('who waited behind another checkpoint that ended the application is told of that one', async (t) => {
+  const { checkpoints, complete } = checkpointsOf()
+  const first = checkpoints.ask(request('spot'))
   const second = checkpoints.ask(request('prestop'))
   const manual = checkpoints.ask(request('manual', 'resume'))
-  dispatch({ event: 'taken', root: 3, ended: true, checkpoint: 'x' })
+  complete()
+  t.match(await first, { outcome: 'taken', id: 'of spot' })
+  t.match(await second, { outcome: 'taken', id: 'of spot' })
   t.match(await manual, { outcome: 'failed' }, 'but not who wanted it to go on')
-  t.match(await second, { outcome: 'failed', reason: 'not-running' }, 'of none that nobody remembers')
+  t.match(await checkpoints.ask(request('prestop')), { id: 'of spot' }, 'nor later')
 })
