@@ -1,5 +1,5 @@
 /** What came of a full memory in words for the pod's owner: the text of an event, for whoever may post events in the cluster. Pure. */
-import type { Answered } from './pressure.ts'
+import type { Answered } from './remedies.ts'
 
 export type MemoryEvent = {
   type: 'Normal' | 'Warning'

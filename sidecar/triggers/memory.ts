@@ -6,14 +6,8 @@ import type { ContainerState } from '../container-state.ts'
 import { frozenMarkOf, thawMarked } from '../memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from '../memory/memory-cgroup.ts'
 import { PolledUsage } from '../memory/polled-usage.ts'
-import {
-  answerCrossing,
-  growLate,
-  look,
-  type Answered,
-  type PressedContainer,
-  type PressureParts,
-} from '../memory/pressure.ts'
+import { answerCrossing, growLate, look } from '../memory/pressure.ts'
+import type { Answered, PressedContainer, PressureParts } from '../memory/remedies.ts'
 import type { EndedContainer } from '../memory/told-to-end.ts'
 import { SocketGrower } from '../memory/resource-grower.ts'
 import { thaw, type Standstill } from '../memory/standstill.ts'

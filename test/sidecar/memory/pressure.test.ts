@@ -9,12 +9,8 @@ import type { MemoryPlan } from '../../../src/pod-plan.ts'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
 import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import { MemoryCgroup } from '../../../sidecar/memory/memory-cgroup.ts'
-import {
-  answerCrossing,
-  rescheduleCode,
-  type Answered,
-  type PressedContainer,
-} from '../../../sidecar/memory/pressure.ts'
+import { answerCrossing } from '../../../sidecar/memory/pressure.ts'
+import { rescheduleCode, type Answered, type PressedContainer } from '../../../sidecar/memory/remedies.ts'
 import type { Growth } from '../../../sidecar/memory/resource-grower.ts'
 import type { Standstill } from '../../../sidecar/memory/standstill.ts'
 import { quietLog } from '../quiet-log.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Answered } from '../../../sidecar/memory/pressure.ts'
+import type { Answered } from '../../../sidecar/memory/remedies.ts'
 import { eventOf } from '../../../sidecar/memory/told.ts'
 
 const mebibyte = 2 ** 20
