@@ -1,0 +1,197 @@
+/**
+ * One container's memory, watched for as long as its launcher lives: each crossing is answered, what was let go for want of memory is
+ * asked for again, and neither frost nor brake is in the way of CRIU, whichever checkpoint it takes.
+ */
+import type { Log } from '../../src/log.ts'
+import type { ContainerPlan } from '../../src/pod-plan.ts'
+import { volumePaths } from '../../src/volume.ts'
+import { lifeOf } from '../process-tree.ts'
+import { frozenMarkOf, thawMarked } from './left-frozen.ts'
+import { cgroupMount, MemoryCgroup } from './memory-cgroup.ts'
+import { PolledUsage } from './polled-usage.ts'
+import { answerCrossing, growLate, look } from './pressure.ts'
+import type { Answered, PressedContainer, PressureParts } from './remedies.ts'
+import { SocketGrower } from './resource-grower.ts'
+import { thaw, type Standstill } from './standstill.ts'
+import type { EndedContainer } from './told-to-end.ts'
+import { Tripwire, type Crossing, type TripwireState } from './tripwire.ts'
+import { parseLimitBytes } from './usage.ts'
+
+/** How often more memory is asked for again for what was let go for want of it. */
+const defaultAskAgainMs = 60_000
+/** CRIU's instructions in the application need some room below the brake. */
+const roomForCriu = 0.95
+
+export type MemoryWatchParts = {
+  plan: Pick<ContainerPlan, 'name' | 'memory'>
+  launcherPid: number
+  container: PressedContainer
+  ending: EndedContainer
+  /** What came of a crossing, or is known of it before the answer. */
+  told: (answered: Answered) => void
+  /** The memory has room again. */
+  relieved: () => void
+  log: Log
+}
+
+/** For tests. */
+export type MemoryWatchPlaces = { run?: string; open?: typeof MemoryCgroup.open; askAgainMs?: number }
+
+export class MemoryWatch {
+  readonly #parts: MemoryWatchParts
+  readonly #cgroup: MemoryCgroup
+  readonly #frozenMark: string
+  readonly #askAgainMs: number
+  readonly #wire: Tripwire | PolledUsage
+  readonly #grower: SocketGrower | undefined
+  readonly #reschedules = { failed: 0 }
+  /** While a crossing is being answered. */
+  #standstill: Standstill | undefined
+  /** A crossing is being answered; that may take as long as a checkpoint is being stored. */
+  #isAnswering = false
+  #isAskingAgain = false
+  /** The brake was let go for as long as CRIU holds the application. */
+  #owesBrake = false
+  #askingAgain: NodeJS.Timeout | undefined
+
+  /** What an earlier life of the sidecar left frozen goes on. @throws Error of the file system where there is no such cgroup */
+  static async open(parts: MemoryWatchParts, places: MemoryWatchPlaces = {}): Promise<MemoryWatch> {
+    const { plan, launcherPid, log } = parts
+    const { run = volumePaths.run, open = MemoryCgroup.open } = places
+    const cgroup = await open(launcherPid, cgroupMount(plan.name), log)
+    thawMarked({ cgroup, frozenMark: frozenMarkOf(plan.name, run), launcherPid, log })
+    return new MemoryWatch(parts, cgroup, run, places.askAgainMs ?? defaultAskAgainMs)
+  }
+
+  private constructor(parts: MemoryWatchParts, cgroup: MemoryCgroup, run: string, askAgainMs: number) {
+    const { plan, launcherPid, relieved, log } = parts
+    this.#parts = parts
+    this.#cgroup = cgroup
+    this.#askAgainMs = askAgainMs
+    this.#frozenMark = frozenMarkOf(plan.name, run)
+    const { resizeSocket, thresholdPercent: percent } = plan.memory
+    this.#grower = resizeSocket === undefined ? undefined : new SocketGrower(resizeSocket)
+    const crossed = (crossing: Crossing) => this.#crossed(crossing)
+    const options = { cgroup, percent, crossed, relieved, log }
+    this.#wire =
+      cgroup.version === 2
+        ? new Tripwire({ ...options, recordFile: `${run}/${plan.name}/brake-${lifeOf(launcherPid)}` })
+        : new PolledUsage(options)
+  }
+
+  get launcherPid(): number {
+    return this.#parts.launcherPid
+  }
+
+  get state(): TripwireState {
+    return this.#wire.state
+  }
+
+  /** @throws Error of the file system where the cgroup is gone or cannot be written */
+  async begin(): Promise<void> {
+    this.#askingAgain = setInterval(() => void this.#askAgain(), this.#askAgainMs).unref()
+    await this.#wire.start()
+    this.#parts.log.info(
+      {
+        version: this.#cgroup.version,
+        watch: this.state,
+        percent: this.#parts.plan.memory.thresholdPercent,
+      },
+      'the memory is watched',
+    )
+  }
+
+  /** What was set is put back; a cgroup goes with its container. */
+  async end(): Promise<void> {
+    clearInterval(this.#askingAgain)
+    await this.#wire.stop().catch(() => undefined)
+  }
+
+  /**
+   * CRIU waits for its own instructions in the application, which are neither to be frozen nor held by the brake: a checkpoint may be asked for
+   * just when a crossing is being answered, or a crossing come just when one was asked for.
+   */
+  async held(): Promise<void> {
+    if (this.#cgroup.version !== 2) return
+    const isFrozen = this.#cgroup.isFrozen()
+    try {
+      if (this.state === 'armed' && (isFrozen || (await this.#isNearBrake()))) {
+        this.#owesBrake = true
+        await this.#wire.letGo()
+      }
+    } finally {
+      this.#standstill?.interrupt()
+      if (isFrozen) thaw({ cgroup: this.#cgroup, frozenMark: this.#frozenMark, log: this.#parts.log })
+    }
+  }
+
+  /** CRIU is about to let go: before the application runs, so that it cannot fill what it has left while nothing holds it. */
+  goesOn(): void {
+    this.#standstill?.again()
+    if (!this.#owesBrake) return
+    this.#owesBrake = false
+    if (this.state !== 'let-go') return
+    this.#wire.arm().catch((error: unknown) => {
+      this.#parts.log.warn({ err: error }, 'the brake could not be set anew')
+    })
+  }
+
+  async #crossed(crossing: Crossing): Promise<void> {
+    // CRIU's own instructions have come to the brake.
+    if (this.#parts.container.doing === 'stopped') return this.held()
+    this.#isAnswering = true
+    try {
+      this.#tell(await answerCrossing(this.#pressure(), crossing))
+    } finally {
+      this.#isAnswering = false
+      this.#standstill = undefined
+    }
+  }
+
+  async #askAgain(): Promise<void> {
+    const isSaved = this.#parts.container.doing === 'being-saved'
+    if (this.#isAskingAgain || (this.#isAnswering && !isSaved)) return
+    // Given more while its checkpoint is being stored, it may have filled that as well: nobody hears of a crossing until it is stored.
+    const isUnheard = this.state === 'armed' && this.#isAnswering
+    if (this.state !== 'let-go' && !isUnheard) return
+    this.#isAskingAgain = true
+    try {
+      const answered = await growLate(this.#pressure())
+      this.#tell(answered)
+      if (isUnheard && answered === undefined && (await look(this.#pressure())).isPressure)
+        await this.#wire.letGo()
+    } catch (error) {
+      this.#parts.log.debug({ err: error }, 'more memory could not be asked for again')
+    } finally {
+      this.#isAskingAgain = false
+    }
+  }
+
+  #tell(answered: Answered | undefined): void {
+    if (answered !== undefined) this.#parts.told(answered)
+  }
+
+  #pressure(): PressureParts {
+    const { plan, launcherPid, container, ending, told, log } = this.#parts
+    return {
+      plan: plan.memory,
+      container,
+      cgroup: this.#cgroup,
+      grower: this.#grower,
+      brake: this.#wire,
+      frozenMark: this.#frozenMark,
+      name: plan.name,
+      launcherPid,
+      ending,
+      log,
+      reschedules: this.#reschedules,
+      told,
+      stands: (standstill) => void (this.#standstill = standstill),
+    }
+  }
+
+  async #isNearBrake(): Promise<boolean> {
+    const { currentBytes } = await this.#cgroup.usage()
+    return currentBytes >= parseLimitBytes(this.#cgroup.brake()) * roomForCriu
+  }
+}
