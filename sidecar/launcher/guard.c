@@ -3,13 +3,13 @@
  * process, and reaps orphans as such.
  */
 #include "clock.h"
+#include "left.h"
 #include "modes.h"
 #include "options.h"
 #include "process.h"
 #include "provide.h"
 #include "report.h"
 #include "signals.h"
-#include "thaw.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,12 +23,14 @@
 #define BACKOFF_LAST_MS 5000
 /* Who ran for so long is not failing at once: its next restart comes quickly again. */
 #define RAN_WELL_MS 10000
+/* Who failed so often in a row will not look after a brake; before, the application is safer under it, since the next one comes within a second. */
+#define FAILED_FOR_GOOD 3
 #define TERM_TO_KILL_MS 2000
 #define ONCE_DEADLINE_MS (10 * 60 * 1000)
 
 struct guard {
 	char **command;
-	const char *run; /* where its marks of what it froze lie, NULL for nowhere */
+	const char *run; /* where it notes what it does to the cgroups of applications, NULL for nowhere */
 	int wakeup;
 	pid_t child; /* 0 while none runs */
 	int code; /* of the last one */
@@ -108,27 +110,39 @@ static void attend(struct guard *guard, long long deadline_ms)
 			forward(guard, number);
 }
 
+/* The next life may not come to it soon: it fails at its start, or we are told to end. */
+static void clean_up(const struct guard *guard, int failed)
+{
+	if (!guard->run)
+		return;
+	thaw_left_frozen(guard->run);
+	if (guard->told_by || failed >= FAILED_FOR_GOOD)
+		put_back_left_brakes(guard->run);
+}
+
 static int keep_running(struct guard *guard)
 {
 	long long backoff_ms = BACKOFF_FIRST_MS;
+	int failed = 0; /* in a row */
 	outlive_the_oom_killer(guard);
 	while (!guard->told_by) {
 		long long since = now_ms();
 		start(guard);
 		while (guard->child > 0)
 			attend(guard, NEVER_MS);
-		/* The next one may not come to it soon: it fails at its start, or we are told to end. */
-		if (guard->run)
-			thaw_left_frozen(guard->run);
+		bool ran_well = now_ms() - since >= RAN_WELL_MS;
+		failed = ran_well ? 1 : failed + 1;
+		clean_up(guard, failed);
 		if (guard->told_by)
 			return guard->code;
-		if (now_ms() - since >= RAN_WELL_MS)
+		if (ran_well)
 			backoff_ms = BACKOFF_FIRST_MS;
 		warn("\"%s\" ended with code %d: it is started again in %lld ms", guard->command[0], guard->code, backoff_ms);
 		for (long long again = now_ms() + backoff_ms; !guard->told_by && now_ms() < again;)
 			attend(guard, again);
 		backoff_ms = 2 * backoff_ms < BACKOFF_LAST_MS ? 2 * backoff_ms : BACKOFF_LAST_MS;
 	}
+	clean_up(guard, failed);
 	return 128 + guard->told_by;
 }
 

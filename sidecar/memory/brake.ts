@@ -14,7 +14,7 @@ export class Brake {
   /** What we have set, or are about to. */
   #ours: readonly string[] = []
 
-  /** @param recordFile where both are kept for a sidecar that is started again */
+  /** @param recordFile where both are kept for a sidecar that is started again, and for guard where it fails again and again (launcher/left.c) */
   constructor(cgroup: MemoryCgroup, recordFile: string) {
     this.#cgroup = cgroup
     this.#recordFile = recordFile
@@ -23,8 +23,9 @@ export class Brake {
   /** With what an earlier life recorded, where that one's brake stands still. Another cgroup's record says nothing of this one. */
   begin(): void {
     const now = this.#cgroup.brake()
-    const record = existsSync(this.#recordFile) ? readFileSync(this.#recordFile, 'utf8').trim() : ''
-    const [original = '', ...ours] = record.split(' ')
+    const record = existsSync(this.#recordFile) ? readFileSync(this.#recordFile, 'utf8') : ''
+    const [values = ''] = record.split('\n')
+    const [original = '', ...ours] = values.split(' ')
     this.#original = ours.includes(now) ? original : now
     this.#ours = ours.includes(now) ? ours : []
   }
@@ -66,7 +67,8 @@ export class Brake {
   }
 
   #record(): void {
-    writeFileSync(`${this.#recordFile}.new`, [this.#original, ...this.#ours].join(' '))
+    const values = [this.#original, ...this.#ours].join(' ')
+    writeFileSync(`${this.#recordFile}.new`, `${values}\n${this.#cgroup.folder}`)
     renameSync(`${this.#recordFile}.new`, this.#recordFile)
   }
 }

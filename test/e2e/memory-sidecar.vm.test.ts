@@ -71,6 +71,30 @@ function nodeProcesses(pod: Pod): number[] {
     .filter((pid) => /^Name:\t(node|MainThread)$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
 }
 
+t.test(
+  'a sidecar that dies again and again leaves no brake, and the one that lives sets it again',
+  async (t) => {
+    const stage = await openStage(t, { programs: ['fill.c'] })
+    const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 60, threads: 1, hold: true }))
+    const brake = () => readFileSync(memoryFile(pod, application, 'memory.high'), 'utf8').trim()
+    const becomes = (what: string, isSo: () => boolean) =>
+    poll(what, deadlineMs, () => isSo() || undefined, () => pod.describe()) // prettier-ignore
+    await pod.waitForLog(application, /^done$/, { deadlineMs })
+    await becomes('the brake', () => brake() !== 'max')
+    const killing = setInterval(() => nodeProcesses(pod).forEach((pid) => process.kill(pid, 'SIGKILL')), 20)
+    t.teardown(() => clearInterval(killing))
+    await becomes('it to be put back', () => brake() === 'max')
+    clearInterval(killing)
+    await pod.waitForLog(sidecar, /launcher: the brake was put back, since nobody looks after it/, {
+      deadlineMs,
+    })
+    await becomes('the brake of the one that lives', () => brake() !== 'max')
+    t.equal(pod.container(application).attempts, 1)
+    t.equal(pod.container(sidecar).attempts, 1)
+    await pod.delete()
+  },
+)
+
 t.test('what fills its memory while a checkpoint of it is being stored is given more', async (t) => {
   const stage = await openStage(t, {
     programs: ['fill.c'],

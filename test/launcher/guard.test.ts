@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { join } from 'node:path'
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { childrenOf, isAlive, launch, launcherPath, scratch, until } from './launcher.ts'
@@ -177,6 +177,74 @@ for (const [how, script] of [
     const { stderr } = await guard.ended
     t.match(stderr, /what a sidecar left frozen was let go: container "app"/)
     t.notMatch(stderr, /gone|sock/)
+  })
+
+/** Records of brakes, as sidecar/memory/brake.ts writes them, and what each cgroup's `memory.high` says. */
+function braked(t: Test) {
+  const folder = scratch(t)
+  const run = join(folder, 'run')
+  const cgroup = (name: string) => join(folder, `${name} cgroup`)
+  const high = (name: string) => readFileSync(join(cgroup(name), 'memory.high'), 'utf8')
+  const records: [name: string, stands: string, record: string][] = [
+    ['app', '100\n', `max 50 100\n${cgroup('app')}`],
+    ['lowered', '40', `70 60\n${cgroup('lowered')}`],
+    ['untouched', '70\n', `70 70\n${cgroup('untouched')}`],
+    ['older', '100', 'max 100'],
+    ['gone', '100', `max 100\n${join(folder, 'none')}`],
+  ]
+  for (const [name, stands, record] of records) {
+    for (const path of [join(run, name), cgroup(name)]) mkdirSync(path, { recursive: true })
+    writeFileSync(join(cgroup(name), 'memory.high'), stands)
+    writeFileSync(join(run, name, 'brake-7.1'), record)
+  }
+  writeFileSync(join(run, 'sidecar.sock'), '')
+  const nothingElse = () => {
+    for (const [name, stands] of records.slice(1)) t.equal(high(name), stands, name)
+    t.notOk(existsSync(join(run, 'app/brake-7.1')), 'the record of what stands no more')
+  }
+  return {
+    run,
+    file: join(cgroup('app'), 'memory.high'),
+    isPutBack: () => high('app').startsWith('max'),
+    nothingElse,
+  }
+}
+
+void t.test('puts back the brake of a command that fails again and again', beside(), async (t) => {
+  const { run, file, nothingElse } = braked(t)
+  const seen = join(run, '../seen')
+  const command = ['sh', '-c', `cat '${file}' >> ${seen}; echo >> ${seen}; exit 3`]
+  const guard = launch(t, ['guard', `--thaw=${run}`, '--', ...command])
+  const brakes = () => (existsSync(seen) ? (readFileSync(seen, 'utf8').match(/\w+/g) ?? []) : [])
+  await until('the next life', () => brakes().length >= 4)
+  t.strictSame(
+    brakes().slice(0, 4),
+    ['100', '100', '100', 'max'],
+    'as long as the next life comes at once it stays',
+  )
+  nothingElse()
+  guard.child.kill('SIGTERM')
+  const { stderr } = await guard.ended
+  t.match(
+    stderr,
+    /the brake was put back, since nobody looks after it: memory\.high from 100 to max, .*app cgroup\n/,
+  )
+  t.equal(stderr.match(/put back/g)?.length, 1)
+})
+
+for (const [when, script, isTime] of [
+  ['while that runs', 'while :; do sleep 0.02; done', (guard) => childrenOf(guard.pid)[0]],
+  ['between two of its lives', 'exit 3', (guard) => guard.errors().includes('in 100 ms')],
+] as [string, string, (guard: ReturnType<typeof launch>) => unknown][])
+  void t.test(`puts back the brake of its command as it ends itself, ${when}`, beside(), async (t) => {
+    const { run, isPutBack, nothingElse } = braked(t)
+    const guard = launch(t, ['guard', `--thaw=${run}`, '--', 'sh', '-c', script])
+    await until('the time', () => isTime(guard))
+    t.equal(isPutBack(), false)
+    guard.child.kill('SIGTERM')
+    await guard.ended
+    t.ok(isPutBack())
+    nothingElse()
   })
 
 const oomScore = (pid: number | 'self') => readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8')

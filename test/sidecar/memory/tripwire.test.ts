@@ -1,5 +1,5 @@
 /** The brake where something is in its way, with a folder of plain files for a cgroup. On real ones: tripwire.vm.test.ts. */
-import { existsSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Tripwire, type Crossing } from '../../../sidecar/memory/tripwire.ts'
@@ -282,6 +282,16 @@ t.test('what others write while the brake is being set is noticed when it is', a
   await started
   await until('the brake again', () => of.read('memory.high') === String(brakeBytes))
 })
+
+t.test(
+  'what is recorded of the brake is what guard reads: the old value, ours, and whose they are',
+  async (t) => {
+    const of = plainCgroup(t)
+    const wire = wireOf(t, of, async () => undefined)
+    await wire.start()
+    t.equal(readFileSync(of.file('record'), 'utf8'), `max ${brakeBytes}\n${of.cgroup.folder}`)
+  },
+)
 
 t.test('where the brake for a new limit cannot be recorded the old one does not stay', async (t) => {
   const of = plainCgroup(t)
