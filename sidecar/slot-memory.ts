@@ -16,6 +16,8 @@ export class SlotMemory {
   readonly #claim: SlotClaim
   readonly #log: Log
   readonly #now: () => number
+  /** One after the other, as they were asked for: each writes what it has read, changed. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(store: Store, slot: Slot, claim: SlotClaim, log: Log, now = Date.now) {
     this.#store = store
@@ -61,7 +63,13 @@ export class SlotMemory {
   }
 
   /** False where another pod has the slot: what it remembers is not this one's to change. */
-  async #update(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
+  #update(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
+    const done = this.#turn.then(() => this.#updateNow(change))
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  async #updateNow(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
     const signal = AbortSignal.timeout(recordDeadlineMs)
     if ((await this.#claim.take(0, signal)).outcome === 'busy') return false
     const record = await this.#store.readRecord(this.#slot, signal)

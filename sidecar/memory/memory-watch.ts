@@ -9,7 +9,7 @@ import { lifeOf } from '../process-tree.ts'
 import { frozenMarkOf, thawMarked } from './left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from './memory-cgroup.ts'
 import { PolledUsage } from './polled-usage.ts'
-import { answerCrossing, growLate, look } from './pressure.ts'
+import { answerCrossing, growLate, look, saveLate } from './pressure.ts'
 import type { Answered, PressedContainer, PressureParts } from './remedies.ts'
 import { SocketGrower } from './resource-grower.ts'
 import { thaw, type Standstill } from './standstill.ts'
@@ -19,6 +19,8 @@ import { parseLimitBytes } from './usage.ts'
 
 /** How often more memory is asked for again for what was let go for want of it. */
 const defaultAskAgainMs = 60_000
+/** How often that is done for a checkpoint of what was let go without one: a dump may fail by chance, or always. */
+const lateCheckpoints = 3
 /** CRIU's instructions in the application need some room below the brake. */
 const roomForCriu = 0.95
 
@@ -50,6 +52,11 @@ export class MemoryWatch {
   /** A crossing is being answered; that may take as long as a checkpoint is being stored. */
   #isAnswering = false
   #isAskingAgain = false
+  #isEnded = false
+  /** How often one more checkpoint is tried of what was let go without, as far as is known: another's that was under way may have failed. */
+  #owesCheckpoint = 0
+  /** The limit that it was given, until that is recorded for the pod that takes its place. */
+  #unrecordedBytes: number | undefined
   /** The brake was let go for as long as CRIU holds the application. */
   #owesBrake = false
   #askingAgain: NodeJS.Timeout | undefined
@@ -89,7 +96,7 @@ export class MemoryWatch {
 
   /** @throws Error of the file system where the cgroup is gone or cannot be written */
   async begin(): Promise<void> {
-    this.#askingAgain = setInterval(() => void this.#askAgain(), this.#askAgainMs).unref()
+    this.#askingAgain = setInterval(() => void this.#lookAgain(), this.#askAgainMs).unref()
     await this.#wire.start()
     this.#parts.log.info(
       {
@@ -103,6 +110,7 @@ export class MemoryWatch {
 
   /** What was set is put back; a cgroup goes with its container. */
   async end(): Promise<void> {
+    this.#isEnded = true
     clearInterval(this.#askingAgain)
     await this.#wire.stop().catch(() => undefined)
   }
@@ -140,11 +148,51 @@ export class MemoryWatch {
     // CRIU's own instructions have come to the brake.
     if (this.#parts.container.doing === 'stopped') return this.held()
     this.#isAnswering = true
+    // What has just been restored is not saved anew.
+    const isOnTrial = this.#parts.container.isOnTrial
     try {
-      this.#tell(await answerCrossing(this.#pressure(), crossing))
+      const answered = await answerCrossing(this.#pressure(), crossing)
+      const isUnsaved = this.state === 'let-go' && (answered === undefined || answered.did === 'nothing')
+      this.#owesCheckpoint = isUnsaved && !isOnTrial ? lateCheckpoints : 0
+      this.#tell(answered)
     } finally {
       this.#isAnswering = false
       this.#standstill = undefined
+    }
+  }
+
+  async #lookAgain(): Promise<void> {
+    await Promise.all([this.#askAgain(), this.#saveAgain(), this.#record()])
+  }
+
+  async #saveAgain(): Promise<void> {
+    if (this.#owesCheckpoint === 0 || this.#isAnswering || this.state !== 'let-go') return
+    const left = this.#owesCheckpoint - 1
+    // Not beside itself: it may take as long as it is being stored.
+    this.#owesCheckpoint = 0
+    try {
+      const answered = await saveLate(this.#pressure())
+      if (answered?.did !== 'checkpoint') this.#owesCheckpoint = answered === undefined ? left + 1 : left
+      this.#tell(answered)
+    } catch (error) {
+      this.#owesCheckpoint = left
+      this.#parts.log.warn({ err: error }, 'a checkpoint of what was let go without one could not be taken')
+    }
+  }
+
+  /**
+   * What it was given in place the pod that takes its place must have as well, or the checkpoint will not fit into it. Not waited for: the
+   * store may hang.
+   */
+  async #record(): Promise<void> {
+    const bytes = this.#unrecordedBytes
+    if (bytes === undefined) return
+    this.#unrecordedBytes = undefined
+    try {
+      await this.#parts.container.recordNeed(bytes)
+    } catch (error) {
+      this.#unrecordedBytes ??= bytes
+      this.#parts.log.warn({ err: error, bytes }, 'what the application was given could not be recorded for its replacement: it is tried again') // prettier-ignore
     }
   }
 
@@ -158,6 +206,7 @@ export class MemoryWatch {
     try {
       const answered = await growLate(this.#pressure())
       this.#tell(answered)
+      if (answered !== undefined) this.#parts.relieved()
       if (isUnheard && answered === undefined && (await look(this.#pressure())).isPressure)
         await this.#wire.letGo()
     } catch (error) {
@@ -168,14 +217,18 @@ export class MemoryWatch {
   }
 
   #tell(answered: Answered | undefined): void {
-    if (answered !== undefined) this.#parts.told(answered)
+    if (answered === undefined) return
+    this.#parts.told(answered)
+    if (answered.did !== 'grow' || !this.#parts.plan.memory.recordsNeeds) return
+    this.#unrecordedBytes = answered.toBytes
+    void this.#record()
   }
 
   #pressure(): PressureParts {
-    const { plan, launcherPid, container, ending, told, log } = this.#parts
+    const { plan, launcherPid, ending, told, log } = this.#parts
     return {
       plan: plan.memory,
-      container,
+      container: this.#whileItLives(),
       cgroup: this.#cgroup,
       grower: this.#grower,
       brake: this.#wire,
@@ -187,6 +240,29 @@ export class MemoryWatch {
       reschedules: this.#reschedules,
       told,
       stands: (standstill) => void (this.#standstill = standstill),
+    }
+  }
+
+  /** An answer may come after the end, when another container of that name runs. Only one that is held is still to be left. */
+  #whileItLives(): PressedContainer {
+    const { container } = this.#parts
+    const isEnded = () => this.#isEnded
+    return {
+      get doing() {
+        return isEnded() ? 'gone' : container.doing
+      },
+      podUid: container.podUid,
+      get isOnTrial() {
+        return container.isOnTrial
+      },
+      fillsAgain: () => isEnded() || container.fillsAgain(),
+      checkpoint: async (request) =>
+        isEnded()
+          ? { outcome: 'failed', reason: 'not-running', detail: 'the application is gone' }
+          : container.checkpoint(request),
+      recordedNeed: () => container.recordedNeed(),
+      recordNeed: (bytes) => container.recordNeed(bytes),
+      leave: (code) => container.leave(code),
     }
   }
 

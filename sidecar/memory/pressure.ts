@@ -7,9 +7,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { answerPressure } from './growth.ts'
 import {
   checkpoint,
+  checkpointDeadlineMs,
   endAsTold,
+  endForMore,
   grow,
-  reschedule,
+  memoryReason,
+  recordNeed,
   rescheduleCode,
   type Answered,
   type Facts,
@@ -54,8 +57,9 @@ export async function answerCrossing(
       { ...parts, standstill, end, limit: () => standstill.limit(tooLong) },
       facts,
     )
-    const why = [answered.why, standstill.why].filter((part) => part !== undefined).join('; ')
-    return why === '' ? answered : { ...answered, why }
+    return standstill.why === undefined
+      ? answered
+      : { ...answered, why: joined(answered.why, standstill.why) }
   } finally {
     // Before it goes on: what is withheld from it is withheld no longer.
     end?.passOn()
@@ -84,14 +88,46 @@ export async function growLate(parts: PressureParts): Promise<Answered | undefin
 }
 
 /**
+ * Of what was let go without a checkpoint: one may be possible now, and without it all would be lost at the limit. It runs on meanwhile.
+ * @returns undefined where it was not the time
+ */
+export async function saveLate(parts: PressureParts): Promise<Answered | undefined> {
+  const { container, log } = parts
+  const now = await look(parts)
+  if (!now.isPressure || container.doing !== 'runs' || container.isOnTrial) return undefined
+  const facts = factsOf(now)
+  const outcome = await container.checkpoint({
+    trigger: 'memory',
+    reason: memoryReason,
+    afterwards: 'resume',
+    deadline: Date.now() + checkpointDeadlineMs,
+  })
+  if (outcome.outcome === 'failed') {
+    const why = `no checkpoint: ${outcome.detail}`
+    log.error({ ...facts, why }, 'the application fills its memory, and no checkpoint was taken')
+    return { ...facts, did: 'nothing', why }
+  }
+  const why = 'it was let go without one before'
+  log.info({ ...facts, why }, 'the application fills its memory: a checkpoint was taken')
+  return { ...facts, did: 'checkpoint', why }
+}
+
+/**
  * Not while CRIU holds it, and who has been told to end is not frozen: its end is to come soon. Where it does not (the store hangs), it is
  * not held by the brake for longer than anybody stands still.
  */
-async function isTime({ container, brake, log, standstillMs: ms = standstillMs }: PressureParts) {
+async function isTime(parts: PressureParts) {
+  const { container, brake, log, standstillMs: ms = standstillMs } = parts
   for (const until = performance.now() + ms; container.doing === 'being-ended'; await delay(10))
     if (performance.now() > until) {
       await brake.letGo()
-      log.warn({ ms }, 'the checkpoint that is to end the application has not begun: it was let go')
+      const why = `the checkpoint that is to end it has not begun after ${ms} ms: it was let go`
+      const facts = factsOf(await look(parts))
+      log.warn(
+        { ...facts, why },
+        'the checkpoint that is to end the application has not begun: it was let go',
+      )
+      parts.told?.({ ...facts, did: 'nothing', why })
       return false
     }
   return mayGrow(container)
@@ -115,6 +151,10 @@ function factsOf({ limitBytes, usage }: Look): Facts {
   return { at: new Date().toISOString(), limitBytes, usedBytes: unreclaimableBytes(usage) }
 }
 
+function joined(...parts: (string | undefined)[]): string {
+  return parts.filter((part) => part !== undefined).join('; ')
+}
+
 async function decide(parts: Standing, facts: Facts): Promise<Answered> {
   const { plan, log } = parts
   const { limitBytes } = facts
@@ -134,7 +174,17 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
     }
     parts.limit()
     if (answer.do === 'reschedule') {
-      const why = await reschedule(parts, limitBytes, answer.toBytes)
+      let why = await recordNeed(parts, limitBytes, answer.toBytes)
+      // That may have taken seconds, and so may a resize that had not come in time.
+      if (why === undefined) {
+        const now = await look(parts)
+        if (now.limitBytes > limitBytes && !now.isPressure) {
+          await parts.brake.arm()
+          log.info({ ...facts, toBytes: now.limitBytes }, 'the application was given more memory meanwhile')
+          return { ...facts, did: 'grow', toBytes: now.limitBytes }
+        }
+        why = await endForMore(parts)
+      }
       if (why !== undefined) {
         without.reschedule = why
         continue
@@ -146,6 +196,9 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
       return { ...facts, did: 'reschedule', toBytes: answer.toBytes }
     }
     const answered = await checkpoint(parts, facts, answer.because)
-    return parts.end?.look() === undefined ? answered : await endAsTold(parts, facts)
+    if (parts.end?.look() === undefined) return answered
+    const ended = await endAsTold(parts, facts)
+    // What was saved a moment ago is there all the same.
+    return ended.did === 'end' || answered.did !== 'checkpoint' ? ended : { ...answered, why: joined(answered.why, ended.why) } // prettier-ignore
   }
 }

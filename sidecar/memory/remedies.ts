@@ -13,9 +13,10 @@ import type { EndedContainer, ToldToEnd } from './told-to-end.ts'
 /** A resize that the kubelet accepts is in force within a second (0.25 s on Kubernetes 1.36); one that it defers may never be. */
 const growDeadlineMs = 10_000
 /** As long as a checkpoint asked for by hand may take: nobody else's deadline is near. */
-const checkpointDeadlineMs = 600_000
+export const checkpointDeadlineMs = 600_000
 /** sysexits(3), EX_TEMPFAIL: "the user is invited to retry". Not 0, or a Job would take it for done. */
 export const rescheduleCode = 75
+export const memoryReason = 'the application fills its memory'
 /** How often a pod records its need and tries to end with a checkpoint: a dump may fail by chance, or always. */
 const mostReschedules = 3
 
@@ -59,9 +60,12 @@ export type Answered = {
   at: string
   limitBytes: number
   usedBytes: number
-  did: PressureAnswer['do'] | 'nothing'
+  /** `end`: the pod was told to end meanwhile, and that was done. */
+  did: PressureAnswer['do'] | 'end' | 'nothing'
   toBytes?: number
   why?: string
+  /** It can have no more, and goes on all the same. */
+  exhausted?: true
 }
 
 /** `limit`: from now on it stands still for a while only. */
@@ -78,7 +82,6 @@ export async function endAsTold(parts: Standing, facts: Facts): Promise<Answered
     reason: why,
     afterwards: 'end',
     deadline: end?.look() ?? Date.now(),
-    held: () => standstill.release(),
   })
   if (outcome.outcome === 'failed') {
     await standstill.release()
@@ -86,7 +89,7 @@ export async function endAsTold(parts: Standing, facts: Facts): Promise<Answered
     return { ...facts, did: 'nothing', why: `${why}; no checkpoint: ${outcome.detail}` }
   }
   container.leave(end?.code ?? 0)
-  return { ...facts, did: 'checkpoint', why }
+  return { ...facts, did: 'end', why }
 }
 
 /**
@@ -117,18 +120,21 @@ export async function checkpoint(
   }
   const outcome = await container.checkpoint(requestOf(parts, 'resume'))
   // Held by the brake it would never end; without, it runs as if we were not there. It may have been given more meanwhile.
-  if ((await parts.cgroup.limitBytes()) > facts.limitBytes) await brake.arm()
+  const hasMore = (await parts.cgroup.limitBytes()) > facts.limitBytes
+  if (hasMore) await brake.arm()
   else await brake.letGo()
-  const why = [because, outcome.outcome === 'failed' ? `no checkpoint: ${outcome.detail}` : undefined]
-    .filter((part) => part !== undefined)
-    .join('; ')
-  const told = { ...facts, ...(why === '' ? {} : { why }) }
-  if (outcome.outcome === 'failed')
-    log.error(told, 'the application fills its memory, and no checkpoint was taken')
-  else if (because === undefined) log.info(told, 'the application fills its memory: a checkpoint was taken')
-  else
-    log.warn(told, 'the application fills its memory and can have no more: it goes on with a checkpoint kept')
-  return { ...told, did: outcome.outcome === 'taken' ? 'checkpoint' : 'nothing' }
+  if (outcome.outcome === 'failed') {
+    const why = [because, `no checkpoint: ${outcome.detail}`].filter((part) => part !== undefined).join('; ')
+    log.error({ ...facts, why }, 'the application fills its memory, and no checkpoint was taken')
+    return { ...facts, did: 'nothing', why }
+  }
+  if (because === undefined || hasMore) {
+    log.info(facts, 'the application fills its memory: a checkpoint was taken')
+    return { ...facts, did: 'checkpoint' }
+  }
+  const why = because
+  log.warn({ ...facts, why }, 'the application fills its memory and can have no more: it goes on with a checkpoint kept') // prettier-ignore
+  return { ...facts, did: 'checkpoint', why, exhausted: true }
 }
 
 /** Let go before CRIU has it, it would be killed before it is saved. Not for longer than it stands still. */
@@ -157,13 +163,12 @@ export async function grow(
   return undefined
 }
 
-/** @returns why it was not ended */
-export async function reschedule(
-  parts: Standing,
+/** What the next pod has to have. @returns why it does not help to end this one */
+export async function recordNeed(
+  { container, reschedules }: Standing,
   limitBytes: number,
   toBytes: number,
 ): Promise<string | undefined> {
-  const { container, reschedules } = parts
   if (reschedules.failed >= mostReschedules)
     return `${reschedules.failed} times it was to end with a checkpoint for a pod with more memory, and none was taken`
   try {
@@ -175,6 +180,12 @@ export async function reschedule(
   } catch (error) {
     return `what it needs could not be recorded: ${describeError(error)}`
   }
+  return undefined
+}
+
+/** For a pod with more. @returns why it was not ended */
+export async function endForMore(parts: Standing): Promise<string | undefined> {
+  const { container, reschedules } = parts
   const outcome = await container.checkpoint(requestOf(parts, 'end'))
   if (outcome.outcome === 'failed') {
     reschedules.failed++
@@ -187,13 +198,14 @@ export async function reschedule(
 function requestOf({ standstill, end }: Standing, afterwards: 'resume' | 'end'): CheckpointRequest {
   return {
     trigger: 'memory',
-    reason: 'the application fills its memory',
+    reason: memoryReason,
     afterwards,
     deadline: Date.now() + checkpointDeadlineMs,
-    // CRIU's own instructions run inside the tasks: they must neither be frozen nor held by the brake.
-    held: () => {
+    // CRIU's own instructions run inside the tasks: they must neither be frozen nor held by the brake. For one that is to end with this, and may
+    // have to be dumped once more, both come back if it goes on (MemoryWatch): it must not fill the rest between two tries.
+    held: async () => {
       end?.look()
-      return standstill.release()
+      if (afterwards === 'resume') await standstill.release()
     },
   }
 }

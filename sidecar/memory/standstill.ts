@@ -75,10 +75,15 @@ export class Standstill {
     if (this.#tooLong !== undefined) this.#bound(this.#tooLong)
   }
 
-  /** The writes are made before it returns. */
+  /** The writes are made before it returns. Not without a mark: whoever comes after us must be able to let it go. The brake holds it meanwhile. */
   async #freeze(): Promise<boolean> {
-    const { cgroup, frozenMark, launcherPid } = this.#parts
-    mark(frozenMark, launcherPid, cgroup)
+    const { cgroup, frozenMark, launcherPid, log } = this.#parts
+    try {
+      mark(frozenMark, launcherPid, cgroup)
+    } catch (error) {
+      log.error({ err: error }, 'that the application is frozen cannot be noted: it is not frozen')
+      return false
+    }
     return cgroup.freeze()
   }
 

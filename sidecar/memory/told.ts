@@ -3,14 +3,14 @@ import type { Answered } from './remedies.ts'
 
 export type MemoryEvent = {
   type: 'Normal' | 'Warning'
-  reason: 'MemoryGrown' | 'MemoryRescheduled' | 'MemoryCheckpointed' | 'MemoryExhausted'
+  reason: 'MemoryGrown' | 'MemoryRescheduled' | 'MemoryCheckpointed' | 'MemoryEnded' | 'MemoryExhausted'
   message: string
 }
 
 /** Of an event's note in the API (events.k8s.io/v1: "should be less than 1kB"). */
 const longest = 1000
 
-export function eventOf({ did, limitBytes, usedBytes, toBytes, why }: Answered): MemoryEvent {
+export function eventOf({ did, limitBytes, usedBytes, toBytes, why, exhausted }: Answered): MemoryEvent {
   const fills = `it uses ${mebibytes(usedBytes)} of its ${mebibytes(limitBytes)}`
   switch (did) {
     case 'grow':
@@ -18,9 +18,11 @@ export function eventOf({ did, limitBytes, usedBytes, toBytes, why }: Answered):
     case 'reschedule':
       return said('Normal', 'MemoryRescheduled', `${fills}, and was ended with a checkpoint: its replacement is to have ${mebibytes(toBytes ?? limitBytes)}`) // prettier-ignore
     case 'checkpoint':
-      return why === undefined
-        ? said('Normal', 'MemoryCheckpointed', `${fills}: a checkpoint was taken`)
-        : said('Warning', 'MemoryExhausted', `${fills}, and can have no more: ${why}. A checkpoint is kept, it may be killed at its limit`) // prettier-ignore
+      return exhausted !== true
+        ? said('Normal', 'MemoryCheckpointed', `${fills}: a checkpoint was taken${why === undefined ? '' : `; ${why}`}`) // prettier-ignore
+        : said('Warning', 'MemoryExhausted', `${fills}, and can have no more: ${why ?? 'it is not known why'}. A checkpoint is kept, it may be killed at its limit`) // prettier-ignore
+    case 'end':
+      return said('Normal', 'MemoryEnded', `${fills}, and was ended with a checkpoint: ${why ?? 'the pod was told to end'}`) // prettier-ignore
     case 'nothing':
       return said('Warning', 'MemoryExhausted', `${fills}, and nothing could be done: ${why ?? 'it is not known why'}. It may be killed at its limit`) // prettier-ignore
   }

@@ -1,10 +1,10 @@
 /** A pod is told to end while its application stands still for its memory: no preStop runs in it, and it is saved all the same. */
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { cgroupFolder } from '../harness/cgroup.ts'
 import { poll } from '../harness/deadline.ts'
-import { growing } from './memory.ts'
+import { growing, needsOf } from './memory.ts'
 import { resizeSocket, startResizer } from './resizer.ts'
 import { application, exitCodeOf, numbersIn, openStage, sidecar } from './support.ts'
 
@@ -12,6 +12,7 @@ import { application, exitCodeOf, numbersIn, openStage, sidecar } from './suppor
 const deadlineMs = 180_000
 
 const work = () => growing({ limitMiB: 128, mebibytes: 116, threads: 1, hold: true })
+const more = () => growing({ limitMiB: 128, mebibytes: 140, threads: 1, hold: true })
 
 t.test('a pod that is told to end while its application stands still goes on from there', async (t) => {
   const stage = await openStage(t, {
@@ -41,5 +42,35 @@ t.test('a pod that is told to end while its application stands still goes on fro
   t.equal(after.container(application).attempts, 1, 'and what told it to end was not part of it')
   t.ok(after.container(application).running)
   t.equal(after.container(sidecar).attempts, 1)
+  await after.delete({ gracePeriodSeconds: 60 })
+})
+
+/** It has grown from 128 MiB in place, and is evicted with its 140 MiB. */
+async function grownAndEvicted(t: Test) {
+  const stage = await openStage(t, {
+    programs: ['fill.c'],
+    config: `memory: { resizeSocket: ${resizeSocket} }`,
+  })
+  const before = await stage.runPlain(stage.admit(more(), new Map()))
+  await startResizer(t, before)
+  await before.waitForLog(application, /^done$/, { deadlineMs })
+  const needs = await poll('what it needs to be recorded', deadlineMs, async () => {
+    const known = await needsOf(stage)
+    return known.size > 0 ? known : undefined
+  }, () => before.describe()) // prettier-ignore
+  t.strictSame([...needs], [[application, 192 * 2 ** 20]])
+  await before.evict()
+  t.match(await stage.manifests(), [{ trigger: 'prestop' }])
+  return { stage, needs }
+}
+
+t.test('what has grown in place goes on in a pod that has as much', async (t) => {
+  const { stage, needs } = await grownAndEvicted(t)
+  const after = await stage.runPlain(stage.admit(more(), needs))
+  await after.waitForLog(sidecar, /went on from its checkpoint/, { deadlineMs })
+  await delay(1_000)
+  t.ok(after.container(application).running)
+  t.strictSame(numbersIn(after, /^mib (\d+)$/), [], 'nothing is filled again')
+  t.equal(after.container(application).attempts, 1)
   await after.delete({ gracePeriodSeconds: 60 })
 })

@@ -36,8 +36,14 @@ type Setting = {
   plan?: Partial<MemoryPlan>
   growth?: Growth
   outcome?: CheckpointOutcome
+  /** Of one after the other, where they differ. */
+  outcomes?: CheckpointOutcome[]
+  /** While CRIU holds it. */
+  dumped?: (raise: Raise) => Promise<void>
+  /** On a full disk, say. */
+  noMark?: boolean
   need?: { memoryBytes: number; podUid: string }
-  records?: () => Promise<void>
+  records?: (bytes: number, raise: Raise) => Promise<void>
   doing?: () => PressedContainer['doing']
   /** How often it was to be ended in vain already. */
   failed?: number
@@ -57,6 +63,9 @@ type Setting = {
   hangsUntil?: (state: { frozen: boolean; told: Answered[] }) => boolean
 }
 
+/** Somebody else gives it more. */
+type Raise = (bytes: number) => void
+
 /** Everything that was done, in its order. */
 async function answered(t: Test, setting: Setting) {
   const folder = mkdtempSync(join(tmpdir(), 'reprieve-pressure-'))
@@ -67,6 +76,7 @@ async function answered(t: Test, setting: Setting) {
   writeFileSync(file('memory.stat'), `active_file ${10 * mebibyte}\n`)
   writeFileSync(file('cgroup.events'), 'populated 1\nfrozen 1\n')
   writeFileSync(file('cgroup.freeze'), '0')
+  const raise = (bytes: number) => writeFileSync(file('memory.max'), String(bytes))
   const isFrozen = () => readFileSync(file('cgroup.freeze'), 'utf8') === '1'
   const did: string[] = []
   const note = (what: string) => did.push(isFrozen() ? `${what}, frozen` : what)
@@ -93,15 +103,24 @@ async function answered(t: Test, setting: Setting) {
           await store()
           if (setting.hangsUntil !== undefined) note('the store answers')
           await request.held?.()
+          // As the watch does.
+          standing?.interrupt()
           note('held by CRIU')
           await delay(setting.dumpMs ?? 0)
-          return setting.outcome ?? taken
+          await setting.dumped?.(raise)
+          const outcome = setting.outcomes?.shift() ?? setting.outcome ?? taken
+          if (outcome === failed || request.afterwards === 'resume') standing?.again()
+          if (outcome === failed) note('CRIU lets go')
+          return outcome
         },
         recordedNeed: async () => {
           await store()
           return setting.need
         },
-        recordNeed: setting.records ?? (async (bytes) => void note(`recorded ${bytes / mebibyte}`)),
+        recordNeed: async (bytes) => {
+          if (setting.records === undefined) note(`recorded ${bytes / mebibyte}`)
+          else await setting.records(bytes, raise)
+        },
         leave: (code) => note(`left with ${code}`),
       },
       cgroup: new MemoryCgroup(2, folder),
@@ -117,7 +136,7 @@ async function answered(t: Test, setting: Setting) {
         },
       },
       brake: { arm: async () => void note('brake set'), letGo: async () => void note('brake let go') },
-      frozenMark: file('frozen'),
+      frozenMark: setting.noMark === true ? file('none/frozen') : file('frozen'),
       name: 'train',
       launcherPid: setting.launcherPid ?? nobody,
       ending: {
@@ -161,7 +180,6 @@ t.test(
       'asked 1536 for train, frozen',
       'recorded 1536, frozen',
       'checkpoint to end, frozen',
-      'brake let go, frozen',
       'held by CRIU',
       `left with ${rescheduleCode}`,
     ])
@@ -214,7 +232,7 @@ t.test('without a checkpoint the application runs on unhindered, and it is told'
 
 t.test('at its maximum it keeps a checkpoint', async (t) => {
   const { answer } = await answered(t, { plan: { maxBytes: limitBytes } })
-  t.match(answer, { did: 'checkpoint', why: /all that it may grow to/ })
+  t.match(answer, { did: 'checkpoint', why: /all that it may grow to/, exhausted: true })
 })
 
 t.test(
@@ -368,13 +386,12 @@ t.test(
       'asked 1536 for train, frozen',
       'its end is kept from it, frozen',
       'checkpoint to end, frozen',
-      'brake let go, frozen',
       'held by CRIU',
       'left with 143',
       'it hears of its end',
     ])
     t.match(requests, [{ trigger: 'prestop', afterwards: 'end' }])
-    t.match(answer, { did: 'checkpoint', why: /told to end/ })
+    t.match(answer, { did: 'end', why: /told to end/ })
   },
 )
 
@@ -382,7 +399,7 @@ t.test('and hears of it where it could not be saved, without the brake', async (
   const launcherPid = await deaf(t)
   process.kill(launcherPid, 'SIGTERM')
   const { answer, did } = await answered(t, { launcherPid, outcome: failed })
-  t.strictSame(did.slice(-3), ['held by CRIU', 'brake let go', 'it hears of its end'])
+  t.strictSame(did.slice(-4), ['held by CRIU', 'CRIU lets go, frozen', 'brake let go, frozen', 'it hears of its end']) // prettier-ignore
   t.notOk(
     did.some((what) => what.startsWith('asked')),
     'it is not given more',
@@ -390,11 +407,11 @@ t.test('and hears of it where it could not be saved, without the brake', async (
   t.match(answer, { did: 'nothing', why: /told to end.*io_uring/ })
 })
 
-/** Where `doing` says so it is told to end, the first time. */
-function toldWhen(launcherPid: number, is: PressedContainer['doing']): Setting['doing'] {
+/** It is told to end when it is asked for the sixth time what it does. */
+function toldLate(launcherPid: number, is: PressedContainer['doing']): Setting['doing'] {
   let looks = 0
   return () => {
-    if (looks++ === 1) process.kill(launcherPid, 'SIGTERM')
+    if (looks++ === 5) process.kill(launcherPid, 'SIGTERM')
     return is
   }
 }
@@ -421,7 +438,7 @@ t.test('and before it is let go because it stood still for too long', async (t) 
     launcherPid,
     plan: { answer: 'checkpoint' },
     boundMs: 100,
-    doing: toldWhen(launcherPid, 'to-be-saved'),
+    doing: toldLate(launcherPid, 'to-be-saved'),
   })
   const [kept, letGo] = ['its end is kept from it, frozen', 'brake let go, frozen'].map((what) =>
     did.indexOf(what),
@@ -434,5 +451,51 @@ t.test('and where there is room again', async (t) => {
   process.kill(launcherPid, 'SIGTERM')
   const { answer, did } = await answered(t, { launcherPid, limitNow: 4 * limitBytes })
   t.ok(did.includes('its end is kept from it, frozen'), did.join('; '))
-  t.match(answer, { did: 'checkpoint', why: /told to end/ })
+  t.match(answer, { did: 'end', why: /told to end/ })
+})
+
+t.test('what could not be saved at its end has the checkpoint from a moment ago all the same', async (t) => {
+  const launcherPid = await deaf(t)
+  const { answer } = await answered(t, {
+    launcherPid,
+    plan: { answer: 'checkpoint' },
+    outcomes: [taken, failed],
+    dumped: async () => void process.kill(launcherPid, 'SIGTERM'),
+  })
+  t.match(answer, { did: 'checkpoint', why: /told to end.*io_uring/ })
+})
+
+t.test('what is to be dumped once more before it ends stands still until then', async (t) => {
+  const { did } = await answered(t, { plan: { answer: 'reschedule' }, outcome: failed })
+  t.strictSame(did.slice(0, 4), ['recorded 1536, frozen', 'checkpoint to end, frozen', 'held by CRIU', 'CRIU lets go, frozen']) // prettier-ignore
+})
+
+t.test('it is not ended for more that it has been given meanwhile', async (t) => {
+  const { answer, did } = await answered(t, {
+    plan: { answer: 'reschedule' },
+    records: async (_, raise) => raise(2 * limitBytes),
+  })
+  t.strictSame(did, ['brake set, frozen'])
+  t.match(answer, { did: 'grow', toBytes: 2 * limitBytes })
+})
+
+t.test('given more while it was being saved it is not told to be at its end', async (t) => {
+  const { answer, did } = await answered(t, {
+    growth: { outcome: 'refused', why: 'deferred' },
+    plan: { recordsNeeds: false },
+    dumped: async (raise) => raise(2 * limitBytes),
+  })
+  t.equal(did.at(-1), 'brake set')
+  t.match(answer, { did: 'checkpoint', why: undefined, exhausted: undefined })
+})
+
+t.test('where nothing can be written it is given more all the same, and is not frozen', async (t) => {
+  const { answer, did } = await answered(t, { noMark: true })
+  t.strictSame(did, ['asked 1536 for train', 'brake set'])
+  t.match(answer, { did: 'grow' })
+})
+
+t.test('who is to be ended and waits too long for it is told of', async (t) => {
+  const { told } = await answered(t, { doing: () => 'being-ended', boundMs: 50 })
+  t.match(told, [{ did: 'nothing', why: /has not begun after 50 ms/ }])
 })

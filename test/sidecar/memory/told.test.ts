@@ -24,7 +24,19 @@ const cases: [
   ],
   [{ did: 'checkpoint' }, 'Normal', 'MemoryCheckpointed', /a checkpoint was taken$/],
   [
-    { did: 'checkpoint', why: 'it has all that it may grow to' },
+    { did: 'checkpoint', why: 'it was let go meanwhile' },
+    'Normal',
+    'MemoryCheckpointed',
+    /a checkpoint was taken; it was let go meanwhile$/,
+  ],
+  [
+    { did: 'end', why: 'the pod was told to end' },
+    'Normal',
+    'MemoryEnded',
+    /was ended with a checkpoint: the pod was told to end$/,
+  ],
+  [
+    { did: 'checkpoint', why: 'it has all that it may grow to', exhausted: true },
     'Warning',
     'MemoryExhausted',
     /can have no more: it has all that it may grow to\. A checkpoint is kept/,

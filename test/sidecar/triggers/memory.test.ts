@@ -121,15 +121,15 @@ async function resizer(t: Test) {
   let resize: ((bytes: number) => void) | undefined
   const path = `/tmp/reprieve-resize-${process.pid}-${Math.random()}`
   const asked: number[] = []
-  const waiting: (() => void)[] = []
+  const waiting: ((text?: string) => void)[] = []
   const server = createServer((socket) => {
     socket.on('error', () => undefined)
     socket.setEncoding('utf8').once('data', (line: string) => {
       const { limitBytes: bytes } = JSON.parse(line) as { limitBytes: number }
       asked.push(bytes)
-      waiting.push(() => {
-        resize?.(bytes)
-        socket.end('{"accepted":true}\n')
+      waiting.push((refusal) => {
+        if (refusal === undefined) resize?.(bytes)
+        socket.end(refusal ?? '{"accepted":true}\n')
       })
       if (answers !== 'when-told') socket.end(answers)
     })
@@ -142,6 +142,7 @@ async function resizer(t: Test) {
     asked,
     resizes: (work: (bytes: number) => void) => void (resize = work),
     grant: () => waiting.at(-1)?.(),
+    refuse: () => waiting.at(-1)?.('{"refused":"deferred"}\n'),
     answer: (text: string) => void (answers = text),
   }
 }
@@ -191,7 +192,8 @@ t.test('a crossing that comes while CRIU seizes it does not hold CRIU’s instru
 t.test('what was let go for want of memory is given it later, when there is some', async (t) => {
   const hub = await resizer(t)
   hub.answer('{"refused":"deferred"}\n')
-  const of = await trigger(t, 0, { ...growing, resizeSocket: hub.path })
+  let relieved = 0
+  const of = await trigger(t, 0, { ...growing, resizeSocket: hub.path }, { relieved: () => void relieved++ })
   hub.resizes((bytes) => of.set('memory.max', bytes))
   of.uses(90 * mebibyte)
   await of.start()
@@ -205,6 +207,148 @@ t.test('what was let go for want of memory is given it later, when there is some
   hub.grant()
   await until('the brake for the new limit', () => of.memory.status[0]?.watch === 'armed')
   t.match(of.memory.status, [{ lastAnswer: { did: 'grow' }, event: { reason: 'MemoryGrown' } }])
+  t.equal(relieved, 1, 'what it came from is under suspicion no more')
+})
+
+t.test('between two tries of a checkpoint that is to end it there is frost and brake again', async (t) => {
+  const seen: string[] = []
+  let tries = 0
+  const of = await trigger(
+    t,
+    0,
+    { answer: 'reschedule', maxBytes: 4 * limitBytes, recordsNeeds: true },
+    {
+      checkpoint: async (request) => {
+        tries++
+        of.does('stopped')
+        await request.held?.()
+        await of.held()
+        seen.push(`${request.afterwards}: ${of.read('cgroup.freeze')} ${of.read('memory.high')}`)
+        of.does('runs')
+        of.goingOn()
+        await until('the brake', () => request.afterwards !== 'end' || of.read('memory.high') !== 'max')
+        seen.push(`between: ${of.read('cgroup.freeze')} ${of.read('memory.high')}`)
+        return { outcome: 'failed', reason: 'dump-failed', detail: 'by chance' }
+      },
+    },
+  )
+  of.uses(90 * mebibyte)
+  await of.start()
+  of.becomes(running)
+  await until('it to be answered', () => of.memory.status[0]?.lastAnswer?.did === 'nothing')
+  t.strictSame(seen.slice(0, 2), ['end: 0 max', `between: 1 ${brakeBytes}`])
+  await until('it to be let go', () => of.read('cgroup.freeze') === '0' && of.read('memory.high') === 'max')
+  t.ok(tries >= 2)
+})
+
+t.test(
+  'what was let go without a checkpoint is saved later, and not for ever where that fails',
+  async (t) => {
+    const asked: string[] = []
+    let isGood = false
+    const of = await trigger(
+      t,
+      0,
+      { answer: 'checkpoint' },
+      {
+        checkpoint: async ({ afterwards }) => {
+          asked.push(afterwards)
+          return isGood ? { outcome: 'taken', id: 'x', phases: {} } : { outcome: 'failed', reason: 'store-failed', detail: 'full' } // prettier-ignore
+        },
+      },
+    )
+    of.uses(90 * mebibyte)
+    await of.start()
+    of.becomes(running)
+    await until('the first', () => asked.length === 1)
+    t.match(of.memory.status, [{ lastAnswer: { did: 'nothing' } }])
+    await until('the next', () => asked.length === 2)
+    isGood = true
+    await until('one that is taken', () => of.memory.status[0]?.lastAnswer?.did === 'checkpoint')
+    const taken = asked.length
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    t.equal(asked.length, taken, 'one is enough')
+    t.ok(asked.every((afterwards) => afterwards === 'resume'))
+    t.equal(of.read('cgroup.freeze'), '0')
+  },
+)
+
+t.test('three times at most', async (t) => {
+  let asked = 0
+  const checkpoint: WatchedContainer['checkpoint'] = async () => {
+    asked++
+    return { outcome: 'failed', reason: 'store-failed', detail: 'full' }
+  }
+  const of = await trigger(t, 0, { answer: 'checkpoint' }, { checkpoint })
+  of.uses(90 * mebibyte)
+  await of.start()
+  of.becomes(running)
+  await until('the last', () => asked === 4)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  t.equal(asked, 4)
+})
+
+t.test('what has just been restored is not saved later either', async (t) => {
+  let asked = 0
+  const checkpoint: WatchedContainer['checkpoint'] = async () => {
+    asked++
+    return { outcome: 'taken', id: 'x', phases: {} }
+  }
+  const of = await trigger(t, 0, { answer: 'checkpoint' }, { checkpoint, isOnTrial: true })
+  of.uses(90 * mebibyte)
+  await of.start()
+  of.becomes(running)
+  await until('it to be let go', () => of.memory.status[0]?.watch === 'let-go')
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  t.equal(asked, 0)
+})
+
+t.test('what it was given is recorded for its replacement, though not at the first try', async (t) => {
+  const hub = await resizer(t)
+  const recorded: number[] = []
+  let tries = 0
+  const recordNeed = async (bytes: number) => {
+    if (++tries === 1) throw new Error('the store hangs')
+    recorded.push(bytes)
+  }
+  const of = await trigger(t, 0, { ...growing, recordsNeeds: true, resizeSocket: hub.path }, { recordNeed })
+  hub.resizes((bytes) => of.set('memory.max', bytes))
+  of.uses(90 * mebibyte)
+  await of.start()
+  of.becomes(running)
+  await until('more to be asked for', () => hub.asked.length === 1)
+  hub.grant()
+  await until('it to be recorded', () => recorded.length > 0)
+  t.strictSame(recorded, hub.asked)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  t.equal(tries, 2, 'once is enough')
+})
+
+t.test('an answer that comes after the end does nothing to the next container', async (t) => {
+  const hub = await resizer(t)
+  const did: string[] = []
+  const of = await trigger(
+    t,
+    0,
+    { ...growing, resizeSocket: hub.path },
+    {
+      isOnTrial: true,
+      fillsAgain: () => void did.push('suspected'),
+      checkpoint: async () => {
+        did.push('saved')
+        return { outcome: 'taken', id: 'x', phases: {} }
+      },
+    },
+  )
+  of.uses(90 * mebibyte)
+  await of.start()
+  of.becomes(running)
+  await until('more to be asked for', () => hub.asked.length === 1)
+  of.becomes({ at: 'preparing', launcherPid: 44, life: 'next' })
+  await until('the end of the watch', () => of.memory.status[0]?.watch === 'unwatched')
+  hub.refuse()
+  await until('it to be let go', () => of.read('cgroup.freeze') === '0')
+  t.strictSame(did, [])
 })
 
 /** Its checkpoint is being stored, and it was given more meanwhile. */
