@@ -75,7 +75,8 @@ triggers.push(notices)
 for (const [name, keeper] of keepers)
   keeper.observe(({ at }) => void (at === 'held' || notices.released(name)))
 const { interval, meanTimeBetweenFailuresMs, lineage } = around.podPlan
-const saveable = async (name: string) => (keepers.get(name)?.isOnTrial === true ? undefined : vitals(name))
+const isOnTrial = (name: string) => keepers.get(name)?.isOnTrial === true
+const saveable = async (name: string) => (isOnTrial(name) ? undefined : vitals(name))
 const periodic =
   wanted.includes('interval') && interval !== 'off'
     ? new IntervalTrigger({
@@ -93,6 +94,7 @@ const nodeMemory = new NodeMemoryTrigger({
   evictionBytes: wanted.includes('memory') ? around.podPlan.nodeEvictionBytes : 0,
   evictionPercent: wanted.includes('memory') ? around.podPlan.nodeEvictionPercent : undefined,
   rootOf: (name) => keepers.get(name)?.root,
+  isOnTrial,
   estimateMs: (name, bytes) => {
     const { startMs, dumpMs, storeMs } = estimate(tookMost(ledger.measured(name)), bytes)
     return startMs + dumpMs + storeMs

@@ -12,7 +12,6 @@ import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
 import { growthProblems, memoryPlan, podLimitWarnings, rescheduleWarnings } from './memory-plan.ts'
-import { whyNotReplaced } from './pod-end.ts'
 import { podLineage } from './pod-lineage.ts'
 import type { Container, Pod } from './pod.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
@@ -106,13 +105,7 @@ export function decide(
         pod,
         container,
         commands,
-        memoryPlan(
-          container,
-          wishes,
-          config.memory,
-          recordsNeeds,
-          whyNotReplaced(pod, container, wishes.key),
-        ),
+        memoryPlan(pod, container, wishes, config.memory, recordsNeeds),
       ),
     ),
   }

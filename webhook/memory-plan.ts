@@ -5,6 +5,7 @@ import type { MemoryPlan } from '../src/pod-plan.ts'
 import { parseQuantityBytes } from '../src/quantity.ts'
 import type { Container, Pod } from './pod.ts'
 import { whyNotReplaced } from './pod-end.ts'
+import { podLimitBytes } from './pod-level-memory.ts'
 import { isRecord } from './shape.ts'
 
 const defaultThresholdPercent = 85
@@ -13,20 +14,17 @@ const defaultGrowth = 4
 
 /**
  * @param recordsNeeds whether a replacement is given what its lineage has recorded that it needs (lineage-records.ts)
- * @param staysBecause why there would be no replacement (pod-end.ts)
  */
 export function memoryPlan(
+  pod: Pod,
   container: Container,
   wishes: Wishes,
   config: MemoryConfig,
   recordsNeeds: boolean,
-  staysBecause: string | undefined,
 ): MemoryPlan {
-  const limitBytes = memoryLimitOf(container)
-  const maxBytes =
-    limitBytes === undefined
-      ? undefined
-      : (wishes.memoryMaxBytes ?? Math.max(config.maxBytes ?? limitBytes * defaultGrowth, limitBytes))
+  const maxBytes = maxBytesOf(pod, container, wishes, config)
+  // Of one that would have no replacement.
+  const staysBecause = whyNotReplaced(pod, container, wishes.key)
   return {
     thresholdPercent: wishes.memoryThresholdPercent ?? defaultThresholdPercent,
     answer: wishes.onMemoryPressure ?? 'grow',
@@ -35,6 +33,19 @@ export function memoryPlan(
     recordsNeeds,
     ...(recordsNeeds && staysBecause !== undefined ? { staysBecause } : {}),
   }
+}
+
+/** A container's limit above its pod's would be refused, in place and in a replacement. */
+function maxBytesOf(
+  pod: Pod,
+  container: Container,
+  wishes: Wishes,
+  config: MemoryConfig,
+): number | undefined {
+  const limitBytes = memoryLimitOf(container)
+  if (limitBytes === undefined) return undefined
+  const most = wishes.memoryMaxBytes ?? config.maxBytes ?? limitBytes * defaultGrowth
+  return Math.max(limitBytes, Math.min(most, podLimitBytes(pod)))
 }
 
 /** Growth that ends below where the container begins is a mistake that would only show under memory pressure. */

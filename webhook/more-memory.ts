@@ -2,15 +2,18 @@
 import { parseQuantityBytes } from '../src/quantity.ts'
 import type { PodPlan } from '../src/pod-plan.ts'
 import type { Container, Pod } from './pod.ts'
+import { requestRoomBytes } from './pod-level-memory.ts'
 
 export type Raise = { index: number; limit: string; request: string | undefined }
 
 /**
  * What is raised: never lowered, never above what the plan allows. Where request and limit were the same they stay so: the pod keeps
- * its QoS class, and its node has what it is promised.
+ * its QoS class, and its node has what it is promised. A pod with a request of its own has its class from that, and room for no more.
  * @param needs bytes by container
  */
 export function raisesFor(pod: Pod, plan: PodPlan, needs: ReadonlyMap<string, number>): Raise[] {
+  if (needs.size === 0) return []
+  let room = requestRoomBytes(pod)
   return pod.spec.containers.flatMap((container, index): Raise[] => {
     const need = needs.get(container.name)
     const most = plan.containers.find(({ name }) => name === container.name)?.memory.maxBytes
@@ -20,7 +23,9 @@ export function raisesFor(pod: Pod, plan: PodPlan, needs: ReadonlyMap<string, nu
     if (bytes <= limit) return []
     const request = bytesOf(container, 'requests')
     // A request that is left out becomes the limit (the API server's defaults, before admission): then it is there, and equal.
-    return [{ index, limit: String(bytes), request: request === limit ? String(bytes) : undefined }]
+    const more = request === limit ? Math.min(bytes - limit, room) : 0
+    room -= more
+    return [{ index, limit: String(bytes), request: more > 0 ? String(limit + more) : undefined }]
   })
 }
 

@@ -38,6 +38,8 @@ export class PolledUsage {
   #timer: NodeJS.Timeout | undefined
   /** Bytes a millisecond, of late. */
   #rate = 0
+  /** Of the last look at what was not let go. */
+  #limitBytes = Number.POSITIVE_INFINITY
   #last: { usage: MemoryUsage; at: number } | undefined
 
   constructor(options: PolledUsageOptions) {
@@ -58,7 +60,7 @@ export class PolledUsage {
     this.#become(Number.isFinite(limitBytes) ? 'armed' : 'no-limit')
   }
 
-  /** Crossings are not told until usage has gone down far enough. */
+  /** Crossings are not told until usage has gone down far enough, or is below the threshold of a limit that was raised. */
   async letGo(): Promise<void> {
     this.#become('let-go')
   }
@@ -87,7 +89,9 @@ export class PolledUsage {
       const at = performance.now()
       if (Number.isFinite(limitBytes)) {
         if (this.#state === 'no-limit') this.#state = 'armed'
-        if (this.#state === 'let-go' && mayRearm(usage, limitBytes, percent)) {
+        const isFull = isPressure(usage, limitBytes, percent, availableParallelism())
+        const isRaised = limitBytes > this.#limitBytes
+        if (this.#state === 'let-go' && (mayRearm(usage, limitBytes, percent) || (isRaised && !isFull))) {
           this.#state = 'armed'
           this.#options.relieved?.()
         }
@@ -96,8 +100,9 @@ export class PolledUsage {
         // Between two looks that are 10 ms apart a program may well pause: one that grew is not taken for one that stands.
         this.#rate = Math.max(rate, this.#rate / 2)
         if (this.#state === 'armed') {
+          this.#limitBytes = limitBytes
           afterMs = nextLookMs(thresholdBytes(limitBytes, percent) - unreclaimableBytes(usage), this.#rate)
-          if (isPressure(usage, limitBytes, percent, availableParallelism())) {
+          if (isFull) {
             await crossed({ usage, limitBytes })
             // With a limit that has been raised it may well have gone on growing already.
             afterMs = (await cgroup.limitBytes()) === limitBytes ? unansweredMs : soonestMs

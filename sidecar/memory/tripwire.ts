@@ -42,6 +42,8 @@ export class Tripwire {
   #state: TripwireState = 'stopped'
   /** For this limit the brake has given way to pages in constant use. */
   #gaveWayAt: number | undefined
+  /** For which the brake was last set, or could not be: for a larger one it is set again although it was let go. */
+  #limitBytes = Number.POSITIVE_INFINITY
   /** How often the brake was let go: setting it may take so long that it is let go meanwhile. */
   #letsGo = 0
   /** One after the other: two may be for different limits. */
@@ -118,6 +120,7 @@ export class Tripwire {
     const limitBytes = await this.#options.cgroup.limitBytes()
     // By a crossing, say, whose answer came after the end.
     if (this.#ended || letsGo !== this.#letsGo) return
+    this.#limitBytes = limitBytes
     if (!Number.isFinite(limitBytes)) {
       await this.letGo()
       this.#state = 'no-limit'
@@ -142,7 +145,7 @@ export class Tripwire {
       : thresholdBytes(limitBytes, percent)
   }
 
-  /** Puts back what others have set. Usage is watched on; far enough below the threshold the brake is set again. */
+  /** Puts back what others have set. Usage is watched on; far enough below the threshold, or below that of a raised limit, the brake is set again. */
   async letGo(): Promise<void> {
     // Its cgroup may be the next container's by now.
     if (this.#ended) return
@@ -216,9 +219,19 @@ export class Tripwire {
       if (this.#state === 'armed') {
         if (!this.#brake.stands(this.#brakeBytes(limitBytes))) await this.arm()
       } else if (this.#state === 'no-limit' && Number.isFinite(limitBytes)) await this.arm()
+      else if (limitBytes > this.#limitBytes) await this.#armRaised(limitBytes)
     } catch (error) {
       this.#tell(error)
     }
+  }
+
+  /** Somebody has given more, later than we waited for it. Not while a crossing is answered: nobody would hear of the next one. */
+  async #armRaised(limitBytes: number): Promise<void> {
+    const { cgroup, percent, relieved } = this.#options
+    if (isPressure(await cgroup.usage(), limitBytes, percent, availableParallelism())) return
+    if (this.#state !== 'let-go' || this.#looking || this.#arming !== undefined) return
+    await this.arm()
+    relieved?.()
   }
 
   /** Not as soon as something is written: a sawtooth has given back its tooth by the time that its being let go is told. */

@@ -39,6 +39,8 @@ export type NodeMemoryOptions = {
   evictionPercent?: number | undefined
   /** The root of a container's tree while it runs. */
   rootOf: RootOf
+  /** Whether it has just been restored: a checkpoint would take the one that it came from for good, which may be what kills it. */
+  isOnTrial: (container: string) => boolean
   /** How long a checkpoint of so many bytes will take. */
   estimateMs: (container: string, bytes: number) => number
   log: Log
@@ -49,7 +51,14 @@ export type NodeMemoryOptions = {
 }
 
 /** From the verdict until the node has memory again. */
-type Pressure = { atMs: number; triedAtMs: number; retriesLeft: number; failed: ReadonlySet<string> }
+type Pressure = {
+  atMs: number
+  triedAtMs: number
+  retriesLeft: number
+  failed: ReadonlySet<string>
+  /** Those that were on trial when it was their turn: what they came from is in the store. */
+  onTrial: ReadonlySet<string>
+}
 
 export class NodeMemoryTrigger implements Trigger {
   readonly name = 'node-memory'
@@ -126,10 +135,13 @@ export class NodeMemoryTrigger implements Trigger {
       if (pressure.failed.size === 0) this.#restsUntilMs = pressure.atMs + againMs
       return
     }
-    const { failed, retriesLeft, triedAtMs } = pressure
-    if (failed.size > 0 && retriesLeft > 0 && sample.atMs - triedAtMs >= retryMs) {
-      this.#pressure = { ...pressure, triedAtMs: sample.atMs, retriesLeft: retriesLeft - 1 }
-      this.#take([...containers.values()].filter(({ plan }) => failed.has(plan.name)))
+    const { isOnTrial, rootOf } = this.#options
+    const again = pressure.retriesLeft > 0 ? [...pressure.failed].filter((name) => !isOnTrial(name)) : []
+    const proved = [...pressure.onTrial].filter((name) => !isOnTrial(name) && rootOf(name) !== undefined)
+    if (again.length + proved.length > 0 && sample.atMs - pressure.triedAtMs >= retryMs) {
+      const retriesLeft = pressure.retriesLeft - (again.length > 0 ? 1 : 0)
+      this.#pressure = { ...pressure, triedAtMs: sample.atMs, retriesLeft }
+      this.#take([...containers.values()].filter(({ plan }) => [...again, ...proved].includes(plan.name)))
     } else if (sample.atMs - pressure.atMs >= againMs) {
       const verdict = await this.#judge(containers)
       if (verdict.press) this.#press(sample, verdict.why, containers)
@@ -137,13 +149,14 @@ export class NodeMemoryTrigger implements Trigger {
   }
 
   #press({ atMs }: NodeSample, why: string, containers: ReadonlyMap<string, Checkpointable>): void {
-    this.#pressure = { atMs, triedAtMs: atMs, retriesLeft: retries, failed: new Set() }
+    const onTrial = new Set([...containers.keys()].filter((name) => this.#options.isOnTrial(name)))
+    this.#pressure = { atMs, triedAtMs: atMs, retriesLeft: retries, failed: new Set(), onTrial }
     this.#why = why
     this.#options.log.warn(
-      { why },
+      { why, ...(onTrial.size === 0 ? {} : { justRestored: [...onTrial] }) },
       'the node runs out of memory: checkpoints are taken before the kubelet evicts',
     )
-    this.#take([...containers.values()])
+    this.#take([...containers.values()].filter(({ plan }) => !onTrial.has(plan.name)))
   }
 
   /** Meanwhile the node is looked at on: what it does during a dump tells whether it is over, and how long the next may take. */
@@ -151,9 +164,15 @@ export class NodeMemoryTrigger implements Trigger {
     this.#taking = true
     void Promise.all(containers.map((container) => this.#checkpoint(container)))
       .then((names) => {
-        const failed = new Set(names.filter((name) => name !== undefined))
-        if (this.#pressure !== undefined)
-          this.#pressure = { ...this.#pressure, triedAtMs: this.#nowMs(), failed }
+        if (this.#pressure === undefined) return
+        const asked = new Set(containers.map(({ plan }) => plan.name))
+        const others = (set: ReadonlySet<string>) => [...set].filter((name) => !asked.has(name))
+        const failed = new Set([
+          ...others(this.#pressure.failed),
+          ...names.filter((name) => name !== undefined),
+        ])
+        const onTrial = new Set(others(this.#pressure.onTrial))
+        this.#pressure = { ...this.#pressure, triedAtMs: this.#nowMs(), failed, onTrial }
       })
       .finally(() => (this.#taking = false))
   }

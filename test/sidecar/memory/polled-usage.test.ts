@@ -141,3 +141,45 @@ t.test('a crossing that nothing could be done about is not told a hundred times 
   const pauses = told.slice(1).map((at, index) => at - (told[index] ?? 0))
   t.ok(Math.min(...pauses) >= 95, `pauses of ${pauses.map(Math.round).join(', ')} ms`)
 })
+
+t.test('what was let go is watched again as soon as its limit is raised far enough', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'reprieve-polled-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const limit = (bytes: number) => writeFileSync(join(folder, 'memory.limit_in_bytes'), String(bytes))
+  limit(100_000_000)
+  const cgroup = new MemoryCgroup(1, folder)
+  let [currentBytes, looks, crossings, relieved] = [95_000_000, 0, 0, 0]
+  cgroup.usage = async () => (looks++, { currentBytes, reclaimableBytes: 0 })
+  const watch = new PolledUsage({
+    cgroup,
+    percent: 85,
+    crossed: async () => {
+      crossings++
+      await watch.letGo()
+    },
+    relieved: () => relieved++,
+    log: quietLog,
+  })
+  t.teardown(() => watch.stop())
+  const until = (what: string, holds: () => boolean) =>
+    poll(what, 10_000, () => (holds() ? true : undefined), () => JSON.stringify({ state: watch.state, crossings })) // prettier-ignore
+  const twoLooks = async () => {
+    const before = looks
+    await until('two looks', () => looks >= before + 2)
+  }
+  await watch.start()
+  await until('it to be let go', () => watch.state === 'let-go')
+  currentBytes = 84_000_000
+  await twoLooks()
+  t.equal(watch.state, 'let-go', 'of a limit that is the same a tooth is no relief')
+  currentBytes = 95_000_000
+  limit(105_000_000)
+  await twoLooks()
+  t.equal(watch.state, 'let-go', 'it fills that as well')
+  limit(120_000_000)
+  await until('it to be watched again', () => watch.state === 'armed')
+  t.equal(relieved, 1)
+  t.equal(crossings, 1)
+  currentBytes = 110_000_000
+  await until('the next crossing', () => crossings === 2)
+})

@@ -318,3 +318,94 @@ t.test('what has ended does not take away the next one’s brake', async (t) => 
   t.equal(of.read('memory.high'), String(brakeBytes))
   t.equal(first.state, 'stopped')
 })
+
+/** Let go for want of memory, at 90 of 100 MiB. */
+async function letGo(t: Test, lookMs: number, crossed: () => Promise<void> = async () => undefined) {
+  const of = plainCgroup(t)
+  // By looks alone, or by inotify alone.
+  if (lookMs < 1000) of.cgroup.watchSettings = tooManyWatches
+  const count = { relieved: 0, crossings: 0 }
+  const wire = new Tripwire({
+    cgroup: of.cgroup,
+    percent: 85,
+    recordFile: of.file('record'),
+    crossed: async () => {
+      count.crossings++
+      await wire.letGo()
+      await crossed()
+    },
+    relieved: () => count.relieved++,
+    log: quietLog,
+    lookMs,
+  })
+  t.teardown(() => wire.stop())
+  of.uses(90 * mebibyte)
+  await wire.start()
+  await until('it to be let go', () => wire.state === 'let-go')
+  return { of, wire, count }
+}
+
+t.test('what was let go is braked again as soon as its limit is raised far enough', async (t) => {
+  const [limit, brake] = [120 * mebibyte, 102 * mebibyte]
+  for (const isTold of [true, false]) {
+    const { of, wire, count } = await letGo(t, isTold ? 60_000 : 20)
+    of.set('memory.max', limit)
+    await until('the brake', () => of.read('memory.high') === String(brake))
+    await until('that to be told', () => count.relieved === 1)
+    t.equal(wire.state, 'armed')
+    t.equal(count.crossings, 1)
+    of.uses(110 * mebibyte)
+    of.set('memory.events', 'high 1\n')
+    await until('the next crossing', () => count.crossings === 2)
+  }
+})
+
+t.test(
+  'a raised limit below which it is still full brakes nobody, until usage is below its threshold',
+  async (t) => {
+    const { of, wire, count } = await letGo(t, 20)
+    of.set('memory.max', 102 * mebibyte)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    t.equal(wire.state, 'let-go')
+    t.equal(of.read('memory.high'), 'max')
+    of.uses(80 * mebibyte)
+    await until('the brake', () => wire.state === 'armed')
+    of.uses(90 * mebibyte)
+    await until('it to be let go again', () => wire.state === 'let-go')
+    of.uses(80 * mebibyte)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    t.equal(wire.state, 'let-go', 'of a limit that is the same a tooth is no relief')
+    t.equal(count.crossings, 2)
+  },
+)
+
+t.test('a limit that is raised while the crossing is being answered brakes it only then', async (t) => {
+  const answered = Promise.withResolvers<void>()
+  const { of, wire, count } = await letGo(t, 20, () => answered.promise)
+  of.set('memory.max', 120 * mebibyte)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.equal(wire.state, 'let-go')
+  answered.resolve()
+  await until('the brake', () => wire.state === 'armed')
+  t.equal(count.relieved, 1)
+})
+
+t.test('a limit that is raised after the end brakes nobody', async (t) => {
+  const { of, wire, count } = await letGo(t, 20)
+  await wire.stop()
+  of.set('memory.max', 120 * mebibyte)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.equal(of.read('memory.high'), 'max')
+  t.equal(count.relieved, 0)
+})
+
+t.test('a brake that cannot be set for a raised limit is not tried without end', async (t) => {
+  const { of, wire } = await letGo(t, 20)
+  let tries = 0
+  of.cgroup.setBrake = () => (tries++, Promise.reject(new Error('EIO')))
+  of.set('memory.max', 120 * mebibyte)
+  await until('a try', () => tries > 0)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.equal(tries, 1)
+  t.equal(wire.state, 'let-go')
+})

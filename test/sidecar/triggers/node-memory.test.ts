@@ -23,6 +23,7 @@ function node(t: Test, availableAt: (second: number) => number, parts: Partial<N
   const trigger = new NodeMemoryTrigger({
     evictionBytes: 100 * mebibyte,
     rootOf: () => 1,
+    isOnTrial: () => false,
     estimateMs: () => 25_000,
     log: quietLog,
     proc,
@@ -165,4 +166,71 @@ t.test('what another container holds is asked for when it begins to run', async 
   second = true
   await play(12)
   t.equal(played.walks, 3)
+})
+
+/** The node is short of memory for good; of `other`, what is on trial is so until told. */
+function withTrial(t: Test, rootOf: (name: string) => number | undefined = () => 1) {
+  const trial = { lasts: true }
+  const played = node(t, () => 90, { isOnTrial: (name) => name === 'other' && trial.lasts, rootOf })
+  const names = () => played.asked.map(({ name }) => name)
+  return { ...played, trial, names }
+}
+
+t.test('none is taken of what has just been restored, until it has proved alive', async (t) => {
+  const { asked, played, play, trial, names } = withTrial(t)
+  await play(9)
+  t.strictSame(names(), ['app'])
+  asked[0]?.done(taken)
+  await play(60)
+  t.strictSame(names(), ['app'])
+  trial.lasts = false
+  await play(played.nowMs / 1000 + 3)
+  t.strictSame(names(), ['app', 'other'], 'long after the others’')
+  asked[1]?.done(taken)
+  await play(290)
+  t.equal(asked.length, 2)
+})
+
+t.test('who was on trial is tried again as often as others when it fails', async (t) => {
+  const { asked, played, play, trial, names } = withTrial(t)
+  await play(3)
+  asked[0]?.done(failed)
+  await play(18)
+  t.strictSame(names(), ['app', 'app'], 'the trial is in nobody’s way')
+  asked[1]?.done(taken)
+  trial.lasts = false
+  for (let count = 0; count < 8; count++) {
+    await play(played.nowMs / 1000 + 12)
+    asked.at(-1)?.done(failed)
+  }
+  t.strictSame(names().slice(2), ['other', 'other', 'other'])
+})
+
+t.test('what dies on trial is not asked for while it does not run', async (t) => {
+  let runs = true
+  const { asked, play, trial, names } = withTrial(t, (name) => (name === 'app' || runs ? 1 : undefined))
+  await play(3)
+  asked[0]?.done(taken)
+  trial.lasts = runs = false
+  await play(60)
+  t.strictSame(names(), ['app'])
+  trial.lasts = runs = true
+  await play(120)
+  trial.lasts = false
+  await play(140)
+  t.strictSame(names(), ['app', 'other'])
+})
+
+t.test('one that failed and was restored meanwhile is on trial as any other', async (t) => {
+  const { asked, play, trial, names } = withTrial(t)
+  trial.lasts = false
+  await play(3)
+  asked[0]?.done(taken)
+  asked[1]?.done(failed)
+  trial.lasts = true
+  await play(60)
+  t.strictSame(names(), ['app', 'other'])
+  trial.lasts = false
+  await play(80)
+  t.strictSame(names(), ['app', 'other', 'other'])
 })
