@@ -3,7 +3,7 @@
  * looked at, so that no field that they do not know is ever lost.
  */
 import type { OwnerReference } from '../src/lineage.ts'
-import { isFlag, isRecord, isText, isWhole, listOf, mapOf, optional, recordOf, type Check } from './shape.ts'
+import { isFlag, isText, isWhole, listOf, mapOf, optional, recordOf, type Check } from './shape.ts'
 
 type Maybe<T> = T | null | undefined
 type TextMap = Record<string, string>
@@ -81,6 +81,9 @@ const isFlagMaybe = optional(isFlag)
 const isTextMaybe = optional(isText)
 const isTexts = optional(listOf(isText))
 
+/** What a server sends is a text; a number is one in YAML that nobody has defaulted yet. */
+const isQuantities = optional(mapOf(optional((value) => isText(value) || typeof value === 'number')))
+
 const isHandler: Check = recordOf({
   exec: optional(recordOf({ command: isTexts })),
   httpGet: optional(
@@ -109,7 +112,7 @@ const isContainer: Check = recordOf({
   lifecycle: optional(recordOf({ preStop: optional(isHandler) })),
   restartPolicy: isTextMaybe,
   restartPolicyRules: optional(listOf(() => true)),
-  resources: optional(recordOf({ limits: optional(isRecord), requests: optional(isRecord) })),
+  resources: optional(recordOf({ limits: isQuantities, requests: isQuantities })),
 })
 
 const checkPod: Check = recordOf({

@@ -120,6 +120,12 @@ t.test('names that are no names', async (t) => {
   }
 })
 
+t.test('quantities that are none', async (t) => {
+  for (const memory of [{ toString: 0 }, [], true])
+    for (const list of ['limits', 'requests'])
+      t.equal(ask(samplePod({ container: { resources: { [list]: { memory } } } })).response.allowed, true)
+})
+
 t.test('paths with ..', async (t) => {
   for (const mountPath of [
     '/data/../reprieve',

