@@ -58,7 +58,7 @@ export class ContainerPreparation {
     this.#parts.talk.adopted()
   }
 
-  async run(launcher: Waiting): Promise<void> {
+  async run({ inOrder = false, ...launcher }: Waiting & { inOrder?: boolean }): Promise<void> {
     const { around, plan, index, claim, talk, log } = this.#parts
     // Its turn came late: the launcher lost patience, or is another one by now.
     if (!this.#waits(launcher)) return
@@ -66,7 +66,14 @@ export class ContainerPreparation {
     this.#underWay = abort
     const tooLong = AbortSignal.timeout(preparationDeadlineMs)
     try {
-      const options = { around, plan, ...launcher, claim, isReplaced: () => this.#isReplaced(launcher) }
+      const options = {
+        around,
+        plan,
+        ...launcher,
+        inOrder,
+        claim,
+        isReplaced: () => this.#isReplaced(launcher),
+      }
       const signal = AbortSignal.any([abort.signal, tooLong])
       const adopt = (id: string, root: number, supervisor: number, status: string) =>
         this.#adopt(launcher, id, { root, supervisor, status })

@@ -57,7 +57,8 @@ export type LetGo =
   | { outcome: 'unknown' }
 
 export type Effect =
-  | ({ do: 'prepare' } & Waiting)
+  /** `inOrder`: the container before was told to end, or its launcher said how it did: a restore that was under way in it did not kill it. */
+  | ({ do: 'prepare'; inOrder?: true } & Waiting)
   | { do: 'take'; launcherPid: number; root: number; request: CheckpointRequest }
   | { do: 'hold' }
   | { do: 'release' }
@@ -112,11 +113,12 @@ export function reduce(container: Container, event: ContainerEvent): Step {
   switch (event.event) {
     case 'waiting': {
       const { launcherPid, life } = event
+      const inOrder = ending || state.at === 'gone' ? { inOrder: true as const } : {}
       // A launcher that says it again after a lost connection is already being prepared for.
       if (state.at === 'preparing' && state.life === life) return to(state)
       return {
         container: { state: { at: 'preparing', launcherPid, life }, ending: false },
-        effects: [...killedWhole(container), { do: 'prepare', launcherPid, life }],
+        effects: [...killedWhole(container), { do: 'prepare', launcherPid, life, ...inOrder }],
       }
     }
     case 'running': {

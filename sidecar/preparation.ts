@@ -14,7 +14,9 @@ import { markCheckpoint } from './checkpoint-mark.ts'
 import { takeBaseline } from './ephemeral/baseline.ts'
 import { containerProcesses } from './process-tree.ts'
 import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
+import { endedWith, RestoreNote } from './restore-note.ts'
 import { SlotClaim } from './slot-claim.ts'
+import { SlotMemory } from './slot-memory.ts'
 import type { Surroundings } from './surroundings.ts'
 import { installLauncher } from './tools.ts'
 
@@ -25,10 +27,12 @@ const fetchDeadline = { baseMs: 30_000, slowBytesPerMs: 20_000 } as const
 
 export type Rejected = { id: string; reason: string; detail: string }
 
+type Found = { candidates: CheckpointManifest[]; rejected: Rejected[] }
+
 export type Prepared =
   | { outcome: 'restored'; restored: Restored; rejected: Rejected[] }
   | { outcome: 'cold'; rejected: Rejected[] }
-  /** The launcher adopted the tree, and it is gone again: the container ends, and there is nothing to start in it. */
+  /** The launcher adopted the tree, and it is gone again, or was killed with it: the container ends, and there is nothing to start in it. */
   | { outcome: 'ended'; rejected: Rejected[] }
 
 /** Making a folder of the store. */
@@ -47,7 +51,7 @@ export async function findCandidates(
   around: Surroundings,
   plan: ContainerPlan,
   signal: AbortSignal,
-): Promise<{ candidates: CheckpointManifest[]; rejected: Rejected[] }> {
+): Promise<Found> {
   if (around.podPlan.restore === 'never') return { candidates: [], rejected: [] }
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
   try {
@@ -104,6 +108,8 @@ export type PrepareOptions = {
   launcherPid: number
   /** The launcher's own (lifeOf). */
   life: string
+  /** The container before is known to have ended in order. */
+  inOrder: boolean
   adopt: (id: string, root: number, supervisor: number, statusFile: string) => Promise<boolean>
   claim: SlotClaim
   /** Another launcher waits in its place by now, for which what was fetched is of use. */
@@ -126,6 +132,7 @@ async function prepareFrom({
   plan,
   launcherPid,
   life,
+  inOrder,
   adopt,
   claim,
   signal,
@@ -146,7 +153,11 @@ async function prepareFrom({
   const turn = waited ? await claim.take(0, signal) : await claim.await(signal)
   if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
   if (turn.outcome === 'unfenced') log.warn({ why: turn.why }, 'the lineage could not be claimed')
-  const { candidates, rejected } = await findCandidates(around, plan, signal)
+  const note = new RestoreNote(runFolder, life, log)
+  const slot = { lineage: around.podPlan.lineage, container: plan.name }
+  await note.settle(inOrder, (id) => new SlotMemory(around.store, slot, claim, log).killedInRestore(id))
+  const found = await findCandidates(around, plan, signal)
+  const { candidates, rejected } = withoutUnrecorded(found, await note.unrecorded())
   for (const manifest of candidates) {
     if (signal.aborted) break
     const folder = fetchedFolder(plan.name, manifest.id)
@@ -156,27 +167,42 @@ async function prepareFrom({
       if (!(await isFetched(folder, manifest))) await fetchCheckpoint(around, manifest, signal)
       await provideLauncher(folder, manifest)
       const target = { plan, launcherPid }
-      const adoptIt = async (...tree: [number, number, string]) =>
-        (adopted = await adopt(manifest.id, ...tree))
+      const adoptIt = async (...tree: [number, number, string]) => {
+        adopted = await adopt(manifest.id, ...tree)
+        if (adopted) await note.end()
+        return adopted
+      }
       await writeFile(attempted, life)
+      await note.begin(manifest.id)
       const restored = await attemptRestore(around, target, manifest, folder, adoptIt, signal)
       return { outcome: 'restored', restored, rejected }
     } catch (error) {
       const reason = (error as { code?: string }).code ?? 'restore-failed'
       rejected.push({ id: manifest.id, reason, detail: describeError(error) })
+      const killed = !adopted && (await endedWith(launcherPid, life))
       // A task that dies before CRIU has let go of the last one makes CRIU fail a restore that was none (finalize_restore_detach).
       log.error(
         { err: error, checkpoint: manifest.id },
         adopted
           ? 'the application was restored, and ended at once'
-          : 'a checkpoint could not be restored: trying the next older one',
+          : killed
+            ? 'the container ended while a checkpoint was being restored'
+            : 'a checkpoint could not be restored: trying the next older one',
       )
       await removeFetched(folder)
-      if (adopted) return { outcome: 'ended', rejected }
+      if (adopted || killed) return { outcome: 'ended', rejected }
+      await note.end()
     }
   }
   if (!signal.aborted) await markCheckpoint(plan.name, undefined, log)
   return { outcome: 'cold', rejected }
+}
+
+function withoutUnrecorded({ candidates, rejected }: Found, ids: readonly string[]): Found {
+  const detail = 'the container was killed in the restore, which could not be recorded in the store'
+  const isOut = ({ id }: CheckpointManifest) => ids.includes(id)
+  const out = candidates.filter(isOut).map(({ id }) => ({ id, reason: 'died-early', detail }))
+  return { candidates: candidates.filter((manifest) => !isOut(manifest)), rejected: [...out, ...rejected] }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -32,6 +32,12 @@ export class SlotMemory {
     await this.#update((record) => diedEarly(record, checkpoint, `exit code ${code}`))
   }
 
+  /** The whole container was killed while it was being restored. */
+  async killedInRestore(checkpoint: string): Promise<void> {
+    this.#log.error({ checkpoint }, 'the container was killed while its checkpoint was being restored')
+    await this.#update((record) => diedEarly(record, checkpoint, 'the container was killed in the restore'))
+  }
+
   async provedAlive(checkpoint: string): Promise<void> {
     await this.#update((record) => provedAlive(record, checkpoint))
   }

@@ -71,7 +71,7 @@ const table: Row[] = [
     { at: 'gone', code: 1 },
     waiting,
     preparing,
-    [{ do: 'prepare', launcherPid: 7, life: '7@1' }],
+    [{ do: 'prepare', launcherPid: 7, life: '7@1', inOrder: true }],
   ],
   ['a start is noted', preparing, { event: 'running', launcherPid: 7, root: 9 }, running, []],
   [
@@ -274,6 +274,12 @@ t.test('told to end, an exit is neither finished work nor a bad checkpoint', asy
 
 t.test('a container that starts anew is not ending', async (t) => {
   t.equal(reduce({ state: { at: 'gone', code: 1 }, ending: true }, waiting).container.ending, false)
+})
+
+t.test('nor was it killed by a restore, where it was told to end in the midst of one', async (t) => {
+  const { container } = reduce({ state: preparing, ending: false }, { event: 'ending' })
+  const next = { launcherPid: 7, life: '7@2' }
+  t.match(reduce(container, { event: 'waiting', ...next }).effects, [{ ...next, inOrder: true }])
 })
 
 const pid = fc.integer({ min: 2, max: 4 })
