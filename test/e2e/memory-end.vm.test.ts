@@ -6,7 +6,7 @@ import { cgroupFolder } from '../harness/cgroup.ts'
 import { poll } from '../harness/deadline.ts'
 import { growing, needsOf } from './memory.ts'
 import { resizeSocket, startResizer } from './resizer.ts'
-import { application, exitCodeOf, numbersIn, openStage, sidecar } from './support.ts'
+import { application, exitCodeOf, numbersIn, openStage, sidecar, statusOf } from './support.ts'
 
 /** Emulated processors take their time. */
 const deadlineMs = 180_000
@@ -72,5 +72,16 @@ t.test('what has grown in place goes on in a pod that has as much', async (t) =>
   t.ok(after.container(application).running)
   t.strictSame(numbersIn(after, /^mib (\d+)$/), [], 'nothing is filled again')
   t.equal(after.container(application).attempts, 1)
+  await after.delete({ gracePeriodSeconds: 60 })
+})
+
+t.test('in a pod that has less its restore is killed twice, and then it begins anew', async (t) => {
+  const { stage } = await grownAndEvicted(t)
+  const after = await stage.run(more())
+  await startResizer(t, after)
+  await after.waitForLog(application, /^done$/, { deadlineMs })
+  t.equal(after.container(application).attempts, 3)
+  t.match(numbersIn(after, /^mib (\d+)$/)[0], 0, 'from its beginning')
+  t.match((await statusOf(after)).containers, [{ rejected: [{ reason: 'died-early', detail: /killed in the restore/ }] }]) // prettier-ignore
   await after.delete({ gracePeriodSeconds: 60 })
 })
