@@ -4,6 +4,7 @@
  */
 import { describeError, ReprieveError } from '../src/errors.ts'
 import type { Log } from '../src/log.ts'
+import type { Slot } from '../src/manifest.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
 import { AskedCheckpoints, type CheckpointOutcome } from './asked-checkpoints.ts'
 import { markCheckpoint } from './checkpoint-mark.ts'
@@ -28,6 +29,9 @@ export type ContainerCheckpointsParts = {
   takeOne?: typeof takeCheckpoint
 }
 
+/** Some large files on a slow file server. */
+const pruneDeadlineMs = 60_000
+
 export class ContainerCheckpoints {
   readonly #parts: ContainerCheckpointsParts
   readonly #asked: AskedCheckpoints
@@ -37,6 +41,7 @@ export class ContainerCheckpoints {
   /** What the application was ended with that is held. */
   #heldFor: CheckpointOutcome | undefined
   #last: CheckpointOutcome | undefined
+  #pruning = new AbortController()
 
   constructor(parts: ContainerCheckpointsParts) {
     this.#parts = parts
@@ -97,6 +102,9 @@ export class ContainerCheckpoints {
       launcher: lastLauncher,
       takeOne = takeCheckpoint,
     } = this.#parts
+    // What it leaves, this one's will remove.
+    this.#pruning.abort()
+    this.#pruning = new AbortController()
     try {
       const launcher = (await launcherHashOf(root)) ?? lastLauncher()
       // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not hold a checkpoint.
@@ -115,17 +123,28 @@ export class ContainerCheckpoints {
       this.#heldFor = ended ? outcome : undefined
       this.#asked.answer(request, outcome)
       await markCheckpoint(plan.name, id, log)
-      await around.store
-        .prune(manifest.slot, around.podPlan.keep, AbortSignal.timeout(60_000))
-        .catch((error) => log.warn({ err: error }, 'old checkpoints were not removed'))
+      const pruned = this.#prune(manifest.slot)
+      if (!ended) return
+      await pruned
       // Nothing more is written: the replacement, which may be waiting, can go on.
-      if (ended) claim.release()
+      claim.release()
     } catch (error) {
       this.#goingOn()
       const reason = (error as { code?: string }).code ?? 'dump-failed'
       log.error({ err: error, trigger: request.trigger }, 'no checkpoint was taken: the application goes on')
       dispatch({ event: 'failed', root })
       this.#asked.answer(request, { outcome: 'failed', reason, detail: describeError(error) })
+    }
+  }
+
+  /** Nobody waits for it behind one that goes on: its next checkpoint may be of a full memory, that stands still for seconds only. */
+  async #prune(slot: Slot): Promise<void> {
+    const { around, log } = this.#parts
+    const signal = AbortSignal.any([this.#pruning.signal, AbortSignal.timeout(pruneDeadlineMs)])
+    try {
+      await around.store.prune(slot, around.podPlan.keep, signal)
+    } catch (error) {
+      log.warn({ err: error }, 'old checkpoints were not removed')
     }
   }
 

@@ -2,13 +2,16 @@ import t from 'tap'
 import type { CheckpointRequest } from '../../sidecar/checkpoint.ts'
 import { ContainerCheckpoints, type ContainerCheckpointsParts } from '../../sidecar/container-checkpoints.ts'
 import { newContainer, reduce, type Container, type ContainerEvent } from '../../sidecar/container-state.ts'
+import type { Store } from '../../src/store/store.ts'
 import { quietLog } from './quiet-log.ts'
-import { containerPlan } from './stand-ins.ts'
+import { containerPlan, until } from './stand-ins.ts'
 
 /** As the keeper feeds it, with a checkpoint that is complete when it is told. */
-function checkpointsOf() {
+function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
   let container: Container = newContainer
   const complete = Promise.withResolvers<void>()
+  let queue = Promise.resolve()
+  let isReleased = false
   const dispatch = (event: ContainerEvent) => {
     const step = reduce(container, event)
     container = step.container
@@ -16,13 +19,13 @@ function checkpointsOf() {
       if (effect.do === 'refuse') checkpoints.refuse(effect)
       if (effect.do !== 'take') continue
       checkpoints.toBeTaken()
-      void checkpoints.take(effect)
+      queue = queue.then(() => checkpoints.take(effect))
     }
   }
   const parts = {
-    around: { podPlan: { keep: 3 }, store: { prune: async () => undefined } },
+    around: { podPlan: { keep: 3 }, store: { prune } },
     plan: containerPlan,
-    claim: { take: async () => ({ outcome: 'held' }), release: () => undefined },
+    claim: { take: async () => ({ outcome: 'held' }), release: () => void (isReleased = true) },
     log: quietLog,
     state: () => container.state,
     dispatch,
@@ -39,7 +42,7 @@ function checkpointsOf() {
     parts as unknown as ContainerCheckpointsParts,
   )
   dispatch({ event: 'running', launcherPid: 2, root: process.pid })
-  return { checkpoints, complete: () => complete.resolve() }
+  return { checkpoints, complete: () => complete.resolve(), isReleased: () => isReleased }
 }
 
 const request = (trigger: string, afterwards: 'end' | 'resume' = 'end'): CheckpointRequest => ({ trigger, reason: '', afterwards, deadline: Date.now() + 30_000 }) // prettier-ignore
@@ -66,4 +69,23 @@ t.test('who waited behind another checkpoint that ended the application is told 
   t.match(await second, { outcome: 'taken', id: 'of spot' })
   t.match(await manual, { outcome: 'failed' }, 'but not who wanted it to go on')
   t.match(await checkpoints.ask(request('prestop')), { id: 'of spot' }, 'nor later')
+})
+
+t.test('nobody waits for old checkpoints to be removed, but whoever is to take over', async (t) => {
+  const signals: AbortSignal[] = []
+  const removed = Promise.withResolvers<void>()
+  const prune: Store['prune'] = async (_, __, signal) => {
+    signals.push(signal)
+    await removed.promise
+    return { removed: [] }
+  }
+  const { checkpoints, complete, isReleased } = checkpointsOf(prune)
+  complete()
+  t.match(await checkpoints.ask(request('interval', 'resume')), { outcome: 'taken' })
+  t.match(await checkpoints.ask(request('memory', 'end')), { outcome: 'taken' })
+  await until('both to be at it', () => signals.length === 2)
+  t.strictSame(signals.map(({ aborted }) => aborted), [true, false], 'what the first leaves the second removes') // prettier-ignore
+  t.equal(isReleased(), false)
+  removed.resolve()
+  await until('the claim to be released', isReleased)
 })
