@@ -41,7 +41,8 @@ export class ContainerCheckpoints {
   /** What the application was ended with that is held. */
   #heldFor: CheckpointOutcome | undefined
   #last: CheckpointOutcome | undefined
-  #pruning = new AbortController()
+  /** Once all that is old has been removed, or its time was over. */
+  #pruned: Promise<unknown> = Promise.resolve()
 
   constructor(parts: ContainerCheckpointsParts) {
     this.#parts = parts
@@ -102,9 +103,6 @@ export class ContainerCheckpoints {
       launcher: lastLauncher,
       takeOne = takeCheckpoint,
     } = this.#parts
-    // What it leaves, this one's will remove.
-    this.#pruning.abort()
-    this.#pruning = new AbortController()
     try {
       const launcher = (await launcherHashOf(root)) ?? lastLauncher()
       // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not hold a checkpoint.
@@ -123,9 +121,9 @@ export class ContainerCheckpoints {
       this.#heldFor = ended ? outcome : undefined
       this.#asked.answer(request, outcome)
       await markCheckpoint(plan.name, id, log)
-      const pruned = this.#prune(manifest.slot)
+      this.#pruned = Promise.all([this.#pruned, this.#prune(manifest.slot)])
       if (!ended) return
-      await pruned
+      await this.#pruned
       // Nothing more is written: the replacement, which may be waiting, can go on.
       claim.release()
     } catch (error) {
@@ -137,12 +135,14 @@ export class ContainerCheckpoints {
     }
   }
 
-  /** Nobody waits for it behind one that goes on: its next checkpoint may be of a full memory, that stands still for seconds only. */
+  /**
+   * Nobody waits for it behind one that goes on: its next checkpoint may be of a full memory, that stands still for seconds only. It is not cut short for
+   * that: a removal that hangs cannot be, and would keep whatever comes after it waiting in the store.
+   */
   async #prune(slot: Slot): Promise<void> {
     const { around, log } = this.#parts
-    const signal = AbortSignal.any([this.#pruning.signal, AbortSignal.timeout(pruneDeadlineMs)])
     try {
-      await around.store.prune(slot, around.podPlan.keep, signal)
+      await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs))
     } catch (error) {
       log.warn({ err: error }, 'old checkpoints were not removed')
     }

@@ -83,6 +83,7 @@ export class ContainerKeeper {
       talk: this.#talk,
       log: this.#log,
       waiting: () => this.#waiting,
+      isEnding: () => this.#container.ending,
       adopted: (running) => {
         this.#dispatch({ event: 'running', ...running })
         clearTimeout(this.#provedAlive)

@@ -23,6 +23,7 @@ export type PreparationParts = {
   log: Log
   /** The life of the launcher that waits at the moment, if one does. */
   waiting: () => string | undefined
+  isEnding: () => boolean
   /** The launcher has adopted the tree that was restored. */
   adopted: (running: { launcherPid: number; root: number; restoredFrom: string }) => void
 }
@@ -59,7 +60,7 @@ export class ContainerPreparation {
   }
 
   async run({ inOrder = false, ...launcher }: Waiting & { inOrder?: boolean }): Promise<void> {
-    const { around, plan, index, claim, talk, log } = this.#parts
+    const { around, plan, index, claim, isEnding, talk, log } = this.#parts
     // Its turn came late: the launcher lost patience, or is another one by now.
     if (!this.#waits(launcher)) return
     const abort = new AbortController()
@@ -73,6 +74,7 @@ export class ContainerPreparation {
         inOrder,
         claim,
         isReplaced: () => this.#isReplaced(launcher),
+        isEnding,
       }
       const signal = AbortSignal.any([abort.signal, tooLong])
       const adopt = (id: string, root: number, supervisor: number, status: string) =>

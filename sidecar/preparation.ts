@@ -114,6 +114,8 @@ export type PrepareOptions = {
   claim: SlotClaim
   /** Another launcher waits in its place by now, for which what was fetched is of use. */
   isReplaced: () => boolean
+  /** The pod was told to end: that its container does is no sign of a bad checkpoint. */
+  isEnding: () => boolean
   /** The launcher waits no more, or the whole has taken too long. */
   signal: AbortSignal
 }
@@ -135,6 +137,8 @@ async function prepareFrom({
   inOrder,
   adopt,
   claim,
+  isReplaced,
+  isEnding,
   signal,
 }: PrepareOptions): Promise<Prepared> {
   const log = around.log.child({ container: plan.name })
@@ -155,7 +159,9 @@ async function prepareFrom({
   if (turn.outcome === 'unfenced') log.warn({ why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
-  await note.settle(inOrder, (id) => new SlotMemory(around.store, slot, claim, log).killedInRestore(id))
+  const memory = new SlotMemory(around.store, slot, claim, log)
+  const charge = (id: string) => memory.killedInRestore(id)
+  await note.settle(inOrder, charge)
   const found = await findCandidates(around, plan, signal)
   const { candidates, rejected } = withoutUnrecorded(found, await note.unrecorded())
   for (const manifest of candidates) {
@@ -190,6 +196,9 @@ async function prepareFrom({
             : 'a checkpoint could not be restored: trying the next older one',
       )
       await removeFetched(folder)
+      // What ended the container is told with the next launcher, where that waits by now.
+      if (killed && note.isBegun && !isReplaced())
+        await (isEnding() ? note.end() : note.killed(manifest.id, charge))
       if (adopted || killed) return { outcome: 'ended', rejected }
       await note.end()
     }

@@ -20,6 +20,7 @@ export class RestoreNote {
   readonly #unrecorded: string
   readonly #life: string
   readonly #log: Log
+  #isBegun = false
 
   /** @param life of the launcher that waits */
   constructor(runFolder: string, life: string, log: Log) {
@@ -29,12 +30,19 @@ export class RestoreNote {
     this.#log = log
   }
 
+  /** An attempt of this launcher's is under way. */
+  get isBegun(): boolean {
+    return this.#isBegun
+  }
+
   async begin(checkpoint: string): Promise<void> {
     await writeFile(this.#path, `${this.#life} ${checkpoint}`)
+    this.#isBegun = true
   }
 
   /** The attempt came to its end in order, or the launcher adopted the tree: what becomes of that is seen. */
   async end(): Promise<void> {
+    this.#isBegun = false
     await rm(this.#path, { force: true }).catch((error: unknown) =>
       this.#log.warn({ err: error }, 'that a restore is over could not be noted'),
     )
@@ -47,14 +55,16 @@ export class RestoreNote {
   async settle(inOrder: boolean, charge: (checkpoint: string) => Promise<void>): Promise<void> {
     const [life, checkpoint] = (await readFile(this.#path, 'latin1').catch(() => '')).split(' ')
     if (life === this.#life || !isCheckpointId(checkpoint)) return
-    if (!inOrder)
-      await charge(checkpoint).catch(async (error: unknown) => {
-        this.#log.error(
-          { err: error, checkpoint },
-          'an early death was not recorded: passed over in this pod',
-        )
-        await appendFile(this.#unrecorded, `${checkpoint}\n`)
-      })
+    if (inOrder) await this.end()
+    else await this.killed(checkpoint, charge)
+  }
+
+  /** Seen by a sidecar that lives: where the pod ends with the container there will be no next launcher. */
+  async killed(checkpoint: string, charge: (checkpoint: string) => Promise<void>): Promise<void> {
+    await charge(checkpoint).catch(async (error: unknown) => {
+      this.#log.error({ err: error, checkpoint }, 'an early death was not recorded: passed over in this pod')
+      await appendFile(this.#unrecorded, `${checkpoint}\n`)
+    })
     await this.end()
   }
 

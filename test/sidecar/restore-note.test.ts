@@ -134,15 +134,21 @@ t.test('an attempt that fails in order leaves no note', asRoot, async (t) => {
   await t.rejects(readFile(note))
 })
 
-t.test('one whose launcher was killed with it does, and nothing is begun for that one', asRoot, async (t) => {
-  const launcher = await sleeper(t, 'elsewhere')
-  const fetch: Store['fetch'] = async () => {
-    launcher.kill('SIGKILL')
-    return { readMs: 0 }
-  }
-  const { keeper, prepare, note } = keep(t, { fetch })
-  const life = lifeOf(launcher.pid)
-  t.strictSame(await prepare(launcher.pid), ['wait'])
-  t.equal(await readFile(note, 'utf8'), `${life} ${id}`)
-  t.match(keeper.status.rejected, [{ id }])
-})
+for (const isEnding of [false, true])
+  t.test(
+    `one whose launcher is killed with it ${isEnding ? 'as the pod ends is not charged' : 'is charged at once'}, and nothing is begun for that one`,
+    asRoot,
+    async (t) => {
+      const launcher = await sleeper(t, 'elsewhere')
+      const fetch: Store['fetch'] = async () => {
+        if (isEnding) keeper.ending(Date.now() + 1_000)
+        launcher.kill('SIGKILL')
+        return { readMs: 0 }
+      }
+      const { keeper, store, prepare, note } = keep(t, { fetch })
+      t.strictSame(await prepare(launcher.pid), ['wait'])
+      t.equal(earlyDeathsOf(store.record, id), isEnding ? 0 : 1)
+      await t.rejects(readFile(note))
+      t.match(keeper.status.rejected, [{ id }])
+    },
+  )
