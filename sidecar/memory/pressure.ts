@@ -69,7 +69,7 @@ export async function answerCrossing(
 
 /**
  * Of what is let go for want of memory: whoever could not give it may be able to now. It is not frozen for the question, and
- * nothing but that is done: a checkpoint was taken when it was let go, or is being stored.
+ * nothing but that is done: a checkpoint is being stored, was taken when it was let go, or is tried by itself (saveLate).
  */
 export async function growLate(parts: PressureParts): Promise<Answered | undefined> {
   const { container, plan, log } = parts
