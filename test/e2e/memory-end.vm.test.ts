@@ -11,6 +11,10 @@ import { application, exitCodeOf, numbersIn, openStage, sidecar, statusOf } from
 /** Emulated processors take their time. */
 const deadlineMs = 180_000
 
+// They wait most of the time. tap writes into the options, so each test gets its own.
+t.jobs = 2
+const beside = () => ({ buffered: true })
+
 const work = () => growing({ limitMiB: 128, mebibytes: 116, threads: 1, hold: true })
 const more = () =>
   growing({
@@ -22,39 +26,44 @@ const more = () =>
     annotations: { keep: '1' },
   })
 
-t.test('a pod that is told to end while its application stands still goes on from there', async (t) => {
-  const stage = await openStage(t, {
-    programs: ['fill.c'],
-    config: `memory: { resizeSocket: ${resizeSocket} }`,
-  })
-  const before = await stage.run(work())
-  await startResizer(t, before, 'silence')
-  await before.waitForLog(application, /^mib /, { deadlineMs })
-  const events = `${cgroupFolder(before.container(application).cgroupPath, 'memory')}/cgroup.events`
-  await poll(
-    'it to stand still',
-    deadlineMs,
-    () => (readFileSync(events, 'utf8').includes('frozen 1') ? true : undefined),
-    () => before.describe(),
-  )
-  await before.evict()
-  t.ok(before.events.some(({ reason }) => reason === 'FailedPreStopHook'), 'the runtime ran no preStop') // prettier-ignore
-  t.match(await stage.manifests(), [{ trigger: 'prestop' }], 'one checkpoint, of its end')
-  t.equal(exitCodeOf(before), 143)
-  t.notOk(before.logLines(application).some(({ text }) => text === 'done'))
+t.test(
+  'a pod that is told to end while its application stands still goes on from there',
+  beside(),
+  async (t) => {
+    const stage = await openStage(t, {
+      programs: ['fill.c'],
+      config: `memory: { resizeSocket: ${resizeSocket} }`,
+    })
+    const before = await stage.run(work())
+    await startResizer(t, before, 'silence')
+    await before.waitForLog(application, /^mib /, { deadlineMs })
+    const events = `${cgroupFolder(before.container(application).cgroupPath, 'memory')}/cgroup.events`
+    await poll(
+      'it to stand still',
+      deadlineMs,
+      () => (readFileSync(events, 'utf8').includes('frozen 1') ? true : undefined),
+      () => before.describe(),
+    )
+    await before.evict()
+    t.ok(before.events.some(({ reason }) => reason === 'FailedPreStopHook'), 'the runtime ran no preStop') // prettier-ignore
+    t.match(await stage.manifests(), [{ trigger: 'prestop' }], 'one checkpoint, of its end')
+    t.equal(exitCodeOf(before), 143)
+    t.notOk(before.logLines(application).some(({ text }) => text === 'done'))
 
-  const after = await stage.run(work())
-  await after.waitForLog(application, /^done$/, { deadlineMs })
-  t.notMatch(numbersIn(after, /^mib (\d+)$/), [0], 'it went on')
-  await delay(1_000)
-  t.equal(after.container(application).attempts, 1, 'and what told it to end was not part of it')
-  t.ok(after.container(application).running)
-  t.equal(after.container(sidecar).attempts, 1)
-  await after.delete({ gracePeriodSeconds: 60 })
-})
+    const after = await stage.run(work())
+    await after.waitForLog(application, /^done$/, { deadlineMs })
+    t.notMatch(numbersIn(after, /^mib (\d+)$/), [0], 'it went on')
+    await delay(1_000)
+    t.equal(after.container(application).attempts, 1, 'and what told it to end was not part of it')
+    t.ok(after.container(application).running)
+    t.equal(after.container(sidecar).attempts, 1)
+    await after.delete({ gracePeriodSeconds: 60 })
+  },
+)
 
 t.test(
   'what has grown in place goes on where it has as much, and where it has less it begins anew',
+  beside(),
   async (t) => {
     const stage = await openStage(t, {
       programs: ['fill.c'],

@@ -13,6 +13,10 @@ import { application, askControl, openStage, podOf, sidecar, statusOf, type Stag
 /** Emulated processors take their time. */
 const deadlineMs = 180_000
 
+// They wait most of the time. tap writes into the options, so each test gets its own.
+t.jobs = 2
+const beside = () => ({ buffered: true })
+
 /** Each is how it dies. The next one of a whole container finds no mount of the application's cgroup. */
 const deaths: [how: string, kill: (pod: Pod) => void, saidBy: RegExp][] = [
   ['is killed', (pod) => nodeProcesses(pod).forEach((pid) => process.kill(pid, 'SIGKILL')), byGuard()],
@@ -27,6 +31,7 @@ function byGuard(): RegExp {
 for (const [how, kill, saidBy] of deaths)
   t.test(
     `a sidecar that ${how} while the application stands still leaves it frozen for a moment only`,
+    beside(),
     async (t) => {
       const stage = await openStage(t, {
         programs: ['fill.c'],
@@ -73,6 +78,7 @@ function nodeProcesses(pod: Pod): number[] {
 
 t.test(
   'a sidecar that dies again and again leaves no brake, and the one that lives sets it again',
+  beside(),
   async (t) => {
     const stage = await openStage(t, { programs: ['fill.c'] })
     const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 60, threads: 1, hold: true }))
@@ -95,28 +101,32 @@ t.test(
   },
 )
 
-t.test('what fills its memory while a checkpoint of it is being stored is given more', async (t) => {
-  const stage = await openStage(t, {
-    programs: ['fill.c'],
-    config: `memory: { resizeSocket: ${resizeSocket} }`,
-  })
-  const disk = await storeOnSlowDisk(t, stage, 512)
-  const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 140, threads: 1, pauseUs: 50_000, hold: true })) // prettier-ignore
-  const resizer = await startResizer(t, pod)
-  await pod.waitForLog(application, /^mib [4-9]\d/, { deadlineMs })
-  disk.slow(pod, 2 ** 20)
-  const asked = askControl(pod, { afterwards: 'resume', deadlineMs })
-  await pod.waitForLog(sidecar, /was given more memory/, { deadlineMs })
-  t.strictSame(await stage.manifests(), [], 'the checkpoint is not complete')
-  await pod.waitForLog(application, /^done$/, { deadlineMs })
-  disk.letGo()
-  t.match(await asked, { [application]: { outcome: 'taken' } })
-  t.equal(sumOf(pod), await undisturbedSum(140))
-  t.equal(pod.container(application).attempts, 1)
-  t.ok(resizer.asked.length > 0)
-  t.match((await statusOf(pod)).memory, [{ watch: 'armed', event: { reason: 'MemoryGrown' } }])
-  await pod.delete()
-})
+t.test(
+  'what fills its memory while a checkpoint of it is being stored is given more',
+  beside(),
+  async (t) => {
+    const stage = await openStage(t, {
+      programs: ['fill.c'],
+      config: `memory: { resizeSocket: ${resizeSocket} }`,
+    })
+    const disk = await storeOnSlowDisk(t, stage, 512)
+    const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 140, threads: 1, pauseUs: 50_000, hold: true })) // prettier-ignore
+    const resizer = await startResizer(t, pod)
+    await pod.waitForLog(application, /^mib [4-9]\d/, { deadlineMs })
+    disk.slow(pod, 2 ** 20)
+    const asked = askControl(pod, { afterwards: 'resume', deadlineMs })
+    await pod.waitForLog(sidecar, /was given more memory/, { deadlineMs })
+    t.strictSame(await stage.manifests(), [], 'the checkpoint is not complete')
+    await pod.waitForLog(application, /^done$/, { deadlineMs })
+    disk.letGo()
+    t.match(await asked, { [application]: { outcome: 'taken' } })
+    t.equal(sumOf(pod), await undisturbedSum(140))
+    t.equal(pod.container(application).attempts, 1)
+    t.ok(resizer.asked.length > 0)
+    t.match((await statusOf(pod)).memory, [{ watch: 'armed', event: { reason: 'MemoryGrown' } }])
+    await pod.delete()
+  },
+)
 
 // The application's 192 MiB and the sidecar's 64 fit alone, but not beside the neighbour's 256.
 const crowded = {
@@ -131,6 +141,7 @@ const firstOf = (resizer: Resizer) =>
 
 t.test(
   'more memory that is deferred for ever is waited for ten seconds, and a checkpoint kept instead',
+  beside(),
   async (t) => {
     const stage = await openStage(t, crowded)
     await neighbourOf(stage)
@@ -146,20 +157,24 @@ t.test(
   },
 )
 
-t.test('more memory that is deferred until another pod has gone is in force then, and enough', async (t) => {
-  const stage = await openStage(t, crowded)
-  const neighbour = await neighbourOf(stage)
-  const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 150, threads: 1, hold: true }))
-  const resizer = await startResizer(t, pod)
-  t.equal(await firstOf(resizer), 'deferred')
-  await neighbour.crash()
-  await pod.waitForLog(application, /^done$/, { deadlineMs })
-  await pod.waitForLog(sidecar, /the application was given more memory/, { deadlineMs })
-  t.match((await statusOf(pod)).memory, [{ watch: 'armed', lastAnswer: { did: 'grow', toBytes: 192 * 2 ** 20 } }]) // prettier-ignore
-  t.strictSame(await stage.manifests(), [], 'no checkpoint was needed')
-  t.equal(pod.container(application).attempts, 1)
-  await pod.delete()
-})
+t.test(
+  'more memory that is deferred until another pod has gone is in force then, and enough',
+  beside(),
+  async (t) => {
+    const stage = await openStage(t, crowded)
+    const neighbour = await neighbourOf(stage)
+    const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 150, threads: 1, hold: true }))
+    const resizer = await startResizer(t, pod)
+    t.equal(await firstOf(resizer), 'deferred')
+    await neighbour.crash()
+    await pod.waitForLog(application, /^done$/, { deadlineMs })
+    await pod.waitForLog(sidecar, /the application was given more memory/, { deadlineMs })
+    t.match((await statusOf(pod)).memory, [{ watch: 'armed', lastAnswer: { did: 'grow', toBytes: 192 * 2 ** 20 } }]) // prettier-ignore
+    t.strictSame(await stage.manifests(), [], 'no checkpoint was needed')
+    t.equal(pod.container(application).attempts, 1)
+    await pod.delete()
+  },
+)
 
 /** What README.md promises of it. */
 const sidecarBoundMiB = 64
