@@ -84,6 +84,7 @@ export class ContainerKeeper {
       log: this.#log,
       waiting: () => this.#waiting,
       isEnding: () => this.#container.ending,
+      killedInRestore: (checkpoint) => this.#memory.killedInRestore(checkpoint),
       adopted: (running) => {
         this.#dispatch({ event: 'running', ...running })
         clearTimeout(this.#provedAlive)

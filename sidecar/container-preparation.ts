@@ -24,6 +24,7 @@ export type PreparationParts = {
   /** The life of the launcher that waits at the moment, if one does. */
   waiting: () => string | undefined
   isEnding: () => boolean
+  killedInRestore: (checkpoint: string) => Promise<void>
   /** The launcher has adopted the tree that was restored. */
   adopted: (running: { launcherPid: number; root: number; restoredFrom: string }) => void
 }
@@ -60,7 +61,7 @@ export class ContainerPreparation {
   }
 
   async run({ inOrder = false, ...launcher }: Waiting & { inOrder?: boolean }): Promise<void> {
-    const { around, plan, index, claim, isEnding, talk, log } = this.#parts
+    const { around, plan, index, claim, isEnding, killedInRestore, talk, log } = this.#parts
     // Its turn came late: the launcher lost patience, or is another one by now.
     if (!this.#waits(launcher)) return
     const abort = new AbortController()
@@ -75,6 +76,7 @@ export class ContainerPreparation {
         claim,
         isReplaced: () => this.#isReplaced(launcher),
         isEnding,
+        killedInRestore,
       }
       const signal = AbortSignal.any([abort.signal, tooLong])
       const adopt = (id: string, root: number, supervisor: number, status: string) =>

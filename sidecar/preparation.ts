@@ -16,7 +16,6 @@ import { containerProcesses } from './process-tree.ts'
 import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
 import { SlotClaim } from './slot-claim.ts'
-import { SlotMemory } from './slot-memory.ts'
 import type { Surroundings } from './surroundings.ts'
 import { installLauncher } from './tools.ts'
 
@@ -116,6 +115,8 @@ export type PrepareOptions = {
   isReplaced: () => boolean
   /** The pod was told to end: that its container does is no sign of a bad checkpoint. */
   isEnding: () => boolean
+  /** Charges the checkpoint. @throws ReprieveError where that is not recorded */
+  killedInRestore: (checkpoint: string) => Promise<void>
   /** The launcher waits no more, or the whole has taken too long. */
   signal: AbortSignal
 }
@@ -139,6 +140,7 @@ async function prepareFrom({
   claim,
   isReplaced,
   isEnding,
+  killedInRestore,
   signal,
 }: PrepareOptions): Promise<Prepared> {
   const log = around.log.child({ container: plan.name })
@@ -158,10 +160,7 @@ async function prepareFrom({
   if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
   if (turn.outcome === 'unfenced') log.warn({ why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)
-  const slot = { lineage: around.podPlan.lineage, container: plan.name }
-  const memory = new SlotMemory(around.store, slot, claim, log)
-  const charge = (id: string) => memory.killedInRestore(id)
-  await note.settle(inOrder, charge)
+  await note.settle(inOrder, killedInRestore)
   const found = await findCandidates(around, plan, signal)
   const { candidates, rejected } = withoutUnrecorded(found, await note.unrecorded())
   for (const manifest of candidates) {
@@ -198,7 +197,7 @@ async function prepareFrom({
       await removeFetched(folder)
       // What ended the container is told with the next launcher, where that waits by now.
       if (killed && note.isBegun && !isReplaced())
-        await (isEnding() ? note.end() : note.killed(manifest.id, charge))
+        await (isEnding() ? note.end() : note.killed(manifest.id, killedInRestore))
       if (adopted || killed) return { outcome: 'ended', rejected }
       await note.end()
     }

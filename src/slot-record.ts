@@ -32,9 +32,12 @@ export function finished(record: SlotRecord, instant: string): SlotRecord {
   return { ...rest, finishedAt: instant }
 }
 
-/** What the next pod of the lineage has to have. */
+/**
+ * What the next pod of the lineage has to have. Less than is recorded changes nothing: a pod that was not given what an earlier one needed, and has grown to some of it,
+ * must still know that it was not, or it would be ended for it again and again.
+ */
 export function needs(record: SlotRecord, need: NonNullable<SlotRecord['needs']>): SlotRecord {
-  return { ...record, needs: need }
+  return (record.needs?.memoryBytes ?? 0) >= need.memoryBytes ? record : { ...record, needs: need }
 }
 
 /** Forgets the trials of checkpoints that are gone, so that the record does not grow for ever. */

@@ -27,8 +27,9 @@ const roomForCriu = 0.95
 export type MemoryWatchParts = {
   plan: Pick<ContainerPlan, 'name' | 'memory'>
   launcherPid: number
-  container: PressedContainer
-  ending: EndedContainer
+  container: PressedContainer & EndedContainer
+  /** By which its checkpoints are asked for, as all triggers ask for them. */
+  asked: Pick<PressedContainer, 'checkpoint'>
   /** What came of a crossing, or is known of it before the answer. */
   told: (answered: Answered) => void
   /** The memory has room again. */
@@ -225,7 +226,7 @@ export class MemoryWatch {
   }
 
   #pressure(): PressureParts {
-    const { plan, launcherPid, ending, told, log } = this.#parts
+    const { plan, launcherPid, container, told, log } = this.#parts
     return {
       plan: plan.memory,
       container: this.#whileItLives(),
@@ -235,7 +236,7 @@ export class MemoryWatch {
       frozenMark: this.#frozenMark,
       name: plan.name,
       launcherPid,
-      ending,
+      ending: container,
       log,
       reschedules: this.#reschedules,
       told,
@@ -245,7 +246,7 @@ export class MemoryWatch {
 
   /** An answer may come after the end, when another container of that name runs. Only one that is held is still to be left. */
   #whileItLives(): PressedContainer {
-    const { container } = this.#parts
+    const { container, asked } = this.#parts
     const isEnded = () => this.#isEnded
     return {
       get doing() {
@@ -259,7 +260,7 @@ export class MemoryWatch {
       checkpoint: async (request) =>
         isEnded()
           ? { outcome: 'failed', reason: 'not-running', detail: 'the application is gone' }
-          : container.checkpoint(request),
+          : asked.checkpoint(request),
       recordedNeed: () => container.recordedNeed(),
       recordNeed: (bytes) => container.recordNeed(bytes),
       leave: (code) => container.leave(code),

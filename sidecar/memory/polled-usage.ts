@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os'
 import type { Log } from '../../src/log.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
-import type { Crossing } from './tripwire.ts'
+import type { Crossing, TripwireState } from './tripwire.ts'
 import { isPressure, mayRearm, thresholdBytes, unreclaimableBytes, type MemoryUsage } from './usage.ts'
 
 const [soonestMs, latestMs] = [10, 500]
@@ -33,7 +33,7 @@ export type PolledUsageOptions = {
 
 export class PolledUsage {
   readonly #options: PolledUsageOptions
-  #state: 'armed' | 'let-go' | 'no-limit' | 'stopped' = 'stopped'
+  #state: TripwireState = 'stopped'
   #ended = false
   #timer: NodeJS.Timeout | undefined
   /** Bytes a millisecond, of late. */
@@ -46,7 +46,7 @@ export class PolledUsage {
     this.#options = options
   }
 
-  get state(): 'armed' | 'let-go' | 'no-limit' | 'stopped' {
+  get state(): TripwireState {
     return this.#state
   }
 
@@ -72,7 +72,7 @@ export class PolledUsage {
   }
 
   /** What has ended stays so: a crossing may be answered after the end, and by then another container may be where this one was. */
-  #become(state: 'armed' | 'let-go' | 'no-limit' | 'stopped'): void {
+  #become(state: TripwireState): void {
     if (!this.#ended) this.#state = state
   }
 

@@ -11,6 +11,7 @@ import {
   endAsTold,
   endForMore,
   grow,
+  joined,
   memoryReason,
   recordNeed,
   rescheduleCode,
@@ -92,7 +93,7 @@ export async function growLate(parts: PressureParts): Promise<Answered | undefin
  * @returns undefined where it was not the time
  */
 export async function saveLate(parts: PressureParts): Promise<Answered | undefined> {
-  const { container, log } = parts
+  const { container, plan, log } = parts
   const now = await look(parts)
   if (!now.isPressure || container.doing !== 'runs' || container.isOnTrial) return undefined
   const facts = factsOf(now)
@@ -109,7 +110,8 @@ export async function saveLate(parts: PressureParts): Promise<Answered | undefin
   }
   const why = 'it was let go without one before'
   log.info({ ...facts, why }, 'the application fills its memory: a checkpoint was taken')
-  return { ...facts, did: 'checkpoint', why }
+  // Who was to be given more still has not been.
+  return { ...facts, did: 'checkpoint', why, ...(plan.answer === 'checkpoint' ? {} : { exhausted: true }) }
 }
 
 /**
@@ -149,10 +151,6 @@ export async function look({ cgroup, plan }: PressureParts): Promise<Look> {
 
 function factsOf({ limitBytes, usage }: Look): Facts {
   return { at: new Date().toISOString(), limitBytes, usedBytes: unreclaimableBytes(usage) }
-}
-
-function joined(...parts: (string | undefined)[]): string {
-  return parts.filter((part) => part !== undefined).join('; ')
 }
 
 async function decide(parts: Standing, facts: Facts): Promise<Answered> {

@@ -72,6 +72,11 @@ export type Answered = {
 export type Growing = PressureParts & { limit: () => void; end: ToldToEnd | undefined }
 export type Standing = Growing & { standstill: Standstill }
 
+/** Reasons, of which some may not be there. */
+export function joined(...parts: (string | undefined)[]): string {
+  return parts.filter((part) => part !== undefined).join('; ')
+}
+
 /** Instead of its preStop, which could not run. */
 export async function endAsTold(parts: Standing, facts: Facts): Promise<Answered> {
   const { container, end, log, standstill } = parts
@@ -107,14 +112,14 @@ export async function checkpoint(
     // Another one would take the one that it came from off its trial, and what dies of its memory at once would be restored for ever.
     await brake.letGo()
     const restored = 'it has just been restored: the checkpoint that it came from is kept'
-    const why = [because, restored].filter((part) => part !== undefined).join('; ')
+    const why = joined(because, restored)
     log.warn({ ...facts, why }, 'the application fills its memory as it did before')
     return { ...facts, did: 'nothing', why }
   }
   await aboutToBeSaved(parts)
   if (container.doing !== 'runs') {
     await brake.letGo()
-    const why = [because, 'a checkpoint of it is under way'].filter((part) => part !== undefined).join('; ')
+    const why = joined(because, 'a checkpoint of it is under way')
     log.warn({ ...facts, why }, 'the application fills its memory while a checkpoint is under way')
     return { ...facts, did: 'nothing', why }
   }
@@ -124,7 +129,7 @@ export async function checkpoint(
   if (hasMore) await brake.arm()
   else await brake.letGo()
   if (outcome.outcome === 'failed') {
-    const why = [because, `no checkpoint: ${outcome.detail}`].filter((part) => part !== undefined).join('; ')
+    const why = joined(because, `no checkpoint: ${outcome.detail}`)
     log.error({ ...facts, why }, 'the application fills its memory, and no checkpoint was taken')
     return { ...facts, did: 'nothing', why }
   }

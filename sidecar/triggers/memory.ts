@@ -124,8 +124,8 @@ export class MemoryTrigger implements Trigger {
       {
         plan,
         launcherPid,
-        container: this.#asking(container),
-        ending: container,
+        container,
+        asked: this.#asked.get(plan.name) ?? container,
         told: (answered) => void this.#answers.set(plan.name, answered),
         relieved: () => container.relieved(),
         log: this.#log.child({ container: plan.name }),
@@ -134,25 +134,6 @@ export class MemoryTrigger implements Trigger {
     )
     this.#watches.set(plan.name, watch)
     await watch.begin()
-  }
-
-  /** The container, whose checkpoints are asked for in the way that all triggers ask for them. */
-  #asking(container: WatchedContainer): PressedContainer {
-    const asked = this.#asked.get(container.plan.name) ?? container
-    return {
-      get doing() {
-        return container.doing
-      },
-      podUid: container.podUid,
-      get isOnTrial() {
-        return container.isOnTrial
-      },
-      fillsAgain: () => container.fillsAgain(),
-      checkpoint: (request) => asked.checkpoint(request),
-      recordedNeed: () => container.recordedNeed(),
-      recordNeed: (bytes) => container.recordNeed(bytes),
-      leave: (code) => container.leave(code),
-    }
   }
 
   async #end(name: string): Promise<void> {

@@ -5,6 +5,7 @@ import {
   earlyDeathsOf,
   emptySlotRecord,
   finished,
+  needs,
   parseSlotRecord,
   provedAlive,
   serializeSlotRecord,
@@ -64,6 +65,17 @@ t.test('whatever happened, the record can be written and reads back the same', a
       t.strictSame(parseSlotRecord(serializeSlotRecord(record)), record)
     }),
   )
+})
+
+t.test('what is needed only grows, until the work is finished', async (t) => {
+  const first = needs(fresh, { memoryBytes: 2, podUid: 'one' })
+  t.equal(
+    needs(first, { memoryBytes: 1, podUid: 'two' }),
+    first,
+    'one that was given less is still known by the other',
+  )
+  t.strictSame(needs(first, { memoryBytes: 3, podUid: 'two' }).needs, { memoryBytes: 3, podUid: 'two' })
+  t.strictSame(needs(finished(first, '2026-01-02T03:04:05.678Z'), { memoryBytes: 1, podUid: 'two' }).needs, { memoryBytes: 1, podUid: 'two' }) // prettier-ignore
 })
 
 t.test('a long last word is cut, so that the record stays writable', async (t) => {
