@@ -241,15 +241,17 @@ t.test('between two tries of a checkpoint that is to end it there is frost and b
   t.ok(tries >= 2)
 })
 
-t.test(
-  'what was let go without a checkpoint is saved later, and not for ever where that fails',
-  async (t) => {
+for (const [answer, reason] of [
+  ['checkpoint', 'MemoryCheckpointed'],
+  ['grow', 'MemoryExhausted'],
+] as const)
+  t.test(`what was let go without a checkpoint is saved later, and told as ${reason}`, async (t) => {
     const asked: string[] = []
     let isGood = false
     const of = await trigger(
       t,
       0,
-      { answer: 'checkpoint' },
+      { answer },
       {
         checkpoint: async ({ afterwards }) => {
           asked.push(afterwards)
@@ -265,13 +267,13 @@ t.test(
     await until('the next', () => asked.length === 2)
     isGood = true
     await until('one that is taken', () => of.memory.status[0]?.lastAnswer?.did === 'checkpoint')
+    t.match(of.memory.status, [{ event: { reason } }])
     const taken = asked.length
     await new Promise((resolve) => setTimeout(resolve, 200))
     t.equal(asked.length, taken, 'one is enough')
     t.ok(asked.every((afterwards) => afterwards === 'resume'))
     t.equal(of.read('cgroup.freeze'), '0')
-  },
-)
+  })
 
 t.test('three times at most', async (t) => {
   let asked = 0
