@@ -9,6 +9,8 @@ import type { ContainerPlan, PodPlan } from '../../src/pod-plan.ts'
 import { emptySlotRecord } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { SlotRecord } from '../../src/manifest.ts'
+import { CheckpointQueue } from '../../sidecar/container/queue.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../sidecar/checkpoint/request.ts'
 import type { ToLauncher } from '../../sidecar/launcher-socket/launcher-messages.ts'
 import type { LauncherConnection } from '../../sidecar/launcher-socket/launcher-server.ts'
 import type { Surroundings } from '../../sidecar/setup/surroundings.ts'
@@ -71,6 +73,15 @@ export function surroundings(store: Store): Surroundings {
   const identity = { name: 'p', uid: 'u', node: 'n' }
   const made = { kernel: 'k', criu: 'c', reprieve: 'r' }
   return { podPlan, identity, made, store, log: quietLog }
+}
+
+/** The real queue, in front of an application that is checkpointed by `take`. */
+export function queueOf(app: {
+  isRunning: () => boolean
+  take: (request: CheckpointRequest) => Promise<CheckpointOutcome>
+}): CheckpointQueue {
+  const situation = () => (app.isRunning() ? 'running' : 'not-running')
+  return new CheckpointQueue({ situation, begin: app.take, breakOff: () => undefined })
 }
 
 /** A launcher's connection that keeps what it was told. */

@@ -1,12 +1,13 @@
 /** Where a checkpoint is made while the store does not answer. */
 import t from 'tap'
+import { Deadline } from '../../../src/deadline.ts'
 import { dumpFolder } from '../../../sidecar/checkpoint/dump-folder.ts'
 import { ReprieveError } from '../../../src/errors.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { standInStore } from '../stand-ins.ts'
 
 const slot = { lineage: 'ns/Pod/p/0', container: 'app' }
-const request = { afterwards: 'resume', deadline: Date.now() + 600_000 } as const
+const request = { afterwards: 'resume', deadline: Deadline.in(600_000) } as const
 const folderWith = (draftFolder: Store['draftFolder']) =>
   dumpFolder(standInStore({ draftFolder }), slot, 'x', request)
 

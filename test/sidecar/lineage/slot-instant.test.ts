@@ -1,5 +1,6 @@
 /** The store's instants are in order whatever the clocks of its nodes say. */
 import t from 'tap'
+import { Deadline } from '../../../src/deadline.ts'
 import { makeCheckpointId } from '../../../src/checkpoint-id.ts'
 import type { CheckpointManifest } from '../../../src/manifest.ts'
 import type { Store } from '../../../src/store/store.ts'
@@ -79,9 +80,10 @@ t.test('a checkpoint by a clock that is behind is named after those in the slot'
     trigger: 'manual',
     reason: '',
     afterwards: 'resume',
-    deadline: Date.now() + 5_000,
+    deadline: Deadline.in(5_000),
   } as const
-  await t.rejects(takeCheckpoint(surroundings(store), target, request), /where the test ends/)
+  const hooks = { held: async () => undefined, goingOn: () => undefined, storing: () => undefined, breakOff: new AbortController().signal } // prettier-ignore
+  await t.rejects(takeCheckpoint(surroundings(store), target, request, hooks), /where the test ends/)
   t.match(asked, [new RegExp(`^${makeCheckpointId(new Date(ahead + 1)).slice(0, 20)}`)])
 })
 

@@ -1,30 +1,42 @@
 import t, { type Test } from 'tap'
+import { Deadline } from '../../../../src/deadline.ts'
 import { CheckpointLedger } from '../../../../sidecar/container/ledger.ts'
-import type { CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
-import type { CheckpointOutcome } from '../../../../sidecar/container/asked-checkpoints.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import { IntervalTrigger, type IntervalTriggerParts } from '../../../../sidecar/triggers/interval/trigger.ts'
 import type { Vitals } from '../../../../sidecar/proc/vitals.ts'
 import { quietLog } from '../../quiet-log.ts'
-import { until } from '../../stand-ins.ts'
+import { queueOf, until } from '../../stand-ins.ts'
 
 const everyMs = 100
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 type Take = (request: CheckpointRequest, vitals: Vitals) => Promise<CheckpointOutcome>
-const takes: Take = async (_, { cpuMs }) => ({ outcome: 'taken', id: 'one', phases: {}, bytes: 1, cpuMs })
+let taken = 0
+const takes: Take = async (_, { cpuMs }) => ({
+  outcome: 'taken',
+  id: String(taken++),
+  phases: {},
+  bytes: 1,
+  cpuMs,
+})
 
 /** An application that uses a second each time it is looked at, while `works`. */
 async function trigger(t: Test, take: Take = takes, parts: Partial<IntervalTriggerParts> = {}) {
   const application = { works: true, runs: true, vitals: { cpuMs: 0, memoryBytes: 1 } }
   const asked: CheckpointRequest[] = []
   const ledger = new CheckpointLedger()
-  const container = ledger.watch({
-    plan: { name: 'app' },
-    ending: () => undefined,
-    checkpoint: (request) => {
+  const queue = queueOf({
+    isRunning: () => true,
+    take: (request) => {
       asked.push(request)
       return take(request, application.vitals)
     },
+  })
+  const container = ledger.watch({
+    plan: { name: 'app' },
+    runs: async () => undefined,
+    ending: () => undefined,
+    checkpoint: (request) => queue.ask(request),
   })
   const interval = new IntervalTrigger({
     interval: { everyMs },
@@ -56,7 +68,7 @@ t.test('takes a checkpoint every so often, and lets the application go on', asyn
 t.test('a checkpoint that others asked for begins the interval anew', async (t) => {
   const { asked, container } = await trigger(t, takes, { interval: { everyMs: 300 } })
   for (let count = 0; count < 8; count++) {
-    await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 1_000 }) // prettier-ignore
+    await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(1_000) }) // prettier-ignore
     await wait(100)
   }
   t.ok(asked.every((request) => request.trigger === 'manual'))
@@ -72,7 +84,7 @@ t.test('takes none while another one is under way', async (t) => {
     underWay--
     return takes(request, vitals)
   }).then((all) => {
-    void all.container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 9_000 }) // prettier-ignore
+    void all.container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(9_000) }) // prettier-ignore
     return all
   })
   await wait(5 * everyMs)
@@ -119,7 +131,7 @@ t.test('reckons by itself how often, once it knows what a checkpoint costs', asy
     t,
     async () => ({
       outcome: 'taken',
-      id: 'one',
+      id: String(taken++),
       phases: { frozenMs: 2_000, totalMs: 4_000 },
       bytes: 1,
       cpuMs: 1,
@@ -127,7 +139,7 @@ t.test('reckons by itself how often, once it knows what a checkpoint costs', asy
     { interval: 'auto' },
   )
   t.match(interval.status, [{ everyMs: 300_000 }])
-  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 1_000 }) // prettier-ignore
+  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(1_000) }) // prettier-ignore
   t.match(interval.status, [{ everyMs: Math.round(Math.sqrt(2 * 2_000 * 86_400_000)) }])
 })
 
@@ -169,13 +181,13 @@ t.test('when the next is due is told by the clock on the wall, whatever the inte
 t.test('memory that changed counts as well, whoever asked for the checkpoint before', async (t) => {
   const { interval, asked, container, application } = await trigger(t, async (_, vitals) => ({
     outcome: 'taken',
-    id: 'one',
+    id: String(taken++),
     phases: {},
     bytes: 1,
     ...vitals,
   }))
   application.works = false
-  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 1_000 }) // prettier-ignore
+  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(1_000) }) // prettier-ignore
   await until('a turn to be skipped', () => JSON.stringify(interval.status).includes('noProgressSince'))
   t.equal(asked.length, 1)
   application.vitals = { ...application.vitals, memoryBytes: 4_097 }

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { Deadline } from '../../../../src/deadline.ts'
 import type { Test } from 'tap'
 import type { MemoryPlan } from '../../../../src/pod-plan.ts'
-import type { CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
-import type { CheckpointOutcome } from '../../../../sidecar/container/asked-checkpoints.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import { MemoryCgroup } from '../../../../sidecar/triggers/memory/memory-cgroup.ts'
 import { answerCrossing } from '../../../../sidecar/triggers/memory/pressure.ts'
 import {
@@ -146,7 +146,7 @@ async function answered(t: Test, setting: Setting) {
       ending: {
         endsStandingStill: () => {
           note('its end is kept from it')
-          return Date.now() + 5_000
+          return Deadline.in(5_000)
         },
         passOn: () => note('it hears of its end'),
       },

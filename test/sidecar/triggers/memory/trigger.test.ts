@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t from 'tap'
+import { Deadline } from '../../../../src/deadline.ts'
 import type { Test } from 'tap'
 import type { MemoryPlan } from '../../../../src/pod-plan.ts'
 import type { ContainerState } from '../../../../sidecar/container/state.ts'
@@ -41,7 +42,7 @@ async function trigger(
     recordedNeed: async () => undefined,
     recordNeed: async () => undefined,
     leave: () => undefined,
-    endsStandingStill: () => 0,
+    endsStandingStill: () => Deadline.in(0),
     passOn: () => undefined,
     observe: (changed) => observers.push(changed),
     whenHeld: (listener) => void held.push(listener),

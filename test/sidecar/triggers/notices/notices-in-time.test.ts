@@ -1,13 +1,14 @@
 /** What becomes of announced ends over seconds and minutes, by a clock that the test moves. */
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
-import type { CheckpointOutcome } from '../../../../sidecar/container/asked-checkpoints.ts'
+import { Deadline } from '../../../../src/deadline.ts'
 import { CheckpointLedger } from '../../../../sidecar/container/ledger.ts'
-import type { CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import type { Notice } from '../../../../sidecar/triggers/notices/notice.ts'
 import { SourceBook } from '../../../../sidecar/triggers/notices/source-book.ts'
 import { NoticeTrigger } from '../../../../sidecar/triggers/notices/trigger.ts'
 import { quietLog } from '../../quiet-log.ts'
+import { queueOf } from '../../stand-ins.ts'
 
 const start = Date.parse('2026-03-04T05:06:07Z')
 const realImmediate = setImmediate
@@ -27,6 +28,7 @@ type Asked = { at: number; name: string; afterwards: string; reason: string; unt
 /** Containers that are held, let go and restarted as the keeper does it. All times in seconds from the start. */
 async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: start })
+  mock.method(performance, 'now', () => Date.now() - start)
   const seconds = () => Math.round((Date.now() - start) / 100) / 10
   const apps = new Map(names.map((name): [string, App] => [name, { running: true, held: false, takesMs: 500, fails: () => undefined, memoryBytes: 1 << 20, ...more }])) // prettier-ignore
   const appOf = (name: string) => {
@@ -36,7 +38,10 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
   }
   const [asked, letGo]: [Asked[], [number, string][]] = [[], []]
   const [ledger, book] = [new CheckpointLedger(), new SourceBook()]
-  const restart = (name: string) => setTimeout(() => (appOf(name).running = true), restartMs)
+  const restart = (name: string) => setTimeout(() => {
+    appOf(name).running = true
+    queues.get(name)?.look()
+  }, restartMs) // prettier-ignore
   const notices = new NoticeTrigger({
     book,
     ledger,
@@ -53,8 +58,7 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
   const checkpoint = async (name: string, request: CheckpointRequest): Promise<CheckpointOutcome> => {
     const app = appOf(name)
     const { afterwards, reason, deadline } = request
-    asked.push({ at: seconds(), name, afterwards, reason, untilMs: deadline - start })
-    if (!app.running) return failed('not-running')
+    asked.push({ at: seconds(), name, afterwards, reason, untilMs: Date.now() + deadline.leftMs - start })
     app.running = false
     await new Promise((resolve) => setTimeout(resolve, app.takesMs))
     const why = app.fails()
@@ -64,12 +68,22 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
     app.held = afterwards === 'end'
     return { outcome: 'taken', id: 'one', phases: { startMs: 1, dumpMs: 100, totalMs: app.takesMs }, bytes: 1e6, memoryBytes: app.memoryBytes } // prettier-ignore
   }
+  const queues = new Map(names.map((name) => [name, queueOf({ isRunning: () => appOf(name).running, take: (request) => checkpoint(name, request) })])) // prettier-ignore
+  const runs = async (name: string, signal: AbortSignal) => {
+    while (!appOf(name).running && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 100))
+  }
   const container = (name: string) =>
-    ledger.watch({ plan: { name }, ending: () => undefined, checkpoint: (request) => checkpoint(name, request) }) // prettier-ignore
+    ledger.watch({
+      plan: { name },
+      runs: (signal) => runs(name, signal),
+      ending: () => undefined,
+      checkpoint: (request) => queues.get(name)?.ask(request) ?? Promise.reject(new Error(name)),
+    })
   await notices.start(new Map(names.map((name) => [name, container(name)])))
   t.teardown(async () => {
     await notices.stop()
     mock.timers.reset()
+    mock.restoreAll()
   })
   const pass = async (until: number) => {
     while (Date.now() - start < until * 1_000) {
@@ -190,7 +204,7 @@ t.test('two notices that wait for their turn at once are one checkpoint', async 
 
 t.test('what only prepares does nothing where a checkpoint is already under way', async (t) => {
   const { notices, asked, container, pass } = await world(t)
-  void container('app').checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: start + 60_000 }) // prettier-ignore
+  void container('app').checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Deadline.in(9_000) }) // prettier-ignore
   notices.hear('aws/scheduled', [reboot(86_400)])
   await pass(10)
   t.equal(asked.length, 1)
