@@ -10,7 +10,7 @@ import type { Checkpointable } from '../../container/trigger.ts'
 import type { Vitals } from '../../proc/vitals.ts'
 import type { Answer } from './answers.ts'
 import { told, type Death, type Notice } from './notice.ts'
-import { tookMost } from './rates.ts'
+import { tookMost } from '../../container/rates.ts'
 import type { SourceBook } from './source-book.ts'
 import { deadlineOf, explainPlan, planTimeLeft, type Need, type Step } from './time-plan.ts'
 

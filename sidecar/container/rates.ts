@@ -1,5 +1,5 @@
 /** How long a checkpoint of a container will take, from what its last ones took. Pure. */
-import type { Measured } from '../../container/ledger.ts'
+import type { Measured } from './ledger.ts'
 
 export type Took = {
   /** Until everything stands still; until the dump and the archive are made; until all is in the store. */
