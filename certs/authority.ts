@@ -9,8 +9,11 @@ import forge from 'node-forge'
 /** PEM texts. */
 export type KeyedCertificate = { cert: string; key: string }
 
-/** @property days may be broken: tests and drills rotate within seconds */
-export type Validity = { from: Date; days: number }
+/**
+ * @property days may be broken: tests and drills rotate within seconds
+ * @property keyBits 2048 unless it is given: tests that make a thousand keys and serve none make small ones
+ */
+export type Validity = { from: Date; days: number; keyBits?: number | undefined }
 
 export const dayMs = 86_400_000
 /** Clocks of API servers may be behind ours. */
@@ -73,7 +76,7 @@ type Issue = {
 }
 
 function issue({ subject, issuer, signingKey, validity, notAfter, extensions }: Issue): KeyedCertificate {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: validity.keyBits ?? 2048 })
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString()
   const certificate = forge.pki.createCertificate()

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { bundlesIn, keeper } from '../certs/cluster-stage.ts'
+import { bundlesIn, keeper, terms } from '../certs/cluster-stage.ts'
 import { AdmissionLoad } from './admission-load.ts'
 import { ControlPlane, untilReady } from './control-plane.ts'
 
@@ -19,7 +19,7 @@ type Death = { replica: number; killedAt: number; backAt: number }
 
 t.test('a replica that is killed gives no wrong answer, and costs only its own connections', async (t) => {
   const plane = await ControlPlane.open(t)
-  await keeper(plane.server).pass()
+  await keeper(plane.server, { keeps: terms }).pass()
   const replicas = await Promise.all(['one', 'two'].map((name) => plane.startWebhook(name)))
   await Promise.all(replicas.map(untilReady))
   const ports = replicas.map((replica) => replica.ports.port)

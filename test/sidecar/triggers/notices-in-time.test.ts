@@ -1,5 +1,4 @@
 /** What becomes of announced ends over seconds and minutes, by a clock that the test moves. */
-import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import { CheckpointLedger } from '../../../sidecar/checkpoint-ledger.ts'
@@ -7,10 +6,10 @@ import type { CheckpointRequest } from '../../../sidecar/checkpoint.ts'
 import type { Notice } from '../../../sidecar/notices/notice.ts'
 import { SourceBook } from '../../../sidecar/notices/source-book.ts'
 import { NoticeTrigger } from '../../../sidecar/triggers/notices.ts'
+import { fakeClock } from '../../fake-clock.ts'
 import { quietLog } from '../quiet-log.ts'
 
 const start = Date.parse('2026-03-04T05:06:07Z')
-const realImmediate = setImmediate
 const restartMs = 3_000
 const failed = (why: string) => ({ outcome: 'failed', reason: why, detail: '' }) as const
 
@@ -26,7 +25,7 @@ type Asked = { at: number; name: string; afterwards: string; reason: string; unt
 
 /** Containers that are held, let go and restarted as the keeper does it. All times in seconds from the start. */
 async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
-  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: start })
+  const clock = fakeClock(t, { startMs: start, stepMs: 100 })
   const seconds = () => Math.round((Date.now() - start) / 100) / 10
   const apps = new Map(names.map((name): [string, App] => [name, { running: true, held: false, takesMs: 500, fails: () => undefined, memoryBytes: 1 << 20, ...more }])) // prettier-ignore
   const appOf = (name: string) => {
@@ -67,16 +66,8 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
   const container = (name: string) =>
     ledger.watch({ plan: { name }, ending: () => undefined, checkpoint: (request) => checkpoint(name, request) }) // prettier-ignore
   await notices.start(new Map(names.map((name) => [name, container(name)])))
-  t.teardown(async () => {
-    await notices.stop()
-    mock.timers.reset()
-  })
-  const pass = async (until: number) => {
-    while (Date.now() - start < until * 1_000) {
-      mock.timers.tick(100)
-      for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => realImmediate(resolve))
-    }
-  }
+  t.teardown(() => notices.stop())
+  const pass = (until: number) => clock.pass(until * 1_000 - clock.ms())
   return { notices, asked, letGo, apps, appOf, ledger, container, pass }
 }
 

@@ -7,12 +7,16 @@ import type { LetGo } from '../../../sidecar/container-state.ts'
 import type { Notice } from '../../../sidecar/notices/notice.ts'
 import { SourceBook } from '../../../sidecar/notices/source-book.ts'
 import { NoticeTrigger } from '../../../sidecar/triggers/notices.ts'
+import { fakeClock, type FakeClock } from '../../fake-clock.ts'
 import { quietLog } from '../quiet-log.ts'
-import { until } from '../stand-ins.ts'
 
 const taken: CheckpointOutcome = { outcome: 'taken', id: 'one', phases: {}, bytes: 1 }
 /** Long enough for all that gathers, and for a timer that is due. */
-const settle = () => new Promise((resolve) => setTimeout(resolve, 400))
+const settle = () => clock.pass(400)
+const until = (what: string, holds: () => unknown) => clock.until(what, holds)
+
+let clock: FakeClock
+t.beforeEach((t) => void (clock = fakeClock(t)))
 
 type Take = (request: CheckpointRequest) => Promise<CheckpointOutcome>
 
