@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
 import { join } from 'node:path'
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
-import { childrenOf, isAlive, launch, launcherPath, scratch, until } from './launcher.ts'
+import { childrenOf, isAlive, launch, launcherPath, scratch } from './launcher.ts'
+import { until } from '../until.ts'
 
 t.jobs = 8
 // tap writes into the options, so each test gets its own

@@ -4,7 +4,8 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
-import { isAlive, launch, launcherPath, scratch, until, type Started } from './launcher.ts'
+import { isAlive, launch, launcherPath, scratch, type Started } from './launcher.ts'
+import { until } from '../until.ts'
 
 type Adoption = {
   launcher: Started

@@ -3,7 +3,8 @@ import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
-import { childrenOf, kill, launch, scratch, until, type Started } from './launcher.ts'
+import { childrenOf, kill, launch, scratch, type Started } from './launcher.ts'
+import { until } from '../until.ts'
 
 // Most of each test is waiting, so they run beside each other.
 t.jobs = 8

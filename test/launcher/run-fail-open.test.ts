@@ -5,7 +5,8 @@ import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fakeSidecar, type Connection } from './fake-sidecar.ts'
-import { launch, scratch, until } from './launcher.ts'
+import { launch, scratch } from './launcher.ts'
+import { until } from '../until.ts'
 
 // Most of each test is waiting, so they run beside each other.
 t.jobs = 8

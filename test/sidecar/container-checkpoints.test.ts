@@ -4,7 +4,8 @@ import { ContainerCheckpoints, type ContainerCheckpointsParts } from '../../side
 import { newContainer, reduce, type Container, type ContainerEvent } from '../../sidecar/container-state.ts'
 import type { Store } from '../../src/store/store.ts'
 import { quietLog } from './quiet-log.ts'
-import { containerPlan, until } from './stand-ins.ts'
+import { containerPlan } from './stand-ins.ts'
+import { until } from '../until.ts'
 
 /** As the keeper feeds it, with a checkpoint that is complete when it is told. */
 function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {

@@ -4,16 +4,8 @@ import { emptySlotRecord } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { ContainerKeeper } from '../../sidecar/container-keeper.ts'
 import { isAlive } from '../../sidecar/process-tree.ts'
-import {
-  containerPlan,
-  Heard,
-  podPlan,
-  program,
-  sleeper,
-  standInStore,
-  surroundings,
-  until,
-} from './stand-ins.ts'
+import { containerPlan, Heard, podPlan, program, sleeper, standInStore, surroundings } from './stand-ins.ts'
+import { until } from '../until.ts'
 
 const request = (deadlineMs: number) =>
   ({ trigger: 'manual', reason: 'r', afterwards: 'resume', deadline: Date.now() + deadlineMs }) as const
@@ -36,7 +28,7 @@ t.test('without its tools it has the application started', async (t) => {
   const pid = await launcher(t)
   run(pid, { state: 'waiting' })
   t.strictSame(connection.verbs, ['wait'], 'and says at once that it is at it')
-  await until('the verdict', () => connection.verbs.includes('start'), 20_000)
+  await until('the verdict', () => connection.verbs.includes('start'))
   keeper.hear(connection, { verb: 'started', root: pid })
   t.match(keeper.status, { container: 'app', state: { at: 'running', root: pid, onTrial: undefined } })
   const before = connection.verbs.length

@@ -4,7 +4,8 @@ import t, { type Test } from 'tap'
 import type { FromLauncher } from '../../sidecar/launcher-messages.ts'
 import { listenForLaunchers, type LauncherConnection } from '../../sidecar/launcher-server.ts'
 import { quietLog } from './quiet-log.ts'
-import { peer, shortFolder, until, type Peer } from './stand-ins.ts'
+import { peer, shortFolder, type Peer } from './stand-ins.ts'
+import { until } from '../until.ts'
 
 async function listen(t: Test) {
   const path = `${shortFolder(t)}/s.sock`

@@ -12,6 +12,7 @@ import type { SlotRecord } from '../../src/manifest.ts'
 import type { ToLauncher } from '../../sidecar/launcher-messages.ts'
 import type { LauncherConnection } from '../../sidecar/launcher-server.ts'
 import type { Surroundings } from '../../sidecar/surroundings.ts'
+import { until } from '../until.ts'
 import { quietLog } from './quiet-log.ts'
 
 export const containerPlan: ContainerPlan = {
@@ -85,14 +86,6 @@ export class Heard implements LauncherConnection {
   }
   get verbs(): string[] {
     return this.messages.map((message) => message.verb)
-  }
-}
-
-/** Resolves when the condition holds; rejects after the deadline, saying what was waited for. */
-export async function until(what: string, condition: () => unknown, deadlineMs = 5_000): Promise<void> {
-  for (const end = Date.now() + deadlineMs; !(await condition());) {
-    if (Date.now() > end) throw new Error(`waited ${deadlineMs} ms for: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 

@@ -8,7 +8,7 @@ import { cloudsOf } from '../../../sidecar/clouds/clouds.ts'
 import { Gcp } from '../../../sidecar/clouds/gcp.ts'
 import type { Notice } from '../../../sidecar/notices/notice.ts'
 import { SourceBook } from '../../../sidecar/notices/source-book.ts'
-import { until } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 import { AwsServer, AzureServer, GcpServer, MetadataServer } from './metadata-server.ts'
 
 const quick: WatcherPace = { lookSoonMs: 10, lookAgainMs: 50, lostAfter: 3, jitter: 0.1 }

@@ -5,7 +5,7 @@ import { Azure } from '../../../sidecar/clouds/azure.ts'
 import { requestDeadlineMs, type Cloud, type Watch } from '../../../sidecar/clouds/cloud.ts'
 import { Gcp } from '../../../sidecar/clouds/gcp.ts'
 import type { Notice } from '../../../sidecar/notices/notice.ts'
-import { until } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 import { AwsServer, AzureServer, GcpServer, MetadataServer, type Quirk } from './metadata-server.ts'
 
 const never = new AbortController().signal

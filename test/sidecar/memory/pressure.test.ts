@@ -14,7 +14,8 @@ import { rescheduleCode, type Answered, type PressedContainer } from '../../../s
 import type { Growth } from '../../../sidecar/memory/resource-grower.ts'
 import type { Standstill } from '../../../sidecar/memory/standstill.ts'
 import { quietLog } from '../quiet-log.ts'
-import { program, until } from '../stand-ins.ts'
+import { program } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 const mebibyte = 1024 ** 2
 const limitBytes = 1024 * mebibyte

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { fakeSidecar } from '../../launcher/fake-sidecar.ts'
-import { kill, launch, until } from '../../launcher/launcher.ts'
+import { kill, launch } from '../../launcher/launcher.ts'
+import { until } from '../../until.ts'
 import { pendingEnd, ToldToEnd } from '../../../sidecar/memory/told-to-end.ts'
 
 t.test('what tells a launcher to end that stands still is seen before it takes it', async (t) => {

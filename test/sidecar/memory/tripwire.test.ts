@@ -4,7 +4,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { Tripwire, type Crossing } from '../../../sidecar/memory/tripwire.ts'
 import { quietLog } from '../quiet-log.ts'
-import { until } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 import { brakeBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
 
 /** Of the earlier life, whose brake is set. */
@@ -36,7 +36,7 @@ t.test('without inotify the brake is set, and usage looked at now and then', asy
   await wire.start()
   t.equal(wire.state, 'armed')
   of.uses(90 * mebibyte)
-  await until('a look', () => crossings.length > 0, 10_000)
+  await until('a look', () => crossings.length > 0)
   t.match(crossings, [{ limitBytes, usage: { currentBytes: 90 * mebibyte } }])
   t.equal(of.read('memory.high'), 'max')
 })
@@ -55,10 +55,10 @@ t.test('what was let go is braked again when there is room, and that is told', a
   t.teardown(() => wire.stop())
   of.uses(90 * mebibyte)
   await wire.start()
-  await until('it to be let go', () => wire.state === 'let-go', 10_000)
+  await until('it to be let go', () => wire.state === 'let-go')
   t.equal(relieved, 0)
   of.uses(20 * mebibyte)
-  await until('the brake', () => wire.state === 'armed', 10_000)
+  await until('the brake', () => wire.state === 'armed')
   t.equal(relieved, 1)
 })
 
@@ -73,10 +73,10 @@ t.test('what can be watched again is', async (t) => {
     await wire.letGo()
   })
   await wire.start()
-  await until('a second try', () => tries === 2, 10_000)
+  await until('a second try', () => tries === 2)
   of.uses(90 * mebibyte)
   of.set('memory.events', 'high 1\n')
-  await until('the event', () => crossings.length > 0, 2_000)
+  await until('the event', () => crossings.length > 0)
   t.equal(crossings.length, 1)
 })
 
@@ -106,11 +106,11 @@ t.test('while a crossing is being answered the brake stays let go, however usage
   await until('the crossing', () => told === 1)
   of.uses(10 * mebibyte)
   const before = looks
-  await until('two looks', () => looks >= before + 2, 15_000)
+  await until('two looks', () => looks >= before + 2)
   t.equal(wire.state, 'let-go')
   t.equal(of.read('memory.high'), 'max')
   answered.resolve()
-  await until('the brake', () => wire.state === 'armed', 10_000)
+  await until('the brake', () => wire.state === 'armed')
 })
 
 t.test('a crossing that is answered after the end sets no brake', async (t) => {
@@ -141,7 +141,7 @@ t.test('a brake that others take away comes back, whether their writing is told 
     const wire = wireOf(t, of, async () => undefined)
     await wire.start()
     of.set('memory.high', 'max')
-    await until('the brake', () => of.read('memory.high') === String(brakeBytes), isTold ? 2_000 : 10_000)
+    await until('the brake', () => of.read('memory.high') === String(brakeBytes))
     t.equal(wire.state, 'armed')
   }
 })
@@ -154,7 +154,7 @@ t.test('what others set while the brake stands is what is kept to, and put back'
   t.equal(of.read('memory.high'), String(60 * mebibyte), 'a lower one stays')
   // As the kubelet does after it has raised a limit, with MemoryQoS.
   of.set('memory.high', 90 * mebibyte)
-  await until('the brake', () => of.read('memory.high') === String(brakeBytes), 10_000)
+  await until('the brake', () => of.read('memory.high') === String(brakeBytes))
   await wire.letGo()
   t.equal(of.read('memory.high'), String(90 * mebibyte))
   of.set('memory.high', 95 * mebibyte)
@@ -169,7 +169,7 @@ t.test(
     const first = wireOf(t, of, async () => undefined)
     await first.start()
     of.set('memory.high', 90 * mebibyte)
-    await until('the brake', () => of.read('memory.high') === String(brakeBytes), 10_000)
+    await until('the brake', () => of.read('memory.high') === String(brakeBytes))
     // Killed here: its successor finds the brake as it was left.
     const second = wireOf(t, of, async () => undefined)
     await second.start()

@@ -5,7 +5,8 @@ import type { CheckpointOutcome } from '../../../sidecar/asked-checkpoints.ts'
 import { ManualTrigger, parseRequest } from '../../../sidecar/triggers/manual.ts'
 import { fakeClock } from '../../fake-clock.ts'
 import { quietLog } from '../quiet-log.ts'
-import { peer, shortFolder, until } from '../stand-ins.ts'
+import { peer, shortFolder } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 t.test('an empty request means every container, to go on afterwards', async (t) => {
   fakeClock(t)

@@ -9,7 +9,8 @@ import { MemoryTrigger, type WatchedContainer } from '../../../sidecar/triggers/
 import { lifeOf } from '../../../sidecar/process-tree.ts'
 import { brakeBytes, limitBytes, mebibyte, plainCgroup } from '../memory/plain-cgroup.ts'
 import { quietLog } from '../quiet-log.ts'
-import { containerPlan, until } from '../stand-ins.ts'
+import { containerPlan } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 const launcherPid = 42
 const running: ContainerState = { at: 'running', launcherPid, root: 43, onTrial: undefined }
@@ -416,6 +417,6 @@ t.test('a watch that cannot be begun leaves nothing behind that goes on', async 
   of.becomes(running)
   await until('the first try', () => of.tries() === 1)
   const before = timers()
-  await until('the third', () => of.tries() === 3, 10_000)
+  await until('the third', () => of.tries() === 3)
   t.ok(timers() <= before + 1, `${timers()} timers, ${before} before`)
 })
