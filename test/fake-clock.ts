@@ -40,7 +40,7 @@ export function fakeClock(t: Test, options: { startMs?: number; stepMs?: number 
     ms: () => passedMs,
     pass: async (ms) => {
       await turns()
-      for (const end = passedMs + ms; passedMs < end;) await step()
+      for (let leftMs = ms; leftMs > 0; leftMs -= stepMs) await step()
     },
     until: async (what, holds, deadlineMs = 3_600_000) => {
       await turns()
