@@ -11,11 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { PodManifest } from '../harness/manifest.ts'
 import type { Pod } from '../harness/pod.ts'
-import { poll, slowness } from '../harness/deadline.ts'
+import { poll, slowness, within } from '../harness/deadline.ts'
 import { drawn, requireStore, requireThawed, staged } from './kills.ts'
 import {
   application,
   deadlineMs,
+  endlessPatience,
   exitCodeOf,
   patienceMs,
   type PodOptions,
@@ -49,8 +50,10 @@ import {
 t.jobs = 4
 const beside = () => ({ buffered: true })
 
-/** For starting a process and writing a line on a machine that others use as well. */
-const slackMs = 5_000 * slowness
+/** For starting a process and writing a line on a machine that is busy with others. */
+const slackMs = 60_000 * slowness
+/** Whoever waited for something at a pod's end would be waited for by the test in vain. */
+const endlessGraceSeconds = 3_600
 
 /** How long after the container's start its application said its first word. */
 function waitedMs(pod: Pod): number {
@@ -92,7 +95,8 @@ t.test('without a sidecar the application starts by itself after ten seconds', b
   await mustCheckpoint(before)
   await before.crash()
   const pods = Object.entries(withoutSidecar).map(async ([how, change]) => {
-    const admitted = stage.admit(stage.survivor(shortPatience))
+    const spec = { terminationGracePeriodSeconds: endlessGraceSeconds }
+    const admitted = stage.admit(stage.survivor({ ...shortPatience, spec }))
     change(admitted)
     const pod = await stage.runPlain(admitted)
     await goesOn(pod)
@@ -100,9 +104,9 @@ t.test('without a sidecar the application starts by itself after ten seconds', b
     t.ok(ms > patienceMs - 500 && ms < patienceMs + slackMs, `a sidecar that ${how}: ${ms} ms`)
     t.equal(stepsOf(pod)[0]?.step, 1)
     t.match(pod.logs(application), /no verdict from the sidecar/, 'and its log says why')
-    const began = Date.now()
-    await pod.delete()
-    t.ok(Date.now() - began < 10_000 * slowness, 'nor does its end wait for one that is not there')
+    // Nor does its end wait for one that is not there.
+    await within(pod.delete(), deadlineMs)
+    t.ok(pod.hasEnded, 'it has ended')
   })
   await Promise.all(pods)
   t.equal((await stage.manifests()).length, 1, 'what was kept is kept')
@@ -365,12 +369,11 @@ t.test(
     const before = await runSurvivor(stage)
     const kept = await mustCheckpoint(before)
     await before.crash()
-    const { pod, open } = await gatedPod(stage)
+    const { pod, open } = await gatedPod(stage, { env: endlessPatience })
     await waitForWord(pod, 'the sidecar is ready')
     rmSync(join(pod.volumeFolder('reprieve'), 'bin/criu'))
     open()
     await goesOn(pod)
-    t.ok(waitedMs(pod) < patienceMs - 2_000, `after ${waitedMs(pod)} ms`)
     t.equal(stepsOf(pod)[0]?.step, 1)
     t.match(await rejectedBy(pod), [{ id: kept, reason: 'restore-failed' }])
     t.match(await checkpoint(pod), { outcome: 'failed', reason: 'dump-failed' })
