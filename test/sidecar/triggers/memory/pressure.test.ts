@@ -443,7 +443,7 @@ t.test('and before it is let go because it stood still for too long', async (t) 
   const { did } = await answered(t, {
     launcherPid,
     plan: { answer: 'checkpoint' },
-    boundMs: 200,
+    boundMs: 2_000,
     doing: toldLate(launcherPid, 'to-be-saved'),
   })
   const [kept, letGo] = ['its end is kept from it, frozen', 'brake let go, frozen'].map((what) =>
