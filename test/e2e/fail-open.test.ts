@@ -62,6 +62,14 @@ function waitedMs(pod: Pod): number {
   return state.kind === 'running' ? first - state.startedAtMs : Number.NaN
 }
 
+/** @returns the id of the checkpoint of a pod that is gone */
+async function leaveCheckpoint(stage: SurvivorStage): Promise<string> {
+  const pod = await runSurvivor(stage)
+  const id = await mustCheckpoint(pod)
+  await pod.crash()
+  return id
+}
+
 /** So that a test of what happens once that has passed, too, does not wait for two minutes. */
 const shortPatience = { env: [{ name: 'REPRIEVE_PATIENCE_WITH_CHECKPOINT_MS', value: String(patienceMs) }] }
 
@@ -91,9 +99,7 @@ const withoutSidecar: Record<string, (admitted: PodManifest) => void> = {
 
 t.test('without a sidecar the application starts by itself after ten seconds', beside(), async (t) => {
   const stage = await openSurvivorStage(t)
-  const before = await runSurvivor(stage)
-  await mustCheckpoint(before)
-  await before.crash()
+  await leaveCheckpoint(stage)
   const pods = Object.entries(withoutSidecar).map(async ([how, change]) => {
     const spec = { terminationGracePeriodSeconds: endlessGraceSeconds }
     const admitted = stage.admit(stage.survivor({ ...shortPatience, spec }))
@@ -152,9 +158,7 @@ async function gatedPod(
 /** A pod for which a checkpoint was fetched, whose application begins when it is opened. */
 async function fetchedPod(t: Test) {
   const stage = await openSurvivorStage(t)
-  const before = await runSurvivor(stage)
-  await mustCheckpoint(before)
-  await before.crash()
+  await leaveCheckpoint(stage)
   const gated = await gatedPod(stage, shortPatience)
   await waitForWord(gated.pod, 'the sidecar is ready')
   t.ok(hasFetched(gated.pod), 'a checkpoint was fetched for it')
@@ -237,9 +241,7 @@ t.test(
   async (t) => {
     const random = drawn(t)
     const stage = await openSurvivorStage(t)
-    const before = await runSurvivor(stage)
-    const kept = await mustCheckpoint(before)
-    await before.crash()
+    const kept = await leaveCheckpoint(stage)
     // How long it takes undisturbed.
     const undisturbed = await gatedPod(stage)
     await waitForWord(undisturbed.pod, 'the sidecar is ready')
@@ -366,9 +368,7 @@ t.test(
   beside(),
   async (t) => {
     const stage = await openSurvivorStage(t)
-    const before = await runSurvivor(stage)
-    const kept = await mustCheckpoint(before)
-    await before.crash()
+    const kept = await leaveCheckpoint(stage)
     const { pod, open } = await gatedPod(stage, { env: endlessPatience })
     await waitForWord(pod, 'the sidecar is ready')
     rmSync(join(pod.volumeFolder('reprieve'), 'bin/criu'))
@@ -390,9 +390,7 @@ t.test(
   beside(),
   async (t) => {
     const stage = await openSurvivorStage(t)
-    const before = await runSurvivor(stage)
-    const kept = await mustCheckpoint(before)
-    await before.crash()
+    const kept = await leaveCheckpoint(stage)
     const admitted = stage.admit(stage.survivor())
     const restore = admitted.spec.initContainers?.find(({ name }) => name === restorer)
     if (restore?.command === undefined) throw new Error('the webhook injected no restore init container')
