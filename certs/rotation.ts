@@ -8,7 +8,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { backdateMs, dayMs, makeAuthority, makeLeaf } from './authority.ts'
+import { backdateMs, dayMs, makeAuthority, makeLeaf, type Validity } from './authority.ts'
 import {
   bundleOf,
   certificatesIn,
@@ -18,7 +18,12 @@ import {
   type ReadSet,
 } from './certificate-set.ts'
 
-export type Terms = { dnsNames: readonly string[]; caDays: number; leafDays: number }
+export type Terms = {
+  dnsNames: readonly string[]
+  caDays: number
+  leafDays: number
+  keyBits?: Validity['keyBits']
+}
 
 export type Seen = {
   set: CertificateSet | undefined
@@ -75,7 +80,11 @@ export function nextStep(seen: Seen, terms: Terms): Step {
     const mayBeServed = wanted.length > 1 || isTrustedLeaf(read.leaf, issuer.certificate, now)
     if (mayBeServed && !seen.isSettled(issuer.certificate.fingerprint256)) return { do: 'settle' }
     const authority = { cert: issuer.certificate.toString(), key: issuer.key }
-    const leaf = makeLeaf(authority, terms.dnsNames, { from: now, days: terms.leafDays })
+    const leaf = makeLeaf(authority, terms.dnsNames, {
+      from: now,
+      days: terms.leafDays,
+      keyBits: terms.keyBits,
+    })
     return { do: 'write', why: 'leaf', set: setOf(wanted, issuer.key, leaf, read, now, terms) }
   }
   // Already out of every caBundle.
@@ -86,15 +95,23 @@ export function nextStep(seen: Seen, terms: Terms): Step {
 
 /** There is nothing that anybody trusts, so nobody can be hurt by a leaf that comes before its trust. */
 function makeAll({ now }: Seen, terms: Terms): Step {
-  const authority = makeAuthority(authorityName, { from: now, days: terms.caDays })
-  const leaf = makeLeaf(authority, terms.dnsNames, { from: now, days: terms.leafDays })
+  const authority = makeAuthority(authorityName, { from: now, days: terms.caDays, keyBits: terms.keyBits })
+  const leaf = makeLeaf(authority, terms.dnsNames, {
+    from: now,
+    days: terms.leafDays,
+    keyBits: terms.keyBits,
+  })
   const read = readSet({ caBundle: authority.cert, caKey: authority.key, ...leaf, leaves: '' })
   return { do: 'write', why: 'made', set: setOf(read.authorities, authority.key, leaf, read, now, terms) }
 }
 
 /** The leaf stays as it is, if it is one: others may be serving it. */
 function makeNewAuthority(others: X509Certificate[], read: ReadSet, now: Date, terms: Terms): Step {
-  const { cert, key } = makeAuthority(authorityName, { from: now, days: terms.caDays })
+  const { cert, key } = makeAuthority(authorityName, {
+    from: now,
+    days: terms.caDays,
+    keyBits: terms.keyBits,
+  })
   const authorities = [...certificatesIn(cert), ...others].slice(0, mostAuthorities)
   return { do: 'write', why: 'authority', set: setOf(authorities, key, read.leaf, read, now, terms) }
 }

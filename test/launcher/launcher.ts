@@ -4,7 +4,6 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Test } from 'tap'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 const root = resolve(import.meta.dirname, '../..')
 export const launcherPath = join(root, 'build/launcher/launcher')
@@ -61,21 +60,6 @@ export function launch(t: Test, args: string[], options: Options = {}): Started 
   if (child.pid === undefined) throw new Error('the launcher did not start')
   t.teardown(() => void child.kill('SIGKILL'))
   return { pid: child.pid, child, output: () => stdout, errors: () => stderr, ended }
-}
-
-/** Looks every 10 ms until there is something to see; an empty text is nothing. */
-export async function until<T>(
-  what: string,
-  look: () => T | undefined | false | null,
-  withinMs = 5000,
-): Promise<T> {
-  const deadline = performance.now() + withinMs
-  for (;;) {
-    const seen = look()
-    if (seen !== undefined && seen !== false && seen !== null && seen !== '') return seen
-    if (performance.now() > deadline) throw new Error(`not seen within ${withinMs} ms: ${what}`)
-    await sleep(10)
-  }
 }
 
 /** SIGKILL to a process that may have ended by itself this very moment, as a parent does when its child was killed. */

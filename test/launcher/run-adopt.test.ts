@@ -4,7 +4,8 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
-import { isAlive, launch, launcherPath, scratch, until, type Started } from './launcher.ts'
+import { isAlive, launch, launcherPath, scratch, type Started } from './launcher.ts'
+import { until } from '../until.ts'
 
 type Adoption = {
   launcher: Started
@@ -24,7 +25,7 @@ async function adoption(t: Test, script: string, then = ''): Promise<Adoption> {
   const directory = scratch(t)
   const sidecar = await fakeSidecar(t, directory)
   const launcher = launch(t, ['run', '--container=app', '--', 'echo', 'cold start'], {
-    env: { ...sidecar.env, REPRIEVE_PATIENCE_MS: '20000' },
+    env: sidecar.env,
   })
   const talk = await sidecar.next()
   await talk.next()
@@ -157,7 +158,7 @@ void t.test('asks the sidecar to signal what it may not signal itself', beside()
       '--',
       'true',
     ],
-    { file: 'setpriv', env: { ...sidecar.env, REPRIEVE_PATIENCE_MS: '20000' } },
+    { file: 'setpriv', env: sidecar.env },
   )
   const talk = await sidecar.next()
   await talk.next()

@@ -2,7 +2,8 @@ import t from 'tap'
 import { readdirSync, readFileSync, readlinkSync, symlinkSync, copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fakeSidecar } from './fake-sidecar.ts'
-import { childrenOf, launch, launcherPath, scratch, until, kill } from './launcher.ts'
+import { childrenOf, launch, launcherPath, scratch, kill } from './launcher.ts'
+import { until } from '../until.ts'
 
 // Most of each test is waiting, so they run beside each other.
 t.jobs = 8

@@ -14,6 +14,7 @@ import type { CheckpointOutcome, CheckpointRequest } from '../../sidecar/checkpo
 import type { ToLauncher } from '../../sidecar/launcher-socket/launcher-messages.ts'
 import type { LauncherConnection } from '../../sidecar/launcher-socket/launcher-server.ts'
 import type { Surroundings } from '../../sidecar/setup/surroundings.ts'
+import { until } from '../until.ts'
 import { quietLog } from './quiet-log.ts'
 
 export const containerPlan: ContainerPlan = {
@@ -96,14 +97,6 @@ export class Heard implements LauncherConnection {
   }
   get verbs(): string[] {
     return this.messages.map((message) => message.verb)
-  }
-}
-
-/** Resolves when the condition holds; rejects after the deadline, saying what was waited for. */
-export async function until(what: string, condition: () => unknown, deadlineMs = 5_000): Promise<void> {
-  for (const end = Date.now() + deadlineMs; !(await condition());) {
-    if (Date.now() > end) throw new Error(`waited ${deadlineMs} ms for: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { until } from '../until.ts'
 import { admit } from '../../webhook/admit.ts'
 import { AnswerTimes, bucketBounds } from '../../webhook/answer-times.ts'
 import { recorded } from './admission-fixtures.ts'
@@ -40,12 +41,10 @@ t.test('a running webhook counts each answer by its entry, with all the time tha
   await client.post('/validate', recorded('connect-exec').text)
   await client.postAlone('/elsewhere', '{}')
   // An answer is counted when all of it is out, just after the client has it.
-  const until = performance.now() + 5_000
-  let text = ''
-  while (!/count\{entry="guard"\} 1/.test(text) && performance.now() < until) {
-    text = await (await fetch(`http://127.0.0.1:${webhook.adminPort}/metrics`)).text()
-    await sleep(10)
-  }
+  const text = await until('the last to be counted', async () => {
+    const text = await (await fetch(`http://127.0.0.1:${webhook.adminPort}/metrics`)).text()
+    return /count\{entry="guard"\} 1/.test(text) && text
+  })
   t.match(text, /_bucket\{entry="pod",le="0.25"\} 0\n/)
   t.match(text, /_bucket\{entry="pod",le="10"\} 1\n/)
   t.match(text, /_count\{entry="namespace"\} 0\n/)

@@ -146,14 +146,15 @@ t.test('an internal error lets the pod through, and is told and counted', async 
 
 t.test("the API server's deadline is kept, and the work is told to stop", async (t) => {
   let aborted = false
+  let givenMs = Number.NaN
   const { client, log } = await startWebhook(t, {
-    admit: (_request, _by, _config, signal) =>
-      new Promise(() => signal.addEventListener('abort', () => (aborted = true))),
+    admit: (_request, _by, _config, signal, budgetMs) => {
+      givenMs = budgetMs
+      return new Promise(() => signal.addEventListener('abort', () => (aborted = true)))
+    },
   })
-  const begun = performance.now()
   const { review } = await client.post('/mutate/pod?timeout=1s', bare.text)
-  const tookMs = performance.now() - begun
-  t.ok(tookMs < 1000, `${tookMs} ms`)
+  t.ok(givenMs > 0 && givenMs < 1000, `${givenMs} ms`)
   t.match(review.response, { allowed: true, warnings: [/deadline-passed/] })
   t.ok(aborted)
   t.ok(log.some(({ level, msg }) => level === errorLevel && msg === 'failed open'))

@@ -14,7 +14,8 @@ import {
 import type { Store } from '../../../src/store/store.ts'
 import type { CheckpointHooks } from '../../../sidecar/checkpoint/checkpoint.ts'
 import { quietLog } from '../quiet-log.ts'
-import { containerPlan, until } from '../stand-ins.ts'
+import { containerPlan } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 /** As the keeper feeds it, with a checkpoint that is complete when it is told. */
 function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {

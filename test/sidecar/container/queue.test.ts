@@ -1,6 +1,6 @@
 /** The queue of one container, by a clock that the test moves. */
-import { mock } from 'node:test'
 import t, { type Test } from 'tap'
+import { fakeClock } from '../../fake-clock.ts'
 import { Deadline } from '../../../src/deadline.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../../../sidecar/checkpoint/request.ts'
 import { answerGraceMs, CheckpointQueue, type Situation } from '../../../sidecar/container/queue.ts'
@@ -15,18 +15,13 @@ async function turn() {
 }
 
 function world(t: Test) {
-  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 0 })
-  mock.method(performance, 'now', () => Date.now())
-  t.teardown(() => {
-    mock.timers.reset()
-    mock.restoreAll()
-  })
+  const clock = fakeClock(t, { stepMs: 50 })
   let situation: Situation = 'running'
   const begun: Begun[] = []
   let brokenOff = 0
   const queue = new CheckpointQueue({
     situation: () => situation,
-    begin: (request) => new Promise((over) => begun.push({ request, over, atMs: Date.now() })),
+    begin: (request) => new Promise((over) => begun.push({ request, over, atMs: clock.ms() })),
     breakOff: () => {
       brokenOff++
       begun.at(-1)?.over(failed('store-failed'))
@@ -47,12 +42,7 @@ function world(t: Test) {
       situation = next
       queue.look()
     },
-    pass: async (ms: number) => {
-      for (let passed = 0; passed < ms; passed += 50) {
-        mock.timers.tick(50)
-        await turn()
-      }
-    },
+    pass: (ms: number) => clock.pass(ms),
     over: async (outcome: CheckpointOutcome) => {
       begun.at(-1)?.over(outcome)
       await turn()

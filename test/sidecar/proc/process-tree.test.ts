@@ -17,7 +17,8 @@ import {
   threadsOf,
   treeOf,
 } from '../../../sidecar/proc/process-tree.ts'
-import { program, sleeper, until } from '../stand-ins.ts'
+import { program, sleeper } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 const nobody = 2 ** 22 + 1
 const isUp = async (pid: number) => (await readFile(`/proc/${pid}/cmdline`, 'latin1')).includes('launcher-')
@@ -152,7 +153,7 @@ time.sleep(50)
   stdout?.on('data', (chunk) => {
     said += String(chunk)
   })
-  await until('three workers', () => said.split('up').length === 4, 20_000)
+  await until('three workers', () => said.split('up').length === 4)
   const tree = await treeOf(pid)
   t.teardown(() => killAll(tree, 5_000))
   const bytes = await memoryOf(tree)

@@ -2,7 +2,8 @@ import t from 'tap'
 import type { CheckpointManifest } from '../../../src/manifest.ts'
 import { isAlive } from '../../../sidecar/proc/process-tree.ts'
 import { attemptRestore, clearContainer } from '../../../sidecar/restore/restore-attempt.ts'
-import { containerPlan, program, sleeper, standInStore, surroundings, until } from '../stand-ins.ts'
+import { containerPlan, program, sleeper, standInStore, surroundings } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 const manifestOf = (pids: number[]): CheckpointManifest => ({
   id: '20260101T000000000Z-0123456789abcdef',

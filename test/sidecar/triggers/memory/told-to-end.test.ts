@@ -1,8 +1,9 @@
 import t from 'tap'
 import { Deadline } from '../../../../src/deadline.ts'
 import { fakeSidecar } from '../../../launcher/fake-sidecar.ts'
-import { kill, launch, until } from '../../../launcher/launcher.ts'
+import { kill, launch } from '../../../launcher/launcher.ts'
 import { pendingEnd, ToldToEnd } from '../../../../sidecar/triggers/memory/told-to-end.ts'
+import { until } from '../../../until.ts'
 
 t.test('what tells a launcher to end that stands still is seen before it takes it', async (t) => {
   const sidecar = await fakeSidecar(t)

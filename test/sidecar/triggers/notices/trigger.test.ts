@@ -8,11 +8,16 @@ import type { Notice } from '../../../../sidecar/triggers/notices/notice.ts'
 import { SourceBook } from '../../../../sidecar/triggers/notices/source-book.ts'
 import { NoticeTrigger } from '../../../../sidecar/triggers/notices/trigger.ts'
 import { quietLog } from '../../quiet-log.ts'
-import { queueOf, until } from '../../stand-ins.ts'
+import { queueOf } from '../../stand-ins.ts'
+import { fakeClock, type FakeClock } from '../../../fake-clock.ts'
 
 const taken: CheckpointOutcome = { outcome: 'taken', id: 'one', phases: {}, bytes: 1 }
 /** Long enough for all that gathers, and for a timer that is due. */
-const settle = () => new Promise((resolve) => setTimeout(resolve, 400))
+const settle = () => clock.pass(400)
+const until = (what: string, holds: () => unknown) => clock.until(what, holds)
+
+let clock: FakeClock
+t.beforeEach((t) => void (clock = fakeClock(t)))
 
 type Take = (request: CheckpointRequest) => Promise<CheckpointOutcome>
 
