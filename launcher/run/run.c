@@ -42,8 +42,10 @@ static void reconnect(struct run *run)
 {
 	if (!wire_is_open(&run->wire) && now_ms() >= run->reconnect_at_ms) {
 		run->reconnect_at_ms = now_ms() + RECONNECT_MS;
-		if (wire_connect(&run->wire))
+		if (wire_connect(&run->wire)) {
+			run->connected_ms = now_ms();
 			run_introduce(run);
+		}
 	}
 	while (wire_is_open(&run->wire) && run->owed_signals) {
 		int number = __builtin_ctzll(run->owed_signals) + 1;
@@ -129,35 +131,59 @@ static bool checkpoint_is_kept(const struct run *run)
 	return length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0;
 }
 
+/*
+ * While the container is kept open, the deadline is against a sidecar that hangs. One that has died is started again by its guard and
+ * then says what is to happen: it gets the longest wait, from the last word.
+ */
+static long long deadline_of(const struct run *run)
+{
+	if (run->stage == STAGE_WAITING || run->stage == STAGE_GONE)
+		return run->deadline_ms;
+	if (run->stage != STAGE_KEPT_OPEN || run->silence_ms == 0)
+		return NEVER_MS;
+	if (!wire_is_open(&run->wire))
+		return run->heard_ms + LONGEST_WAIT_MS;
+	return (run->heard_ms > run->connected_ms ? run->heard_ms : run->connected_ms) + run->silence_ms;
+}
+
+/* The sidecar has said nothing in time. Where a checkpoint is kept, it gets more time. */
+static void lose_patience(struct run *run)
+{
+	bool kept = checkpoint_is_kept(run);
+	long long latest = earlier_ms(run->heard_ms + run->patience_with_checkpoint_ms, run->waits_end_ms);
+	if (kept && now_ms() < latest) {
+		warn("no verdict from the sidecar at %s yet: waiting, since there is a checkpoint to go on from",
+		     wire_path());
+		run->deadline_ms = latest;
+		return;
+	}
+	if (kept)
+		warn("there is a checkpoint that the application could have gone on from: it stays in the store");
+	warn("no verdict from the sidecar at %s in time: starting the application without it", wire_path());
+	run_start(run);
+}
+
 static void keep_deadlines(struct run *run)
 {
-	if (run->deadline_ms == NEVER_MS || now_ms() < run->deadline_ms)
+	long long deadline = deadline_of(run);
+	if (deadline == NEVER_MS || now_ms() < deadline)
 		return;
 	if (run->stage == STAGE_WAITING) {
-		bool kept = checkpoint_is_kept(run);
-		long long latest = earlier_ms(run->heard_ms + run->patience_with_checkpoint_ms, run->waits_end_ms);
-		if (kept && now_ms() < latest) {
-			warn("no verdict from the sidecar at %s yet: waiting, since there is a checkpoint to go on from",
-			     wire_path());
-			run->deadline_ms = latest;
-			return;
-		}
-		if (kept)
-			warn("there is a checkpoint that the application could have gone on from: it stays in the store");
-		warn("no verdict from the sidecar at %s in time: starting the application without it", wire_path());
-		run_start(run);
-	} else if (run->stage == STAGE_GONE) {
-		run->stage = STAGE_OVER;
+		lose_patience(run);
+		return;
 	}
+	/* The code is the application's: a restart policy or a controller then starts it again, from the checkpoint in the store. */
+	if (run->stage == STAGE_KEPT_OPEN)
+		warn("no word from the sidecar at %s for %lld ms: the container ends, its last checkpoint stays in the store",
+		     wire_path(), now_ms() - run->heard_ms);
+	run->stage = STAGE_OVER;
 }
 
 static long long next_look_ms(const struct run *run)
 {
 	bool adopted = run->stage == STAGE_ADOPTED;
 	bool blind = run->wakeup < 0 || (adopted && (run->supervisor.descriptor < 0 || run->supervisor_gone));
-	long long next = blind ? now_ms() + TICK_MS : NEVER_MS;
-	if (run->stage == STAGE_WAITING || run->stage == STAGE_GONE)
-		next = earlier_ms(next, run->deadline_ms);
+	long long next = earlier_ms(blind ? now_ms() + TICK_MS : NEVER_MS, deadline_of(run));
 	if (run->withheld)
 		next = earlier_ms(next, run->withhold_until_ms);
 	return wire_is_open(&run->wire) ? next : earlier_ms(next, run->reconnect_at_ms);

@@ -15,7 +15,7 @@ enum stage {
 	STAGE_RUNNING, /* the application, started by us */
 	STAGE_ADOPTED, /* a restored tree, whose parent is a supervisor */
 	STAGE_GONE, /* the application ended; may we? */
-	STAGE_HOLDING, /* a checkpoint was taken; we keep the container's filesystem until told to end */
+	STAGE_KEPT_OPEN, /* a checkpoint ended the application; the container stays until it is told to end */
 	STAGE_OVER, /* exit with `code` */
 };
 
@@ -32,7 +32,9 @@ struct run {
 	long long reconnect_at_ms;
 	long long deadline_ms; /* of the verdict, before the start and after the end */
 	long long waits_end_ms; /* no `wait` goes past it */
-	long long heard_ms; /* the sidecar's last word before its verdict, at first our own start */
+	long long connected_ms; /* the last connection's beginning */
+	long long heard_ms; /* the sidecar's last word, at first our own start */
+	long long silence_ms; /* how long a connected sidecar may say nothing while the container is kept open; 0: for ever */
 	long long patience_ms; /* from there */
 	long long patience_with_checkpoint_ms; /* from there, where one is kept to go on from */
 	long long said_until_ms; /* what the last `wait` asked for */

@@ -68,6 +68,23 @@ static bool hear_wait(struct run *run, const struct message *message)
 	return true;
 }
 
+/*
+ * The sidecar promises its next word within `ms`. A sidecar of the version before promises nothing, and the launcher then waits for it
+ * without a deadline, as that sidecar expects.
+ */
+static bool hear_hold(struct run *run, const struct message *message)
+{
+	long long silence_ms = 0;
+	if (message_text(message, "ms") && !message_number(message, "ms", &silence_ms))
+		return false;
+	if (run->stage != STAGE_GONE && run->stage != STAGE_KEPT_OPEN)
+		return true;
+	run->stage = STAGE_KEPT_OPEN;
+	run->silence_ms = silence_ms < LONGEST_WAIT_MS ? silence_ms : LONGEST_WAIT_MS;
+	run->heard_ms = now_ms();
+	return true;
+}
+
 static bool hear_withhold(struct run *run, const struct message *message)
 {
 	long long duration_ms;
@@ -109,16 +126,13 @@ static bool hear(struct run *run, const struct message *message)
 			say_stage(run);
 		return true;
 	}
-	if (strcmp(message->verb, "hold") == 0) {
-		if (run->stage == STAGE_GONE)
-			run->stage = STAGE_HOLDING;
-		return true;
-	}
+	if (strcmp(message->verb, "hold") == 0)
+		return hear_hold(run, message);
 	if (strcmp(message->verb, "release") == 0) {
 		long long code;
-		if (run->stage == STAGE_HOLDING && message_number(message, "code", &code) && code <= 255)
+		if (run->stage == STAGE_KEPT_OPEN && message_number(message, "code", &code) && code <= 255)
 			run->code = (int)code;
-		if (run->stage == STAGE_GONE || run->stage == STAGE_HOLDING)
+		if (run->stage == STAGE_GONE || run->stage == STAGE_KEPT_OPEN)
 			run->stage = STAGE_OVER;
 		return true;
 	}
