@@ -13,7 +13,7 @@ import { readEphemeralRoots } from '../files/mounts.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
 import { bringBackExternalFiles } from '../files/external-files.ts'
 import { setLastPid } from '../proc/pid-range.ts'
-import { isAlive, killAll, treeOf } from '../proc/process-tree.ts'
+import { everyProcess, isAlive, killAll, threadsOf, treeOf } from '../proc/process-tree.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
 export type RestoreTarget = { plan: ContainerPlan; launcherPid: number }
@@ -124,11 +124,7 @@ async function withoutPod(pids: number[], launcherPid: number): Promise<number[]
 }
 
 async function requireFreePids(pids: readonly number[]): Promise<void> {
-  const all = new Set<number>()
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    for (const thread of await readdir(`/proc/${name}/task`).catch(() => [])) all.add(Number(thread))
-  }
+  const all = new Set(await threadsOf(await everyProcess()))
   const taken = pids.filter((pid) => all.has(pid))
   if (taken.length > 0)
     throw new ReprieveError(

@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { lstat, mkdir, rm, rmdir, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { folderMode, withFile } from '../durable-file.ts'
-import { ReprieveError } from '../errors.ts'
+import { ReprieveError, errnoOf } from '../errors.ts'
 import { requireManifest } from '../manifest-codec.ts'
 import type { CheckpointManifest, StoredFile } from '../manifest.ts'
 import { streamHashed, writerTo, type Write } from './hashed-stream.ts'
@@ -11,7 +11,6 @@ import { limitedParallel } from './limited-parallel.ts'
 import { linked } from './link.ts'
 import { filesName } from './slot-folder.ts'
 import { foldersOf } from './source-tree.ts'
-import { errnoOf } from './store-failure.ts'
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
 const filesAtOnce = 2
