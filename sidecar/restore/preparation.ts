@@ -180,7 +180,7 @@ async function prepareFrom({
       }
       await writeFile(attempted, life)
       await note.begin(manifest.id)
-      const restored = await attemptRestore(around, target, manifest, folder, adoptIt, signal)
+      const restored = await attemptRestore(around, target, { manifest, folder }, { adopt: adoptIt, signal })
       return { outcome: 'restored', restored, rejected }
     } catch (error) {
       const reason = (error as { code?: string }).code ?? 'restore-failed'

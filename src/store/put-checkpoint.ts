@@ -47,7 +47,7 @@ export async function putCheckpoint(
     const folders = ['', filesName, ...foldersOf(paths).map((folder) => join(filesName, folder))]
     for (const folder of folders) await mkdir(join(partial, folder), { mode: folderMode })
     const files = await limitedParallel(paths, filesAtOnce, signal, (path, either) =>
-      storeFile(sourceDir, join(partial, filesName), path, transfer, spent, either),
+      storeFile({ path, sourceDir, filesFolder: join(partial, filesName) }, transfer, spent, either),
     )
     const manifest = completeManifest(draft, files)
     const bytes = serializeManifest(manifest)
@@ -70,9 +70,7 @@ export async function putCheckpoint(
 }
 
 async function storeFile(
-  sourceDir: string,
-  filesFolder: string,
-  path: string,
+  { path, sourceDir, filesFolder }: { path: string; sourceDir: string; filesFolder: string },
   transfer: Transfer,
   spent: Spent,
   signal: AbortSignal,
