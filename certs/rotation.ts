@@ -64,7 +64,11 @@ export function nextStep(seen: Seen, terms: Terms): Step {
   const ledgerless = known.some(({ fingerprint256 }) => !read.leavesUntil.has(fingerprint256))
   if (strangers.length > 0 || ledgerless) {
     const authorities = inOrder(issuer.certificate, [...known, ...strangers])
-    return { do: 'write', why: 'adopted', set: setOf(authorities, issuer.key, read.leaf, read, now, terms) }
+    return {
+      do: 'write',
+      why: 'adopted',
+      set: setOf(authorities, issuer.key, read.leaf, { read, now, terms }),
+    }
   }
   const wanted = inOrder(issuer.certificate, known).filter(
     (authority) =>
@@ -85,11 +89,11 @@ export function nextStep(seen: Seen, terms: Terms): Step {
       days: terms.leafDays,
       keyBits: terms.keyBits,
     })
-    return { do: 'write', why: 'leaf', set: setOf(wanted, issuer.key, leaf, read, now, terms) }
+    return { do: 'write', why: 'leaf', set: setOf(wanted, issuer.key, leaf, { read, now, terms }) }
   }
   // Already out of every caBundle.
   if (wanted.length < read.authorities.length)
-    return { do: 'write', why: 'dropped', set: setOf(wanted, issuer.key, read.leaf, read, now, terms) }
+    return { do: 'write', why: 'dropped', set: setOf(wanted, issuer.key, read.leaf, { read, now, terms }) }
   return { do: 'nothing' }
 }
 
@@ -102,7 +106,7 @@ function makeAll({ now }: Seen, terms: Terms): Step {
     keyBits: terms.keyBits,
   })
   const read = readSet({ caBundle: authority.cert, caKey: authority.key, ...leaf, leaves: '' })
-  return { do: 'write', why: 'made', set: setOf(read.authorities, authority.key, leaf, read, now, terms) }
+  return { do: 'write', why: 'made', set: setOf(read.authorities, authority.key, leaf, { read, now, terms }) }
 }
 
 /** The leaf stays as it is, if it is one: others may be serving it. */
@@ -113,16 +117,14 @@ function makeNewAuthority(others: X509Certificate[], read: ReadSet, now: Date, t
     keyBits: terms.keyBits,
   })
   const authorities = [...certificatesIn(cert), ...others].slice(0, mostAuthorities)
-  return { do: 'write', why: 'authority', set: setOf(authorities, key, read.leaf, read, now, terms) }
+  return { do: 'write', why: 'authority', set: setOf(authorities, key, read.leaf, { read, now, terms }) }
 }
 
 function setOf(
   authorities: readonly X509Certificate[],
   caKey: string,
   leaf: { cert: string; key: string } | undefined,
-  read: ReadSet,
-  now: Date,
-  terms: Terms,
+  { read, now, terms }: { read: ReadSet; now: Date; terms: Terms },
 ): CertificateSet {
   const { cert = '', key = '' } = leaf ?? {}
   const leaves = [...(read.leaf === undefined ? [] : [read.leaf.certificate]), ...certificatesIn(cert)]

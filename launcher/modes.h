@@ -2,9 +2,6 @@
 #ifndef MODES_H
 #define MODES_H
 
-/* What the launcher itself exits with when it could not do its work: as env, nohup and docker use it. */
-#define EXIT_LAUNCHER 125
-
 int run_mode(char **words);
 int prestop_mode(char **words);
 int enter_mode(char **words);

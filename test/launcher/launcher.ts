@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Test } from 'tap'
+import { readStatNow } from '../../src/process-stat.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 export const launcherPath = join(root, 'build/launcher/launcher')
@@ -72,17 +73,7 @@ export function kill(pid: number): void {
 }
 
 export function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2))
-  } catch (error) {
-    if (
-      (error as NodeJS.ErrnoException).code === 'ENOENT' ||
-      (error as NodeJS.ErrnoException).code === 'ESRCH'
-    )
-      return false
-    throw error
-  }
+  return !['Z', 'X'].includes(readStatNow(pid)?.state ?? 'X')
 }
 
 export function childrenOf(pid: number): number[] {

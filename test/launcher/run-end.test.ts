@@ -14,8 +14,9 @@ const beside = () => ({ buffered: true })
 async function gone(
   t: Test,
   script = 'exit 7',
+  directory?: string,
 ): Promise<{ sidecar: FakeSidecar; launcher: Started; talk: Connection }> {
-  const sidecar = await fakeSidecar(t)
+  const sidecar = await fakeSidecar(t, directory)
   const launcher = launch(t, ['run', '--container=app', '--', 'sh', '-c', script], { env: sidecar.env })
   const talk = await sidecar.next()
   await talk.next()
@@ -91,6 +92,47 @@ void t.test('SIGWINCH from a process has told the application to end', beside(),
   launcher.child.kill('SIGWINCH')
   t.equal(await talk.next(), 'gone code=0 told=28')
 })
+
+/** Ended by CRIU for a checkpoint, as its launcher sees it. */
+const killed = 'kill -KILL $PPID; sleep 5'
+
+void t.test(
+  'a container that is kept open ends when its sidecar is connected and has nothing to say for longer than it promised',
+  beside(),
+  async (t) => {
+    const { launcher, talk } = await gone(t, killed)
+    talk.say('hold ms=300')
+    const ending = await launcher.ended
+    t.equal(ending.code, 137, 'as the application did, so that a restart policy restarts it')
+    t.match(ending.stderr, /no word from the sidecar at .* for \d+ ms: the container ends/)
+  },
+)
+
+void t.test('a sidecar that repeats its hold in time keeps the container open', beside(), async (t) => {
+  const { launcher, talk } = await gone(t, killed)
+  talk.say('hold ms=300', 'hold ms=600000')
+  t.ok(await stillThere(launcher, 1_000), 'the last hold counts')
+  talk.say('hold ms=ever')
+  await talk.closed
+  t.ok(await stillThere(launcher, 100), 'what is no number is not obeyed')
+})
+
+void t.test(
+  'a container that is kept open stays for a sidecar that is started again',
+  beside(),
+  async (t) => {
+    const directory = scratch(t)
+    const { sidecar, launcher, talk } = await gone(t, killed, directory)
+    talk.say('hold ms=2000')
+    await sidecar.stop()
+    rmSync(sidecar.env.REPRIEVE_SOCKET, { force: true })
+    t.ok(await stillThere(launcher, 3_000), 'no sidecar is connected that could hang')
+    const next = await fakeSidecar(t, directory)
+    t.match(await (await next.next()).next(), /state=gone code=137$/)
+    t.ok(await stillThere(launcher, 200), 'the next one has its own time')
+    t.equal((await launcher.ended).code, 137, 'and hangs in its turn')
+  },
+)
 
 void t.test('a hold ends by release, with the code', beside(), async (t) => {
   const { launcher, talk } = await gone(t)

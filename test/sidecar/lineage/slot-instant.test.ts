@@ -99,7 +99,7 @@ t.test('finished work ends after the newest of its checkpoints', async (t) => {
     { name: '', uid: '', node: '' },
     quietLog,
   )
-  await new SlotMemory(store, slot, claim, quietLog, () => nowMs).finished()
+  await new SlotMemory(store, slot, claim, quietLog).finished(() => nowMs)
   t.equal(store.record.finishedAt, at(nowMs + 3_600_001))
   t.strictSame(removed, [at(nowMs + 3_600_001)])
 })

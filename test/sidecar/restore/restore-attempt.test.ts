@@ -29,10 +29,8 @@ t.test('whoever has the numbers of a checkpoint is left alone', async (t) => {
     attemptRestore(
       surroundings(standInStore()),
       target,
-      manifestOf([neighbour.pid]),
-      t.testdir({}),
-      async () => true,
-      new AbortController().signal,
+      { manifest: manifestOf([neighbour.pid]), folder: t.testdir({}) },
+      { adopt: async () => true, signal: new AbortController().signal },
     ),
     { code: 'restore-failed', message: `process numbers are taken in this pod: ${neighbour.pid}` },
   )

@@ -31,15 +31,9 @@ function watch(t: Test, clouds: Cloud[], pace = quick) {
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as { msg: string }) }) // prettier-ignore
   const book = new SourceBook()
   const said = new Map<string, Notice[]>()
-  const watcher = new CloudWatcher(
-    clouds,
-    (source, notices) => void said.set(source, notices),
-    book,
-    log,
-    pace,
-  )
+  const watcher = new CloudWatcher(clouds, (source, notices) => void said.set(source, notices), book, log)
   t.teardown(() => watcher.stop())
-  watcher.start()
+  watcher.start(pace)
   const logged = (pattern: RegExp) => lines.filter(({ msg }) => pattern.test(msg)).length
   return { watcher, book, said, logged }
 }

@@ -1,0 +1,16 @@
+/* Messages for people, on standard error; the launcher is quiet when all is well. */
+#ifndef REPORT_H
+#define REPORT_H
+
+#include <stdnoreturn.h>
+
+/* The exit code of a launcher that could not do its work: env, nohup and docker use the same. */
+#define EXIT_LAUNCHER 125
+
+/* Says which call on what went wrong; `%m` in the format is the text of errno. */
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Warns and exits with the code, without running what a forked parent registered to run at exit. */
+noreturn void die(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
