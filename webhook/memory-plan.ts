@@ -12,16 +12,11 @@ const defaultThresholdPercent = 85
 /** How far a container may grow whose pod and administrator do not say: so many times what it was created with. */
 const defaultGrowth = 4
 
-/**
- * @param recordsNeeds whether a replacement is given what its lineage has recorded that it needs (lineage-records.ts)
- */
-export function memoryPlan(
-  pod: Pod,
-  container: Container,
-  wishes: Wishes,
-  config: MemoryConfig,
-  recordsNeeds: boolean,
-): MemoryPlan {
+/** `recordsNeeds`: whether a replacement is given what its lineage has recorded that it needs (lineage-records.ts). */
+type Settings = MemoryConfig & { recordsNeeds: boolean }
+
+export function memoryPlan(pod: Pod, container: Container, wishes: Wishes, config: Settings): MemoryPlan {
+  const { recordsNeeds } = config
   const maxBytes = maxBytesOf(pod, container, wishes, config)
   // Of one that would have no replacement.
   const staysBecause = whyNotReplaced(pod, container, wishes.key)

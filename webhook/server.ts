@@ -6,7 +6,8 @@ import { serveGuard, type GuardParts } from './guard/route.ts'
 import { serveMutations, type MutationParts } from './mutations-route.ts'
 import type { CertificatePair } from './serving-certificate.ts'
 
-export type ServerParts = GuardParts & MutationParts & { certificate: CertificatePair; times: AnswerTimes }
+export type ServerParts = GuardParts &
+  Omit<MutationParts, 'bodyLimitBytes'> & { certificate: CertificatePair; times: AnswerTimes }
 
 /** API servers close idle connections after 90 s; whoever closes first makes the other's next request fail. */
 const keepAliveMs = 120_000
@@ -34,7 +35,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
     onConstructorPoisoning: 'ignore',
   }) as unknown as FastifyInstance
 
-  serveMutations(app, parts, bodyLimitBytes)
+  serveMutations(app, { ...parts, bodyLimitBytes })
   serveGuard(app, parts)
 
   app.addHook('onResponse', (incoming, reply, done) => {

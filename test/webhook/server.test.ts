@@ -144,18 +144,13 @@ t.test('an internal error lets the pod through, and is told and counted', async 
   )
 })
 
-t.test("the API server's deadline is kept, and the work is told to stop", async (t) => {
-  let aborted = false
-  const { client, log } = await startWebhook(t, {
-    admit: (_request, _by, _config, signal) =>
-      new Promise(() => signal.addEventListener('abort', () => (aborted = true))),
-  })
+t.test("the API server's deadline is kept", async (t) => {
+  const { client, log } = await startWebhook(t, { admit: () => new Promise(() => {}) })
   const begun = performance.now()
   const { review } = await client.post('/mutate/pod?timeout=1s', bare.text)
   const tookMs = performance.now() - begun
   t.ok(tookMs < 1000, `${tookMs} ms`)
   t.match(review.response, { allowed: true, warnings: [/deadline-passed/] })
-  t.ok(aborted)
   t.ok(log.some(({ level, msg }) => level === errorLevel && msg === 'failed open'))
 })
 
