@@ -3,12 +3,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../src/config.ts'
 import { describeError } from '../src/errors.ts'
 import type { EventLog } from '../src/log.ts'
-import type { AdmissionCounts } from './admission-counts.ts'
 import type { Admission } from './admit.ts'
 import type { TimedAdmit } from './admit-with-images.ts'
 import { auditOf } from './audit.ts'
 import type { Decision, OptedInBy } from './decide.ts'
 import { at } from './json-path.ts'
+import type { Metrics } from './metrics.ts'
 import type { Overload } from './overload.ts'
 import { overloadHook } from './overload-hook.ts'
 import { allow, readReview, sendAnswer, type AdmissionRequest } from './review.ts'
@@ -17,7 +17,7 @@ import { withinDeadline } from './within-deadline.ts'
 
 export type MutationParts = {
   config: Config
-  counts: AdmissionCounts
+  metrics: Metrics
   log: EventLog
   overload: Overload
   admit: TimedAdmit
@@ -32,7 +32,7 @@ export function serveMutations(app: FastifyInstance, parts: MutationParts): void
 }
 
 function serveEntry(app: FastifyInstance, optedInBy: OptedInBy, parts: MutationParts): void {
-  const { overload, log, bodyLimitBytes } = parts
+  const { overload, metrics, log, bodyLimitBytes } = parts
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_incoming, text, done) => {
     try {
@@ -43,7 +43,7 @@ function serveEntry(app: FastifyInstance, optedInBy: OptedInBy, parts: MutationP
     }
   })
   // The API server retries a pod that asked for protection itself. A namespace's pods are admitted without delay.
-  const onRequest = overloadHook({ overload, log, bodyLimitBytes, retry: optedInBy === 'pod' })
+  const onRequest = overloadHook({ overload, metrics, log, bodyLimitBytes, retry: optedInBy === 'pod' })
   app.post(`/mutate/${optedInBy}`, { onRequest }, (incoming, reply) =>
     answer(incoming, reply, optedInBy, parts),
   )
@@ -55,7 +55,7 @@ async function answer(
   optedInBy: OptedInBy,
   parts: MutationParts,
 ): Promise<FastifyReply> {
-  const { counts, log } = parts
+  const { metrics, log } = parts
   const review = readReview(incoming.body)
   if (!review.readable) {
     log.warn(
@@ -64,13 +64,13 @@ async function answer(
     )
     if (review.uid === undefined) return reply.code(400).send({ error: review.why })
     const admission = failOpen(review.uid, 'review-unreadable')
-    counts.count(admission.decision)
+    metrics.countAdmission(admission.decision)
     return sendAnswer(reply, admission.response)
   }
   const { request } = review
   const outcome = await outcomeOf(request, optedInBy, incoming.answerByMs, parts)
   // A dry run leaves no trace but its log line.
-  if (request.dryRun !== true) counts.count(outcome.decision)
+  if (request.dryRun !== true) metrics.countAdmission(outcome.decision)
   logAdmission(log, { request, optedInBy, tookMs: performance.now() - incoming.seenMs }, outcome)
   return sendAnswer(reply, outcome.response)
 }

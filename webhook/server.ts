@@ -1,13 +1,13 @@
 /** The admission endpoints: HTTPS as an API server speaks it. They answer whatever comes. */
 import fastify, { type FastifyInstance } from 'fastify'
 import { describeError } from '../src/errors.ts'
-import type { AnswerTimes, Entry } from './answer-times.ts'
 import { serveGuard, type GuardParts } from './guard/route.ts'
+import type { Entry } from './metrics.ts'
 import { serveMutations, type MutationParts } from './mutations-route.ts'
 import type { CertificatePair } from './serving-certificate.ts'
 
 export type ServerParts = GuardParts &
-  Omit<MutationParts, 'bodyLimitBytes'> & { certificate: CertificatePair; times: AnswerTimes }
+  Omit<MutationParts, 'bodyLimitBytes'> & { certificate: CertificatePair }
 
 /** API servers close idle connections after 90 s; whoever closes first makes the other's next request fail. */
 const keepAliveMs = 120_000
@@ -40,7 +40,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
 
   app.addHook('onResponse', (incoming, reply, done) => {
     const entry = entryOf.get(incoming.routeOptions.url)
-    if (entry !== undefined) parts.times.observe(entry, reply.elapsedTime)
+    if (entry !== undefined) parts.metrics.observe(entry, reply.elapsedTime)
     done()
   })
   app.setErrorHandler((error, _incoming, reply) => {
