@@ -1,7 +1,7 @@
 /** Whether a pod is protected, and how: a value of its own, apart from the patch that carries it out. Pure. */
 import { readOptIn, readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
-import { defaultStore } from '../src/config-stores.ts'
+import { defaultStore } from '../src/config.ts'
 import { triggerNames, type ContainerPlan, type MemoryPlan, type PodPlan } from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'

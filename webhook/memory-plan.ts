@@ -1,6 +1,6 @@
 /** What a pod's owner and the administrator decide about a container that fills its memory. Pure. */
 import type { Wishes } from '../src/annotations.ts'
-import type { MemoryConfig } from '../src/config-memory.ts'
+import type { MemoryConfig } from '../src/config.ts'
 import type { MemoryPlan } from '../src/pod-plan.ts'
 import { parseQuantityBytes } from '../src/quantity.ts'
 import type { Container, Pod } from './pod.ts'

@@ -2,7 +2,7 @@
  * When more comes than can be answered in time. What is too much is not queued, since the API server gives up on all that waits too long,
  * and none would be answered: it is told so before its body is read, and everything else is answered as ever.
  */
-import type { OverloadConfig } from '../src/config-overload.ts'
+import type { OverloadConfig } from '../src/config.ts'
 
 export const overloadReasons = {
   requests: 'as many reviews as the configuration allows are under way (overload.requests)',

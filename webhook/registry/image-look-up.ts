@@ -3,7 +3,7 @@
  * for it; a bounded number of questions at once, and an answer at once beyond it; and no longer than the budget.
  */
 import { createHash } from 'node:crypto'
-import type { EntrypointConfig } from '../../src/config-entrypoints.ts'
+import type { EntrypointConfig } from '../../src/config.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Entrypoint } from '../entrypoints.ts'
