@@ -1,4 +1,4 @@
-/* Finds the mode and hands over. */
+/* Finds the mode and calls it. */
 #include "modes.h"
 #include "shared/report.h"
 #include "shared/title.h"

@@ -1,4 +1,4 @@
-/* The modes of the launcher: each gets the words after its name and returns the exit status. See PROTOCOL.md. */
+/* The modes of the launcher. Each gets the words after its name and returns the exit code. See PROTOCOL.md. */
 #ifndef MODES_H
 #define MODES_H
 

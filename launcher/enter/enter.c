@@ -1,4 +1,4 @@
-/* Mode enter: a command inside another process's container. */
+/* Mode enter: runs a command inside another process's container. */
 #include "shared/join/join.h"
 #include "modes.h"
 #include "shared/options.h"

@@ -1,6 +1,6 @@
 /*
- * What a protected container starts with has to be there, whatever becomes of the program that installs the rest: without
- * it the container could not start at all.
+ * A protected container starts with this file and cannot start without it. It must therefore exist even if the program that installs
+ * the other files fails.
  */
 #include "provide.h"
 #include "shared/report.h"
@@ -47,8 +47,9 @@ void provide_self(const char *path)
 	if (mkdir(text, 0755) < 0 && errno != EEXIST)
 		warn("mkdir %s: %m", text);
 	snprintf(text, sizeof text, "%s.new", path);
-	/* link(2) leaves alone what is there already, which may be in use. */
+	/* link(2) never replaces a file, which may be in use. */
 	if (access(path, F_OK) < 0 && copy_self(text) && link(text, path) < 0 && errno != EEXIST)
 		warn("link %s: %m", path);
-	unlink(text);
+	if (unlink(text) < 0 && errno != ENOENT && errno != EROFS)
+		warn("unlink %s: %m", text);
 }

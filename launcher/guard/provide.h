@@ -1,7 +1,7 @@
 #ifndef PROVIDE_H
 #define PROVIDE_H
 
-/* Puts a copy of this program there, in a folder that is made if need be, unless something is there. Failures are only told. */
+/* Copies this program to the path, unless something is there, and creates the folder if necessary. Only warns of failures. */
 void provide_self(const char *path);
 
 #endif

@@ -1,4 +1,4 @@
-/* criu-hook: CRIU's --action-script. The sidecar hears of each stage of a dump or restore, and has a say in it. */
+/* Mode criu-hook: CRIU's --action-script. It reports each stage of a dump or restore to the sidecar, which answers go or abort. */
 #include "shared/clock.h"
 #include "modes.h"
 #include "shared/report.h"
@@ -15,17 +15,17 @@
 #include <unistd.h>
 
 #define SIDECAR 3
-/* A sidecar that dies closes the socket; one that hangs says nothing, and must not keep the application standing still. */
+/* A sidecar that dies closes the socket. One that hangs sends nothing, and must not keep the application stopped. */
 #define SILENCE_MS (10 * 1000)
-/* All of its `wait`s together. */
+/* For all of its `wait`s together. */
 #define ANSWER_MS (30 * 60 * 1000)
 
-/* CRIU closes every descriptor of a script beyond its stdio (cr_system_userns, criu/util.c): take ours from CRIU itself. */
+/* CRIU closes all descriptors of a script but 0, 1 and 2 (cr_system_userns, criu/util.c): the hook takes its socket from CRIU. */
 static void take_descriptor(void)
 {
 	pid_t parent = getppid();
 	int process, taken;
-	/* A hook whose CRIU was killed must not hold the sidecar's socket open. */
+	/* If CRIU is killed, the hook must not keep the sidecar's socket open. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		die(1, "prctl(PR_SET_PDEATHSIG): %m");
 	if (getppid() != parent)
@@ -53,7 +53,7 @@ static void say(const char *action)
 		die(1, "write to descriptor %d at %s: %m", SIDECAR, action);
 }
 
-/* One line, at most `size` - 1 bytes of it. */
+/* Reads one line, at most `size` - 1 bytes of it. */
 static void hear(const char *action, char *line, size_t size, long long deadline)
 {
 	size_t used = 0;
@@ -79,7 +79,8 @@ int hook_mode(void)
 	char line[16];
 	if (!action)
 		die(1, "criu-hook is for CRIU, which sets CRTOOLS_SCRIPT_ACTION");
-	signal(SIGPIPE, SIG_IGN);
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		die(1, "signal(SIGPIPE): %m");
 	take_descriptor();
 	say(action);
 	do

@@ -1,4 +1,4 @@
-/* Mode lastpid: says from where the process namespace counts on. */
+/* Mode lastpid: sets the last PID that the PID namespace gave out; the next process gets the one after it. */
 #include "modes.h"
 #include "shared/options.h"
 #include "shared/report.h"
@@ -10,7 +10,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-/* A container's /proc/sys is read-only, a fresh /proc in a mount namespace of our own is not. */
+/* In a container /proc/sys is read-only. A new /proc in a mount namespace of the launcher's own is not. */
 int lastpid_mode(char **words)
 {
 	static const char path[] = "/proc/sys/kernel/ns_last_pid";

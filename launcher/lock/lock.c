@@ -1,6 +1,6 @@
 /*
- * Mode lock: holds flock(2) on a file for the sidecar, which has no call for it. The kernel gives the lock back when we die, and
- * we end when the sidecar does (the end of standard input): a dead pod never keeps its lineage.
+ * Mode lock: takes flock(2) on a file for the sidecar, because Node has no call for it. The kernel frees the lock when the launcher
+ * ends, and the launcher ends with the sidecar (the end of standard input): a dead pod never keeps its slot lock.
  */
 #include "shared/clock.h"
 #include "modes.h"
@@ -23,7 +23,7 @@ static void say(const char *word)
 		die(EXIT_LAUNCHER, "write to standard output: %m");
 }
 
-/* Whether standard input has ended; waits for that, at most wait_ms (-1: for ever). */
+/* Waits for the end of standard input, at most wait_ms (-1: without a deadline). Returns whether it has ended. */
 static int input_ended(int wait_ms)
 {
 	struct pollfd entry = { .fd = STDIN_FILENO, .events = POLLIN };

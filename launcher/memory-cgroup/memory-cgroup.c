@@ -1,6 +1,6 @@
 /*
  * Mode memory-cgroup: mounts the hierarchy that accounts a process's memory, as that process's cgroup namespace shows it, and
- * says "VERSION PATH": where below the mount the process's cgroup is. The mount stays in the caller's mount namespace.
+ * prints "VERSION PATH": the path of the process's cgroup below the mount. The mount stays in the caller's mount namespace.
  */
 #include "shared/join/cgroups.h"
 #include "modes.h"
@@ -12,14 +12,14 @@
 #include <string.h>
 #include <sys/mount.h>
 
-/* v2 stands last in the list: it has the memory only where no hierarchy of v1 does. */
+/* v2 is last in the list: it accounts memory only if no v1 hierarchy does. */
 static void find_memory_hierarchy(pid_t pid, struct hierarchy *found)
 {
 	static char listing[LISTING_SIZE];
 	read_listing(pid, listing);
 	for (char *line = strtok(listing, "\n"); line; line = strtok(NULL, "\n")) {
 		if (!parse_hierarchy(line, found))
-			die(EXIT_LAUNCHER, "\"%s\" in /proc/%d/cgroup is not as cgroups(7) has it", line, (int)pid);
+			die(EXIT_LAUNCHER, "\"%s\" in /proc/%d/cgroup does not have the form of cgroups(7)", line, (int)pid);
 		if (has_controller(found->controllers, "memory") || !*found->controllers)
 			return;
 	}
@@ -38,7 +38,7 @@ int memory_cgroup_mode(char **words)
 		die(EXIT_LAUNCHER, "setns to the cgroup namespace of process %lld: %m", pid);
 	struct hierarchy hierarchy;
 	find_memory_hierarchy((pid_t)pid, &hierarchy);
-	/* What an earlier container's was, or an earlier life of the sidecar's. */
+	/* Earlier mounts: of the container before a restart, or of the sidecar before one. */
 	while (umount2(at, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 		continue;
 	if (errno != EINVAL)

@@ -1,4 +1,4 @@
-/* A plain HTTP/1.1 client for preStop hooks: one request, the answer's status, no redirects followed. */
+/* A plain HTTP/1.1 client for preStop hooks. It sends one request, reads the status of the answer, and follows no redirect. */
 #include "shared/clock.h"
 #include "pod-address.h"
 #include "prestop.h"
@@ -67,7 +67,7 @@ static int connect_host(const char *host, const char *port)
 	return descriptor;
 }
 
-/* What the kubelet sends (pkg/probe/http/request.go): the user's own headers win over its Host, Accept, User-Agent. */
+/* The request is the kubelet's (pkg/probe/http/request.go): the user's headers replace its Host, Accept and User-Agent. */
 static bool write_request(char *text, const struct options *options, const struct url *url, const char *host)
 {
 	static const char *const names[] = { "host", "user-agent", "accept" };
@@ -108,7 +108,7 @@ static bool send_all(int descriptor, const char *text, long long deadline_ms)
 	return true;
 }
 
-/* The status of the first answer that is not an interim one (1xx); 0 where it has not arrived whole. */
+/* Returns the status of the first answer that is not interim (1xx); 0 if it is not complete yet. */
 static int find_status(const char *text)
 {
 	while (strncmp(text, "HTTP/1.", 7) == 0 && strlen(text) > 12) {

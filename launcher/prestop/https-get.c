@@ -1,11 +1,11 @@
-/* There is no TLS in a static program of this size: the sidecar fetches, and says how it went. */
+/* The launcher has no TLS: the sidecar fetches the URL and reports the status. */
 #include "shared/clock.h"
 #include "prestop.h"
 #include "shared/report.h"
 
 #include <string.h>
 
-/* RFC 3986, 2.3: all but the unreserved characters. False where it does not fit. */
+/* Percent-encodes all but the unreserved characters (RFC 3986, 2.3). Returns false if the text does not fit. */
 static bool encode(char *to, size_t size, const char *text)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
@@ -59,7 +59,7 @@ int https_get(const struct options *options, const char *url, struct wire *wire)
 	wire_say(wire, "%s", line);
 	if (!prestop_hear(wire, now_ms() + HOOK_LONGEST_MS, &message) || strcmp(message.verb, "fetched") != 0 ||
 	    !message_number(&message, "status", &status)) {
-		warn("fetch %s for the preStop hook: the sidecar could not", url);
+		warn("fetch %s for the preStop hook: the sidecar could not fetch it", url);
 		return 1;
 	}
 	if (status < 200 || status >= 400)

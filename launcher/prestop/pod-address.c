@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-/* Link-local ones (169.254/16, fe80::/10) are no pod's address. */
+/* A link-local address (169.254/16, fe80::/10) is not the pod's. */
 static bool is_global(const struct ifaddrs *entry)
 {
 	if (!entry->ifa_addr || entry->ifa_flags & IFF_LOOPBACK || !(entry->ifa_flags & IFF_UP))

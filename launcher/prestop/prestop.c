@@ -1,4 +1,4 @@
-/* Mode prestop: asks for a checkpoint, and runs the user's own hook where none was taken. */
+/* Mode prestop: requests a checkpoint. If the sidecar takes none, the launcher runs the user's own hook. */
 #include "prestop.h"
 #include "shared/clock.h"
 #include "modes.h"
@@ -32,7 +32,7 @@ bool prestop_hear(struct wire *wire, long long deadline_ms, struct message *mess
 	return false;
 }
 
-/* EAGAIN is a sidecar that is there but busy; anything else is none. */
+/* EAGAIN: the sidecar listens, but is busy. Any other error: no sidecar listens. */
 static bool reach(struct wire *wire, long long deadline_ms)
 {
 	while (!wire_connect(wire)) {

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Copies the part up to `end`; false where it is too long. */
+/* Copies the part up to `end`. Returns false if it is too long. */
 static bool copy(char *to, size_t size, const char *from, const char *end)
 {
 	size_t length = (size_t)(end - from);

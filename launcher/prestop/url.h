@@ -1,4 +1,4 @@
-/* http://HOST:PORT/PATH in its parts. */
+/* The parts of http://HOST:PORT/PATH. */
 #ifndef URL_H
 #define URL_H
 
@@ -10,7 +10,7 @@ struct url {
 	const char *path; /* with the query; at least "/" */
 };
 
-/* False for anything that is not a plain http URL. */
+/* Returns false if the text is not a plain http URL. */
 bool parse_url(const char *text, struct url *url);
 
 #endif

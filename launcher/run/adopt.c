@@ -1,4 +1,4 @@
-/* A restored tree is not our child: its supervisor is watched, who leaves the exit code in a file. */
+/* A restored tree is not the launcher's child: the launcher watches the supervisor, which writes the exit code to a file. */
 #include "run.h"
 #include "shared/clock.h"
 #include "shared/options.h"
@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* The supervisor writes the file before it ends, so this is for a slow volume only. */
+/* The supervisor writes the file before it exits: this is for a slow volume. */
 #define STATUS_PATIENCE_MS 1000
 #define CODE_UNKNOWN 137
 
@@ -54,15 +54,15 @@ static void end_watch(struct run *run)
 }
 
 /*
- * CRIU was broken off before it had let go of the tree, for a sidecar that hangs, say: what has never gone on has not ended. The sidecar
- * hears of it by a new connection, and may restore it again.
+ * CRIU ended before it resumed the tree, because the sidecar hangs, for example. The application has not run, so it has not ended. The
+ * launcher reports its state on a new connection, and the sidecar may restore the application again.
  */
 static void wait_again(struct run *run)
 {
-	warn("the restore was broken off before the application went on: waiting for the sidecar again");
+	warn("the restore ended before the application resumed: waiting for the sidecar again");
 	run->stage = STAGE_WAITING;
 	run->root = 0;
-	run->owed_signals = 0; /* nobody is left to get them */
+	run->owed_signals = 0; /* the processes that they are for have ended */
 	run->heard_ms = run->reconnect_at_ms = now_ms();
 	run->deadline_ms = run->heard_ms + run->patience_ms;
 	run->waits_end_ms = run->heard_ms + LONGEST_WAIT_MS;
@@ -79,12 +79,12 @@ void run_watch(struct run *run)
 	}
 	if (!run->supervisor_gone)
 		return;
-	/* A supervisor that was killed says nothing; its tree may live on, and the container with it. */
+	/* A supervisor that was killed writes no code. Its tree may still run, and the container then continues. */
 	if (!read_status(run, &code, &aborted) &&
 	    (now_ms() < run->status_until_ms || !watch_is_gone(&run->adopted_root)))
 		return;
 	end_watch(run);
-	/* Told to end, it would not be started again. */
+	/* After an end signal the application is not to start again. */
 	if (aborted && !run->told)
 		wait_again(run);
 	else

@@ -7,7 +7,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-/* The kernel says by which path it executed us; /proc may not be there to ask. */
+/* The path comes from the kernel, which executed it: the container may have no /proc. */
 void launcher_hash(char *hash, size_t size)
 {
 	char target[PATH_MAX];

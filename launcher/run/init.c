@@ -15,18 +15,18 @@ static pid_t start_application(char **command)
 	if (child < 0)
 		die(EXIT_LAUNCHER, "fork, to start \"%s\": %m", command[0]);
 	if (child == 0) {
-		/* Its own group, as from a shell: what it sends to its group does not reach us. */
+		/* A process group of its own, as from a shell: a signal to that group does not reach the root. */
 		if (setpgid(0, 0) < 0)
 			warn("setpgid of the application: %m");
 		execute(command);
 	}
-	/* Also here, so that it holds before our first signal, whoever of the two runs first. Then EACCES is in order. */
+	/* Here too, so that the group exists before the root forwards a signal, whichever of the two runs first. EACCES: the child has already executed. */
 	if (setpgid(child, child) < 0 && errno != EACCES && errno != ESRCH)
 		warn("setpgid of the application, process %d: %m", (int)child);
 	return child;
 }
 
-/* Exits when the application is among the dead; what it leaves running, the container's end ends. */
+/* Exits if the application has ended. The end of the container ends the processes that it leaves. */
 static void reap(pid_t application)
 {
 	int status;
@@ -37,7 +37,7 @@ static void reap(pid_t application)
 
 void be_tree_root(char **command)
 {
-	/* Its own session, or CRIU would ask for --shell-job; subreaper, so that daemons stay inside the dumped tree. */
+	/* A session of its own, or CRIU requires --shell-job. A subreaper, so that daemons stay in the tree that CRIU dumps. */
 	if (setsid() < 0)
 		die(EXIT_LAUNCHER, "setsid of the tree's root: %m");
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
@@ -54,7 +54,7 @@ void be_tree_root(char **command)
 			die(EXIT_LAUNCHER, "sigwaitinfo in the tree's root: %m");
 		if (number == SIGCHLD)
 			reap(application);
-		/* Sent by a process (si_code <= 0), not by the kernel about us. Stops too: it is the application's to stop. */
+		/* Only a signal from a process (si_code <= 0): the kernel's are about the root itself. Stop signals too: they are for the application. */
 		else if (number > 0 && info.si_code <= 0 && kill(application, number) < 0)
 			warn("kill(%d, %d), to forward a signal to the application: %m", (int)application, number);
 	}

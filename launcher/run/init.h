@@ -1,13 +1,13 @@
-/* The root of a started tree. */
+/* The root of a started process tree. */
 #ifndef INIT_H
 #define INIT_H
 
 #include <stdnoreturn.h>
 
 /*
- * Called in a fresh child with every signal blocked. Starts the command, forwards signals to it, reaps orphans, and
- * exits with the command's code. Every dump has this process for its root, so it is as plain as a process can be:
- * three descriptors, no timers, one system call that it waits in.
+ * Called in a new child with every signal blocked. It starts the command, forwards signals to it, reaps orphans, and exits with the
+ * command's code. CRIU dumps this process as the root of the tree, so it is kept simple: three descriptors, no timers, and one system
+ * call in which it waits.
  */
 noreturn void be_tree_root(char **command);
 

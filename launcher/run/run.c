@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 #define PATIENCE_MS 10000
-/* Where a checkpoint is kept: to begin without it loses all the work that is in it, and an overloaded node starts a sidecar late. */
+/* If there is a checkpoint: a start without it loses its work, and a busy node starts the sidecar late. */
 #define PATIENCE_WITH_CHECKPOINT_MS 120000
 #define RECONNECT_MS 250
-/* How often things are looked at that cannot wake us. */
+/* How often to check what cannot wake poll. */
 #define TICK_MS 50
 
 void run_start(struct run *run)
@@ -30,7 +30,7 @@ void run_start(struct run *run)
 		die(EXIT_LAUNCHER, "fork, to start the application: %m");
 	if (run->root == 0)
 		be_tree_root(run->command);
-	/* Descriptors that we were started with are the application's alone now: its pipes must see their ends. */
+	/* The inherited descriptors belong to the application now: a pipe must end when the application closes it. */
 	const int kept[] = { run->wire.descriptor, run->wakeup };
 	close_descriptors(kept, sizeof kept / sizeof kept[0]);
 	run->stage = STAGE_RUNNING;
@@ -54,7 +54,7 @@ static void reconnect(struct run *run)
 	}
 }
 
-/* Reaps the root; and orphans, which are ours where the pod shares no process namespace and we are its first. */
+/* Reaps the root, and orphans if the launcher is the first process of its PID namespace. */
 static void reap(struct run *run)
 {
 	int status;
@@ -65,19 +65,19 @@ static void reap(struct run *run)
 
 static void forward(struct run *run, int number, const siginfo_t *info)
 {
-	/* Whoever ends well after one of these has not finished its work; a sidecar that was restarted must hear of it. */
+	/* An application that exits with 0 after an end signal has not finished its work: a restarted sidecar must know. */
 	if (signal_asks_for_end(info))
 		run->told = number;
 	if (kill(run->root, number) == 0)
 		return;
-	/* A restored application may belong to another user. */
+	/* EPERM: a restored application may run as another user. */
 	if (errno == EPERM)
 		run->owed_signals |= UINT64_C(1) << (number - 1);
 	else if (errno != ESRCH)
 		warn("kill(%d, %d), to forward a signal: %m", (int)run->root, number);
 }
 
-/* The application is to be saved before it hears of its end, or the signal would be saved with it. */
+/* While CRIU checkpoints the application, an end signal is delayed, or it would become part of the checkpoint. */
 static void receive(struct run *run, int number, const siginfo_t *info)
 {
 	if (signal_asks_for_end(info) && now_ms() < run->withhold_until_ms)
@@ -86,7 +86,15 @@ static void receive(struct run *run, int number, const siginfo_t *info)
 		forward(run, number, info);
 }
 
-static void pass_withheld(struct run *run)
+/* No application is left that the signal is for. One that ended by itself has a code of its own. */
+static void exit_for_signal(struct run *run, int number)
+{
+	if (run->stage != STAGE_GONE)
+		run->code = 128 + number;
+	run->stage = STAGE_OVER;
+}
+
+static void forward_withheld(struct run *run)
 {
 	while (run->withheld && now_ms() >= run->withhold_until_ms && run->stage != STAGE_OVER) {
 		siginfo_t info = { .si_signo = __builtin_ctzll(run->withheld) + 1 };
@@ -94,10 +102,7 @@ static void pass_withheld(struct run *run)
 		if (run->stage == STAGE_RUNNING || run->stage == STAGE_ADOPTED) {
 			forward(run, info.si_signo, &info);
 		} else {
-			/* As if it came now: what ended by itself has a code of its own. */
-			if (run->stage != STAGE_GONE)
-				run->code = 128 + info.si_signo;
-			run->stage = STAGE_OVER;
+			exit_for_signal(run, info.si_signo);
 		}
 	}
 }
@@ -109,20 +114,17 @@ static void take_signals(struct run *run)
 		if (number == SIGCHLD) {
 			reap(run);
 		} else if (number == SIGPIPE && info.si_pid == getpid()) {
-			continue; /* our own message, to a standard error that is closed */
+			continue; /* the launcher's own, from a closed standard error */
 		} else if (run->stage == STAGE_RUNNING || run->stage == STAGE_ADOPTED) {
 			receive(run, number, &info);
 		} else if (signal_ends(number) || signal_asks_for_end(&info)) {
-			/* Waiting or holding: nobody else is there to obey it. What ended by itself has a code of its own. */
-			if (run->stage != STAGE_GONE)
-				run->code = 128 + number;
-			run->stage = STAGE_OVER;
+			exit_for_signal(run, number);
 		}
 	}
 }
 
-/* The restore init container and the sidecar leave a mark beside the socket (sidecar/lineage/checkpoint-mark.ts). */
-static bool checkpoint_is_kept(const struct run *run)
+/* The restore init container and the sidecar create a file beside the socket (sidecar/lineage/checkpoint-mark.ts). */
+static bool has_checkpoint(const struct run *run)
 {
 	char path[4096];
 	const char *socket = wire_path(), *slash = strrchr(socket, '/');
@@ -132,8 +134,8 @@ static bool checkpoint_is_kept(const struct run *run)
 }
 
 /*
- * While the container is kept open, the deadline is against a sidecar that hangs. One that has died is started again by its guard and
- * then says what is to happen: it gets the longest wait, from the last word.
+ * While the container is kept open, the deadline is for a sidecar that hangs. The guard restarts a sidecar that has died, and it then
+ * connects: without a connection the launcher waits as long as it ever does.
  */
 static long long deadline_of(const struct run *run)
 {
@@ -146,19 +148,19 @@ static long long deadline_of(const struct run *run)
 	return (run->heard_ms > run->connected_ms ? run->heard_ms : run->connected_ms) + run->silence_ms;
 }
 
-/* The sidecar has said nothing in time. Where a checkpoint is kept, it gets more time. */
+/* The verdict did not come in time. If there is a checkpoint, the sidecar gets more time. */
 static void lose_patience(struct run *run)
 {
-	bool kept = checkpoint_is_kept(run);
+	bool kept = has_checkpoint(run);
 	long long latest = earlier_ms(run->heard_ms + run->patience_with_checkpoint_ms, run->waits_end_ms);
 	if (kept && now_ms() < latest) {
-		warn("no verdict from the sidecar at %s yet: waiting, since there is a checkpoint to go on from",
+		warn("no verdict from the sidecar at %s yet: waiting longer, because there is a checkpoint to restore",
 		     wire_path());
 		run->deadline_ms = latest;
 		return;
 	}
 	if (kept)
-		warn("there is a checkpoint that the application could have gone on from: it stays in the store");
+		warn("the checkpoint is not restored: it stays in the store");
 	warn("no verdict from the sidecar at %s in time: starting the application without it", wire_path());
 	run_start(run);
 }
@@ -172,7 +174,7 @@ static void keep_deadlines(struct run *run)
 		lose_patience(run);
 		return;
 	}
-	/* The code is the application's: a restart policy or a controller then starts it again, from the checkpoint in the store. */
+	/* With the application's code, mostly 137 (killed by CRIU): the kubelet or a controller then restarts it, from the checkpoint. */
 	if (run->stage == STAGE_KEPT_OPEN)
 		warn("no word from the sidecar at %s for %lld ms: the container ends, its last checkpoint stays in the store",
 		     wire_path(), now_ms() - run->heard_ms);
@@ -200,9 +202,9 @@ static void wait_for_anything(struct run *run)
 	int ready = poll(entries, 3, poll_timeout_ms(next_look_ms(run)));
 	if (ready < 0 && errno != EINTR)
 		die(EXIT_LAUNCHER, "poll of the sidecar's socket: %m");
-	/* Frozen between the signal and here, we look again: what was said meanwhile may be that this signal is to be withheld. */
-	if (ready > 0 && entries[1].revents)
-		poll(entries, 1, 0);
+	/* If the launcher was frozen since the signal, a `withhold` may have arrived meanwhile: check again. */
+	if (ready > 0 && entries[1].revents && poll(entries, 1, 0) < 0 && errno != EINTR)
+		die(EXIT_LAUNCHER, "poll of the sidecar's socket: %m");
 	if (ready > 0 && entries[0].revents & POLLOUT)
 		wire_flush(&run->wire);
 	if (ready > 0 && entries[0].revents & (POLLIN | POLLHUP | POLLERR) && wire_is_open(&run->wire))
@@ -244,7 +246,7 @@ int run_mode(char **words)
 		reconnect(&run);
 		wait_for_anything(&run);
 		take_signals(&run);
-		pass_withheld(&run);
+		forward_withheld(&run);
 		if (run.stage == STAGE_ADOPTED)
 			run_watch(&run);
 		keep_deadlines(&run);

@@ -1,4 +1,4 @@
-/* What the files of mode run share. */
+/* Shared by the files of mode run. */
 #ifndef RUN_H
 #define RUN_H
 
@@ -7,14 +7,14 @@
 
 #include <stdint.h>
 
-/* All `wait`s of one question together. */
+/* For all `wait`s of one question together. */
 #define LONGEST_WAIT_MS (30 * 60 * 1000)
 
 enum stage {
-	STAGE_WAITING, /* for the sidecar's verdict */
-	STAGE_RUNNING, /* the application, started by us */
-	STAGE_ADOPTED, /* a restored tree, whose parent is a supervisor */
-	STAGE_GONE, /* the application ended; may we? */
+	STAGE_WAITING, /* the launcher waits for the sidecar's verdict */
+	STAGE_RUNNING, /* the launcher has started the application */
+	STAGE_ADOPTED, /* the launcher watches a restored tree, whose parent is a supervisor */
+	STAGE_GONE, /* the application has ended; the launcher waits for the permission to exit */
 	STAGE_KEPT_OPEN, /* a checkpoint ended the application; the container stays until it is told to end */
 	STAGE_OVER, /* exit with `code` */
 };
@@ -25,21 +25,21 @@ struct run {
 	char hash[24];
 	enum stage stage;
 	int code;
-	int told; /* the signal that told the application to end, 0 */
+	int told; /* the last end signal that was forwarded, or 0 */
 	pid_t root;
 	struct wire wire;
 	int wakeup; /* signal descriptor */
 	long long reconnect_at_ms;
-	long long deadline_ms; /* of the verdict, before the start and after the end */
-	long long waits_end_ms; /* no `wait` goes past it */
-	long long connected_ms; /* the last connection's beginning */
-	long long heard_ms; /* the sidecar's last word, at first our own start */
-	long long silence_ms; /* how long a connected sidecar may say nothing while the container is kept open; 0: for ever */
-	long long patience_ms; /* from there */
-	long long patience_with_checkpoint_ms; /* from there, where one is kept to go on from */
-	long long said_until_ms; /* what the last `wait` asked for */
-	uint64_t owed_signals; /* bit n-1: the sidecar must send signal n for us */
-	uint64_t withheld; /* bit n-1: signal n asks for the end, and is passed on when its time comes */
+	long long deadline_ms; /* for the sidecar's answer, before the start and after the end */
+	long long waits_end_ms; /* a `wait` moves the deadline no further */
+	long long connected_ms; /* when the launcher connected last */
+	long long heard_ms; /* the sidecar's last `wait` or `hold`, at first the launcher's own start */
+	long long silence_ms; /* while the container is kept open: how long a connected sidecar may send nothing; 0: no bound */
+	long long patience_ms; /* from `heard_ms` to failing open */
+	long long patience_with_checkpoint_ms; /* the same if there is a checkpoint to restore */
+	long long said_until_ms; /* the end of the last `wait` */
+	uint64_t owed_signals; /* bit n-1: the sidecar must send signal n for the launcher */
+	uint64_t withheld; /* bit n-1: end signal n is delayed until `withhold_until_ms` */
 	long long withhold_until_ms;
 
 	struct watch supervisor, adopted_root;
@@ -52,11 +52,11 @@ struct run {
 void run_start(struct run *run);
 void run_ended(struct run *run, int code);
 
-/* run-talk.c */
+/* talk.c */
 void run_introduce(struct run *run);
 void run_listen(struct run *run);
 
-/* run-adopt.c: false where the tree is not there to be adopted */
+/* adopt.c: returns false if the tree does not exist */
 bool run_adopt(struct run *run, pid_t root, pid_t supervisor, const char *status_path);
 void run_watch(struct run *run);
 

@@ -1,4 +1,4 @@
-/* What run says to the sidecar, and what it makes of the answers. */
+/* The messages between mode run and the sidecar. */
 #include "run.h"
 #include "shared/clock.h"
 
@@ -9,7 +9,7 @@
 
 #define PATIENCE_AFTER_END_MS 2000
 
-/* ` told=N`, or nothing where no signal told the application to end. */
+/* ` told=N`, or nothing if no end signal was forwarded. */
 static const char *told_key(const struct run *run, char *text, size_t size)
 {
 	snprintf(text, size, run->told ? " told=%d" : "", run->told);
@@ -22,7 +22,7 @@ static void say_gone(struct run *run)
 	wire_say(&run->wire, "gone code=%d%s", run->code, told_key(run, told, sizeof told));
 }
 
-/* The first line of every connection says how things stand, so that a sidecar that was restarted knows. */
+/* The first message of each connection is the state: the sidecar may have restarted. */
 void run_introduce(struct run *run)
 {
 	char state[96], told[16];
@@ -43,7 +43,7 @@ void run_introduce(struct run *run)
 		 state);
 }
 
-/* Answers a verdict that comes too late, or twice, by what is the case. */
+/* Answers a verdict that is late or repeated with the state. */
 static void say_stage(struct run *run)
 {
 	if (run->stage == STAGE_RUNNING)
@@ -69,8 +69,8 @@ static bool hear_wait(struct run *run, const struct message *message)
 }
 
 /*
- * The sidecar promises its next word within `ms`. A sidecar of the version before promises nothing, and the launcher then waits for it
- * without a deadline, as that sidecar expects.
+ * The sidecar's next message comes within `ms`. A sidecar of an older version gives no `ms` and sends no further message: the launcher
+ * then waits without a deadline.
  */
 static bool hear_hold(struct run *run, const struct message *message)
 {
@@ -94,7 +94,7 @@ static bool hear_withhold(struct run *run, const struct message *message)
 	return true;
 }
 
-/* Never once the application runs: two of it would share one volume. */
+/* Never while the application runs: two of it would use one volume. */
 static bool hear_adopt(struct run *run, const struct message *message)
 {
 	long long root, supervisor;
@@ -110,7 +110,7 @@ static bool hear_adopt(struct run *run, const struct message *message)
 	return true;
 }
 
-/* False for what the protocol does not have. */
+/* Returns false for a message that is not of the protocol. */
 static bool hear(struct run *run, const struct message *message)
 {
 	if (strcmp(message->verb, "wait") == 0)
@@ -153,7 +153,7 @@ void run_listen(struct run *run)
 		wire_close(&run->wire);
 }
 
-/* Asks to leave. The sidecar may have said beforehand, by a `wait`, that this takes it longer. */
+/* Asks the sidecar for the permission to exit. A `wait` from before the end counts. */
 void run_ended(struct run *run, int code)
 {
 	long long least = now_ms() + PATIENCE_AFTER_END_MS;

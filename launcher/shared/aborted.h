@@ -1,8 +1,8 @@
-/* What the modes supervise and run agree on, besides the wire. */
+/* Mode supervise writes this, and mode run reads it. */
 #ifndef ABORTED_H
 #define ABORTED_H
 
-/* In the status file, in the code's place: CRIU was ended before it let the tree go on, and no process of the tree lives. */
+/* In the status file in place of the code: CRIU ended before it resumed the tree, and no process of the tree lives. */
 #define STATUS_ABORTED "aborted\n"
 
 #endif

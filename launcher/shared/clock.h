@@ -1,4 +1,4 @@
-/* Deadlines are instants of the monotonic clock in milliseconds. */
+/* A deadline is an instant of the monotonic clock, in milliseconds. */
 #ifndef CLOCK_H
 #define CLOCK_H
 
@@ -9,7 +9,7 @@ long long now_ms(void);
 /* The earlier of two deadlines, either of which may be NEVER_MS. */
 long long earlier_ms(long long a, long long b);
 
-/* What poll takes: 0 for a deadline that has passed, -1 for NEVER_MS. */
+/* The timeout for poll: 0 for a deadline that has passed, -1 for NEVER_MS. */
 int poll_timeout_ms(long long deadline_ms);
 
 void sleep_ms(long long duration_ms);

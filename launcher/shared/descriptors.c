@@ -21,7 +21,7 @@ static bool close_range_between(unsigned first, unsigned last)
 	return first > last || syscall(SYS_close_range, first, last, 0) == 0;
 }
 
-/* Where close_range is missing (Linux before 5.9, or seccomp): what /proc lists, one at a time. */
+/* Without close_range (Linux before 5.9, or seccomp): closes one descriptor at a time, as /proc lists them. */
 static bool close_listed(const int *kept, size_t count)
 {
 	DIR *listing = opendir("/proc/self/fd");
@@ -36,7 +36,7 @@ static bool close_listed(const int *kept, size_t count)
 	return true;
 }
 
-/* And without /proc: every number there may be. A runtime's limit can be a thousand million: enough is enough. */
+/* Without /proc: closes every possible number, at most 65536. Some runtimes set a limit of 10^9. */
 static void close_possible(const int *kept, size_t count)
 {
 	struct rlimit limit = { 1024, 1024 };

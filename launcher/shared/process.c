@@ -27,7 +27,7 @@ void execute(char **command)
 
 void execute_among_strangers(char **command)
 {
-	/* CRIU asks iptables and sh what the kernel can do, and does without them: those of PATH would be the application's. */
+	/* CRIU runs iptables and sh if PATH has them, and works without. Those of PATH would be the application's own. */
 	static char path[] = "PATH=/reprieve/no-programs", language[] = "LC_ALL=C";
 	char *environment[] = { path, language, NULL };
 	execute_with(command, environment);

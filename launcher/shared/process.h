@@ -1,4 +1,4 @@
-/* Small things about processes and their descriptors. */
+/* Helpers for processes and their descriptors. */
 #ifndef PROCESS_H
 #define PROCESS_H
 
@@ -7,32 +7,32 @@
 #include <stdnoreturn.h>
 #include <sys/types.h>
 
-/* As a shell gives it: the status, or 128 + the signal. */
+/* The exit status, or 128 + the signal, as in a shell. */
 int exit_code_of(int wait_status);
 
-/* Executes with default signals; exits 127 where there is no such command and 126 where it cannot be executed. */
+/* Executes with default signals. Exits with 127 if there is no such command, and with 126 if it cannot be executed. */
 noreturn void execute(char **command);
-/* The same for a program that works among another's files: in no language, and with a PATH that leads nowhere. */
+/* The same for a program that works among another container's files: with LC_ALL=C and a PATH that leads nowhere. */
 noreturn void execute_among_strangers(char **command);
 
-/* Closes every descriptor from 3 on, but those in `kept` (any order, -1 for none). */
+/* Closes every descriptor from 3 on but those in `kept` (in any order; -1 is none). */
 void close_descriptors(const int *kept, size_t count);
 
-/* Gives 0, 1 and 2 to /dev/null where they are closed, so that none of ours takes their numbers. */
+/* Opens /dev/null as 0, 1 and 2 if they are closed, so that no other descriptor gets these numbers. */
 void secure_stdio(void);
 
-/* A file's first bytes as text, relative to `directory`; false with errno set where it cannot be read. */
+/* Reads a file's first bytes as text, relative to `directory`. Returns false with errno if it cannot be read. */
 bool read_text_at(int directory, const char *path, char *text, size_t size);
 
-/* A process to be watched until it is gone; it need not be a child. */
+/* A process that the launcher watches until it has ended. It need not be a child. */
 struct watch {
 	pid_t pid;
-	int descriptor; /* a pidfd, or -1 where the kernel or seccomp has none */
+	int descriptor; /* a pidfd, or -1 if the kernel or seccomp allows none */
 };
 
-/* False with errno ESRCH where there is no such process. */
+/* Returns false with errno ESRCH if there is no such process. */
 bool watch_process(struct watch *watch, pid_t pid);
-/* A zombie counts as gone. */
+/* A zombie has ended. */
 bool watch_is_gone(const struct watch *watch);
 void watch_end(struct watch *watch);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* One write a message, so that two processes' lines do not mix. */
+/* One write for each message, so that the lines of two processes do not mix. */
 static void say(const char *format, va_list values)
 {
 	static const char prefix[] = "reprieve-launcher: ";
@@ -20,7 +20,7 @@ static void say(const char *format, va_list values)
 	if (length > 0)
 		used += (size_t)length < sizeof line - used - 1 ? (size_t)length : sizeof line - used - 2;
 	line[used++] = '\n';
-	/* Nobody is left to tell when standard error itself cannot be written. */
+	/* There is no place to report that standard error cannot be written. */
 	ssize_t ignored = write(STDERR_FILENO, line, used);
 	(void)ignored;
 	errno = error;

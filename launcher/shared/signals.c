@@ -13,7 +13,7 @@
 sigset_t every_signal(void)
 {
 	sigset_t set;
-	/* sigfillset leaves out the C library's own. */
+	/* sigfillset leaves out the C library's reserved signals. */
 	memset(&set, 0xff, sizeof set);
 	return set;
 }
@@ -27,7 +27,7 @@ void block_signals(void)
 
 void reset_signals(void)
 {
-	/* struct sigaction as the kernel has it, all zero: SIG_DFL. The C library's refuses the signals it keeps. */
+	/* The kernel's struct sigaction, all zero: SIG_DFL. The C library's sigaction refuses its reserved signals. */
 	unsigned long by_default[4] = { 0 };
 	for (int number = 1; number <= LAST_SIGNAL; number++)
 		if (number != SIGKILL && number != SIGSTOP &&

@@ -1,30 +1,30 @@
-/* Signals as a queue: all are blocked, and read one by one. */
+/* Signals as a queue: all are blocked, and the launcher reads them one by one. */
 #ifndef SIGNALS_H
 #define SIGNALS_H
 
 #include <signal.h>
 #include <stdbool.h>
 
-/* Every signal, those included that the C library keeps for its threads: they are an application's to use. */
+/* Every signal, including those that the C library reserves for its threads: an application may use them. */
 sigset_t every_signal(void);
 
 void block_signals(void);
 
-/* For a process that is about to execute someone else's program: nothing blocked, nothing ignored. */
+/* For a process that is about to execute another program: no signal is blocked or ignored. */
 void reset_signals(void);
 
-/* The next pending signal's number, 0 when there is none. Never waits. */
+/* The number of the next pending signal, or 0. Never waits. */
 int next_signal(siginfo_t *info);
 
-/* A descriptor that poll reports readable while a signal is pending; -1 where the kernel or seccomp has none. */
+/* A descriptor that poll reports as readable while a signal is pending; -1 if the kernel or seccomp allows none. */
 int signal_descriptor(void);
 
-/* Whether a process that has no handler for it would end. */
+/* Whether the signal ends a process that has no handler for it. */
 bool signal_ends(int number);
 
 /*
- * Whether it asks for the end: what a container runtime sends. An image may name another signal than SIGTERM; httpd's is
- * SIGWINCH, which a terminal sends of itself, too.
+ * Whether this is an end signal, as a container runtime sends it. An image may name another one than SIGTERM: httpd's is SIGWINCH,
+ * which a terminal sends as well.
  */
 bool signal_asks_for_end(const siginfo_t *info);
 

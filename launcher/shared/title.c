@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-/* The kernel lays the words of a command line end to end, and /proc/PID/cmdline reads them from there. */
+/* The kernel stores the words of a command line end to end, and /proc/PID/cmdline reads them from there. */
 static char *first, *end;
 
 void title_remember(int argc, char **argv)

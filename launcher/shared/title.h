@@ -1,10 +1,10 @@
-/* What ps shows. */
+/* The command line that ps shows. */
 #ifndef TITLE_H
 #define TITLE_H
 
 void title_remember(int argc, char **argv);
 
-/* Puts `name` before the command's own words in place of the launcher's: `reprieve-init python train.py`. */
+/* Replaces the launcher's own words by `name`, before those of the command: `reprieve-init python train.py`. */
 void title_set(const char *name, char **command);
 
 #endif

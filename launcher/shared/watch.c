@@ -15,12 +15,12 @@ bool watch_process(struct watch *watch, pid_t pid)
 	watch->descriptor = -1;
 	if (kill(pid, 0) < 0 && errno == ESRCH)
 		return false;
-	/* close-on-exec by definition, see pidfd_open(2); without one watch_is_gone asks anew each time */
+	/* A pidfd is close-on-exec, see pidfd_open(2). Without one, watch_is_gone checks the PID each time. */
 	watch->descriptor = (int)syscall(SYS_pidfd_open, pid, 0);
 	return true;
 }
 
-/* The state is the first letter after the command's name, which may itself hold any character: proc_pid_stat(5). */
+/* The launcher's one reader of /proc/PID/stat. The state follows the name, which may contain any character: proc_pid_stat(5). */
 static bool is_zombie(pid_t pid)
 {
 	char path[32], text[512];

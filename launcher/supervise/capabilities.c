@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* As capset(2) has them; the C library has no header for it. */
+/* The structures of capset(2), for which the C library has no header. */
 #define CAPABILITY_VERSION_3 0x20080522
 struct capability_header {
 	uint32_t version;
@@ -24,7 +24,7 @@ void drop_capabilities(void)
 
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		warn("prctl(PR_CAP_AMBIENT_CLEAR_ALL): %m");
-	/* EINVAL is past the last that this kernel has; EPERM a container that may not, and has a small set anyway. */
+	/* EINVAL: after the last capability of this kernel. EPERM: the container may not drop them, and has a small set already. */
 	for (unsigned long number = 0; number < 64; number++)
 		if (prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0) {
 			if (errno != EINVAL && errno != EPERM)
@@ -32,5 +32,5 @@ void drop_capabilities(void)
 			break;
 		}
 	if (syscall(SYS_capset, &header, none) < 0)
-		warn("capset, to give up all capabilities: %m");
+		warn("capset, to drop all capabilities: %m");
 }

@@ -1,7 +1,7 @@
 #ifndef CAPABILITIES_H
 #define CAPABILITIES_H
 
-/* Gives up every capability, for good; warns of what it could not give up. */
+/* Drops every capability for good. Warns of each that it cannot drop. */
 void drop_capabilities(void);
 
 #endif

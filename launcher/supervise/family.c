@@ -39,7 +39,7 @@ bool kill_descendants(const struct family *family)
 			warn("read the list of children in /proc: %m");
 		for (int i = 0; i < count; i++)
 			if (kill(children[i], SIGKILL) < 0 && errno != ESRCH)
-				warn("kill(%d, SIGKILL), a half-restored process: %m", (int)children[i]);
+				warn("kill(%d, SIGKILL), a process of an incomplete restore: %m", (int)children[i]);
 		pid_t dead;
 		while ((dead = waitpid(-1, NULL, WNOHANG)) > 0)
 			;
@@ -47,6 +47,6 @@ bool kill_descendants(const struct family *family)
 			return true;
 		sleep_ms(LOOK_AGAIN_MS);
 	}
-	warn("half-restored processes outlived SIGKILL by %d ms", KILL_MS);
+	warn("processes of an incomplete restore still live %d ms after SIGKILL", KILL_MS);
 	return false;
 }

@@ -23,7 +23,7 @@ struct status_file open_status(const char *path)
 	return status;
 }
 
-/* Written whole under another name first: who finds the file may read it. */
+/* Writes the file under another name first: a reader that finds it finds it complete. */
 static bool write_text(const struct status_file *status, const char *text)
 {
 	char temporary[NAME_MAX + 1];
@@ -34,7 +34,7 @@ static bool write_text(const struct status_file *status, const char *text)
 		warn("open %s, for the application's code: %m", temporary);
 		return false;
 	}
-	/* The launcher that reads it may be of any user, and our umask of any kind. */
+	/* The launcher that reads it may run as any user, and the umask may be any. */
 	bool written = write(file, text, length) == (ssize_t)length && fchmod(file, 0644) == 0;
 	if (!written)
 		warn("write the application's code to %s: %m", temporary);

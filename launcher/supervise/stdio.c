@@ -9,8 +9,8 @@
 #define INHERITED_BASE 100
 
 /*
- * A pipe is opened anew through /proc, without waiting for its other end, then made to block as it did. What /proc
- * does not open (a socket: ENXIO) is taken from the process itself.
+ * Opens a pipe again through /proc, without a wait for its other end, then makes it blocking as it was. What /proc cannot open (a
+ * socket: ENXIO) is taken from the process with pidfd_getfd.
  */
 static int open_one(pid_t pid, int number)
 {

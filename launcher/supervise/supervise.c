@@ -1,6 +1,6 @@
 /*
- * Mode supervise: the parent of a restored tree. It runs CRIU inside the application's container, then waits for the
- * restored root, which `criu restore --restore-sibling` makes its child, and leaves the true exit code in a file.
+ * Mode supervise: the parent of a restored tree. It runs CRIU inside the application's container, then waits for the restored root,
+ * which `criu restore --restore-sibling` makes its child, and writes the root's exit code to a file.
  */
 #include "supervise.h"
 #include "capabilities.h"
@@ -26,12 +26,12 @@ struct restore {
 	pid_t command, root; /* root is 0 until it is known */
 	bool root_ended;
 	int command_code, root_code;
-	int leash; /* standard input, when it tells us of the sidecar's end; else -1 */
+	int leash; /* standard input, whose end is that of the sidecar; -1: not watched */
 };
 
 /*
- * The sidecar's death before the tree is whole must end it. PR_SET_PDEATHSIG comes too late when the sidecar died
- * before the call, and is lost to a changed parent; a pipe's end is not, so the sidecar gives us one to read from.
+ * If the sidecar ends before the tree is complete, the tree must end. PR_SET_PDEATHSIG is not enough: the sidecar may end before the
+ * call, and the signal is lost if the parent changes. The end of a pipe is never lost, so the sidecar gives one as standard input.
  */
 static int take_leash(void)
 {
@@ -48,7 +48,7 @@ static pid_t start_command(char **command)
 	if (child < 0)
 		die(EXIT_LAUNCHER, "fork, to run \"%s\": %m", command[0]);
 	if (child == 0) {
-		/* Should we be killed ourselves, then not leave CRIU behind. */
+		/* If supervise is killed, CRIU must not be left. */
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 			die(EXIT_LAUNCHER, "prctl(PR_SET_PDEATHSIG) of \"%s\": %m", command[0]);
 		execute_among_strangers(command);
@@ -56,7 +56,7 @@ static pid_t start_command(char **command)
 	return child;
 }
 
-/* True once the command has ended. */
+/* Returns true after the command has ended. */
 static bool reap(struct restore *restore)
 {
 	bool ended = false;
@@ -74,8 +74,8 @@ static bool reap(struct restore *restore)
 }
 
 /*
- * A launcher has adopted the tree: the sidecar's death is no reason any more to end it. One that came just now has sent its signal
- * already; what is sent from here on is meant.
+ * A launcher has adopted the tree, so the end of the sidecar is no longer a reason to end it. If the sidecar has just ended, its death
+ * signal is pending and is dropped here. Signals from now on are obeyed.
  */
 static void slip_leash(struct restore *restore)
 {
@@ -87,7 +87,7 @@ static void slip_leash(struct restore *restore)
 		;
 }
 
-/* Whether the sidecar is gone, or tells us to stop. */
+/* Whether the sidecar has ended, or stops the restore by a signal. */
 static bool must_abort(struct restore *restore)
 {
 	char ignored[64];
@@ -104,7 +104,7 @@ static bool must_abort(struct restore *restore)
 	return false;
 }
 
-/* False when it was broken off. */
+/* Returns false if the restore must end before the command has. */
 static bool await_command(struct restore *restore)
 {
 	while (!reap(restore)) {
@@ -112,7 +112,7 @@ static bool await_command(struct restore *restore)
 			{ .fd = restore->family.wakeup, .events = POLLIN },
 			{ .fd = restore->leash, .events = POLLIN },
 		};
-		/* Looks again now and then where there is no signal descriptor. */
+		/* Without a signal descriptor it checks every 50 ms. */
 		if (poll(entries, 2, restore->family.wakeup < 0 ? 50 : -1) < 0 && errno != EINTR)
 			die(EXIT_LAUNCHER, "poll while the command runs: %m");
 		if (must_abort(restore))
@@ -121,7 +121,7 @@ static bool await_command(struct restore *restore)
 	return true;
 }
 
-/* The restored root: the child that was named, or the only one that the command left. */
+/* The restored root: the child that --root names, or the only one that the command left. */
 static bool find_root(struct restore *restore)
 {
 	pid_t children[2];
@@ -143,7 +143,7 @@ static bool find_root(struct restore *restore)
 	return true;
 }
 
-/* From here on only SIGKILL ends us, with the container: all signals stay blocked. */
+/* All signals stay blocked: from here only SIGKILL ends supervise, with the container. */
 static int await_root(struct restore *restore)
 {
 	int status;
@@ -159,14 +159,14 @@ static int await_root(struct restore *restore)
 	return restore->root_code;
 }
 
-/* Holds on to nothing that the sidecar or the container would miss: the hook's socket, the images, the log pipes. */
+/* Closes what the sidecar or the container waits for: the hook's socket, the images, the log pipes. */
 static void settle(const struct status_file *status)
 {
 	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
 		warn("prctl(PR_SET_PDEATHSIG, 0): %m");
 	/*
-	 * Without capabilities we are no more than any process of root in the pod, which may then open what we hold through
-	 * /proc/PID/fd (ptrace_may_access, kernel/ptrace.c), and the status file's directory leads to the sidecar's root.
+	 * Without capabilities supervise is like any process of root in the pod, and each of them may open its descriptors through
+	 * /proc/PID/fd (ptrace_may_access, kernel/ptrace.c). The directory of the status file leads to the sidecar's file system.
 	 */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		warn("prctl(PR_SET_DUMPABLE, 0): %m");
@@ -201,10 +201,10 @@ int supervise_mode(char **words)
 
 	restore.command = start_command(options.command);
 	if (!await_command(&restore) || restore.command_code != 0 || !find_root(&restore)) {
-		/* A root that ended by itself, before CRIU had let go of all others, makes CRIU fail: its code is the truth. */
+		/* If the root ends by itself before CRIU has resumed the others, CRIU fails: the code is the root's. */
 		if (restore.root_ended)
 			write_status(&status, restore.root_code);
-		/* Nothing of it lives any more: a launcher that had adopted it may ask for it again. */
+		/* No process of the tree lives: a launcher that had adopted it may wait for a verdict again. */
 		if (kill_descendants(&restore.family) && !restore.root_ended)
 			write_aborted(&status);
 		return EXIT_LAUNCHER;

@@ -1,4 +1,4 @@
-/* What the files of mode supervise share. */
+/* Shared by the files of mode supervise. */
 #ifndef SUPERVISE_H
 #define SUPERVISE_H
 
@@ -6,21 +6,21 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* family.c: about this process's children, seen through a descriptor of /proc that outlives the mount namespace. */
+/* family.c: this process's children, through a descriptor of /proc that works in any mount namespace. */
 struct family {
 	int proc;
 	int wakeup; /* signal descriptor */
 };
 
-/* Up to `size` children; their number, -1 with errno set where it cannot be known. */
+/* Lists up to `size` children. Returns their number, or -1 with errno. */
 int list_children(const struct family *family, pid_t *children, int size);
-/* Kills every descendant: as child subreaper we inherit those whose parents died. Bounded in time; false where some live on. */
+/* Kills every descendant, within a deadline: a child subreaper inherits those whose parents end. Returns false if some still live. */
 bool kill_descendants(const struct family *family);
 
-/* stdio.c: opens the target's descriptors named in `list` ("0,1,2") as 100, 101, 102, to be inherited. */
+/* stdio.c: opens those of the target's descriptors that `list` names ("0,1,2") as 100, 101, 102, for the command to inherit. */
 void open_stdio(pid_t pid, const char *list);
 
-/* status-file.c: where the code goes, named by a directory that is opened before the namespaces change. */
+/* status-file.c: the file for the code, below a directory that is opened before the namespaces change. */
 struct status_file {
 	int directory;
 	const char *name;

@@ -196,7 +196,9 @@ t.test('what was fetched goes where the application began before its turn came',
 /** A launcher has said that it waits longer, so often in the pod's life. */
 async function waitsFor(pod: Pod, times: number): Promise<void> {
   const said = () =>
-    pod.logLines(application).filter(({ text }) => text.includes('waiting, since there is a checkpoint'))
+    pod
+      .logLines(application)
+      .filter(({ text }) => text.includes('waiting longer, because there is a checkpoint'))
   await poll(
     'a launcher’s longer patience',
     deadlineMs,
@@ -274,7 +276,9 @@ t.test(
       )
       const ms = (stepsOf(pod)[0]?.timeMs ?? 0) - stopped
       // Where it hung between the adoption and CRIU's end, and only there, the launcher's patience comes after the hook's.
-      const broken = /broken off before the application went on/.test(pod.logs(application)) ? patienceMs : 0
+      const broken = /the restore ended before the application resumed/.test(pod.logs(application))
+        ? patienceMs
+        : 0
       t.ok(ms < patienceMs + broken + slackMs, `${ms} ms after it began to hang`)
       process.kill(node, 'SIGCONT')
       await waitForState(pod, 'running')

@@ -150,7 +150,7 @@ void t.test(
     t.ok(ending.tookMs >= 1500, `took ${ending.tookMs} ms`)
     t.match(
       ending.stderr,
-      /waiting, since there is a checkpoint[^]*could have gone on from[^]*starting the application/,
+      /waiting longer, because there is a checkpoint[^]*the checkpoint is not restored[^]*starting the application/,
     )
   },
 )

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 /*
- * A directory that every runtime makes; what it shows is covered only in our own mount namespace. Not /sys/fs/cgroup: with v2
- * that is this very file system already, and the kernel mounts none upon itself (EBUSY, do_add_mount in fs/namespace.c).
+ * A directory that exists in every container. The mount covers it only in the launcher's own mount namespace. Not /sys/fs/cgroup: with
+ * v2 this is the same file system already, and the kernel refuses to mount it on itself (EBUSY, do_add_mount in fs/namespace.c).
  */
 #define MOUNT_POINT "/sys"
 
@@ -55,9 +55,9 @@ bool enter_view(pid_t pid)
 }
 
 /*
- * Paths are shown from the root of the reader's cgroup namespace, and a mount shows what is below that root. The pod's
- * first process commonly sees the whole; where it cannot be asked our own view may do; a path that leads above
- * ("/../") cannot be reached, and then the process's own view has it, as `/`.
+ * The kernel shows paths from the root of the reader's cgroup namespace, and a mount shows what is below that root. The pod's first
+ * process usually sees the whole hierarchy. If its namespace cannot be joined, the launcher's own may be enough. A path above the root
+ * ("/../") cannot be reached: the launcher then joins the process's own namespace, where the path is `/`.
  */
 static void choose_view(pid_t pid, char *listing)
 {
@@ -80,7 +80,7 @@ bool has_controller(const char *controllers, const char *name)
 	return false;
 }
 
-/* Adds those of a mount's options that are the unified hierarchy's own. */
+/* Adds those of a mount's options that belong to the unified hierarchy. */
 static void keep_unified_options(const char *from, char *options, size_t size)
 {
 	static const char *const known[] = { "nsdelegate", "favordynmods", "memory_localevents", "memory_recursiveprot",
@@ -94,8 +94,8 @@ static void keep_unified_options(const char *from, char *options, size_t size)
 }
 
 /*
- * The unified hierarchy's options are the machine's, not the mount's: whoever mounts it from the first cgroup namespace
- * sets them all anew (apply_cgroup_root_flags in kernel/cgroup/cgroup.c). So we say what it has.
+ * The options of the unified hierarchy apply to the machine, not to one mount: each mount from the first cgroup namespace sets all of
+ * them (apply_cgroup_root_flags in kernel/cgroup/cgroup.c). The launcher therefore repeats those that are set.
  */
 static void unified_options(char *options, size_t size)
 {
@@ -123,7 +123,7 @@ bool mount_hierarchy(const char *controllers, const char *at)
 	return false;
 }
 
-/* True when this process is in it afterwards. */
+/* Moves this process into the cgroup. Returns whether it is in it afterwards. */
 static bool join(const struct hierarchy *hierarchy)
 {
 	const char *controllers = hierarchy->controllers;
@@ -132,9 +132,9 @@ static bool join(const struct hierarchy *hierarchy)
 	if (!mount_hierarchy(controllers, MOUNT_POINT))
 		return false;
 	/*
-	 * We have one thread, so both files say the same; but a thread that moves only itself need not wait until every fork
-	 * and exit on the machine stands still, which takes the kernel an RCU grace period (cgroup_procs_write_start). v2
-	 * lets no thread leave its process's cgroup.
+	 * The launcher has one thread, so both files have the same effect. But for a thread that moves only itself, the kernel does not
+	 * stop every fork and exit on the machine, which takes an RCU grace period (cgroup_procs_write_start). In v2 a thread cannot leave
+	 * its process's cgroup.
 	 */
 	const char *name = *controllers ? "tasks" : "cgroup.procs";
 	snprintf(path, sizeof path, "%s%s/%s", MOUNT_POINT, hierarchy->path, name);
@@ -178,13 +178,13 @@ void join_cgroups(pid_t pid)
 	own_mount_namespace();
 	for (char *line = strtok(listing, "\n"); line; line = strtok(NULL, "\n")) {
 		if (!parse_hierarchy(line, &hierarchy))
-			die(EXIT_LAUNCHER, "\"%s\" in /proc/%d/cgroup is not as cgroups(7) has it", line, (int)pid);
+			die(EXIT_LAUNCHER, "\"%s\" in /proc/%d/cgroup does not have the form of cgroups(7)", line, (int)pid);
 		bool unified = !*hierarchy.controllers;
 		bool memory = has_controller(hierarchy.controllers, "memory");
 		memory_is_v1 |= memory;
 		if (is_ours(own, line) || join(&hierarchy))
 			continue;
-		/* Outside its memory cgroup a restored application would escape its limit. v2 comes last in the list. */
+		/* Outside its memory cgroup a restored application would escape its limit. v2 is last in the list. */
 		if (memory || (unified && !memory_is_v1))
 			die(EXIT_LAUNCHER, "process %d's memory cgroup %s cannot be joined", (int)pid, hierarchy.path);
 	}

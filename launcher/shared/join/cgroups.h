@@ -1,4 +1,4 @@
-/* What is known of a process's cgroups, and how a hierarchy is mounted without changing the machine's. */
+/* Reads a process's cgroups, and mounts a hierarchy without a change to that of the machine. */
 #ifndef CGROUPS_H
 #define CGROUPS_H
 
@@ -15,15 +15,15 @@ struct hierarchy {
 	const char *path;
 };
 
-/* False for a line that is none. */
+/* Returns false if the text is no such line. */
 bool parse_hierarchy(const char *text, struct hierarchy *hierarchy);
-/* The text of /proc/PID/cgroup, at most LISTING_SIZE bytes of it; ends the launcher where it cannot be read. */
+/* The text of /proc/PID/cgroup, at most LISTING_SIZE bytes of it. Ends the launcher if it cannot be read. */
 void read_listing(pid_t pid, char *text);
-/* Joins the process's cgroup namespace. False with errno set; one that is ours already is joined without harm. */
+/* Joins the process's cgroup namespace, which may be the launcher's own. Returns false with errno if it cannot. */
 bool enter_view(pid_t pid);
-/* Whether the name is one of a comma list. */
+/* Whether a list that is separated by commas contains the name. */
 bool has_controller(const char *controllers, const char *name);
-/* Mounts a hierarchy ("" is v2) as our cgroup namespace shows it. Says why where it returns false. */
+/* Mounts a hierarchy ("" is v2) as the launcher's cgroup namespace shows it. Warns before it returns false. */
 bool mount_hierarchy(const char *controllers, const char *at);
 
 #endif

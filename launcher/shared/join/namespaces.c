@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Whence the sidecar executes programs with all its capabilities, by these names, in the namespaces that it joins. */
+/* The sidecar executes programs from these folders with all its capabilities, by these names, in the namespaces that it joins. */
 static const char *const volume[] = { "/reprieve", "/reprieve/lib", "/reprieve/bin" };
 #define VOLUME_PATHS (int)(sizeof volume / sizeof volume[0])
 
@@ -24,8 +24,8 @@ static int open_one(int process, pid_t pid, const char *name)
 }
 
 /*
- * Anyone may start our launcher and so ask for us; but only in a user namespace of its own can an application put its
- * files in place of ours. To be called after the mount namespace is open: nobody gets back out of a user namespace.
+ * Any application may start the launcher and so make the sidecar join its namespaces, but only in a user namespace of its own can it
+ * mount its files over the volume. This check comes after the mount namespace is open: no process can leave a user namespace again.
  */
 static void refuse_other_user_namespace(int process, pid_t pid)
 {
@@ -34,7 +34,7 @@ static void refuse_other_user_namespace(int process, pid_t pid)
 	if (stat("/proc/self/ns/user", &own) < 0 || fstat(descriptor, &other) < 0)
 		die(EXIT_LAUNCHER, "stat of the user namespace of process %d: %m", (int)pid);
 	if (own.st_dev != other.st_dev || own.st_ino != other.st_ino)
-		die(EXIT_LAUNCHER, "process %d is in another user namespace: it may have changed what lies at %s", (int)pid,
+		die(EXIT_LAUNCHER, "process %d is in another user namespace: it may have replaced the files at %s", (int)pid,
 		    volume[0]);
 	close(descriptor);
 }
@@ -43,7 +43,7 @@ struct namespaces open_namespaces(pid_t pid)
 {
 	char path[32];
 	snprintf(path, sizeof path, "/proc/%d", (int)pid);
-	/* One descriptor for all: it stays this process's when the number becomes another's. */
+	/* One descriptor for all: it refers to this process, even if another one gets the PID. */
 	int process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (process < 0)
 		die(EXIT_LAUNCHER, "open %s: %m", path);
@@ -58,8 +58,8 @@ struct namespaces open_namespaces(pid_t pid)
 	return namespaces;
 }
 
-/* False where there is no such path. Does not follow a symbolic link. */
-static bool look_at(const char *path, struct stat *seen)
+/* Returns false if there is no such path. Does not follow a symbolic link. */
+static bool find(const char *path, struct stat *seen)
 {
 	if (lstat(path, seen) == 0)
 		return true;
@@ -80,14 +80,14 @@ void join_namespaces(const struct namespaces *namespaces)
 	struct stat before[VOLUME_PATHS], after;
 	bool there[VOLUME_PATHS];
 	for (int i = 0; i < VOLUME_PATHS; i++)
-		there[i] = look_at(volume[i], &before[i]);
+		there[i] = find(volume[i], &before[i]);
 	join_one(namespaces, namespaces->ipc, CLONE_NEWIPC, "ipc");
 	join_one(namespaces, namespaces->uts, CLONE_NEWUTS, "uts");
 	join_one(namespaces, namespaces->mount, CLONE_NEWNS, "mnt");
 	if (chdir("/") < 0)
 		die(EXIT_LAUNCHER, "chdir to / of process %d: %m", (int)namespaces->pid);
 	for (int i = 0; i < VOLUME_PATHS; i++)
-		if (there[i] && (!look_at(volume[i], &after) || !S_ISDIR(after.st_mode) ||
+		if (there[i] && (!find(volume[i], &after) || !S_ISDIR(after.st_mode) ||
 				 after.st_dev != before[i].st_dev || after.st_ino != before[i].st_ino))
 			die(EXIT_LAUNCHER, "%s of process %d is not the shared volume's: nothing there is executed",
 			    volume[i], (int)namespaces->pid);

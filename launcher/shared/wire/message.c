@@ -1,10 +1,10 @@
-/* Lines of the protocol: a verb, then key=value pairs, one space between. */
+/* Parses the lines of the protocol: a verb, then key=value pairs, with one space between. */
 #include "wire.h"
 #include "shared/options.h"
 
 #include <string.h>
 
-/* ASCII that can be seen, and the space. */
+/* Visible ASCII and the space. */
 static bool is_plain(const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
@@ -34,7 +34,7 @@ enum arrival wire_next(struct wire *wire, struct message *message)
 		return ARRIVED_NOTHING;
 	char *feed = memchr(wire->in, '\n', wire->in_used);
 	if (!feed) {
-		/* Too long for a message, or cut off in the middle of one. */
+		/* Too long for a message, or cut off within one. */
 		bool never = wire->in_used == sizeof wire->in || (wire->ended && wire->in_used > 0);
 		return never ? ARRIVED_GARBAGE : ARRIVED_NOTHING;
 	}

@@ -36,7 +36,7 @@ bool wire_connect(struct wire *wire)
 	int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (descriptor < 0)
 		return false;
-	/* A full backlog is EAGAIN on a Unix socket, never EINPROGRESS: it is tried again later. */
+	/* A full backlog of a Unix socket gives EAGAIN, never EINPROGRESS: the launcher tries again later. */
 	if (connect(descriptor, (struct sockaddr *)&address, sizeof address) < 0) {
 		int error = errno;
 		close(descriptor);
@@ -80,7 +80,7 @@ void wire_flush(struct wire *wire)
 			continue;
 		if (sent < 0 && errno == EAGAIN)
 			return;
-		/* What it said before it hung up may still wait to be read, so its end is noticed when reading. */
+		/* Messages from before it closed may still wait to be read: the launcher notices the end when it reads. */
 		if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
 			wire->out_used = 0;
 		else if (sent < 0)

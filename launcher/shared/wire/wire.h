@@ -1,11 +1,11 @@
-/* The socket to the sidecar, never blocking: a sidecar that hangs must not hang anything of ours. */
+/* The socket to the sidecar. It never blocks: if the sidecar hangs, the launcher must not. */
 #ifndef WIRE_H
 #define WIRE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A message with its line feed, and with its terminating zero in place of it. */
+/* A message with its line feed, or with a terminating zero instead. */
 #define MESSAGE_SIZE 4096
 #define MESSAGE_PAIRS 64
 
@@ -15,7 +15,7 @@ struct wire {
 	size_t in_used;
 	char out[2 * MESSAGE_SIZE];
 	size_t out_used;
-	bool ended; /* the other side has said all; what it said may still lie in `in` */
+	bool ended; /* the other side has closed; its last messages may still be in `in` */
 };
 
 struct message {
@@ -27,25 +27,25 @@ struct message {
 
 enum arrival { ARRIVED_NOTHING, ARRIVED_MESSAGE, ARRIVED_GARBAGE };
 
-/* `$REPRIEVE_SOCKET`, or where the shared volume has it. */
+/* `$REPRIEVE_SOCKET`, or the path in the shared volume. */
 const char *wire_path(void);
-/* False with errno set where it cannot be reached at once. */
+/* Returns false with errno if the sidecar does not accept at once. */
 bool wire_connect(struct wire *wire);
 void wire_close(struct wire *wire);
 bool wire_is_open(const struct wire *wire);
 
-/* Queues a message and sends what goes; closes the connection where too much waits already. */
+/* Queues a message and sends as much as the socket takes. Closes the connection if the queue is full. */
 void wire_say(struct wire *wire, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Sends what goes; closes a broken connection. */
+/* Sends as much as the socket takes. Closes a broken connection. */
 void wire_flush(struct wire *wire);
-/* What to poll for. */
+/* The events to poll for. */
 short wire_events(const struct wire *wire);
-/* Takes in what has come, once; false when the connection is over and nothing of it is left to read. */
+/* Reads once. Returns false if the connection has ended and nothing of it is left to read. */
 bool wire_receive(struct wire *wire);
-/* The next whole message that was received. */
+/* The next complete message. */
 enum arrival wire_next(struct wire *wire, struct message *message);
 
-/* NULL where the key is missing. */
+/* NULL if the key is missing. */
 const char *message_text(const struct message *message, const char *key);
 bool message_number(const struct message *message, const char *key, long long *number);
 
