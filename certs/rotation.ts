@@ -74,7 +74,7 @@ export function nextStep(seen: Seen, terms: Terms): Step {
     (authority) =>
       authority === issuer.certificate ||
       now < (read.leavesUntil.get(authority.fingerprint256) ?? now) ||
-      // Whatever the ledger says.
+      // Even where the ledger says otherwise.
       isTrustedLeaf(read.leaf, authority, now),
   )
   const caBundle = bundleOf(wanted)
@@ -143,8 +143,8 @@ function setOf(
 }
 
 /**
- * What is trusted and not in the Secret: it was restored or made anew, or somebody else's leaf is served. As many as there is room for, the
- * youngest first; what has none is dropped when the bundle is published.
+ * Authorities that API servers trust and the Secret lacks: the Secret was restored or made anew, or a foreign leaf is served. As many as there
+ * is room for, the youngest first; the others are dropped when the bundle is published.
  */
 function strangersIn(
   published: readonly string[],
