@@ -3,7 +3,7 @@
  * turn of its own; any complete checkpoint, whoever asked for it, begins the interval anew.
  */
 import { Deadline } from '../../../src/deadline.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { IntervalPlan } from '../../../src/pod-plan.ts'
 import type { CheckpointLedger } from '../../container/ledger.ts'
 import { madeProgress } from './progress.ts'
@@ -30,7 +30,7 @@ export type IntervalTriggerParts = {
   ledger: CheckpointLedger
   /** Undefined while there is nothing that should be saved. */
   vitals: (container: string) => Promise<Vitals | undefined>
-  log: Log
+  log: EventLog
 }
 
 type Turn = {
@@ -97,7 +97,10 @@ export class IntervalTrigger implements Trigger {
     turn.due = performance.now() + ms
     const work = () =>
       this.#take(name, turn).catch((error: unknown) => {
-        this.#parts.log.error({ err: error, container: name }, 'a periodic checkpoint could not be asked for')
+        this.#parts.log.error(
+          { event: 'interval.failed', err: error, container: name },
+          'a periodic checkpoint could not be asked for',
+        )
         this.#dueIn(name, turn, lookAgainMs)
       })
     turn.timer = setTimeout(() => void work(), Math.min(ms, longestTimerMs)).unref()
@@ -147,7 +150,7 @@ export class IntervalTrigger implements Trigger {
     if (turn.skippedSince !== undefined) return
     turn.skippedSince = Date.now()
     this.#parts.log.info(
-      { container: name },
+      { event: 'interval.skipped', container: name },
       'a periodic checkpoint was skipped: the application neither computed nor changed its memory since the last one',
     )
   }
