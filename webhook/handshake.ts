@@ -12,6 +12,7 @@ import type { CertificatePair } from './serving-certificate.ts'
 /** What an entry of a webhook configuration says: PEM, and the host that it asks. */
 export type Expectation = { caBundle: string; host: string }
 
+// @deadline The webhook cannot verify the certificate it serves | The replica is not ready
 const handshakeDeadlineMs = 5_000
 
 /** @param where what is served there, or what would be served. Undefined if it is taken, else why it is not */

@@ -22,6 +22,7 @@ export type CheckpointOutcome =
 /** Before each further try of a checkpoint that ends the application. */
 const retryPausesMs = [200, 1_000, 3_000]
 /** How much later than its deadline a checkpoint answers at the latest: it is cut short at its deadline, and cleans up. */
+// @deadline A checkpoint takes longer than `checkpointBudget` | It is cut short, and the user's own `preStop` runs
 export const answerGraceMs = 5_000
 
 export class AskedCheckpoints {

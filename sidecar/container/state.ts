@@ -2,6 +2,7 @@
  * What a protected container is doing, as a pure reducer: each event gives the next state and what is to be done. The keeper
  * (keeper.ts) feeds it and carries out the effects, one after another.
  */
+import type { NotTakenReason } from '../../src/not-taken-reasons.ts'
 import type { CheckpointRequest } from '../checkpoint/request.ts'
 
 export type Running = {
@@ -68,7 +69,7 @@ export type Effect =
   | { do: 'record-proved-alive'; checkpoint: string }
   | { do: 'refuse'; request: CheckpointRequest; reason: RefusalReason }
 
-export type RefusalReason = 'not-running' | 'checkpoint-under-way'
+export type RefusalReason = Extract<NotTakenReason, 'not-running' | 'checkpoint-under-way'>
 
 export type Container = {
   state: ContainerState
