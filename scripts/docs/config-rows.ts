@@ -1,0 +1,78 @@
+/** The keys of config.yaml: `[key, default, meaning]`, in Markdown. */
+export function configRows(): [key: string, fallback: string, meaning: string][] {
+  return [
+    ['`namespace`', '`reprieve-system`', 'The namespace of Reprieve itself; its pods are never changed.'],
+    ['`image`', '`REPRIEVE_IMAGE`', 'The image that is injected; the manifests set this variable.'],
+    ['`imagePullPolicy`', '`IfNotPresent`', 'The pull policy of the injected containers.'],
+    [
+      '`stores`',
+      'required',
+      'Stores by name, `default` among them: `hostPath`, `nfs` or `persistentVolumeClaim`.',
+    ],
+    ['`keep`', '3', 'How many checkpoints are kept, where the pod does not say.'],
+    [
+      '`checkpointBudget`',
+      '`120s`',
+      "The time for a checkpoint at the pod's end; added to every grace period.",
+    ],
+    ['`restoreBudget`', '`300s`', "How long fetching and verifying may delay a pod's start."],
+    ['`statusPort`', '9464', "The sidecar's port for `/status` and `/metrics`; 0 for none."],
+    ['`statusHost`', '`127.0.0.1`', '`0.0.0.0` or `::` serve `/metrics`, and only that, outside the pod.'],
+    ['`sidecar.withoutCapabilities`', 'none', 'Of SYS_RESOURCE, SYS_TIME, NET_ADMIN, DAC_READ_SEARCH.'],
+    [
+      '`sidecar.resources`',
+      'small',
+      '`requests`, `limits` for Burstable pods; `guaranteed` for Guaranteed ones.',
+    ],
+    ['`restore.resources`', 'small', 'The same, for the restore init container.'],
+    ['`guard.allowedGroups`', '`[system:masters]`', 'The groups that may reach into the sidecar.'],
+    [
+      '`entrypoints.from`',
+      '`registry`',
+      "How to learn an image's command; `nowhere` protects no such container.",
+    ],
+    ['`entrypoints.budget`', '`4s`', "How long a pod's creation may wait for a registry; 500ms to 8s."],
+    [
+      '`entrypoints.architecture`',
+      "the webhook's",
+      'The image of an index that is taken, where the pod names none.',
+    ],
+    ['`entrypoints.plainHttp`', 'none', 'Registries, as `host:port`, that are asked without TLS.'],
+    [
+      '`entrypoints.mirrors`',
+      'none',
+      "By an image's domain: the mirrors that are asked before it, in order.",
+    ],
+    ['`entrypoints.caFile`', 'none', 'PEM certificates that are trusted besides the usual ones.'],
+    ['`entrypoints.credentialsFile`', 'none', "A docker `config.json`, used besides the pod's pull secrets."],
+    ['`overload.requests`', '1000', 'How many reviews may be under way at a time.'],
+    ['`overload.bytes`', '`32Mi`', 'How large they may be together; at least 10Mi.'],
+    ['`overload.delay`', '`3s`', 'How long a review may wait before the webhook reads it; 100ms to 10s.'],
+    ['`listen.host`', '`0.0.0.0`', 'The address for admission, over TLS.'],
+    ['`listen.port`', '8443', 'The port for admission.'],
+    ['`listen.adminHost`', '`0.0.0.0`', 'The address for `/healthz`, `/readyz` and `/metrics`.'],
+    ['`listen.adminPort`', '8080', 'Its port.'],
+    ['`listen.certFile`', '`/run/reprieve/certs/tls.crt`', 'The certificate; read again every few seconds.'],
+    ['`listen.keyFile`', '`/run/reprieve/certs/tls.key`', 'Its key.'],
+    ['`listen.webhookConfiguration`', '`reprieve`', 'The name of both webhook configurations.'],
+    ['`listen.drain`', '`10s`', 'How long a shutdown waits for requests under way.'],
+    [
+      '`cloud`',
+      '`auto`',
+      'The cloud whose notices the sidecars read: `aws`, `gcp`, `azure`, `none`, or detected.',
+    ],
+    [
+      '`cloudEndpoint`',
+      "the cloud's own",
+      "The metadata service's address, such as `http://127.0.0.1:1338`.",
+    ],
+    ['`meanTimeBetweenFailures`', '`24h`', 'Of a machine; the interval `auto` is computed from it.'],
+    ['`memory.max`', 'four times the limit', 'How far a container may grow, where the pod does not say.'],
+    ['`memory.resizeSocket`', 'none', 'The Unix socket of a program that resizes containers in place.'],
+    [
+      '`memory.nodeEviction`',
+      '`100Mi`',
+      "The kubelet's `evictionHard` for `memory.available`: a quantity or `5%`.",
+    ],
+  ]
+}
