@@ -18,7 +18,7 @@ export const notTakenReasons = {
   },
   'hook-unreachable': {
     meaning: "the sidecar could not fetch the user's own HTTPS `preStop` hook",
-    remedy: 'Nothing: the pod ends as it would have without Reprieve.',
+    remedy: 'Nothing to do: the pod ends as it would have without Reprieve.',
   },
 } as const satisfies Record<string, { meaning: string; remedy: string }>
 

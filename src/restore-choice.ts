@@ -23,7 +23,7 @@ export const rejectionReasons = {
   },
   finished: {
     meaning: 'the application has ended with status 0 since',
-    remedy: 'Nothing: finished work is not restored, and a new run begins from its beginning.',
+    remedy: 'Nothing to do: finished work is not restored, and a new run begins from its beginning.',
   },
   'unfit-architecture': {
     meaning: 'the checkpoint is of another CPU architecture',

@@ -8,23 +8,23 @@ export const skipReasons = {
     whenAsked: 'admit',
     meaning: 'only the creation of pods is of interest',
     remedy:
-      'Nothing: the API server asked about something else. If it happens often, compare the rules of the webhook configuration with the manifests.',
+      'Nothing to do: the API server asked about something else. If it happens often, compare the rules of the webhook configuration with the manifests.',
   },
   'not-opted-in': {
     whenAsked: 'admit',
     meaning: 'neither the pod nor its namespace asked for checkpoints',
     remedy:
-      'Nothing, unless the owner wanted protection: then annotate the pod (the template), not its Deployment or Job.',
+      'Nothing to do, unless the owner wanted protection: then annotate the pod (the template), not its Deployment or Job.',
   },
   'opted-out': {
     whenAsked: 'admit',
     meaning: 'the pod says reprieve.dev/checkpoint: "false"',
-    remedy: 'Nothing: the owner set `reprieve.dev/checkpoint: "false"`.',
+    remedy: 'Nothing to do: the owner set `reprieve.dev/checkpoint: "false"`.',
   },
   'already-injected': {
     whenAsked: 'admit',
     meaning: 'Reprieve is in the pod already',
-    remedy: 'Nothing: the API server asked the webhook a second time.',
+    remedy: 'Nothing to do: the API server asked the webhook a second time.',
   },
   'mirror-pod': {
     whenAsked: 'admit',
