@@ -13,7 +13,7 @@ import { pictureOfParts } from './docs/picture.ts'
 /** What the files should be, by path. */
 export async function generated(root: string): Promise<Map<string, string>> {
   const files = new Map([['docs/pictures/parts.svg', pictureOfParts()]])
-  const known = parts(root)
+  const known = await parts(root)
   for (const path of proseFiles(root)) {
     const text = readFileSync(join(root, path), 'utf8')
     if (partsOf(text).length === 0) continue

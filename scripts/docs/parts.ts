@@ -20,11 +20,12 @@ import { deadlinesIn, spanOf } from './deadlines.ts'
 import type { Parts } from './markers.ts'
 import { code, list, pairs, sentence, table, wrapped, wrappedLines } from './markdown.ts'
 import { metricsIn } from './metric-rows.ts'
-import { sidecarMetricsText, webhookMetricsText } from './metric-texts.ts'
+import { sidecarMetricsText } from './sidecar-metrics.ts'
+import { webhookMetricsText } from './webhook-metrics.ts'
 
 type Reason = { meaning: string; remedy: string }
 
-export function parts(root: string): Parts {
+export async function parts(root: string): Promise<Parts> {
   return new Map([
     ['annotations', annotations()],
     ['configuration', table(['Key', 'Default', 'Meaning'], configRows())],
@@ -40,7 +41,7 @@ export function parts(root: string): Parts {
     ['notice-answers', wrappedLines(explainAnswers())],
     ['notice-sources', sources()],
     ['sidecar-metrics', metrics(sidecarMetricsText())],
-    ['webhook-metrics', metrics(webhookMetricsText())],
+    ['webhook-metrics', metrics(await webhookMetricsText())],
   ])
 }
 

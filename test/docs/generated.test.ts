@@ -19,7 +19,7 @@ t.test('the generated parts of the documents and the picture are fresh', async (
 
 t.test('every part that is generated stands in one document', async (t) => {
   const standing = proseFiles(root).flatMap((path) => partsOf(read(path)))
-  t.same(standing.toSorted(), [...parts(root).keys()].toSorted())
+  t.same(standing.toSorted(), [...(await parts(root)).keys()].toSorted())
 })
 
 t.test('every reason that the sidecar writes where it arises has a row', async (t) => {

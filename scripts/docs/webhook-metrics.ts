@@ -1,6 +1,5 @@
-/** What the sidecar and the webhook show on /metrics, with one sample of everything, so that every label is seen. */
+/** What the webhook shows on /metrics, with one sample of everything, so that every label is seen. */
 import { makeAuthority } from '../../certs/authority.ts'
-import { renderMetrics } from '../../sidecar/report/metrics.ts'
 import { createLog } from '../../src/log.ts'
 import { AdmissionCounts } from '../../webhook/admission-counts.ts'
 import { AnswerTimes } from '../../webhook/answer-times.ts'
@@ -9,22 +8,7 @@ import { Overload } from '../../webhook/overload.ts'
 import { processMetrics } from '../../webhook/process-metrics.ts'
 import { Trust } from '../../webhook/trust.ts'
 
-export function sidecarMetricsText(): string {
-  const at = '2026-01-02T03:04:05Z'
-  const lead = { askedMs: 1, usedMs: 1 }
-  return renderMetrics({
-    containers: [
-      { container: 'c', restoredFrom: undefined, rejected: [{ id: '', reason: 'finished', detail: '' }] },
-    ],
-    triggers: ['t'],
-    newest: () => ({ at: 1, cpuMs: 1 }),
-    sources: [{ source: 's', reachable: true, lastPollAt: at, lastAnswerAt: at, answers: 1, failures: 1, lastFailure: '', noticesSeen: 1, lead }], // prettier-ignore
-    counts: [{ container: 'c', trigger: 't', outcome: 'taken', count: 1 }],
-    last: [['c', { trigger: 't', reason: '', askedAt: at, leadAskedMs: 1, leadTakenMs: 1, outcome: 'taken', detail: '' }]], // prettier-ignore
-  })
-}
-
-export function webhookMetricsText(): string {
+export async function webhookMetricsText(): Promise<string> {
   const api = { read: unasked, write: unasked }
   const log = createLog('docs')
   const trust = new Trust({ api: api as never, configuration: '', log })
