@@ -91,6 +91,15 @@ t.test('the map has every top folder', async (t) => {
   t.same([...folders].filter((folder) => !map.includes(folder)), []) // prettier-ignore
 })
 
+t.test('the map has every room of the sidecar', async (t) => {
+  const map = codes(section(read('ARCHITECTURE.md'), '## Folders'))
+  const files = filesUnder('sidecar').filter((path) => path.endsWith('.ts'))
+  const rooms = new Set(files.map((path) => `${dirname(path).replace('sidecar/', '')}/`))
+  rooms.delete('sidecar/')
+  t.ok(rooms.size > 5)
+  t.same([...rooms].filter((room) => !map.includes(room)), []) // prettier-ignore
+})
+
 t.test('every mode of the launcher is in its protocol', async (t) => {
   const modes = [...read('launcher/main.c').matchAll(/\{ "([a-z-]+)",/g)].map((match) => match[1])
   t.ok(modes.length > 5)
