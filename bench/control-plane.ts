@@ -15,7 +15,8 @@ import { parseQuantityNanos } from '../src/quantity.ts'
 import { stripFolders } from '../scripts/strip-types.ts'
 import { clearAtEnd, report, round, say, type Result } from './lib/report.ts'
 import { load } from './lib/https-load.ts'
-import { nodeFlags } from './lib/webhook-under-load.ts'
+import { deployment, nodeFlags, reviewOf } from './lib/webhook-under-load.ts'
+import type { Pod } from '../webhook/pod.ts'
 import { ControlPlane } from '../test/webhook/control-plane.ts'
 import { freePort } from '../test/free-port.ts'
 
@@ -76,12 +77,12 @@ async function measureWebhook(folder: string) {
   writeFileSync(config, stringify({ image: 'reprieve:bench', stores, listen }))
   const child = start([...nodeFlags(), join(folder, 'webhook/main.js'), '--config', config])
   await said(child, '"listened"')
-  const recorded = readFileSync(join(root, 'test/fixtures/admission/create-deployment-pod.json'), 'utf8')
-  const ask = (body: string, atLeastRequests: number) =>
+  const pod = deployment.object as Pod
+  const ask = (asked: ReturnType<typeof reviewOf>, atLeastRequests: number) =>
     load({
       port,
       path: '/mutate/namespace?timeout=10s',
-      body: Buffer.from(body),
+      ...asked,
       authority: readFileSync(join(files, 'ca.crt'), 'utf8'),
       connections,
       atLeastRequests,
@@ -89,19 +90,18 @@ async function measureWebhook(folder: string) {
         if (!text.includes('"patch"')) throw new Error(`no patch: ${text}`)
       },
     })
-  await ask(recorded, ordinaryRequests)
+  await ask(reviewOf(pod, 2), ordinaryRequests)
   const before = cpuMs(child)
-  const { requests } = await ask(recorded, ordinaryRequests)
+  const { requests } = await ask(reviewOf(pod, 2), ordinaryRequests)
   const perRequestMs = (cpuMs(child) - before) / requests
   await delay(settleMs)
   const [idleMiB, idleBefore] = [resident(child, 'VmRSS'), cpuMs(child)]
   await delay(settleMs)
   const idleCores = (cpuMs(child) - idleBefore) / settleMs
   // Pods of a mebibyte, on every connection at once.
-  await ask(
-    recorded.replace('"annotations": {', `"annotations": { "padding": "${'x'.repeat(2 ** 20)}",`),
-    largeRequests,
-  )
+  const large = structuredClone(pod)
+  large.metadata.annotations = { ...large.metadata.annotations, padding: 'x'.repeat(2 ** 20) }
+  await ask(reviewOf(large, 2), largeRequests)
   const peakMiB = resident(child, 'VmHWM')
   say(`webhook: ${idleMiB} MiB, ${peakMiB} MiB at its peak, ${round(perRequestMs)} ms of processor a pod`)
   await stop(child)

@@ -59,7 +59,11 @@ export function nextStep(seen: Seen, terms: Terms): Step {
   const ledgerless = known.some(({ fingerprint256 }) => !read.leavesUntil.has(fingerprint256))
   if (strangers.length > 0 || ledgerless) {
     const authorities = inOrder(issuer.certificate, [...known, ...strangers])
-    return { do: 'write', why: 'adopted', set: setOf(authorities, issuer.key, read.leaf, read, now, terms) }
+    return {
+      do: 'write',
+      why: 'adopted',
+      set: setOf(read, { authorities, caKey: issuer.key, leaf: read.leaf }, now, terms),
+    }
   }
   const wanted = inOrder(issuer.certificate, known).filter(
     (authority) =>
@@ -76,11 +80,19 @@ export function nextStep(seen: Seen, terms: Terms): Step {
     if (mayBeServed && !seen.isSettled(issuer.certificate.fingerprint256)) return { do: 'settle' }
     const authority = { cert: issuer.certificate.toString(), key: issuer.key }
     const leaf = makeLeaf(authority, terms.dnsNames, { from: now, days: terms.leafDays })
-    return { do: 'write', why: 'leaf', set: setOf(wanted, issuer.key, leaf, read, now, terms) }
+    return {
+      do: 'write',
+      why: 'leaf',
+      set: setOf(read, { authorities: wanted, caKey: issuer.key, leaf }, now, terms),
+    }
   }
   // Already out of every caBundle.
   if (wanted.length < read.authorities.length)
-    return { do: 'write', why: 'dropped', set: setOf(wanted, issuer.key, read.leaf, read, now, terms) }
+    return {
+      do: 'write',
+      why: 'dropped',
+      set: setOf(read, { authorities: wanted, caKey: issuer.key, leaf: read.leaf }, now, terms),
+    }
   return { do: 'nothing' }
 }
 
@@ -89,24 +101,32 @@ function makeAll({ now }: Seen, terms: Terms): Step {
   const authority = makeAuthority(authorityName, { from: now, days: terms.caDays })
   const leaf = makeLeaf(authority, terms.dnsNames, { from: now, days: terms.leafDays })
   const read = readSet({ caBundle: authority.cert, caKey: authority.key, ...leaf, leaves: '' })
-  return { do: 'write', why: 'made', set: setOf(read.authorities, authority.key, leaf, read, now, terms) }
+  return {
+    do: 'write',
+    why: 'made',
+    set: setOf(read, { authorities: read.authorities, caKey: authority.key, leaf }, now, terms),
+  }
 }
 
 /** The leaf stays as it is, if it is one: others may be serving it. */
 function makeNewAuthority(others: X509Certificate[], read: ReadSet, now: Date, terms: Terms): Step {
   const { cert, key } = makeAuthority(authorityName, { from: now, days: terms.caDays })
   const authorities = [...certificatesIn(cert), ...others].slice(0, mostAuthorities)
-  return { do: 'write', why: 'authority', set: setOf(authorities, key, read.leaf, read, now, terms) }
+  return {
+    do: 'write',
+    why: 'authority',
+    set: setOf(read, { authorities, caKey: key, leaf: read.leaf }, now, terms),
+  }
 }
 
-function setOf(
-  authorities: readonly X509Certificate[],
-  caKey: string,
-  leaf: { cert: string; key: string } | undefined,
-  read: ReadSet,
-  now: Date,
-  terms: Terms,
-): CertificateSet {
+type Wanted = {
+  authorities: readonly X509Certificate[]
+  caKey: string
+  leaf: { cert: string; key: string } | undefined
+}
+
+/** @param read what the set is made from: its leaf and its ledger still count */
+function setOf(read: ReadSet, { authorities, caKey, leaf }: Wanted, now: Date, terms: Terms): CertificateSet {
   const { cert = '', key = '' } = leaf ?? {}
   const leaves = [...(read.leaf === undefined ? [] : [read.leaf.certificate]), ...certificatesIn(cert)]
   const ledger = new Map<string, Date>()

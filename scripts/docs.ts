@@ -6,13 +6,17 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
 import { proseFiles } from './check-prose.ts'
+import { schemaText } from './config-docs.ts'
 import { filled, partsOf } from './docs/markers.ts'
 import { parts } from './docs/parts.ts'
 import { pictureOfParts } from './docs/picture.ts'
 
 /** What the files should be, by path. */
 export async function generated(root: string): Promise<Map<string, string>> {
-  const files = new Map([['docs/pictures/parts.svg', pictureOfParts()]])
+  const files = new Map([
+    ['docs/pictures/parts.svg', pictureOfParts()],
+    ['manifests/config.schema.json', schemaText()],
+  ])
   const known = await parts(root)
   for (const path of proseFiles(root)) {
     const text = readFileSync(join(root, path), 'utf8')

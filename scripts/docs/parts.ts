@@ -15,7 +15,7 @@ import { hostilePods } from '../../test/webhook/hostile-pods-table.ts'
 import { guardReasons } from '../../webhook/guard/reasons.ts'
 import { overloadReasons } from '../../webhook/overload.ts'
 import { skipReasons } from '../../webhook/skip-reasons.ts'
-import { configRows } from './config-rows.ts'
+import { configKeys } from '../config-docs.ts'
 import { deadlinesIn, spanOf } from './deadlines.ts'
 import type { Parts } from './markers.ts'
 import { code, list, pairs, sentence, table, wrapped, wrappedLines } from './markdown.ts'
@@ -28,7 +28,7 @@ type Reason = { meaning: string; remedy: string }
 export async function parts(root: string): Promise<Parts> {
   return new Map([
     ['annotations', annotations()],
-    ['configuration', table(['Key', 'Default', 'Meaning'], configRows())],
+    ['configuration', configuration()],
     ['skip-reasons', skips()],
     ['guard-reasons', reasons(guardReasons)],
     ['restore-reasons', reasons(rejectionReasons)],
@@ -53,6 +53,17 @@ function annotations(): string {
     meaning,
   ])
   return table(['Annotation', 'Values', 'Default', 'Meaning'], rows)
+}
+
+function configuration(): string {
+  return list(
+    configKeys().map(({ key, type, default: fallback, meaning }) => {
+      const accepted = type.replace(/^(?=list: |mapping$)/, 'a ')
+      const otherwise = fallback === 'none' || fallback === 'required' ? '' : `; default ${fallback}`
+      const isRequired = fallback === 'required' ? ' Required.' : ''
+      return { name: key, text: `${sentence(meaning)} Accepts ${accepted}${otherwise}.${isRequired}` }
+    }),
+  )
 }
 
 function reasons(all: Readonly<Record<string, Reason>>): string {

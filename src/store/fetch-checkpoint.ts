@@ -40,11 +40,12 @@ export async function fetchCheckpoint(
     )
     await makeFolders(targetDir, manifest.files, made)
     await limitedParallel(manifest.files, filesAtOnce, signal, (file, either) =>
-      withStored(checkpoint, manifest.id, file, async (source) =>
-        shares && (await linkFile(source, checkpoint, file, targetDir, made))
-          ? verify(source, undefined, manifest.id, file, either)
-          : fetchFile(source, manifest.id, file, targetDir, made, either),
-      ),
+      withStored(checkpoint, manifest.id, file, async (source) => {
+        const stored = { source, id: manifest.id, file }
+        return shares && (await linkFile(stored, checkpoint, targetDir, made))
+          ? verify(stored, undefined, either)
+          : fetchFile(stored, targetDir, made, either)
+      }),
     )
   } catch (error) {
     // A file that is missing because all of the checkpoint was pruned meanwhile does not make it corrupt.
@@ -94,25 +95,20 @@ async function withStored(
   }
 }
 
-async function fetchFile(
-  source: FileHandle,
-  id: string,
-  file: StoredFile,
-  targetDir: string,
-  made: Made,
-  signal: AbortSignal,
-): Promise<void> {
-  const to = join(targetDir, file.path)
+/** A file of the checkpoint `id`, and the open file that holds it in the store. */
+type Stored = { source: FileHandle; id: string; file: StoredFile }
+
+async function fetchFile(stored: Stored, targetDir: string, made: Made, signal: AbortSignal): Promise<void> {
+  const to = join(targetDir, stored.file.path)
   await withFile(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, async (target) => {
     made.files.push(to)
-    await verify(source, writerTo(target), id, file, signal)
+    await verify(stored, writerTo(target), signal)
   })
 }
 
 async function linkFile(
-  source: FileHandle,
+  { source, file: { path } }: Stored,
   checkpoint: string,
-  { path }: StoredFile,
   targetDir: string,
   made: Made,
 ): Promise<boolean> {
@@ -122,13 +118,9 @@ async function linkFile(
   return done
 }
 
-async function verify(
-  source: FileHandle,
-  target: Write | undefined,
-  id: string,
-  { path, sizeBytes, sha256 }: StoredFile,
-  signal: AbortSignal,
-): Promise<void> {
+async function verify(stored: Stored, target: Write | undefined, signal: AbortSignal): Promise<void> {
+  const { source, id, file } = stored
+  const { path, sizeBytes, sha256 } = file
   const read = await streamHashed(source, target, sizeBytes, signal)
   if (read.sizeBytes !== sizeBytes) throw corrupt(id, path, 'changed its size while it was read')
   if (read.sha256 !== sha256) throw corrupt(id, path, `has SHA-256 ${read.sha256} instead of ${sha256}`)

@@ -48,7 +48,7 @@ export async function putCheckpoint(
     const folders = ['', filesName, ...foldersOf(paths).map((folder) => join(filesName, folder))]
     for (const folder of folders) await mkdir(join(partial, folder), { mode: folderMode })
     const files = await limitedParallel(paths, filesAtOnce, signal, (path, either) =>
-      storeFile(sourceDir, join(partial, filesName), path, transfer, spent, either),
+      storeFile({ sourceDir, filesFolder: join(partial, filesName), path }, transfer, spent, either),
     )
     const manifest = completeManifest(draft, files)
     const bytes = serializeManifest(manifest)
@@ -71,9 +71,7 @@ export async function putCheckpoint(
 }
 
 async function storeFile(
-  sourceDir: string,
-  filesFolder: string,
-  path: string,
+  { sourceDir, filesFolder, path }: { sourceDir: string; filesFolder: string; path: string },
   transfer: Transfer,
   spent: Spent,
   signal: AbortSignal,

@@ -80,7 +80,7 @@ t.test('a pod without a command is protected, and runs what its image would have
       message: /write it there, since what its image "\S+" runs is not known: \S+ answers 401/,
     },
   })
-  t.match(webhook.counts.text(), /outcome="refuse",reason="entrypoint-unknown"} 1\n/)
+  t.match(await webhook.metrics.text(), /outcome="refuse",reason="entrypoint-unknown"} 1\n/)
 })
 
 function planOf(pod: Pod) {

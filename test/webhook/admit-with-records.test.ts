@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { admitWithRecords } from '../../webhook/admit-with-records.ts'
+import { admitWithImages } from '../../webhook/admit-with-images.ts'
 import type { LineageRecords } from '../../webhook/lineage-records.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import type { AdmissionRequest } from '../../webhook/review.ts'
@@ -20,7 +20,7 @@ function limited(): AdmissionRequest {
 
 /** What the answer's patch does to memory limits. */
 async function limitsGiven(records: LineageRecords, budgetMs = 2_000) {
-  const admission = await admitWithRecords(records)(limited(), 'namespace', config, AbortSignal.timeout(budgetMs), budgetMs) // prettier-ignore
+  const admission = await admitWithImages(undefined, records)(limited(), 'namespace', config, budgetMs)
   const { patch, allowed } = admission.response
   const operations = JSON.parse(Buffer.from(patch ?? 'W10=', 'base64').toString()) as { path: string; value: unknown }[] // prettier-ignore
   const limits = operations.filter(({ path }) => path.endsWith('/limits/memory')).map(({ value }) => value)

@@ -1,5 +1,5 @@
 /** Where an image is asked for, in which order: the mirrors of its domain, then the domain itself. */
-import type { EntrypointConfig } from '../../src/config-entrypoints.ts'
+import type { EntrypointConfig } from '../../src/config.ts'
 import { namesHost } from './permitted-url.ts'
 import { apiHostOf, type ImageReference } from './reference.ts'
 

@@ -1,7 +1,7 @@
 /** Registries that are slow, broken, hostile or overloaded. Every one of them costs one pod its protection, for a moment, and no more. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { EntrypointConfig } from '../../../src/config-entrypoints.ts'
+import type { EntrypointConfig } from '../../../src/config.ts'
 import { lookUp, password, type Clock } from './looking-up.ts'
 import { blobOf, sampleImage, sampleIndex, type Blob } from './oci-image.ts'
 import { serving, startQuirky, type Quirk } from './quirky-registry.ts'

@@ -1,21 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { admit } from '../../webhook/admit.ts'
-import { AnswerTimes, bucketBounds } from '../../webhook/answer-times.ts'
+import { bucketBounds, Metrics } from '../../webhook/metrics.ts'
+import { overloadReasons } from '../../webhook/overload.ts'
+import { skipReasons, type SkipReason } from '../../webhook/skip-reasons.ts'
 import { recorded } from './admission-fixtures.ts'
-import { startWebhook } from './running-webhook.ts'
+import { sample, startWebhook } from './running-webhook.ts'
 
 t.test('a bucket counts what took no longer than its bound, and the last one counts all', async (t) => {
-  const times = new AnswerTimes()
-  for (const ms of [0, 1, 2, 9_999, 10_000, 10_001, 60_000]) times.observe('pod', ms)
-  const text = times.text()
+  const metrics = new Metrics()
+  for (const ms of [0, 1, 2, 9_999, 10_000, 10_001, 60_000]) metrics.observe('pod', ms)
+  const text = await metrics.text()
   const counted = (le: string) =>
-    Number(new RegExp(`_bucket\\{entry="pod",le="${le}"\\} (\\d+)`).exec(text)?.[1])
+    sample(text, `reprieve_admission_duration_seconds_bucket{le="${le}",entry="pod"}`)
   t.equal(counted('0.001'), 2)
   t.equal(counted('0.0025'), 3)
   t.equal(counted('5'), 3)
   t.equal(counted('10'), 5)
-  t.equal(counted('\\+Inf'), 7)
+  t.equal(counted('+Inf'), 7)
   t.match(text, 'reprieve_admission_duration_seconds_sum{entry="pod"} 90.003\n')
   t.match(text, 'reprieve_admission_duration_seconds_count{entry="pod"} 7\n')
   t.match(text, 'reprieve_admission_duration_seconds_count{entry="guard"} 0\n')
@@ -46,8 +48,21 @@ t.test('a running webhook counts each answer by its entry, with all the time tha
     text = await (await fetch(`http://127.0.0.1:${webhook.adminPort}/metrics`)).text()
     await sleep(10)
   }
-  t.match(text, /_bucket\{entry="pod",le="0.25"\} 0\n/)
-  t.match(text, /_bucket\{entry="pod",le="10"\} 1\n/)
+  t.match(text, /_bucket\{le="0.25",entry="pod"\} 0\n/)
+  t.match(text, /_bucket\{le="10",entry="pod"\} 1\n/)
   t.match(text, /_count\{entry="namespace"\} 0\n/)
   t.match(text, /_count\{entry="guard"\} 1\n/)
+})
+
+t.test('every series is there from the start, whatever has not happened yet', async (t) => {
+  const text = await new Metrics().text()
+  const admissions = (labels: string) => sample(text, `reprieve_admissions_total{${labels}}`)
+  t.equal(admissions('outcome="inject",reason=""'), 0)
+  for (const reason of Object.keys(skipReasons) as SkipReason[]) {
+    t.equal(admissions(`outcome="skip",reason="${reason}"`), 0, reason)
+    if (skipReasons[reason].whenAsked === 'refuse')
+      t.equal(admissions(`outcome="refuse",reason="${reason}"`), 0, reason)
+  }
+  for (const reason of Object.keys(overloadReasons))
+    t.equal(sample(text, `reprieve_overload_refusals_total{reason="${reason}"}`), 0, reason)
 })
