@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseAllDocuments, stringify } from 'yaml'
 import { keepInFolder } from '../certs/keep.ts'
+import { readStatNow } from '../src/process-stat.ts'
 import { parseQuantityNanos } from '../src/quantity.ts'
 import { stripFolders } from '../scripts/strip-types.ts'
 import { clearAtEnd, report, round, say, type Result } from './lib/report.ts'
@@ -153,15 +154,8 @@ function resident(child: Pick<ChildProcess, 'pid'>, field: 'VmRSS' | 'VmHWM'): n
   return round(Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024)
 }
 
-/** utime and stime, in ticks of 10 ms (proc_pid_stat(5)). */
 function cpuMs(child: ChildProcess): number {
-  const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
-  const [utime, stime] = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .slice(11, 13)
-    .map(Number)
-  return ((utime ?? 0) + (stime ?? 0)) * 10
+  return readStatNow(child.pid ?? 0)?.cpuMs ?? Number.NaN
 }
 
 /** Of the containers of the base's two Deployments. */

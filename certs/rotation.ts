@@ -8,7 +8,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { backdateMs, dayMs, makeAuthority, makeLeaf } from './authority.ts'
+import { backdateMs, dayMs, makeAuthority, makeLeaf, type Validity } from './authority.ts'
 import {
   bundleOf,
   certificatesIn,
@@ -18,7 +18,12 @@ import {
   type ReadSet,
 } from './certificate-set.ts'
 
-export type Terms = { dnsNames: readonly string[]; caDays: number; leafDays: number }
+export type Terms = {
+  dnsNames: readonly string[]
+  caDays: number
+  leafDays: number
+  keyBits?: Validity['keyBits']
+}
 
 export type Seen = {
   set: CertificateSet | undefined
@@ -62,14 +67,14 @@ export function nextStep(seen: Seen, terms: Terms): Step {
     return {
       do: 'write',
       why: 'adopted',
-      set: setOf(read, { authorities, caKey: issuer.key, leaf: read.leaf }, now, terms),
+      set: setOf(authorities, issuer.key, read.leaf, { read, now, terms }),
     }
   }
   const wanted = inOrder(issuer.certificate, known).filter(
     (authority) =>
       authority === issuer.certificate ||
       now < (read.leavesUntil.get(authority.fingerprint256) ?? now) ||
-      // Whatever the ledger says.
+      // Even where the ledger says otherwise.
       isTrustedLeaf(read.leaf, authority, now),
   )
   const caBundle = bundleOf(wanted)
@@ -79,54 +84,48 @@ export function nextStep(seen: Seen, terms: Terms): Step {
     const mayBeServed = wanted.length > 1 || isTrustedLeaf(read.leaf, issuer.certificate, now)
     if (mayBeServed && !seen.isSettled(issuer.certificate.fingerprint256)) return { do: 'settle' }
     const authority = { cert: issuer.certificate.toString(), key: issuer.key }
-    const leaf = makeLeaf(authority, terms.dnsNames, { from: now, days: terms.leafDays })
-    return {
-      do: 'write',
-      why: 'leaf',
-      set: setOf(read, { authorities: wanted, caKey: issuer.key, leaf }, now, terms),
-    }
+    const leaf = makeLeaf(authority, terms.dnsNames, {
+      from: now,
+      days: terms.leafDays,
+      keyBits: terms.keyBits,
+    })
+    return { do: 'write', why: 'leaf', set: setOf(wanted, issuer.key, leaf, { read, now, terms }) }
   }
   // Already out of every caBundle.
   if (wanted.length < read.authorities.length)
-    return {
-      do: 'write',
-      why: 'dropped',
-      set: setOf(read, { authorities: wanted, caKey: issuer.key, leaf: read.leaf }, now, terms),
-    }
+    return { do: 'write', why: 'dropped', set: setOf(wanted, issuer.key, read.leaf, { read, now, terms }) }
   return { do: 'nothing' }
 }
 
 /** There is nothing that anybody trusts, so nobody can be hurt by a leaf that comes before its trust. */
 function makeAll({ now }: Seen, terms: Terms): Step {
-  const authority = makeAuthority(authorityName, { from: now, days: terms.caDays })
-  const leaf = makeLeaf(authority, terms.dnsNames, { from: now, days: terms.leafDays })
+  const authority = makeAuthority(authorityName, { from: now, days: terms.caDays, keyBits: terms.keyBits })
+  const leaf = makeLeaf(authority, terms.dnsNames, {
+    from: now,
+    days: terms.leafDays,
+    keyBits: terms.keyBits,
+  })
   const read = readSet({ caBundle: authority.cert, caKey: authority.key, ...leaf, leaves: '' })
-  return {
-    do: 'write',
-    why: 'made',
-    set: setOf(read, { authorities: read.authorities, caKey: authority.key, leaf }, now, terms),
-  }
+  return { do: 'write', why: 'made', set: setOf(read.authorities, authority.key, leaf, { read, now, terms }) }
 }
 
 /** The leaf stays as it is, if it is one: others may be serving it. */
 function makeNewAuthority(others: X509Certificate[], read: ReadSet, now: Date, terms: Terms): Step {
-  const { cert, key } = makeAuthority(authorityName, { from: now, days: terms.caDays })
+  const { cert, key } = makeAuthority(authorityName, {
+    from: now,
+    days: terms.caDays,
+    keyBits: terms.keyBits,
+  })
   const authorities = [...certificatesIn(cert), ...others].slice(0, mostAuthorities)
-  return {
-    do: 'write',
-    why: 'authority',
-    set: setOf(read, { authorities, caKey: key, leaf: read.leaf }, now, terms),
-  }
+  return { do: 'write', why: 'authority', set: setOf(authorities, key, read.leaf, { read, now, terms }) }
 }
 
-type Wanted = {
-  authorities: readonly X509Certificate[]
-  caKey: string
-  leaf: { cert: string; key: string } | undefined
-}
-
-/** @param read what the set is made from: its leaf and its ledger still count */
-function setOf(read: ReadSet, { authorities, caKey, leaf }: Wanted, now: Date, terms: Terms): CertificateSet {
+function setOf(
+  authorities: readonly X509Certificate[],
+  caKey: string,
+  leaf: { cert: string; key: string } | undefined,
+  { read, now, terms }: { read: ReadSet; now: Date; terms: Terms },
+): CertificateSet {
   const { cert = '', key = '' } = leaf ?? {}
   const leaves = [...(read.leaf === undefined ? [] : [read.leaf.certificate]), ...certificatesIn(cert)]
   const ledger = new Map<string, Date>()
@@ -144,8 +143,8 @@ function setOf(read: ReadSet, { authorities, caKey, leaf }: Wanted, now: Date, t
 }
 
 /**
- * What is trusted and not in the Secret: it was restored or made anew, or somebody else's leaf is served. As many as there is room for, the
- * youngest first; what has none is dropped when the bundle is published.
+ * Authorities that API servers trust and the Secret lacks: the Secret was restored or made anew, or a foreign leaf is served. As many as there
+ * is room for, the youngest first; the others are dropped when the bundle is published.
  */
 function strangersIn(
   published: readonly string[],

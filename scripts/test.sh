@@ -54,8 +54,8 @@ repeating_vm=$(find test -name '*.vm.test.ts' -exec grep -lE "soaking|REPRIEVE_S
 # Most of them wait more than they work.
 unit_jobs=4
 case $what in
-unit) rm -f "$out"/*.tap; run unit $unit_jobs 180 $unit_files ;;
-smoke) rm -f "$out"/*.tap; run unit $unit_jobs 180 $unit_files; run stories 1 600 --grep="$story_names" $story_files ;;
+unit) rm -f "$out"/*.tap; run unit $unit_jobs 300 $unit_files ;;
+smoke) rm -f "$out"/*.tap; run unit $unit_jobs 300 $unit_files; run stories 1 600 --grep="$story_names" $story_files ;;
 serial) rm -f "$out"/*.tap; run serial 1 600 $serial_files ;;
 vm)
   rm -f "$out"/*.tap
@@ -63,7 +63,7 @@ vm)
   [ "$REPRIEVE_VM_FILES" = all ] || vm_files=test/vm/in-the-guest.test.ts
   run vm 1 7200 $vm_files
   ;;
-all) rm -f "$out"/*.tap; run unit $unit_jobs 180 $unit_files; run serial 1 600 $serial_files; run vm 1 900 $vm_files ;;
+all) rm -f "$out"/*.tap; run unit $unit_jobs 300 $unit_files; run serial 1 600 $serial_files; run vm 1 900 $vm_files ;;
 soak)
   rm -f "$out"/*.tap
   run soak 1 14400 $repeating

@@ -4,10 +4,6 @@ export const notTakenReasons = {
     meaning: 'there is no application to dump: it is starting, has ended, or was checkpointed already',
     remedy: '`state` in `/status` says which of these it is.',
   },
-  'checkpoint-under-way': {
-    meaning: 'another checkpoint of the container is being taken',
-    remedy: "Ask again when it is done. A checkpoint at the pod's end waits for it by itself.",
-  },
   'container-unknown': {
     meaning: 'the `preStop` hook names a container that the plan does not have',
     remedy: 'The pod was changed after its admission: delete it.',

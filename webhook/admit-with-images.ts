@@ -22,7 +22,7 @@ export type TimedAdmit = (
   budgetMs: number,
 ) => Admission | Promise<Admission>
 
-/** What is left of the API server's time is for deciding, and for a machine that is busy. */
+/** The rest of the API server's time is for the decision, and for a busy machine. */
 const shareOfBudget = 0.6
 /** One pod must not take up all the questions that may be asked at a time. */
 const mostImages = 8

@@ -11,10 +11,10 @@ import { allow, deny, type AdmissionRequest, type AdmissionResponse } from './re
 
 export type ImagesToLookUp = { pod: Pod; namespace: string; containers: Container[] }
 
-/** What the webhook found out beside the request. */
+/** Facts that the webhook looked up beside the request. */
 export type Findings = {
   entrypoints?: Entrypoints | undefined
-  /** What the lineage has recorded that its containers need, by name; undefined where nobody keeps such records. */
+  /** The recorded memory needs of the lineage's containers, by name; undefined where no part keeps records. */
   needs?: ReadonlyMap<string, number> | undefined
 }
 

@@ -17,8 +17,8 @@ import type { Container, Pod } from './pod.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
 
 /**
- * Who sent the pod here: the entry for annotated pods, the one for namespaces with the label, or the one for those of them whose Pod Security
- * level would refuse the sidecar, and with it the pod.
+ * The webhook entry that the API server used: for annotated pods, for namespaces with the label, or for labelled namespaces whose Pod Security
+ * level refuses the sidecar, and with it the pod.
  */
 export type OptedInBy = 'pod' | 'namespace' | 'restricted-namespace'
 
@@ -37,7 +37,7 @@ const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease
 export type Origin = { namespace: string; optedInBy: OptedInBy }
 
 type Known = {
-  /** What was found out about the images of `withoutCommand`. */
+  /** The entrypoints of the images of `withoutCommand`, as far as they are known. */
   entrypoints?: Entrypoints | undefined
   /** Whether a replacement is given what its lineage has recorded that it needs (LineageRecords). */
   recordsNeeds?: boolean
@@ -140,7 +140,7 @@ function leftAlone(pod: Pod, { namespace, optedInBy }: Origin, config: Config): 
   return quietReason(pod, namespace, config) ?? notWanted(pod.metadata.annotations ?? {}, optedInBy)
 }
 
-/** Whatever the pod says. */
+/** Reasons that hold whatever the annotations of the pod say. */
 function quietReason(pod: Pod, namespace: string, config: Config): SkipReason | undefined {
   if (Object.hasOwn(pod.metadata.annotations ?? {}, 'kubernetes.io/config.mirror')) return 'mirror-pod'
   if (systemNamespaces.has(namespace) || namespace === config.namespace) return 'system-pod'
@@ -159,8 +159,8 @@ function isKeptOut(annotations: Record<string, string>, optedInBy: OptedInBy): b
 }
 
 /**
- * Whoever asked by annotation is told by a refusal, of what is the owner's to mend; a pod that only its namespace opted in is
- * admitted as it is.
+ * The webhook refuses a pod that asked by annotation, where its owner can fix the problem. It admits a pod that only its namespace opted in
+ * as it is.
  */
 function unprotected(obstacles: Obstacle[], asked: boolean): Decision {
   const reasons = [...new Set(obstacles.map(({ reason }) => reason))]

@@ -1,4 +1,4 @@
-/** Metrics of what is read when Prometheus asks: the process, by the names of Prometheus' own clients, and what is under way. */
+/** Metrics that are read when Prometheus asks: the process, by the names of Prometheus' own clients, and the reviews under way. */
 import { performance } from 'node:perf_hooks'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Overload } from './overload.ts'

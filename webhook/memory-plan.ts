@@ -1,4 +1,4 @@
-/** What a pod's owner and the administrator decide about a container that fills its memory. Pure. */
+/** The plan for a container that fills its memory, from the words of the pod's owner and of the administrator. Pure. */
 import { defaultMemoryThresholdPercent, type Wishes } from '../src/annotations.ts'
 import type { MemoryConfig } from '../src/config.ts'
 import type { MemoryPlan } from '../src/pod-plan.ts'

@@ -1,6 +1,6 @@
 /**
- * What the webhook counts and measures, by prom-client. Labels are of closed sets, so that the number of series is bounded, and every series
- * is there from the start, so that a rate can be taken of the first event.
+ * The counters and the histogram of the webhook, by prom-client. Labels come from closed sets, which bounds the number of series. Every series
+ * exists from the start, so that a rate covers the first event.
  */
 import { Counter, Histogram, Registry } from 'prom-client'
 import type { Decision } from './decide.ts'

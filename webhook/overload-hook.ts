@@ -26,7 +26,7 @@ export type OverloadHookParts = {
 }
 
 const retryAfterSeconds = 1
-/** Whatever is logged of an overload must not add to it. */
+/** The log lines about an overload must not add to it. */
 const toldEveryMs = 1000
 
 export function overloadHook({

@@ -1,6 +1,6 @@
 /**
- * When more comes than can be answered in time. What is too much is not queued, since the API server gives up on all that waits too long,
- * and none would be answered: it is told so before its body is read, and everything else is answered as ever.
+ * Refuses reviews beyond those that the webhook can answer in time. It does not queue them: the API server gives up on a review that waits too
+ * long, and then none is answered in time. It refuses a review before it reads the body, and answers all others as usual.
  */
 import type { OverloadConfig } from '../src/config.ts'
 

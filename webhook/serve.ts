@@ -39,7 +39,7 @@ export type ServeOptions = {
   trustTimes?: TrustTimes
   /** Where images are looked up; nowhere if it is left out. */
   images?: ImageParts | undefined
-  /** What lineages have recorded; undefined: nobody keeps that. */
+  /** The records of lineages; undefined where no part keeps them. */
   records?: LineageRecords | undefined
   admit?: ServerParts['admit']
 }
@@ -121,7 +121,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   return { ...bound, metrics, stop }
 }
 
-/** Whoever listens everywhere listens there, too. */
+/** A server that listens on every address listens on the loopback, too. */
 function loopbackFor(address: string): string {
   return address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
 }

@@ -1,6 +1,6 @@
 /**
- * Whether API servers trust what this replica serves. A replica that they do not trust is one that silently protects nobody, so it is not ready:
- * a rollout stops there while the others go on. What cannot be found out changes nothing that was found out before.
+ * Whether API servers trust what this replica serves. A replica that they do not trust protects no pod, without any error, so it is not ready:
+ * a rollout stops there while the others go on. A failed check leaves the result of the last one.
  */
 import { X509Certificate } from 'node:crypto'
 import { describeError } from '../src/errors.ts'
@@ -28,7 +28,7 @@ const defaultTimes: TrustTimes = { soonMs: 1000, everyMs: 10_000 }
 
 export class Trust {
   readonly #parts: TrustParts
-  /** What was read last. */
+  /** The entries that were read last. */
   #entries: LiveEntry[] | undefined
   #readProblem: string | undefined
   #why: string | undefined = 'the served certificate has not been verified yet'

@@ -30,6 +30,7 @@ t.test('every reason that the sidecar writes where it arises has a row', async (
   t.ok(written.length > 5, 'reasons are found in the sources')
   const rows = { ...notTakenReasons, ...rejectionReasons, ...errorCodes }
   t.same(written.filter((reason) => !Object.hasOwn(rows, reason)), []) // prettier-ignore
+  t.same(Object.keys(notTakenReasons).filter((reason) => !written.includes(reason)), [], 'and real') // prettier-ignore
 })
 
 t.test('the sidecar prints the table of notices when it is asked to explain', async (t) => {

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { admitWithImages } from '../../webhook/admit-with-images.ts'
 import type { LineageRecords } from '../../webhook/lineage-records.ts'
@@ -46,9 +45,8 @@ const none = { allowed: true, limits: [], recordsNeeds: true }
 t.test('a lineage without a record, and records that fail or hang, leave the limit as it is', async (t) => {
   t.strictSame(await limitsGiven({ memoryNeed: async () => undefined }), none)
   t.strictSame(await limitsGiven({ memoryNeed: () => Promise.reject(new Error('gone')) }), none)
-  const began = performance.now()
-  const over = new AbortController()
-  t.strictSame(await limitsGiven({ memoryNeed: () => delay(60_000, 1, over) }, 500), none)
-  t.ok(performance.now() - began < 500, 'well inside the time that the API server gives')
-  over.abort()
+  // The budget's timer does not keep Node alive by itself, and here nothing else does.
+  const alive = setInterval(() => undefined, 1_000)
+  t.teardown(() => clearInterval(alive))
+  t.strictSame(await limitsGiven({ memoryNeed: () => new Promise(() => {}) }, 500), none)
 })

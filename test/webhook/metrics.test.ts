@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { until } from '../until.ts'
 import { admit } from '../../webhook/admit.ts'
 import { bucketBounds, Metrics } from '../../webhook/metrics.ts'
 import { overloadReasons } from '../../webhook/overload.ts'
@@ -42,14 +43,12 @@ t.test('a running webhook counts each answer by its entry, with all the time tha
   await client.post('/validate', recorded('connect-exec').text)
   await client.postAlone('/elsewhere', '{}')
   // An answer is counted when all of it is out, just after the client has it.
-  const until = performance.now() + 5_000
-  let text = ''
-  while (!/count\{entry="guard"\} 1/.test(text) && performance.now() < until) {
-    text = await (await fetch(`http://127.0.0.1:${webhook.adminPort}/metrics`)).text()
-    await sleep(10)
-  }
-  t.match(text, /_bucket\{le="0.25",entry="pod"\} 0\n/)
-  t.match(text, /_bucket\{le="10",entry="pod"\} 1\n/)
+  const text = await until('the last to be counted', async () => {
+    const text = await (await fetch(`http://127.0.0.1:${webhook.adminPort}/metrics`)).text()
+    return /count\{entry="guard"\} 1/.test(text) && text
+  })
+  t.match(text, /_bucket{le="0.25",entry="pod"} 0\n/)
+  t.match(text, /_bucket{le="10",entry="pod"} 1\n/)
   t.match(text, /_count\{entry="namespace"\} 0\n/)
   t.match(text, /_count\{entry="guard"\} 1\n/)
 })

@@ -154,11 +154,15 @@ t.test('an internal error lets the pod through, and is told and counted', async 
 })
 
 t.test("the API server's deadline is kept", async (t) => {
-  const { client, log } = await startWebhook(t, { admit: () => new Promise(() => {}) })
-  const begun = performance.now()
+  let givenMs = Number.NaN
+  const { client, log } = await startWebhook(t, {
+    admit: (_request, _by, _config, budgetMs) => {
+      givenMs = budgetMs
+      return new Promise(() => undefined)
+    },
+  })
   const { review } = await client.post('/mutate/pod?timeout=1s', bare.text)
-  const tookMs = performance.now() - begun
-  t.ok(tookMs < 1000, `${tookMs} ms`)
+  t.ok(givenMs > 0 && givenMs < 1000, `${givenMs} ms`)
   t.match(review.response, { allowed: true, warnings: [/deadline-passed/] })
   t.ok(log.some(({ level, msg }) => level === errorLevel && msg === 'failed open'))
 })

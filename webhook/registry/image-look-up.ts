@@ -1,6 +1,6 @@
 /**
- * What an image runs, asked of its registry and remembered. One question for one image at a time, however many pods wait
- * for it; a bounded number of questions at once, and an answer at once beyond it; and no longer than the budget.
+ * Looks up the entrypoint of an image in its registry and remembers it. All pods that wait for an image share one look-up. The number of look-ups
+ * at a time is bounded: beyond it, and after the budget, the answer is that the entrypoint is unknown.
  */
 import { createHash } from 'node:crypto'
 import type { EntrypointConfig } from '../../src/config.ts'
@@ -176,7 +176,7 @@ function unusable(why: string): ReprieveError {
 }
 
 function faultOf(error: unknown): 'owner' | 'elsewhere' {
-  // What is no error of the registry's is one of ours.
+  // An error that the registry did not cause is our own.
   return error instanceof ReprieveError && error.data.fault !== 'elsewhere' ? 'owner' : 'elsewhere'
 }
 

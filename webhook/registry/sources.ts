@@ -8,7 +8,7 @@ export type Source = {
   origin: string
   /** The repository as this host knows it. */
   repository: string
-  /** What credentials are looked up by. A mirror never gets those of what it mirrors. */
+  /** The key of the credentials. A mirror never gets the credentials of the registry that it mirrors. */
   name: string
 }
 
