@@ -87,6 +87,7 @@ export type CheckpointHooks = {
 const sweepDeadlineMs = 2_000
 
 /** Killing or waking a tree of ten thousand tasks takes about a second. */
+// @deadline CRIU does not end after its last instruction | The sidecar kills it
 const lettingGoMs = 60_000
 
 /** `pids`: of all threads. */

@@ -21,8 +21,10 @@ import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
 
 /** A listing is a few small files; a store that takes longer hangs, and the application must not hang with it. */
+// @deadline The store does not list its checkpoints | The application starts from its beginning
 const listDeadlineMs = 30_000
 /** And a checkpoint that comes slower than 20 MB/s is not worth waiting for. */
+// @deadline(baseMs) The store is slow | The next older checkpoint; 1 s more for each 20 MB
 const fetchDeadline = { baseMs: 30_000, slowBytesPerMs: 20_000 } as const
 
 export type Rejected = { id: string; reason: string; detail: string }

@@ -27,6 +27,7 @@ export type Restored = {
 }
 
 /** How long CRIU may take beyond the data: it reads about 1 GiB/s from the page cache; 100 MB/s is a slow disk. */
+// @deadline CRIU hangs in a restore | The next older checkpoint; 1 s more for each 100 MB
 const restoreBaseMs = 60_000
 const slowBytesPerMs = 100_000
 /** For each of its steps: putting back some 10 GiB on a slow disk. In a fresh container there is little to put back. */
