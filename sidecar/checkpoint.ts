@@ -13,11 +13,12 @@ import type { PutResult, Store } from '../src/store/store.ts'
 import { volumePaths } from '../src/volume.ts'
 import { dump } from './criu/dump.ts'
 import { rearmExpiredTimers } from './criu/expired-timers.ts'
+import { writersByPath } from './criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
 import { archiveEphemeral, archiveLinkRemaps } from './ephemeral/archive.ts'
 import { readBaseline } from './ephemeral/baseline.ts'
+import { heldExternalFiles, withSoleWriters } from './ephemeral/held-files.ts'
 import { readEphemeralRoots } from './ephemeral/mounts.ts'
-import { openExternalFiles } from './external-files.ts'
 import { isAlive, stdioPipesOf, startOf, threadsOf, treeOf } from './process-tree.ts'
 import { instantInSlot } from './slot-instant.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -208,7 +209,7 @@ class Checkpoint {
     return {
       processes,
       pids: await threadsOf(processes),
-      externalFiles: await openExternalFiles(processes, mountPoints, external),
+      externalFiles: await heldExternalFiles({ pids: processes, mountPoints, external }),
     }
   }
 
@@ -221,8 +222,14 @@ class Checkpoint {
       await rearmExpiredTimers(`${this.#place.folder}/criu`, this.#place.log)
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing
-      if (standing !== undefined && !(standing instanceof Error))
+      if (standing !== undefined && !(standing instanceof Error)) {
         this.#cpuMs = await cpuMsOf(standing.processes)
+        standing.externalFiles = await withSoleWriters(standing.externalFiles, {
+          writers: () => writersByPath(`${this.#place.folder}/criu`),
+          pids: standing.processes,
+          isEnding: this.#request.afterwards === 'end',
+        })
+      }
       if (this.#request.afterwards === 'end') {
         this.#put = await this.#store(
           await this.#draft({ frozenMs: Date.now() - this.#frozenAt, dumpMs: Date.now() - this.#frozenAt }),

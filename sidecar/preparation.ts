@@ -13,7 +13,13 @@ import { volumePaths } from '../src/volume.ts'
 import { markCheckpoint } from './checkpoint-mark.ts'
 import { takeBaseline } from './ephemeral/baseline.ts'
 import { containerProcesses } from './process-tree.ts'
-import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
+import {
+  attemptRestore,
+  clearContainer,
+  requireFitExternalFiles,
+  takeBackEarlier,
+  type Restored,
+} from './restore-attempt.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
 import { SlotClaim } from './slot-claim.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -168,6 +174,8 @@ async function prepareFrom({
     const folder = fetchedFolder(plan.name, manifest.id)
     let adopted = false
     try {
+      // Before it is fetched: what does not fit need not be.
+      await requireFitExternalFiles(around, { plan, launcherPid }, manifest)
       // The restore init container has fetched and verified the newest one already, and put its manifest there last.
       if (!(await isFetched(folder, manifest))) await fetchCheckpoint(around, manifest, signal)
       await provideLauncher(folder, manifest)

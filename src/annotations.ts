@@ -1,7 +1,7 @@
 /** The public contract: what an owner may ask of Reprieve on a pod, read from its annotations, all problems at once. */
 import { parseDurationMs } from './duration.ts'
 import { keyForm } from './lineage.ts'
-import { triggerNames, type TriggerName } from './pod-plan.ts'
+import { externalFilesChoices, triggerNames, type ExternalFilesChoice, type TriggerName } from './pod-plan.ts'
 import { parseQuantityBytes } from './quantity.ts'
 
 export const prefix = 'reprieve.dev/'
@@ -22,6 +22,7 @@ export type Wishes = {
   keep?: number
   key?: string
   restore?: string
+  externalFiles?: ExternalFilesChoice
 }
 
 /** `problem` says what would have been accepted. */
@@ -84,6 +85,15 @@ const readers: {
       text === 'latest' || text === 'never' || checkpointIdForm.test(text)
         ? { value: text }
         : { problem: 'latest, never, or the id of a checkpoint such as 20260102T030405.678Z-89abcdef' },
+  },
+  externalFiles: {
+    name: 'external-files',
+    read: (text) => {
+      const choice = externalFilesChoices.find((one) => one === text)
+      return choice === undefined
+        ? { problem: `one of ${externalFilesChoices.join(', ')}` }
+        : { value: choice }
+    },
   },
 }
 

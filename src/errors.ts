@@ -11,6 +11,8 @@ export const errorCodes = {
   'dump-failed': 'CRIU could not dump the application; it goes on running',
   'archive-failed': 'the files beside the memory could not be archived; the application goes on running',
   'restore-failed': 'CRIU could not restore a checkpoint',
+  'unfit-files':
+    'files on volumes that outlive the pod are not what they were at the checkpoint: it is passed over, and they are left as they are',
   'lineage-busy': 'another pod of the same lineage is alive: it keeps the slot, this one runs unprotected',
   'registry-failed': "an image's registry refused or failed to say what the image runs",
   'command-failed': 'an external command failed, was killed, or ran past its deadline',
