@@ -67,6 +67,7 @@ const heldFile = object(
     inode: decimal,
     bornNs: decimal,
     modifiedNs: decimal,
+    folder: text('an inode and a time, in decimal', 41, (folder) => /^\d+ \d+$/.test(folder)),
     sample: sha256,
     use: text('read, append or write', 8, (use) => ['read', 'append', 'write'].includes(use)),
     alone: truth,

@@ -25,6 +25,16 @@ export async function writersByPath(imagesFolder: string): Promise<Map<string, n
   return writers
 }
 
+/** The paths of all regular files that the program held, open or mapped, as bytes in latin1. */
+export async function heldPaths(imagesFolder: string): Promise<Set<string>> {
+  const paths = new Set<string>()
+  for (const entry of fileEntriesOf(await readFile(`${imagesFolder}/files.img`))) {
+    const file = regularFileOf(entry)
+    if (file !== undefined) paths.add(file.nameBytes.toString('latin1'))
+  }
+  return paths
+}
+
 export type Comparison = 'all' | 'programs' | 'nothing'
 
 /**
@@ -59,9 +69,11 @@ function regularFileOf(entry: Buffer) {
   const message = fields.find((field) => field.number === regularField)
   if (message === undefined) return undefined
   const values = fieldsOf(message.bytes)
+  const nameBytes = values.find((field) => field.number === number.name)?.bytes ?? Buffer.alloc(0)
   return {
     flags: values.find((field) => field.number === number.flags)?.value ?? 0,
-    name: values.find((field) => field.number === number.name)?.bytes.toString('utf8') ?? '',
+    name: nameBytes.toString('utf8'),
+    nameBytes,
     has: (...numbers: number[]) => values.some(isOneOf(numbers)),
     without: (...numbers: number[]) => {
       const kept = values.filter((field) => !isOneOf(numbers)(field)).map(({ raw }) => raw)

@@ -21,6 +21,19 @@ export function printOf({ ino, size, birthtimeNs, mtimeNs }: BigIntStats): FileP
   }
 }
 
+/** Of a folder, to be compared as a whole. */
+export function folderPrintOf({ ino, birthtimeNs }: BigIntStats): string {
+  return `${ino} ${birthtimeNs}`
+}
+
+/** Of a folder that cannot be looked at. */
+export const noFolder = '0 0'
+
+/** Whether two prints are surely of one folder: many volumes have a root of the same inode. */
+export function isSameFolder(one: string, other: string): boolean {
+  return one === other && !one.endsWith(' 0')
+}
+
 /** A database notes a change at the beginning of a file (SQLite, LMDB), and an append changes the end. */
 const beginningBytes = 16 << 10
 const endBytes = 64 << 10

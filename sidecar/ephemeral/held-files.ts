@@ -3,20 +3,22 @@
  * recorded of them tells at a restore whether they still fit (external-verdict.ts).
  */
 import { constants } from 'node:fs'
-import { lstat, open, readFile, readdir, readlink, stat } from 'node:fs/promises'
+import { lstat, open, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { ExternalFile, HeldFile } from '../../src/manifest.ts'
 import { databaseMarks, isDatabaseContent, isDatabaseName } from './database-files.ts'
-import { printOf, sampleOf } from './file-print.ts'
-import { mountOf } from './mounts.ts'
-
-export type HeldOptions = {
-  /** All processes of the tree. */
-  pids: readonly number[]
-  mountPoints: readonly string[]
-  /** Mount points of volumes that outlive the pod. */
-  external: readonly string[]
-}
+import { folderPrintOf, noFolder, printOf, sampleOf } from './file-print.ts'
+import {
+  appends,
+  findUses,
+  isWriteOnly,
+  lockedInodes,
+  mayWrite,
+  writtenByOthers,
+  type Descriptor,
+  type HeldOptions,
+  type Use,
+} from './file-uses.ts'
 
 /**
  * Each sample reads up to 80 KiB, and all of it while the application stands still: a tenth of a second on a local disk, a
@@ -24,21 +26,14 @@ export type HeldOptions = {
  */
 const mostSamples = 256
 
-type Descriptor = { flags: number; pos: number; isLocked: boolean }
-type Use = { path: string; descriptors: Descriptor[]; mappings: { isWritten: boolean }[]; through: string }
-
 /** @throws Error where a file cannot be looked at: unrecorded, it would pass for unchanged */
 export async function heldExternalFiles(options: HeldOptions): Promise<ExternalFile[]> {
   if (options.external.length === 0) return []
-  const uses = new Map<string, Use>()
-  for (const pid of options.pids) {
-    await findDescriptors(pid, options, uses)
-    await findMappings(pid, options, uses)
-  }
+  const uses = await findUses(options)
   const locked = await lockedInodes()
   const files: ExternalFile[] = []
   let samples = 0
-  for (const use of [...uses.values()].sort((a, b) => Number(isWritten(b)) - Number(isWritten(a)))) {
+  for (const use of uses.toSorted((a, b) => Number(isWritten(b)) - Number(isWritten(a)))) {
     const file = await describeUse(use, locked, samples < mostSamples)
     if (file === undefined) continue
     if (file.held?.sample !== undefined) samples++
@@ -73,56 +68,6 @@ export async function withSoleWriters(
   })
 }
 
-const isDeleted = (path: string) => path.endsWith(' (deleted)')
-/** What is no UTF-8 cannot be named in a manifest: such a file is left as it is. */
-const isNamed = (path: string) => path.startsWith('/') && !isDeleted(path) && !path.includes('\ufffd')
-
-async function findDescriptors(pid: number, options: HeldOptions, uses: Map<string, Use>): Promise<void> {
-  for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
-    const path = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')
-    if (!isNamed(path) || !options.external.includes(mountOf(path, options.mountPoints))) continue
-    const descriptor = parseDescriptor(await readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => ''))
-    useOf(uses, path, `/proc/${pid}/fd/${fd}`).descriptors.push(descriptor)
-  }
-}
-
-/** @param fdinfo text of /proc/PID/fdinfo/FD, proc_pid_fdinfo(5) */
-export function parseDescriptor(fdinfo: string): Descriptor {
-  const number = (key: string, base: number) =>
-    Number.parseInt(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(fdinfo)?.[1] ?? '0', base)
-  return { flags: number('flags', 8), pos: number('pos', 10), isLocked: /^lock:/m.test(fdinfo) }
-}
-
-async function findMappings(pid: number, options: HeldOptions, uses: Map<string, Use>): Promise<void> {
-  const maps = await readFile(`/proc/${pid}/maps`, 'utf8').catch(() => '')
-  for (const { range, mode, path } of parseMappings(maps, options.external)) {
-    if (!isNamed(path) || !options.external.includes(mountOf(path, options.mountPoints))) continue
-    useOf(uses, path, `/proc/${pid}/map_files/${range}`).mappings.push({ isWritten: /w.s$/.test(mode) })
-  }
-}
-
-/** @param maps text of /proc/PID/maps, proc_pid_maps(5): the lines whose path begins with one of `below` */
-export function parseMappings(
-  maps: string,
-  below: readonly string[],
-): { range: string; mode: string; path: string }[] {
-  // A large tree has a million lines, few of which are of files on such volumes.
-  if (!below.some((path) => maps.includes(` ${path}`))) return []
-  return [...maps.matchAll(/^([0-9a-f]+-[0-9a-f]+) (\S{4}) \S+ \S+ \d+ +(\/.*)$/gm)].map(
-    ([, range = '', mode = '', path = '']) => ({ range, mode, path: path.replaceAll('\\012', '\n') }),
-  )
-}
-
-function useOf(uses: Map<string, Use>, path: string, through: string): Use {
-  const use = uses.get(path) ?? { path, descriptors: [], mappings: [], through }
-  uses.set(path, use)
-  return use
-}
-
-/** fcntl.h */
-const mayWrite = ({ flags }: Descriptor) => (flags & 3) !== constants.O_RDONLY
-const isWriteOnly = ({ flags }: Descriptor) => (flags & 3) === constants.O_WRONLY
-const appends = ({ flags }: Descriptor) => (flags & constants.O_APPEND) !== 0
 const isWritten = ({ descriptors, mappings }: Use) =>
   descriptors.some(mayWrite) || mappings.some((mapping) => mapping.isWritten)
 
@@ -142,6 +87,7 @@ async function describeUse(
   const writers = use.descriptors.filter(mayWrite)
   const held: HeldFile = {
     ...print,
+    folder: await stat(folderOf(use), { bigint: true }).then(folderPrintOf, () => noFolder),
     ...(sampled === undefined ? {} : { sample: sampled.sample }),
     use: !isWritten(use) ? 'read' : writers.length > 0 && writers.every(appends) ? 'append' : 'write',
     alone: writers.length > 0 && writers.every((writer) => isAtEnd(writer, sizeBytes)),
@@ -150,7 +96,9 @@ async function describeUse(
       use.descriptors.some(({ isLocked }) => isLocked) ||
       locked.has(print.inode) ||
       (sampled !== undefined && isDatabaseContent(sampled.beginning)) ||
-      (await isBesideDatabase(use)),
+      isDatabaseName(basename(use.path)) ||
+      // A large tree maps hundreds of libraries, and each look takes a network file system a while.
+      (isWritten(use) && (await isBesideDatabase(use))),
   }
   return { path: use.path, sizeBytes, held }
 }
@@ -172,13 +120,15 @@ function isAtEnd(writer: Descriptor, sizeBytes: number): boolean {
   return writer.pos === sizeBytes && (appends(writer) || (isWriteOnly(writer) && sizeBytes > 0))
 }
 
-async function isBesideDatabase({ path, through }: Use): Promise<boolean> {
-  const name = basename(path)
-  if (isDatabaseName(name)) return true
+/** Only looked at: by a link in its place a hostile application can at most have one of its own files left alone. */
+function folderOf({ path, through }: Use): string {
   const pid = through.split('/')[2] ?? ''
-  // Only looked for: a hostile application can at most have one of its own files left alone.
-  const folder = `/proc/${pid}/root${dirname(path)}`
-  const found = await Promise.all(databaseMarks(name).map((mark) => exists(`${folder}/${mark}`)))
+  return `/proc/${pid}/root${dirname(path)}`
+}
+
+async function isBesideDatabase(use: Use): Promise<boolean> {
+  const name = basename(use.path)
+  const found = await Promise.all(databaseMarks(name).map((mark) => exists(`${folderOf(use)}/${mark}`)))
   return found.includes(true)
 }
 
@@ -187,26 +137,4 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
-}
-
-/** Inode numbers of all files that anybody in the pod has locked (proc_locks(5)); of several file systems, which is on the safe side. */
-async function lockedInodes(): Promise<Set<string>> {
-  const locks = await readFile('/proc/locks', 'latin1').catch(() => '')
-  return new Set([...locks.matchAll(/ [0-9a-f]+:[0-9a-f]+:(\d+) /g)].map(([, inode = '']) => inode))
-}
-
-/** Inode numbers of the files that the pod's other processes may write to. */
-async function writtenByOthers(pids: readonly number[]): Promise<Set<string>> {
-  const written = new Set<string>()
-  const own = new Set(pids.map(String))
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid) || own.has(pid)) continue
-    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
-      const fdinfo = await readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => '')
-      if (!mayWrite(parseDescriptor(fdinfo))) continue
-      const file = await stat(`/proc/${pid}/fd/${fd}`, { bigint: true }).catch(() => undefined)
-      if (file?.isFile()) written.add(String(file.ino))
-    }
-  }
-  return written
 }

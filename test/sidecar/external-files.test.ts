@@ -10,10 +10,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import t from 'tap'
-import { printOf, sampleOf } from '../../sidecar/ephemeral/file-print.ts'
-import { cutTails, putBackTails, requireFitFiles, type Cut } from '../../sidecar/external-files.ts'
+import { folderPrintOf, printOf, sampleOf } from '../../sidecar/ephemeral/file-print.ts'
+import { cutTails, putBackTails, type Cut } from '../../sidecar/ephemeral/file-tails.ts'
+import { requireFitFiles } from '../../sidecar/external-files.ts'
 import type { ReprieveError } from '../../src/errors.ts'
 import type { ExternalFile, HeldFile } from '../../src/manifest.ts'
 import type { ExternalFilesChoice } from '../../src/pod-plan.ts'
@@ -40,6 +42,7 @@ async function recorded(path: string, other: Partial<HeldFile> = {}): Promise<Ex
       inode,
       bornNs,
       modifiedNs,
+      folder: folderPrintOf(await stat(dirname(path), { bigint: true })),
       sample,
       use: 'append',
       alone: true,
@@ -171,16 +174,27 @@ t.test(
 )
 
 t.test('another file of the same name never passes for the old one', async (t) => {
-  const folder = t.testdir({ log: 'before|', other: 'another volume’s, larger' })
-  const path = `${folder}/log`
+  const folder = t.testdir({ volume: { log: 'before|' }, another: { log: 'another volume’s, larger' } })
+  const path = `${folder}/volume/log`
   const files = [await recorded(path)]
-  renameSync(`${folder}/other`, path)
+  renameSync(`${folder}/volume`, `${folder}/old`)
+  renameSync(`${folder}/another`, `${folder}/volume`)
   for (const choice of ['safe', 'rewind'] as const)
     await t.rejects(judge(files, folder, choice), {
       code: 'unfit-files',
       message: /log: another file lies in its place/,
     })
   t.equal(readFileSync(path, 'utf8'), 'another volume’s, larger')
+})
+
+t.test('a log that was rotated is left alone, the old one and the new one', async (t) => {
+  const folder = t.testdir({ log: 'before|' })
+  const path = `${folder}/log`
+  const files = [await recorded(path)]
+  renameSync(path, `${path}.1`)
+  writeFileSync(path, 'after the rotation')
+  t.same(await judge(files, folder), [])
+  t.same(await judge(files, folder, 'rewind'), [])
 })
 
 t.test('when one does not fit none is touched, and each that does not is named', async (t) => {

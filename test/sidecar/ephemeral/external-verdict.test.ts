@@ -8,6 +8,7 @@ const reader: HeldFile = {
   inode: '12',
   bornNs: '1000',
   modifiedNs: '2000',
+  folder: '2 500',
   sample: 'same',
   use: 'read',
   alone: false,
@@ -29,6 +30,7 @@ const unchanged: File = {
   inode: '12',
   bornNs: '1000',
   modifiedNs: '2000',
+  folder: '2 600',
   sample: 'same',
   guarded: false,
   busy: false,
@@ -44,6 +46,7 @@ const anotherOfTheSameNumber: File = { ...grown, bornNs: '1001' }
 const copy: File = { ...unchanged, inode: '13' }
 const grownCopy: File = { ...grown, inode: '13' }
 const unrelated: File = { ...another, sample: 'other' }
+const rotated: File = { ...unrelated, folder: '2 500' }
 
 type Row = [what: string, held: HeldFile | undefined, found: FoundFile, safe: string, rewind?: string]
 const rows: Row[] = [
@@ -72,7 +75,11 @@ const rows: Row[] = [
   ['its own log: cut and written anew', log, grownAndChanged, 'keep', 'cut'],
   ['its own log: others write to it now', log, { ...grown, busy: true }, 'keep', 'cut'],
   ['its own log: shorter', log, short, 'keep', 'unfit: it has 50 bytes, but had 100 at the checkpoint'],
-  ['its own log: another one of its name, rotated', log, another, 'unfit: another file lies in its place'],
+  ['its own log: rotated', log, rotated, 'keep'],
+  ['its own log: rotated, and its folder has no birth', { ...log, folder: '2 0' }, { ...rotated, folder: '2 0' }, 'unfit: another file lies in its place'],
+  ['its own log, locked: rotated', { ...log, guarded: true }, rotated, 'unfit: another file lies in its place'],
+  ['a file written anywhere: replaced', random, rotated, 'unfit: another file lies in its place'],
+  ['a reader: replaced', reader, rotated, 'unfit: another file lies in its place'],
   ['its own log: another volume gave it the same number', log, anotherOfTheSameNumber, 'unfit: another file lies in its place'],
   ['its own log: too many files to take a sample', unsampledLog, grown, 'keep', 'cut'],
   ['its own log: a database lies beside it by now', log, { ...grown, guarded: true }, 'unfit: it is a database’s or a locked file, and was changed since', 'cut'],
@@ -108,3 +115,9 @@ for (const [what, held, found, safe, rewind = safe] of rows)
     t.equal(said(held, found, 'rewind'), rewind, 'rewind')
     t.equal(said(held, found, 'ignore'), found.kind === 'file' ? 'keep' : safe, 'ignore')
   })
+
+t.test('of a file that was empty, and has no birth, the number alone is no proof', async (t) => {
+  const unborn = { path: '/x', sizeBytes: 0, held: { ...log, bornNs: '0' } }
+  t.strictSame(judgeFile(unborn, grown, 'safe'), { do: 'keep' })
+  t.strictSame(judgeFile({ ...unborn, held: log }, grown, 'safe'), { do: 'cut' })
+})

@@ -2,7 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, statSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'
 import t from 'tap'
-import { heldExternalFiles, parseMappings, withSoleWriters } from '../../../sidecar/ephemeral/held-files.ts'
+import { parseMappings } from '../../../sidecar/ephemeral/file-uses.ts'
+import { heldExternalFiles, withSoleWriters } from '../../../sidecar/ephemeral/held-files.ts'
 import type { ExternalFile, HeldFile } from '../../../src/manifest.ts'
 
 const gone = 2 ** 22 + 1
@@ -33,7 +34,13 @@ t.test('regular files that are open on lasting volumes are recorded, and what id
   opened(t, folder, { log: 'r', gone: 'r', deep: 'r' })
   unlinkSync(`${folder}/gone`)
   const { ino, birthtimeNs, mtimeNs } = statSync(`${folder}/log`, { bigint: true })
-  const facts = { inode: `${ino}`, bornNs: `${birthtimeNs}`, modifiedNs: `${mtimeNs}` }
+  const about = statSync(folder, { bigint: true })
+  const facts = {
+    inode: `${ino}`,
+    bornNs: `${birthtimeNs}`,
+    modifiedNs: `${mtimeNs}`,
+    folder: `${about.ino} ${about.birthtimeNs}`,
+  }
   t.match(await held(folder), { log: { path: `${folder}/log`, sizeBytes: 7, held: { ...facts, sample: /^[0-9a-f]{64}$/, use: 'read', alone: false, mapped: false, guarded: false } } }) // prettier-ignore
   t.same(Object.keys(await held(folder)), ['log'])
   t.same(await heldExternalFiles({ pids: [process.pid], mountPoints: ['/', folder], external: [] }), [])
@@ -147,6 +154,7 @@ t.test('only the sole writer of a file is alone with it', async (t) => {
   const read: HeldFile = {
     inode: '1',
     bornNs: '1',
+    folder: '1 1',
     modifiedNs: '1',
     use: 'read',
     alone: false,
