@@ -8,7 +8,7 @@ import type { CheckpointManifest, ExternalFile } from '../src/manifest.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
 import { volumePaths } from '../src/volume.ts'
 import type { HookAnswer } from './criu/hook-channel.ts'
-import { stopComparing, type Comparison } from './criu/regular-files.ts'
+import { heldPaths, stopComparing, type Comparison } from './criu/regular-files.ts'
 import { restore } from './criu/restore.ts'
 import { cutTails, putBackTails, type Cut } from './ephemeral/file-tails.ts'
 import { mountOf, readEphemeralRoots, type EphemeralRoots } from './ephemeral/mounts.ts'
@@ -63,7 +63,8 @@ export async function attemptRestore(
   let failure: unknown
   try {
     await mkdir(work, { recursive: true, mode: 0o700 })
-    const unpacked = await unpackEphemeral(unpack)
+    const held = () => heldPaths(`${folder}/criu`)
+    const unpacked = await unpackEphemeral({ ...unpack, held })
     signal.throwIfAborted()
     const roots = await readEphemeralRoots(launcherPid, plan)
     await stopComparing(`${folder}/criu`, comparisonIn(roots))

@@ -4,26 +4,37 @@
  */
 import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { mustRun } from '../command.ts'
-import { heldPaths } from '../criu/regular-files.ts'
 import { startByClockOf } from '../process-tree.ts'
 import { enterArgv, toolArgv } from '../tools.ts'
 import { archiveFiles } from './archive.ts'
 import { instantArgument, requireWhole } from './find.ts'
-import type { UnpackOptions } from './unpack.ts'
+import type { Log } from '../../src/log.ts'
+
+export type FreshOptions = {
+  /** Any process of the container. */
+  pid: number
+  /** The checkpoint's folder in the staging volume. */
+  folder: string
+  /** The paths of all files that the application held, as bytes in latin1. */
+  held: () => Promise<ReadonlySet<string>>
+  deadlineMs: number
+  signal: AbortSignal
+  log: Log
+}
 
 /** Names of files, as bytes in latin1, that are to stay as they are in this container. */
-export async function freshFiles(options: UnpackOptions): Promise<ReadonlySet<string>> {
+export async function freshFiles(options: FreshOptions): Promise<ReadonlySet<string>> {
   // Checkpoints of earlier releases have no such list.
   const list = await readFile(`${options.folder}/${archiveFiles.unchanged}`, 'latin1').catch(() => '')
   if (list === '') return new Set()
-  const held = await heldPaths(`${options.folder}/criu`)
+  const held = await options.held()
   // What tar would take for another name in its list of exceptions is unpacked.
   const names = list.split('\0').filter((name) => name !== '' && !held.has(name) && !/\n|\s$/.test(name))
   return names.length === 0 ? new Set() : new Set(await olderThanLauncher(options, names))
 }
 
 /** Those of the names that are there, and were before the container's launcher: init containers end before it begins. */
-async function olderThanLauncher(options: UnpackOptions, names: readonly string[]): Promise<string[]> {
+async function olderThanLauncher(options: FreshOptions, names: readonly string[]): Promise<string[]> {
   const [input, output] = [`${options.folder}/fresh-in.list`, `${options.folder}/fresh-out.list`]
   await writeFile(input, Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1'))
   const [from, to] = [await open(input, 'r'), await open(output, 'w+')]

@@ -6,22 +6,14 @@
  */
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
 import { mustRun } from '../command.ts'
 import { startTicksOf } from '../process-tree.ts'
 import { enterArgv, enterChargedArgv, toolArgv } from '../tools.ts'
 import { archiveFiles } from './archive.ts'
-import { freshFiles } from './fresh-files.ts'
+import { freshFiles, type FreshOptions } from './fresh-files.ts'
 import { createArguments, extractArguments } from './tar.ts'
 
-export type UnpackOptions = {
-  pid: number
-  /** The checkpoint's folder in the staging volume. */
-  folder: string
-  deadlineMs: number
-  signal: AbortSignal
-  log: Log
-}
+export type UnpackOptions = Omit<FreshOptions, 'held'>
 
 /** Beside the checkpoint's files while it is being restored: what was there before it. */
 const undoFiles = { replaced: 'undo-replaced.tar', removed: 'undo-removed.tar' } as const
@@ -38,7 +30,7 @@ async function broughtList(options: UnpackOptions): Promise<string> {
 }
 
 /** @throws ReprieveError `restore-failed`; then `undoUnpack` puts things back. */
-export async function unpackEphemeral(options: UnpackOptions): Promise<{ ms: number }> {
+export async function unpackEphemeral(options: FreshOptions): Promise<{ ms: number }> {
   const began = performance.now()
   try {
     const fresh = await freshFiles(options)
