@@ -30,7 +30,7 @@ export type HeldFile = {
   modifiedNs: string
   /** Its folder's inode and birth, `INODE BIRTH`: where a log was rotated a new one lies in the same folder. */
   folder: string
-  /** SHA-256 of its beginning and its end (sidecar/ephemeral/file-print.ts). Missing where it could not be read, or was one of too many. */
+  /** SHA-256 of its beginning and its end (sidecar/files/file-print.ts). Missing where it could not be read, or was one of too many. */
   sample?: string
   /** `append`: every descriptor that may write to it was opened with O_APPEND. */
   use: 'read' | 'append' | 'write'

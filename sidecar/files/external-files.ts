@@ -1,0 +1,114 @@
+/**
+ * Files on volumes that outlive the pod are not archived. Before a checkpoint is restored each that the application held is compared
+ * with what was recorded of it (external-verdict.ts). Only what is provably the application's own append is cut off: it is
+ * moved to a file beside, at the last moment, and put back if the restore comes to nothing.
+ */
+import { constants } from 'node:fs'
+import { lstat, type FileHandle } from 'node:fs/promises'
+import { describeError, ReprieveError } from '../../src/errors.ts'
+import type { ExternalFile } from '../../src/manifest.ts'
+import type { ExternalFilesChoice } from '../../src/pod-plan.ts'
+import { databaseMarks, isDatabaseContent, isDatabaseName } from './database-files.ts'
+import { judgeFile, type FoundFile, type Verdict } from './external-verdict.ts'
+import { folderPrintOf, printOf, sampleOf } from './file-print.ts'
+import { mountOf } from './mounts.ts'
+import { withFile } from './open-beneath.ts'
+
+/** Where the files are: seen from a process of the container. */
+export type ExternalPlace = {
+  pid: number
+  mountPoints: readonly string[]
+  /** Mount points of volumes that outlive the pod. */
+  external: readonly string[]
+  /** Milliseconds since the epoch by which nothing of the old pod wrote any more: the start of this container. */
+  sinceMs: number
+}
+
+/**
+ * @returns the files of which a tail is to be cut off
+ * @throws ReprieveError `unfit-files` when the checkpoint does not fit the files any more, naming each that does not
+ */
+export async function requireFitFiles(
+  place: ExternalPlace,
+  files: readonly ExternalFile[],
+  choice: ExternalFilesChoice,
+): Promise<ExternalFile[]> {
+  const problems: string[] = []
+  const grown: ExternalFile[] = []
+  for (const file of files) {
+    const verdict = await judge(place, file, choice).catch((error): Verdict => ({
+      do: 'unfit',
+      why: describeError(error),
+    }))
+    if (verdict.do === 'unfit') problems.push(`${file.path}: ${verdict.why}`)
+    else if (verdict.do === 'cut') grown.push(file)
+  }
+  if (problems.length === 0) return grown
+  const shown = problems.slice(0, mostShown).join('; ')
+  const more = problems.length > mostShown ? `; and ${problems.length - mostShown} more` : ''
+  throw new ReprieveError(
+    'unfit-files',
+    `files on volumes that outlive the pod do not fit the checkpoint: ${shown}${more}`,
+    { problems },
+  )
+}
+
+const mostShown = 8
+
+async function judge(
+  place: ExternalPlace,
+  file: ExternalFile,
+  choice: ExternalFilesChoice,
+): Promise<Verdict> {
+  if (!place.external.includes(mountOf(file.path, place.mountPoints)))
+    return { do: 'unfit', why: 'it no longer lies on a volume that outlives the pod' }
+  return judgeFile(file, await find(place, file), choice)
+}
+
+async function find(place: ExternalPlace, recorded: ExternalFile): Promise<FoundFile> {
+  try {
+    return await withFile(place.pid, recorded.path, constants.O_RDONLY, async ({ file, folder, name }) => {
+      const stats = await file.stat({ bigint: true })
+      if (!stats.isFile()) return { kind: 'other' }
+      const print = printOf(stats)
+      const { sizeBytes, held } = recorded
+      const isSampled = held?.sample !== undefined && print.sizeBytes >= sizeBytes
+      const sampled = isSampled ? await sampleOf(file, sizeBytes) : undefined
+      return {
+        kind: 'file',
+        ...print,
+        folder: folderPrintOf(await folder.stat({ bigint: true })),
+        ...(sampled === undefined ? {} : { sample: sampled.sample }),
+        guarded:
+          isDatabaseName(name) ||
+          (await beginsAsDatabase(file)) ||
+          (held?.use !== 'read' && (await isBesideDatabase(folder, name))),
+        busy: Number(BigInt(print.modifiedNs) / 1_000_000n) > place.sinceMs,
+      }
+    })
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'ENOENT') return { kind: 'missing' }
+    // A link, a folder that has become a file, a folder, a socket.
+    if (['ELOOP', 'ENOTDIR', 'EISDIR', 'ENXIO'].includes(code ?? '')) return { kind: 'other' }
+    throw error
+  }
+}
+
+async function beginsAsDatabase(file: FileHandle): Promise<boolean> {
+  const beginning = Buffer.alloc(16)
+  const { bytesRead } = await file.read(beginning, 0, beginning.length, 0)
+  return isDatabaseContent(beginning.subarray(0, bytesRead))
+}
+
+async function isBesideDatabase(folder: FileHandle, name: string): Promise<boolean> {
+  for (const mark of databaseMarks(name)) if (await exists(`/proc/self/fd/${folder.fd}/${mark}`)) return true
+  return false
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  )
+}
