@@ -8,6 +8,7 @@ import { lstat, type FileHandle } from 'node:fs/promises'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { ExternalFile } from '../../src/manifest.ts'
 import type { ExternalFilesChoice } from '../../src/pod-plan.ts'
+import { limitedParallel } from '../../src/store/limited-parallel.ts'
 import { databaseMarks, isDatabaseContent, isDatabaseName } from './database-files.ts'
 import { judgeFile, type FoundFile, type Verdict } from './external-verdict.ts'
 import { folderPrintOf, printOf, sampleOf } from './file-print.ts'
@@ -35,11 +36,11 @@ export async function requireFitFiles(
 ): Promise<ExternalFile[]> {
   const problems: string[] = []
   const grown: ExternalFile[] = []
-  for (const file of files) {
-    const verdict = await judge(place, file, choice).catch((error): Verdict => ({
-      do: 'unfit',
-      why: describeError(error),
-    }))
+  const judged = await limitedParallel(files, atOnce, new AbortController().signal, async (file) => ({
+    file,
+    verdict: await judge(place, file, choice).catch((error): Verdict => unfit(describeError(error))),
+  }))
+  for (const { file, verdict } of judged) {
     if (verdict.do === 'unfit') problems.push(`${file.path}: ${verdict.why}`)
     else if (verdict.do === 'cut') grown.push(file)
   }
@@ -54,6 +55,10 @@ export async function requireFitFiles(
 }
 
 const mostShown = 8
+const unfit = (why: string): Verdict => ({ do: 'unfit', why })
+
+/** A network file system answers many questions in the time of one. */
+const atOnce = 16
 
 async function judge(
   place: ExternalPlace,
@@ -61,7 +66,7 @@ async function judge(
   choice: ExternalFilesChoice,
 ): Promise<Verdict> {
   if (!place.external.includes(mountOf(file.path, place.mountPoints)))
-    return { do: 'unfit', why: 'it no longer lies on a volume that outlives the pod' }
+    return unfit('it no longer lies on a volume that outlives the pod')
   return judgeFile(file, await find(place, file), choice)
 }
 

@@ -1,6 +1,6 @@
 /** How processes hold files, as /proc tells it: their descriptors, mappings and locks. */
-import { constants } from 'node:fs'
-import { readFile, readdir, readlink, stat } from 'node:fs/promises'
+import { constants, readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { readFile, readdir, stat } from 'node:fs/promises'
 import { mountOf } from './mounts.ts'
 
 export type HeldOptions = {
@@ -23,7 +23,7 @@ export type Use = {
 export async function findUses(options: HeldOptions): Promise<Use[]> {
   const uses = new Map<string, Use>()
   for (const pid of options.pids) {
-    await findDescriptors(pid, options, uses)
+    findDescriptors(pid, options, uses)
     await findMappings(pid, options, uses)
   }
   return [...uses.values()]
@@ -33,12 +33,22 @@ const isDeleted = (path: string) => path.endsWith(' (deleted)')
 /** What is no UTF-8 cannot be named in a manifest: such a file is left as it is. */
 const isNamed = (path: string) => path.startsWith('/') && !isDeleted(path) && !path.includes('\ufffd')
 
-async function findDescriptors(pid: number, options: HeldOptions, uses: Map<string, Use>): Promise<void> {
-  for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
-    const path = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')
+/** At once, one process after the other: /proc answers from memory, and a program may have a hundred thousand descriptors. */
+function findDescriptors(pid: number, options: HeldOptions, uses: Map<string, Use>): void {
+  for (const fd of orElse(() => readdirSync(`/proc/${pid}/fd`), [])) {
+    const path = orElse(() => readlinkSync(`/proc/${pid}/fd/${fd}`), '')
     if (!isNamed(path) || !options.external.includes(mountOf(path, options.mountPoints))) continue
-    const descriptor = parseDescriptor(await readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => ''))
-    useOf(uses, path, `/proc/${pid}/fd/${fd}`).descriptors.push(descriptor)
+    const fdinfo = orElse(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'), '')
+    useOf(uses, path, `/proc/${pid}/fd/${fd}`).descriptors.push(parseDescriptor(fdinfo))
+  }
+}
+
+/** A process may end, and a descriptor be closed, in between. */
+function orElse<T>(look: () => T, otherwise: T): T {
+  try {
+    return look()
+  } catch {
+    return otherwise
   }
 }
 

@@ -6,6 +6,7 @@ import { constants } from 'node:fs'
 import { lstat, open, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { ExternalFile, HeldFile } from '../../src/manifest.ts'
+import { limitedParallel } from '../../src/store/limited-parallel.ts'
 import { databaseMarks, isDatabaseContent, isDatabaseName } from './database-files.ts'
 import { folderPrintOf, noFolder, printOf, sampleOf } from './file-print.ts'
 import {
@@ -26,20 +27,22 @@ import {
  */
 const mostSamples = 256
 
+/** A network file system answers many questions in the time of one. */
+const atOnce = 16
+
 /** @throws Error where a file cannot be looked at: unrecorded, it would pass for unchanged */
 export async function heldExternalFiles(options: HeldOptions): Promise<ExternalFile[]> {
   if (options.external.length === 0) return []
   const uses = await findUses(options)
   const locked = await lockedInodes()
-  const files: ExternalFile[] = []
-  let samples = 0
-  for (const use of uses.toSorted((a, b) => Number(isWritten(b)) - Number(isWritten(a)))) {
-    const file = await describeUse(use, locked, samples < mostSamples)
-    if (file === undefined) continue
-    if (file.held?.sample !== undefined) samples++
-    files.push(file)
-  }
-  return files
+  const folders = new Map<string, Promise<string>>()
+  const sorted = uses.toSorted((a, b) => Number(isWritten(b)) - Number(isWritten(a)))
+  const ranked = sorted.map((use, rank) => ({ use, isSampled: rank < mostSamples }))
+  const signal = new AbortController().signal
+  const files = await limitedParallel(ranked, atOnce, signal, ({ use, isSampled }) =>
+    describeUse(use, { locked, folders, isSampled }),
+  )
+  return files.filter((file) => file !== undefined)
 }
 
 export type SoleWriterOptions = {
@@ -71,11 +74,18 @@ export async function withSoleWriters(
 const isWritten = ({ descriptors, mappings }: Use) =>
   descriptors.some(mayWrite) || mappings.some((mapping) => mapping.isWritten)
 
+type Around = {
+  /** Inode numbers. */
+  locked: ReadonlySet<string>
+  /** Their prints, by path. */
+  folders: Map<string, Promise<string>>
+  isSampled: boolean
+}
+
 /** @returns undefined for what is no regular file, or gone with its process */
 async function describeUse(
   use: Use,
-  locked: ReadonlySet<string>,
-  isSampled: boolean,
+  { locked, folders, isSampled }: Around,
 ): Promise<ExternalFile | undefined> {
   const stats = await stat(use.through, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
@@ -87,7 +97,7 @@ async function describeUse(
   const writers = use.descriptors.filter(mayWrite)
   const held: HeldFile = {
     ...print,
-    folder: await stat(folderOf(use), { bigint: true }).then(folderPrintOf, () => noFolder),
+    folder: await printOfFolder(folderOf(use), folders),
     ...(sampled === undefined ? {} : { sample: sampled.sample }),
     use: !isWritten(use) ? 'read' : writers.length > 0 && writers.every(appends) ? 'append' : 'write',
     alone: writers.length > 0 && writers.every((writer) => isAtEnd(writer, sizeBytes)),
@@ -101,6 +111,12 @@ async function describeUse(
       (isWritten(use) && (await isBesideDatabase(use))),
   }
   return { path: use.path, sizeBytes, held }
+}
+
+function printOfFolder(path: string, known: Map<string, Promise<string>>): Promise<string> {
+  const print = known.get(path) ?? stat(path, { bigint: true }).then(folderPrintOf, () => noFolder)
+  known.set(path, print)
+  return print
 }
 
 /** By the descriptor itself: a path could lead elsewhere. A file system that lets root read nothing (root_squash) gives no sample. */
