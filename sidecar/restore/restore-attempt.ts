@@ -59,6 +59,7 @@ export async function attemptRestore(
   signal.throwIfAborted()
   await requireFitExternalFiles(around, target, manifest)
   const cuts: Cut[] = []
+  let cutting: Promise<void> = Promise.resolve()
   let adopted = false
   let failure: unknown
   try {
@@ -73,7 +74,9 @@ export async function attemptRestore(
       try {
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
         const grown = await requireFitExternalFiles(around, target, manifest)
-        await cutTails(launcherPid, grown, manifest.id, cuts)
+        signal.throwIfAborted()
+        cutting = cutTails(launcherPid, grown, manifest.id, cuts)
+        await cutting
       } catch (error) {
         failure = error
         return 'abort'
@@ -108,6 +111,8 @@ export async function attemptRestore(
   } catch (caught) {
     const error: unknown = failure ?? caught
     await takeBack(around, target, manifest, unpack)
+    // CRIU may have ended meanwhile: what is being cut has to be known before it is put back.
+    await cutting.catch(() => undefined)
     // An application that was adopted may have written behind the end again.
     if (!adopted)
       for (const err of await putBackTails(target.launcherPid, cuts))
