@@ -2,6 +2,7 @@
  * Whether a file is one of a database's: told by its name, by what lies beside it, or by how it begins. Such a file and the memory of
  * its database belong together, however it grows, and what was committed to it must never be cut off.
  */
+import { lstat } from 'node:fs/promises'
 
 /** Names of SQLite, LMDB, LevelDB, RocksDB and Redis, and what others call theirs. */
 const ownName =
@@ -24,7 +25,16 @@ export function isDatabaseContent(beginning: Buffer): boolean {
   return beginning.subarray(0, sqliteHeader.length).equals(sqliteHeader)
 }
 
-/** Names in the same folder that say so by being there. */
-export function databaseMarks(name: string): string[] {
-  return [...besideSuffixes.map((suffix) => `${name}${suffix}`), ...folderMarks]
+/** Whether a name in the same folder says so by being there. What cannot be looked at is taken for missing. */
+export async function isBesideDatabase(folder: string, name: string): Promise<boolean> {
+  const marks = [...besideSuffixes.map((suffix) => `${name}${suffix}`), ...folderMarks]
+  const found = await Promise.all(
+    marks.map((mark) =>
+      lstat(`${folder}/${mark}`).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  )
+  return found.includes(true)
 }

@@ -4,12 +4,12 @@
  * moved to a file beside, at the last moment, and put back if the restore comes to nothing.
  */
 import { constants } from 'node:fs'
-import { lstat, type FileHandle } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { ExternalFile } from '../../src/manifest.ts'
 import type { ExternalFilesChoice } from '../../src/pod-plan.ts'
 import { limitedParallel } from '../../src/store/limited-parallel.ts'
-import { databaseMarks, isDatabaseContent, isDatabaseName } from './database-files.ts'
+import { isBesideDatabase, isDatabaseContent, isDatabaseName } from './database-files.ts'
 import { judgeFile, type FoundFile, type Verdict } from './external-verdict.ts'
 import { folderPrintOf, printOf, sampleOf } from './file-print.ts'
 import { mountOf } from './mounts.ts'
@@ -87,7 +87,7 @@ async function find(place: ExternalPlace, recorded: ExternalFile): Promise<Found
         guarded:
           isDatabaseName(name) ||
           (await beginsAsDatabase(file)) ||
-          (held?.use !== 'read' && (await isBesideDatabase(folder, name))),
+          (held?.use !== 'read' && (await isBesideDatabase(`/proc/self/fd/${folder.fd}`, name))),
         busy: Number(BigInt(print.modifiedNs) / 1_000_000n) > place.sinceMs,
       }
     })
@@ -104,16 +104,4 @@ async function beginsAsDatabase(file: FileHandle): Promise<boolean> {
   const beginning = Buffer.alloc(16)
   const { bytesRead } = await file.read(beginning, 0, beginning.length, 0)
   return isDatabaseContent(beginning.subarray(0, bytesRead))
-}
-
-async function isBesideDatabase(folder: FileHandle, name: string): Promise<boolean> {
-  for (const mark of databaseMarks(name)) if (await exists(`/proc/self/fd/${folder.fd}/${mark}`)) return true
-  return false
-}
-
-async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  )
 }

@@ -1,6 +1,7 @@
 /** How processes hold files, as /proc tells it: their descriptors, mappings and locks. */
 import { constants, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { readFile, readdir, stat } from 'node:fs/promises'
+import { everyProcess } from '../proc/process-tree.ts'
 import { mountOf } from './mounts.ts'
 
 export type HeldOptions = {
@@ -99,9 +100,9 @@ export async function lockedInodes(): Promise<Set<string>> {
 /** Inode numbers of the files that the pod's other processes may write to. */
 export async function writtenByOthers(pids: readonly number[]): Promise<Set<string>> {
   const written = new Set<string>()
-  const own = new Set(pids.map(String))
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid) || own.has(pid)) continue
+  const own = new Set(pids)
+  for (const pid of await everyProcess()) {
+    if (own.has(pid)) continue
     for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
       const fdinfo = await readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => '')
       if (!mayWrite(parseDescriptor(fdinfo))) continue

@@ -3,11 +3,11 @@
  * recorded of them tells at a restore whether they still fit (external-verdict.ts).
  */
 import { constants } from 'node:fs'
-import { lstat, open, stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { ExternalFile, HeldFile } from '../../src/manifest.ts'
 import { limitedParallel } from '../../src/store/limited-parallel.ts'
-import { databaseMarks, isDatabaseContent, isDatabaseName } from './database-files.ts'
+import { isBesideDatabase, isDatabaseContent, isDatabaseName } from './database-files.ts'
 import { folderPrintOf, noFolder, printOf, sampleOf } from './file-print.ts'
 import {
   appends,
@@ -108,7 +108,7 @@ async function describeUse(
       (sampled !== undefined && isDatabaseContent(sampled.beginning)) ||
       isDatabaseName(basename(use.path)) ||
       // A large tree maps hundreds of libraries, and each look takes a network file system a while.
-      (isWritten(use) && (await isBesideDatabase(use))),
+      (isWritten(use) && (await isBesideDatabase(folderOf(use), basename(use.path)))),
   }
   return { path: use.path, sizeBytes, held }
 }
@@ -140,17 +140,4 @@ function isAtEnd(writer: Descriptor, sizeBytes: number): boolean {
 function folderOf({ path, through }: Use): string {
   const pid = through.split('/')[2] ?? ''
   return `/proc/${pid}/root${dirname(path)}`
-}
-
-async function isBesideDatabase(use: Use): Promise<boolean> {
-  const name = basename(use.path)
-  const found = await Promise.all(databaseMarks(name).map((mark) => exists(`${folderOf(use)}/${mark}`)))
-  return found.includes(true)
-}
-
-async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  )
 }
