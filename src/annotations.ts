@@ -1,7 +1,7 @@
 /** The public contract: what an owner may ask of Reprieve on a pod, read from its annotations, all problems at once. */
 import { parseDurationMs } from './duration.ts'
 import { keyForm } from './lineage.ts'
-import { triggerNames, type TriggerName } from './pod-plan.ts'
+import { externalFilesChoices, triggerNames, type ExternalFilesChoice, type TriggerName } from './pod-plan.ts'
 import { parseQuantityBytes } from './quantity.ts'
 
 export const prefix = 'reprieve.dev/'
@@ -22,6 +22,7 @@ export type Wishes = {
   keep?: number
   key?: string
   restore?: string
+  externalFiles?: ExternalFilesChoice
 }
 
 /** `problem` says what would have been accepted. */
@@ -131,6 +132,18 @@ const readers: {
       return bytes === undefined || bytes === 0
         ? { problem: 'a quantity above 0, for example 16Gi' }
         : { value: bytes }
+    },
+  },
+  externalFiles: {
+    name: 'external-files',
+    values: '`safe`, `rewind`, `ignore`',
+    fallback: '`safe`',
+    meaning: 'Files on lasting volumes at a restore.',
+    read: (text) => {
+      const choice = externalFilesChoices.find((one) => one === text)
+      return choice === undefined
+        ? { problem: `one of ${externalFilesChoices.join(', ')}` }
+        : { value: choice }
     },
   },
 }

@@ -41,7 +41,13 @@ export const errorCodes = {
   'restore-failed': {
     meaning: 'CRIU could not restore a checkpoint',
     remedy:
-      'The message quotes CRIU. `process numbers are taken in this pod`: another program started processes there; delete the pod. `files on external volumes do not fit`: a file that was open at the dump is gone or shorter. Otherwise the kernel or the CPU may be older than the one of the dump: use nodes of one kind.',
+      'The message quotes CRIU. `process numbers are taken in this pod`: another program started processes there; delete the pod. A path that cannot be opened: it lies on a volume that is read-only now. Otherwise the kernel or the CPU may be older than the one of the dump: use nodes of one kind.',
+  },
+  'unfit-files': {
+    meaning:
+      'files on volumes that outlive the pod are not what they were at the checkpoint: it is passed over, and they are left as they are',
+    remedy:
+      'The message names each file: a database, a mapped file, one that the application writes in place, a log that was rotated away, or a file of another volume. The application starts from its beginning and recovers as after any crash. `reprieve.dev/external-files: ignore` restores over such files, for programs that bear it.',
   },
   'lineage-busy': {
     meaning: 'another pod of the same lineage is alive: it keeps the slot, this one runs unprotected',

@@ -14,7 +14,13 @@ import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import { takeBaseline } from '../files/baseline.ts'
 import { exists } from '../../src/exists.ts'
 import { containerProcesses } from '../proc/process-tree.ts'
-import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
+import {
+  attemptRestore,
+  clearContainer,
+  requireFitExternalFiles,
+  takeBackEarlier,
+  type Restored,
+} from './restore-attempt.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
 import { SlotClaim } from '../lineage/slot-claim.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
@@ -171,6 +177,8 @@ async function prepareFrom({
     const folder = fetchedFolder(plan.name, manifest.id)
     let adopted = false
     try {
+      // Before it is fetched: what does not fit need not be.
+      await requireFitExternalFiles(around, { plan, launcherPid }, manifest)
       // The restore init container has fetched and verified the newest one already, and put its manifest there last.
       if (!(await isFetched(folder, manifest))) await fetchCheckpoint(around, manifest, signal)
       await provideLauncher(folder, manifest)
