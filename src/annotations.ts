@@ -22,6 +22,7 @@ export type Wishes = {
   keep?: number
   key?: string
   restore?: string
+  seccomp?: 'default' | 'keep'
 }
 
 /** `problem` says what would have been accepted. */
@@ -84,6 +85,11 @@ const readers: {
       text === 'latest' || text === 'never' || checkpointIdForm.test(text)
         ? { value: text }
         : { problem: 'latest, never, or the id of a checkpoint such as 20260102T030405.678Z-89abcdef' },
+  },
+  seccomp: {
+    name: 'seccomp',
+    read: (text) =>
+      text === 'default' || text === 'keep' ? { value: text } : { problem: 'default or keep' },
   },
 }
 

@@ -23,6 +23,7 @@ t.test('every annotation of the contract is read', async (t) => {
     [p('keep')]: '5',
     [p('key')]: 'Run_7.b',
     [p('restore')]: '20260102T030405.678Z-89abcdef',
+    [p('seccomp')]: 'keep',
     'other.example/keep': 'x',
   })
   t.same(problems, [])
@@ -38,8 +39,9 @@ t.test('every annotation of the contract is read', async (t) => {
     keep: 5,
     key: 'Run_7.b',
     restore: '20260102T030405.678Z-89abcdef',
+    seccomp: 'keep',
   })
-  t.equal(annotationNames.length, 11)
+  t.equal(annotationNames.length, 12)
 })
 
 t.test('the words that stand for themselves are read', async (t) => {
