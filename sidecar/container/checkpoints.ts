@@ -12,6 +12,7 @@ import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import type { CheckpointRequest } from '../checkpoint/request.ts'
 import { doingOf, type ContainerEvent, type ContainerState, type Doing, type Effect, type Hold } from './state.ts' // prettier-ignore
 import { lineageBusy } from '../restore/preparation.ts'
+import { obstacleOf } from '../../src/dump-obstacles.ts'
 import { launcherHashOf } from '../proc/process-tree.ts'
 import type { SlotClaim } from '../lineage/slot-claim.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
@@ -129,7 +130,7 @@ export class ContainerCheckpoints {
       claim.release()
     } catch (error) {
       this.#goingOn()
-      const reason = (error as { code?: string }).code ?? 'dump-failed'
+      const reason = obstacleOf(error) ?? (error as { code?: string }).code ?? 'dump-failed'
       log.error({ err: error, trigger: request.trigger }, 'no checkpoint was taken: the application goes on')
       dispatch({ event: 'failed', root })
       this.#asked.answer(request, { outcome: 'failed', reason, detail: describeError(error) })

@@ -7,7 +7,8 @@ import type { StdioPipe } from '../../src/manifest.ts'
 import { commandError, runCommand } from '../proc/command.ts'
 import { enterArgv, toolArgv } from '../setup/tools.ts'
 import { answerHooks, type HookAnswer } from './hook-channel.ts'
-import { criuErrors, frozenMark } from './log.ts'
+import { dumpObstacles, obstacleIn } from '../../src/dump-obstacles.ts'
+import { criuErrorLines, frozenMark } from './log.ts'
 import { dumpArguments } from './options.ts'
 import { watchedPaths } from './watched-paths.ts'
 
@@ -66,12 +67,19 @@ export async function dump(options: DumpOptions): Promise<DumpTimes> {
     })
     const ended = performance.now()
     if (result.outcome !== 'exited' || result.code !== 0) {
-      const why = [await criuErrors(logFile), await shortOfRoom(options.imagesFolder)].filter(
-        (text) => text !== '',
-      )
+      const said = await criuErrorLines(logFile)
+      const why = [...said.slice(0, 4), await shortOfRoom(options.imagesFolder)].filter((text) => text !== '')
       const cause = commandError(argv, result)
       const message = why.length === 0 ? 'CRIU did not finish the dump' : `CRIU: ${why.join(' | ')}`
-      throw new ReprieveError('dump-failed', message, {}, cause)
+      const obstacle = obstacleIn(said.join('\n'))
+      throw obstacle === undefined
+        ? new ReprieveError('dump-failed', message, {}, cause)
+        : new ReprieveError(
+            'dump-failed',
+            `${dumpObstacles[obstacle].means}. ${message}`,
+            { obstacle },
+            cause,
+          )
     }
     return { startMs: at.frozen - began, dumpMs: at.dumped - at.frozen, frozenMs: ended - at.frozen }
   } finally {

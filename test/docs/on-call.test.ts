@@ -1,4 +1,5 @@
 import t from 'tap'
+import { dumpObstacles } from '../../src/dump-obstacles.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { guardReasons } from '../../webhook/guard/reasons.ts'
 import { skipReasons } from '../../webhook/skip-reasons.ts'
@@ -66,7 +67,12 @@ t.test('every reason why a checkpoint is passed over or not taken is explained, 
     [],
     'explained',
   )
-  const real = new Set([...rejections, ...refusals, ...written])
+  const obstacles = Object.keys(dumpObstacles)
+  t.same(
+    obstacles.filter((reason) => !notTaken.includes(reason)),
+    [],
+  )
+  const real = new Set([...rejections, ...refusals, ...written, ...obstacles])
   t.same(
     [...passedOver, ...notTaken].filter((reason) => !real.has(reason)),
     [],
