@@ -56,11 +56,11 @@ export async function takeCheckpoint(
   const log = around.log.child({ container: target.plan.name, checkpoint: id })
   try {
     for (const path of [`${folder}/criu`, work]) await mkdir(path, { recursive: true, mode: 0o700 })
-    await requireRoom(target.root, folder)
+    const roomBytes = await requireRoom(target.root, folder)
     // Its file is mapped into every dumped tree, and must be there, byte for byte, where the tree is restored.
     const launcher = `launcher-${target.launcher}`
     await copyFile(`${volumePaths.bin}/${launcher}`, `${folder}/${launcher}`)
-    return await new Checkpoint(around, target, request, { id, instant, folder, work, log }).take()
+    return await new Checkpoint(around, target, request, { id, instant, folder, work, roomBytes, log }).take()
   } finally {
     // A complete checkpoint must not become a failed one because its scratch files were in the way.
     for (const path of [work, folder])
@@ -79,7 +79,7 @@ const lettingGoMs = 60_000
 /** `pids`: of all threads. */
 type Standing = { processes: number[]; pids: number[]; externalFiles: ExternalFile[] }
 
-type Place = { id: string; instant: Date; folder: string; work: string; log: Log }
+type Place = { id: string; instant: Date; folder: string; work: string; roomBytes: number; log: Log }
 
 class Checkpoint {
   readonly #around: Surroundings
@@ -173,12 +173,13 @@ class Checkpoint {
     const listed = await readBaseline(`${volumePaths.run}/${plan.name}`)
     // An application that began without us: what changed since then is known, what it deleted is not.
     const baseline = listed ?? { instantMs: await startOf(launcherPid), names: undefined }
-    const { folder, log } = this.#place
+    const { folder, roomBytes, log } = this.#place
     return {
       pid: launcherPid,
       plan,
       baseline,
       folder,
+      roomBytes,
       deadlineMs: this.#leftMs(),
       signal: this.#abort.signal,
       log,

@@ -1,4 +1,7 @@
-/** Arguments for the bundled GNU find, which walks the container's tree from inside its mount namespace. */
+/** The bundled GNU find, which walks the container's tree from inside its mount namespace: its arguments, and what it finds. */
+import { open, rm } from 'node:fs/promises'
+import { mustRun, type CommandOptions } from '../proc/command.ts'
+import { enterArgv, toolArgv } from '../setup/tools.ts'
 
 /**
  * Walks each root without entering other mounts. `tests` apply to what is left; mount points themselves are never named.
@@ -19,6 +22,43 @@ export function walkArguments(
 /** find's `-newerct` argument for an instant: an absolute time with fraction, by seconds since the epoch. */
 export function instantArgument(ms: number): string {
   return `@${(ms / 1000).toFixed(3)}`
+}
+
+export type FindOptions = Pick<CommandOptions, 'log' | 'deadlineMs' | 'signal'> & {
+  /** Any process in the mount namespace. */
+  pid: number
+  /** Where what is found is written first. */
+  folder: string
+}
+
+/**
+ * Runs find and returns what it wrote, NUL-separated. That may be a hundred thousand names, so it comes by way of a file. Names are
+ * bytes: latin1 keeps each one.
+ */
+export async function findNames(options: FindOptions, args: readonly string[]): Promise<string[]> {
+  const { pid, folder, ...run } = options
+  const output = `${folder}/find.out`
+  const file = await open(output, 'w+', 0o600)
+  try {
+    const { stderr } = await mustRun(enterArgv(pid, ...toolArgv('find', ...args)), {
+      ...run,
+      stdio: ['ignore', file.fd, 'pipe'],
+      // 1: something could not be read, e.g. a file of another container vanished meanwhile.
+      okCodes: [0, 1],
+    })
+    const { size } = await file.stat()
+    const bytes = Buffer.alloc(size)
+    await file.read(bytes, 0, size, 0)
+    requireWhole(stderr, bytes.at(-1))
+    return splitNames(bytes.toString('latin1'))
+  } finally {
+    await file.close()
+    await rm(output, { force: true })
+  }
+}
+
+export function splitNames(text: string): string[] {
+  return text.split('\0').filter((name) => name !== '')
 }
 
 /**

@@ -70,7 +70,10 @@ export async function attemptRestore(
     for (const file of brought)
       log.warn(file, 'a file on an external volume had grown: its tail was moved beside it')
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
-      await setLastPid(Math.max(...manifest.process.pids), log)
+      await setLastPid(
+        manifest.process.pids.reduce((most, pid) => Math.max(most, pid), 0),
+        log,
+      )
       return (await adopt(root, supervisor, statusFile)) ? 'go' : 'abort'
     }
     const { supervisor, ms } = await restore({
