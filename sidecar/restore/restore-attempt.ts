@@ -12,6 +12,7 @@ import { restore } from '../criu/restore.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
 import { bringBackExternalFiles } from '../files/external-files.ts'
+import { fitToPod } from './fit-to-pod.ts'
 import { setLastPid } from '../proc/pid-range.ts'
 import { isAlive, killAll, treeOf } from '../proc/process-tree.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
@@ -69,6 +70,7 @@ export async function attemptRestore(
     )
     for (const file of brought)
       log.warn(file, 'a file on an external volume had grown: its tail was moved beside it')
+    await fitToPod(`${folder}/criu`, launcherPid, log)
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       await setLastPid(
         manifest.process.pids.reduce((most, pid) => Math.max(most, pid), 0),
