@@ -12,7 +12,7 @@ import type { ContainerPlan } from '../../src/pod-plan.ts'
 import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
-import { rearmExpiredTimers } from '../criu/expired-timers.ts'
+import { mendImages } from '../criu/mended-images.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
 import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps } from '../files/archive.ts'
@@ -207,7 +207,7 @@ class Checkpoint {
       const archived = await this.#archive
       if (archived instanceof Error) throw archived
       await archiveLinkRemaps(await this.#archiveOptions(), this.#frozenAt - 50)
-      await rearmExpiredTimers(`${this.#place.folder}/criu`, this.#place.log)
+      await mendImages(`${this.#place.folder}/criu`, this.#place.log)
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing
       if (standing !== undefined && !(standing instanceof Error))

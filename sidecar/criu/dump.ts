@@ -10,6 +10,7 @@ import { answerHooks, type HookAnswer } from './hook-channel.ts'
 import { dumpObstacles, obstacleIn } from '../../src/dump-obstacles.ts'
 import { criuErrorLines, frozenMark } from './log.ts'
 import { dumpArguments } from './options.ts'
+import { connectedSockets } from './outside-sockets.ts'
 import { watchedPaths } from './watched-paths.ts'
 
 export type DumpOptions = {
@@ -34,10 +35,10 @@ export type DumpTimes = { startMs: number; dumpMs: number; frozenMs: number }
 
 /** @throws ReprieveError `dump-failed`; the application then goes on, whatever became of CRIU. */
 export async function dump(options: DumpOptions): Promise<DumpTimes> {
-  const watched = await watchedPaths(options)
+  const held = { watched: await watchedPaths(options), connected: await connectedSockets(options.root) }
   const argv = enterArgv(
     options.launcherPid,
-    ...toolArgv('criu', ...dumpArguments(options.root, options.stdio, options.leaveRunning, watched)),
+    ...toolArgv('criu', ...dumpArguments(options.root, options.stdio, options.leaveRunning, held)),
   )
   const began = performance.now()
   const at = { frozen: 0, dumped: 0 }
