@@ -44,6 +44,13 @@ const table = {
     means: 'it has a device open that CRIU cannot save, for example a GPU',
     isLasting: true,
   },
+  'holds-more-capabilities': {
+    // CRIU finds out at the restore only (criu/pie/restorer.c): the sidecar compares before it dumps.
+    says: /Unable to restore capabilities/,
+    means:
+      'it holds capabilities that the sidecar lacks (capabilities.add of its container, where the node or the configuration does not grant them to the sidecar), and could not be restored',
+    isLasting: true,
+  },
   'uses-own-namespaces': {
     says: /Can't dump nested \w+ namespace/,
     means:

@@ -6,6 +6,7 @@ import type { Log } from '../../src/log.ts'
 import type { StdioPipe } from '../../src/manifest.ts'
 import { commandError, runCommand } from '../proc/command.ts'
 import { enterArgv, toolArgv } from '../setup/tools.ts'
+import { requireCapabilities } from './held-capabilities.ts'
 import { answerHooks, type HookAnswer } from './hook-channel.ts'
 import { dumpObstacles, obstacleIn } from '../../src/dump-obstacles.ts'
 import { criuErrorLines, frozenMark } from './log.ts'
@@ -35,6 +36,7 @@ export type DumpTimes = { startMs: number; dumpMs: number; frozenMs: number }
 
 /** @throws ReprieveError `dump-failed`; the application then goes on, whatever became of CRIU. */
 export async function dump(options: DumpOptions): Promise<DumpTimes> {
+  await requireCapabilities(options.root)
   const held = { watched: await watchedPaths(options), connected: await connectedSockets(options.root) }
   const argv = enterArgv(
     options.launcherPid,

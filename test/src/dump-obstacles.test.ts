@@ -17,6 +17,7 @@ const said: Record<keyof typeof dumpObstacles, string[]> = {
     "(criu/files-ext.c:94): Can't dump file 7 of that type [20666] (chr 195:255 /dev/nvidiactl)",
     "(criu/proc_parse.c:663): Can't handle non-regular mapping on 12's map 7f0000000000",
   ],
+  'holds-more-capabilities': ['(criu/pie/restorer.c:245): Unable to restore capabilities: -1'],
   'uses-own-namespaces': ["(criu/namespaces.c:460): Can't dump nested pid namespace for 12"],
   'connected-outside': [
     '(criu/sk-unix.c:417): unix: Unix socket 21 without peer 22',
