@@ -12,8 +12,7 @@ import { parseMounts } from '../files/mounts.ts'
 export async function fitToPod(imagesFolder: string, launcherPid: number, log: Log): Promise<void> {
   const folders = await todaysFolders(launcherPid)
   const own = ownAddresses()
-  const told = (path: string) =>
-    log.warn({ path }, 'a file that the cluster gives has changed since the checkpoint')
+  const changed = new Set<string>()
   await rewriteFilesImage(imagesFolder, (image) => {
     const addresses = newAddresses(strangeAddresses(fileEntriesOf(image), own), own)
     for (const [was, is] of addresses)
@@ -22,9 +21,16 @@ export async function fitToPod(imagesFolder: string, launcherPid: number, log: L
       image,
       (entry) =>
         withNewAddresses(entry, addresses) ??
-        withTodaysFolder(entry, folders, (path) => sizeOf(launcherPid, path), told),
+        withTodaysFolder(
+          entry,
+          folders,
+          (path) => sizeOf(launcherPid, path),
+          (path) => changed.add(path),
+        ),
     )
   })
+  for (const path of changed)
+    log.warn({ path }, 'a file that the cluster gives has changed since the checkpoint')
 }
 
 /** By mount point, where the container's volumes have one. */
