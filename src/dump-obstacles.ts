@@ -51,6 +51,13 @@ const table = {
       'it holds capabilities that the sidecar lacks (capabilities.add of its container, where the node or the configuration does not grant them to the sidecar), and could not be restored',
     isLasting: true,
   },
+  'runs-from-memory': {
+    // At the restore only, as above.
+    says: /No entry for reg-file-ID/,
+    means:
+      'one of its processes runs a program that is no file but a memfd (memfd_create, execve), which could not be restored',
+    isLasting: true,
+  },
   'uses-own-namespaces': {
     says: /Can't dump nested \w+ namespace/,
     means:

@@ -11,6 +11,7 @@ import { answerHooks, type HookAnswer } from './hook-channel.ts'
 import { dumpObstacles, obstacleIn } from '../../src/dump-obstacles.ts'
 import { criuErrorLines, frozenMark } from './log.ts'
 import { dumpArguments } from './options.ts'
+import { requireProgramFiles } from './memory-programs.ts'
 import { connectedSockets } from './outside-sockets.ts'
 import { watchedPaths } from './watched-paths.ts'
 
@@ -37,6 +38,7 @@ export type DumpTimes = { startMs: number; dumpMs: number; frozenMs: number }
 /** @throws ReprieveError `dump-failed`; the application then goes on, whatever became of CRIU. */
 export async function dump(options: DumpOptions): Promise<DumpTimes> {
   await requireCapabilities(options.root)
+  await requireProgramFiles(options.root)
   const held = { watched: await watchedPaths(options), connected: await connectedSockets(options.root) }
   const argv = enterArgv(
     options.launcherPid,

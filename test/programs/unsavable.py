@@ -1,4 +1,4 @@
-"""Holds one thing that cannot be saved: unsavable.py queue|memory|backlog|traced|ring"""
+"""Holds one thing that cannot be saved: unsavable.py queue|memory|program|backlog|traced|ring"""
 import ctypes
 import os
 import socket
@@ -25,6 +25,16 @@ def memory():
     """A System V segment, shmget(2)."""
     libc.shmat.restype = ctypes.c_void_p
     kept.append(libc.shmat(checked(libc.shmget(0, 4096, 0o1600), 'shmget'), None, 0))
+
+
+def program():
+    """A process whose program is nowhere but in memory, memfd_create(2)."""
+    if os.fork() > 0:
+        return
+    descriptor = os.memfd_create('program')
+    with open('/bin/sleep', 'rb') as file:
+        os.write(descriptor, file.read())
+    os.execve(f'/proc/self/fd/{descriptor}', ['sleep', '1000'], os.environ)
 
 
 def backlog():
@@ -54,5 +64,5 @@ def ring():
     kept.append(checked(libc.syscall(425, 8, ctypes.create_string_buffer(120)), 'io_uring_setup'))
 
 
-{'queue': queue, 'memory': memory, 'backlog': backlog, 'traced': traced, 'ring': ring}[sys.argv[1]]()
+{'queue': queue, 'memory': memory, 'program': program, 'backlog': backlog, 'traced': traced, 'ring': ring}[sys.argv[1]]()
 tell({})
