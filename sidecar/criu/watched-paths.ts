@@ -6,7 +6,7 @@
 import { readFile, readdir, readlink, stat } from 'node:fs/promises'
 import type { Log } from '../../src/log.ts'
 import { ReprieveError } from '../../src/errors.ts'
-import { findNames, walkArguments } from '../files/find.ts'
+import { findEach, walkArguments } from '../files/find.ts'
 import { parseMounts } from '../files/mounts.ts'
 import { treeOf } from '../proc/process-tree.ts'
 
@@ -43,10 +43,10 @@ export async function watchedPaths(options: WatchOptions): Promise<string[]> {
       const others = mounts.map((mount) => mount.path).filter((other) => other !== path)
       // All are listed and looked through here: a test for each inode would be asked of each file, and fill the command line.
       const find = { pid: launcherPid, folder: workFolder, log, signal, deadlineMs: findDeadlineMs }
-      for (const line of await findNames(find, walkArguments([path], others, '-printf', '%i %p\\0'))) {
+      await findEach(find, walkArguments([path], others, '-printf', '%i %p\\0'), (line) => {
         const end = line.indexOf(' ')
         if (inodes.has(line.slice(0, end))) paths.push(textOf(line.slice(end + 1)))
-      }
+      })
     }
     requireFit(paths)
     return paths
