@@ -1,6 +1,21 @@
 import { destination, pino, type DestinationStream, type Logger } from 'pino'
+import type { LogEvent } from './log-events.ts'
 
+/** The logger without the obligation to name an event. `EventLog` replaces it wherever every line has its code. */
 export type Log = Logger
+
+/** A line: the code of its event and what is particular to it, then the sentence. */
+type Line = (fields: { event: LogEvent } & Record<string, unknown>, sentence: string) => void
+
+/** A logger of which every line names its event. Every `Log` is one. */
+export type EventLog = {
+  debug: Line
+  info: Line
+  warn: Line
+  error: Line
+  fatal: Line
+  child: (bindings: Record<string, unknown>) => EventLog
+}
 
 /**
  * Structured log, one JSON line an event on standard output, written synchronously: a process that is about to be
@@ -14,7 +29,7 @@ export function createLog(component: string, bindings: Record<string, unknown> =
  * The same for a process that answers many at a time: what one turn of the event loop has to say is written together at the end of the
  * turn, so no more than that is lost when it is killed, and nothing when it ends in any other way.
  */
-export function createLogByTurn(component: string): Log {
+export function createLogByTurn(component: string): EventLog {
   return logTo(byTurn(), component, {})
 }
 
@@ -30,22 +45,24 @@ function logTo(stream: DestinationStream, component: string, bindings: Record<st
   )
 }
 
-/** Written in between only where one turn has more to say than this. */
-const mostUnwrittenBytes = 8 * 1024
+/** A turn that has more to say than this writes in between. */
+const mostUnwrittenCharacters = 8 * 1024
 
 function byTurn(): DestinationStream {
-  const out = destination({ fd: 1, sync: true, minLength: mostUnwrittenBytes })
-  let isDue = false
+  const out = destination({ fd: 1, sync: true })
+  let unwritten = ''
+  // Not the destination's own buffer and `flushSync`: that ends with an fsync, which a pipe refuses by an error that costs more than the line.
   const flushSync = (): void => {
-    isDue = false
-    out.flushSync()
+    if (unwritten === '') return
+    const lines = unwritten
+    unwritten = ''
+    out.write(lines)
   }
   process.on('exit', flushSync)
   const write = (line: string): void => {
-    out.write(line)
-    if (isDue) return
-    isDue = true
-    setImmediate(flushSync)
+    if (unwritten === '') setImmediate(flushSync)
+    unwritten += line
+    if (unwritten.length >= mostUnwrittenCharacters) flushSync()
   }
   // pino asks for `flushSync` before a fatal end.
   return Object.assign({ write }, { flushSync })

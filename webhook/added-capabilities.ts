@@ -9,7 +9,7 @@ const known = new Set([
   'SYS_RESOURCE', 'SYS_TIME', 'SYS_TTY_CONFIG', 'WAKE_ALARM',
 ]) // prettier-ignore
 
-/** What a container adds to the runtime's default set, without the prefix that runtimes take as well: `SYS_PTRACE`. */
+/** The capabilities that a container adds to the runtime's default set, without the prefix that runtimes take as well: `SYS_PTRACE`. */
 export function addedCapabilities(container: unknown): string[] {
   return listAt(at(container, 'securityContext', 'capabilities', 'add')).map((name) =>
     String(name).toUpperCase().replace(/^CAP_/, ''),

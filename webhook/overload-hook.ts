@@ -1,6 +1,7 @@
 /** The door to a route: it lets in what `Overload` takes on, and answers the rest by 503, on a connection that stays open. */
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
-import type { Log } from '../src/log.ts'
+import type { EventLog } from '../src/log.ts'
+import type { Metrics } from './metrics.ts'
 import { overloadReasons, type Overload } from './overload.ts'
 import { answerBudgetMs } from './within-deadline.ts'
 
@@ -14,7 +15,8 @@ declare module 'fastify' {
 
 export type OverloadHookParts = {
   overload: Overload
-  log: Log
+  metrics: Metrics
+  log: EventLog
   bodyLimitBytes: number
   /**
    * Whether the API server may come again: its client does, within the webhook's time-out, where an answer of 429 or 5xx says when
@@ -24,11 +26,12 @@ export type OverloadHookParts = {
 }
 
 const retryAfterSeconds = 1
-/** Whatever is logged of an overload must not add to it. */
+/** The log lines about an overload must not add to it. */
 const toldEveryMs = 1000
 
 export function overloadHook({
   overload,
+  metrics,
   log,
   bodyLimitBytes,
   retry,
@@ -48,9 +51,10 @@ export function overloadHook({
       done()
       return
     }
+    metrics.countRefusal(reason)
     untold++
     if (now - toldMs >= toldEveryMs) {
-      log.warn({ reason, requests: untold }, 'was overloaded')
+      log.warn({ event: 'webhook.overloaded', reason, requests: untold }, 'was overloaded')
       untold = 0
       toldMs = now
     }

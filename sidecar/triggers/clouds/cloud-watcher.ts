@@ -30,7 +30,7 @@ export class CloudWatcher {
   readonly #hear: Hear
   readonly #book: SourceBook
   readonly #log: Log
-  readonly #pace: WatcherPace
+  #pace = watcherPace
   readonly #stopped = new AbortController()
   #found: Cloud['name'] | undefined
   /** As it was told of last. */
@@ -39,18 +39,11 @@ export class CloudWatcher {
   readonly #pausing = new Set<() => void>()
 
   /** @param clouds that may be the machine's, tried all at once */
-  constructor(
-    clouds: readonly Cloud[],
-    hear: Hear,
-    book: SourceBook,
-    log: Log,
-    pace: WatcherPace = watcherPace,
-  ) {
+  constructor(clouds: readonly Cloud[], hear: Hear, book: SourceBook, log: Log) {
     this.#clouds = clouds
     this.#hear = hear
     this.#book = book
     this.#log = log
-    this.#pace = pace
   }
 
   /** The cloud that answers at the moment. */
@@ -58,7 +51,8 @@ export class CloudWatcher {
     return this.#found
   }
 
-  start(): void {
+  start(pace: WatcherPace = watcherPace): void {
+    this.#pace = pace
     this.#running = this.#run().catch((error: unknown) => {
       if (!this.#stopped.signal.aborted) this.#log.error({ err: error }, 'asking the cloud ended')
     })

@@ -2,6 +2,7 @@
  * A checkpoint from time to time, for the deaths that nobody announces: it bounds what can be lost. Every container has a
  * turn of its own; any complete checkpoint, whoever asked for it, begins the interval anew.
  */
+import { Deadline } from '../../../src/deadline.ts'
 import type { Log } from '../../../src/log.ts'
 import type { IntervalPlan } from '../../../src/pod-plan.ts'
 import type { CheckpointLedger } from '../../container/ledger.ts'
@@ -103,15 +104,9 @@ export class IntervalTrigger implements Trigger {
   }
 
   async #take(name: string, turn: Turn): Promise<void> {
-    const { ledger } = this.#parts
     // The longest timer may be shorter than the pause.
     const dueIn = Math.max(turn.due - performance.now(), this.#leftMs(name, turn))
     if (dueIn > 0) return this.#dueIn(name, turn, dueIn)
-    // One that is under way serves as well: the interval begins anew with it; or it fails, and the turn comes at once.
-    if (ledger.isUnderWay(name)) {
-      await ledger.idle(name, AbortSignal.timeout(deadlineMs))
-      return this.#dueIn(name, turn, this.#leftMs(name, turn))
-    }
     const again = Math.min(lookAgainMs, this.#intervalMs(name))
     const vitals = await this.#parts.vitals(name)
     if (vitals === undefined) return this.#dueIn(name, turn, again)
@@ -125,7 +120,8 @@ export class IntervalTrigger implements Trigger {
       trigger: this.name,
       reason: this.#reason(name),
       afterwards: 'resume',
-      deadline: Date.now() + deadlineMs,
+      deadline: Deadline.in(deadlineMs),
+      joinsUnderWay: true,
     })
     turn.failures = outcome.outcome === 'taken' ? 0 : turn.failures + 1
     const later = Math.min(again * 2 ** Math.min(turn.failures - 1, 30), longestAfterFailureMs)

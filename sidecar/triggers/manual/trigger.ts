@@ -4,6 +4,7 @@
  */
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
+import { Deadline } from '../../../src/deadline.ts'
 import { describeError } from '../../../src/errors.ts'
 import type { Log } from '../../../src/log.ts'
 import type { CheckpointRequest } from '../../checkpoint/request.ts'
@@ -99,7 +100,7 @@ export function parseRequest(
       trigger: 'manual',
       reason: String(reason),
       afterwards: afterwards === 'end' ? 'end' : 'resume',
-      deadline: Date.now() + Number(deadlineMs),
+      deadline: Deadline.in(Number(deadlineMs)),
     },
   }
 }

@@ -14,7 +14,7 @@ export class Brake {
   /** What we have set, or are about to. */
   #ours: readonly string[] = []
 
-  /** @param recordFile where both are kept for a sidecar that is started again, and for guard where it fails again and again (launcher/left.c) */
+  /** @param recordFile where both are kept for a sidecar that is started again, and for guard where it fails again and again (launcher/guard/left.c) */
   constructor(cgroup: MemoryCgroup, recordFile: string) {
     this.#cgroup = cgroup
     this.#recordFile = recordFile

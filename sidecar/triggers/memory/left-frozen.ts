@@ -1,7 +1,7 @@
 /**
  * What was frozen by us, and has not been let go by whoever froze it: an earlier life of this sidecar, killed at the wrong instant, or this one
  * as it ends. The launcher stands still with its application, so nobody else would ever say a word. Guard does the same when its child
- * dies (launcher/left.c).
+ * dies (launcher/guard/left.c).
  */
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'

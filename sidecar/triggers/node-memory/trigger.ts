@@ -3,6 +3,7 @@
  * still time, and the application goes on: only the kubelet knows whom it will choose.
  */
 import { readFile } from 'node:fs/promises'
+import { Deadline } from '../../../src/deadline.ts'
 import type { Log } from '../../../src/log.ts'
 import { DumpTime } from './dump-time.ts'
 import { availableBytes, evictionBytes, isRelieved, judgeNode, parseMeminfo, parseStall, type Eviction, type NodeSample, type NodeVerdict } from './node-memory.ts' // prettier-ignore
@@ -185,7 +186,7 @@ export class NodeMemoryTrigger implements Trigger {
         trigger: this.name,
         reason: this.#why ?? '',
         afterwards: 'resume',
-        deadline: Date.now() + checkpointDeadlineMs,
+        deadline: Deadline.in(checkpointDeadlineMs),
       })
       .then(
         (outcome) => (outcome.outcome === 'failed' ? outcome.detail : undefined),

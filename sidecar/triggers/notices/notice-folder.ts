@@ -12,10 +12,12 @@ import type { Hear, Notice } from './notice.ts'
 import type { SourceBook } from './source-book.ts'
 
 export const folderSource = 'folder'
-/** inotify tells of what is written on this machine, through whichever mount. In case it did not, all is looked at so often. */
-const watchedEveryMs = 10_000
-/** And without inotify (its instances are counted for all of the node's root), or while a file is still being written. */
-const unwatchedEveryMs = 1_000
+const usualPace = {
+  /** inotify tells of what is written on this machine, through whichever mount. In case it did not, all is looked at so often. */
+  watchedMs: 10_000,
+  /** And without inotify (its instances are counted for all of the node's root), or while a file is still being written. */
+  unwatchedMs: 1_000,
+} as const
 /** Several writes come together. */
 const gatherMs = 50
 const mostFiles = 100
@@ -32,8 +34,8 @@ export type NoticeFolderParts = {
   hear: Hear
   book: SourceBook
   log: Log
-  /** For tests: looked at so often, watched or not. */
-  everyMs?: number
+  /** For tests. */
+  pace?: { watchedMs: number; unwatchedMs: number }
 }
 
 export class NoticeFolder {
@@ -79,7 +81,8 @@ export class NoticeFolder {
 
   get #pauseMs(): number {
     const isSlow = this.#watched !== undefined && !this.#isBeingWritten
-    return this.#parts.everyMs ?? (isSlow ? watchedEveryMs : unwatchedEveryMs)
+    const { watchedMs, unwatchedMs } = this.#parts.pace ?? usualPace
+    return isSlow ? watchedMs : unwatchedMs
   }
 
   #lookIn(ms: number): void {

@@ -94,6 +94,7 @@ export class NoticeTrigger implements Trigger {
     if (notices.length === 0 && this.#board.standing.size === 0) return
     const { board, appeared, withdrawn, changed } = hear(this.#board, source, notices, Date.now())
     this.#board = board
+    this.#announced.changed()
     if (appeared.length + withdrawn.length + changed.length === 0) return
     // Not put off by what comes meanwhile.
     if (!this.#gathering) this.#thinkIn(gatherMs)

@@ -1,4 +1,5 @@
 /** The pod was told to end, and the container's preStop (the launcher) asks for its last checkpoint. */
+import { Deadline } from '../../../src/deadline.ts'
 import type { Log } from '../../../src/log.ts'
 import type { LauncherConnection } from '../../launcher-socket/launcher-server.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
@@ -26,7 +27,7 @@ export class PrestopTrigger implements Trigger {
   async asked(connection: LauncherConnection, name: string, budgetMs: number): Promise<void> {
     const container = this.#containers.get(name)
     if (container === undefined) return connection.say({ verb: 'failed', reason: 'container-unknown' })
-    const deadline = Date.now() + budgetMs
+    const deadline = Deadline.in(budgetMs)
     container.ending(deadline)
     const reassure = () => connection.say({ verb: 'wait', ms: patience.lastsMs })
     reassure()

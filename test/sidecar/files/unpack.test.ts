@@ -13,7 +13,8 @@ import {
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { cgroupFolder } from '../../harness/cgroup.ts'
-import { program, until } from '../stand-ins.ts'
+import { program } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 import { container } from './container.ts'
 
 /** One life of a sidecar in the namespace of `where`; false where it failed. */
