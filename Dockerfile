@@ -7,8 +7,8 @@ ARG BASE=docker.io/library/debian:trixie-slim
 FROM ${BASE} AS launcher
 RUN apt-get -qq update \
  && apt-get -qq install --yes --no-install-recommends gcc libc6-dev make musl-tools linux-libc-dev
-COPY sidecar/launcher /build/sidecar/launcher
-RUN make -s -C /build/sidecar/launcher
+COPY launcher /build/launcher
+RUN make -s -C /build/launcher
 
 # CRIU and its companions with all their libraries: they run in the application's mount namespace.
 FROM ${BASE} AS tools

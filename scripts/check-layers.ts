@@ -1,9 +1,10 @@
 /**
- * The layering that DESIGN promises: `src/` imports nothing of the other parts, `webhook/` and `sidecar/` never import
- * each other, and no part of the program imports a test or a script. Run by `make check`.
+ * The directions of imports that ARCHITECTURE.md promises: `src/` imports nothing of the other parts, `webhook/` and `sidecar/` never
+ * import each other, no part of the program imports a test or a script, and inside `sidecar/` each room imports only rooms below it.
+ * No files of it import each other in a circle, not even for their types. Run by `make check`.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+import { dirname, join, normalize, relative, resolve } from 'node:path'
 
 /** Which top folders each may import from, besides itself. */
 export const allowed: Record<string, string[]> = {
@@ -12,6 +13,34 @@ export const allowed: Record<string, string[]> = {
   sidecar: ['src'],
   certs: ['src'],
 }
+
+/** Which rooms of `sidecar/` each may import from, besides itself. Its entry files, on the top floor, may import all of them. */
+export const rooms: Record<string, string[]> = {
+  proc: [],
+  setup: ['proc'],
+  'launcher-socket': ['proc'],
+  lineage: ['setup', 'proc'],
+  files: ['setup', 'proc'],
+  criu: ['files', 'setup', 'proc'],
+  checkpoint: ['criu', 'files', 'lineage', 'setup', 'proc'],
+  restore: ['criu', 'files', 'lineage', 'setup', 'proc'],
+  container: ['restore', 'checkpoint', 'lineage', 'launcher-socket', 'setup', 'proc'],
+  triggers: ['container', 'checkpoint', 'launcher-socket', 'proc'],
+  'triggers/prestop': ['container', 'launcher-socket'],
+  'triggers/manual': ['container', 'checkpoint'],
+  'triggers/interval': ['container', 'proc'],
+  'triggers/memory': ['container', 'checkpoint', 'proc'],
+  'triggers/node-memory': ['container', 'checkpoint', 'proc'],
+  'triggers/notices': ['container', 'checkpoint', 'proc'],
+  'triggers/clouds': ['triggers/notices'],
+  report: ['triggers/notices', 'container'],
+}
+
+/** What is on the top floor of `sidecar/`: entry files, which wire and do nothing else. */
+export const entries = ['main.ts', 'restore-main.ts']
+
+/** A folder with more files than that is hard to find one's way in. */
+const mostFiles = 20
 
 const importPattern = /(?:\bfrom|\bimport|\bimport\()\s*['"](\.{1,2}\/[^'"\n]+)['"]/g
 
@@ -29,6 +58,60 @@ export function layeringProblems(root: string): string[] {
   )
 }
 
+/** One line for each import inside `sidecar/` that goes up, for each file in no room, and for each room that is too full. */
+export function roomProblems(root: string): string[] {
+  const files = sourcesOf(root, 'sidecar')
+  const astray = files.filter((file) => roomOf(file) === undefined && !entries.includes(file.slice(8)))
+  return [
+    ...astray.map((file) => `${file} is in no room: sidecar/ itself holds ${entries.join(' and ')} only`),
+    ...files.flatMap((file) => wrongWays(root, file)),
+    ...tooFull(files),
+  ]
+}
+
+function wrongWays(root: string, file: string): string[] {
+  const room = roomOf(file)
+  if (room === undefined) return []
+  const below = rooms[room] ?? []
+  return importsOf(root, file)
+    .filter((target) => target.startsWith('sidecar/'))
+    .filter((target) => ![room, ...below].includes(roomOf(target) ?? ''))
+    .map((target) => `${file} imports ${target}: ${room}/ may import ${['itself', ...below].join(', ')} only`)
+}
+
+/** The room that a file lies in: the longest name that fits. */
+function roomOf(file: string): string | undefined {
+  const folder = dirname(relative('sidecar', file))
+  return Object.keys(rooms)
+    .filter((room) => folder === room || folder.startsWith(`${room}/`))
+    .sort((one, other) => other.length - one.length)[0]
+}
+
+function tooFull(files: readonly string[]): string[] {
+  const counts = new Map<string, number>()
+  for (const file of files) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1)
+  return [...counts]
+    .filter(([, count]) => count > mostFiles)
+    .map(([folder, count]) => `${folder}/ holds ${count} files, at most ${mostFiles} are allowed`)
+}
+
+/** One line for each circle of files in `sidecar/`, types included. */
+export function circleProblems(root: string): string[] {
+  const files = sourcesOf(root, 'sidecar')
+  const graph = new Map(files.map((file) => [file, importsOf(root, file)]))
+  const done = new Set<string>()
+  const problems: string[] = []
+  const visit = (file: string, path: readonly string[]) => {
+    const at = path.indexOf(file)
+    if (at >= 0) problems.push(`a circle of imports: ${[...path.slice(at), file].join(' → ')}`)
+    if (at >= 0 || done.has(file)) return
+    for (const target of graph.get(file) ?? []) visit(target, [...path, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  return problems
+}
+
 function sourcesOf(root: string, folder: string): string[] {
   if (!existsSync(join(root, folder))) return []
   const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -38,12 +121,13 @@ function sourcesOf(root: string, folder: string): string[] {
 function importsOf(root: string, file: string): string[] {
   const text = readFileSync(join(root, file), 'utf8')
   return [...text.matchAll(importPattern)].map((match) =>
-    relative(root, resolve(root, file, '..', match[1] ?? '')),
+    normalize(relative(root, resolve(root, file, '..', match[1] ?? ''))),
   )
 }
 
 if (import.meta.main) {
-  const problems = layeringProblems(process.cwd())
+  const root = process.cwd()
+  const problems = [...layeringProblems(root), ...roomProblems(root), ...circleProblems(root)]
   for (const problem of problems) process.stderr.write(`${problem}\n`)
   process.exitCode = problems.length > 0 ? 1 : 0
 }

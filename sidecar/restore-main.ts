@@ -6,7 +6,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { describeError } from '../src/errors.ts'
 import { createLog, type Log } from '../src/log.ts'
 import { serializeManifest } from '../src/manifest-codec.ts'
-import { markCheckpoint } from './checkpoint-mark.ts'
+import { markCheckpoint } from './lineage/checkpoint-mark.ts'
 import {
   busyMark,
   claimOf,
@@ -14,9 +14,9 @@ import {
   fetchedMark,
   findCandidates,
   lineageBusy,
-} from './preparation.ts'
-import { readSurroundings, type Surroundings } from './surroundings.ts'
-import { installTools } from './tools.ts'
+} from './restore/preparation.ts'
+import { readSurroundings, type Surroundings } from './setup/surroundings.ts'
+import { installTools } from './setup/tools.ts'
 import type { ContainerPlan } from '../src/pod-plan.ts'
 
 /** The whole of it; a checkpoint that cannot be fetched in this time is fetched no faster by waiting longer. */

@@ -19,7 +19,7 @@ export type MemoryPlan = {
   answer: MemoryPressureAnswer
   /** How far the limit may grow; absent where the container has none. */
   maxBytes?: number
-  /** Unix socket of who resizes this pod's containers in place (sidecar/memory/resource-grower.ts); absent where nobody does. */
+  /** Unix socket of who resizes this pod's containers in place (sidecar/triggers/memory/resource-grower.ts); absent where nobody does. */
   resizeSocket?: string
   /** Whether the webhook gives a replacement what its lineage has recorded that it needs. */
   recordsNeeds: boolean

@@ -17,6 +17,6 @@ export const volumePaths = {
   socket: `${volumeRoot}/run/sidecar.sock`,
   /** Unix socket for manual checkpoints; only root in the pod may connect, who could kill its processes as well. */
   control: `${volumeRoot}/run/control.sock`,
-  /** Files that announce an end (sidecar/notice-folder.ts); only root in the sidecar and on the node can write there. */
+  /** Files that announce an end (sidecar/triggers/notices/notice-folder.ts); only root in the sidecar and on the node can write there. */
   notices: `${volumeRoot}/run/notices`,
 } as const

@@ -28,7 +28,7 @@ export type Decision =
   | { outcome: 'skip'; reasons: SkipReason[]; warnings: string[] }
   | { outcome: 'refuse'; reasons: SkipReason[]; problems: string[] }
 
-/** They share the process numbers from 10000 to 31000 (sidecar/pid-range.ts): each must have room for a real application. */
+/** They share the process numbers from 10000 to 31000 (sidecar/proc/pid-range.ts): each must have room for a real application. */
 const mostProtected = 20
 
 const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease'])

@@ -25,7 +25,7 @@ export const reservedNamePrefix = 'reprieve'
 /**
  * For a process that waits all day in every protected pod: without V8's compilers it never touches 8 MB of its program, and with
  * one small nursery it keeps 2 MB less garbage (make bench-sidecar-memory). Without Node's start-up snapshot it starts 40 ms later and
- * does not keep 3 MB of it; its collector is called by the sidecar itself (sidecar/idle-memory.ts). Its own work is native code
+ * does not keep 3 MB of it; its collector is called by the sidecar itself (sidecar/setup/idle-memory.ts). Its own work is native code
  * (CRIU, SHA-256). Not --jitless, which takes WebAssembly and with it `fetch`.
  */
 export const sidecarNodeFlags = [

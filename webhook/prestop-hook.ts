@@ -1,5 +1,5 @@
 /**
- * The container's preStop: the launcher, with the user's own hook as its arguments (sidecar/launcher/PROTOCOL.md),
+ * The container's preStop: the launcher, with the user's own hook as its arguments (launcher/PROTOCOL.md),
  * which it runs as the kubelet would if no checkpoint was taken.
  */
 import { volumePaths } from '../src/volume.ts'

@@ -9,8 +9,8 @@ import {
   inheritedStdioBase,
   restoreArguments,
 } from '../../sidecar/criu/options.ts'
-import { stdioPipesOf } from '../../sidecar/process-tree.ts'
-import { enterArgv, toolArgv } from '../../sidecar/tools.ts'
+import { stdioPipesOf } from '../../sidecar/proc/process-tree.ts'
+import { enterArgv, toolArgv } from '../../sidecar/setup/tools.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
 import { volumePaths } from '../../src/volume.ts'
 import type { Pod } from '../../test/harness/pod.ts'

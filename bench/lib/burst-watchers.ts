@@ -10,9 +10,9 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import { compile } from '../../test/harness/native.ts'
-import { MemoryCgroup } from '../../sidecar/memory/memory-cgroup.ts'
-import { Tripwire } from '../../sidecar/memory/tripwire.ts'
-import { thresholdBytes } from '../../sidecar/memory/usage.ts'
+import { MemoryCgroup } from '../../sidecar/triggers/memory/memory-cgroup.ts'
+import { Tripwire } from '../../sidecar/triggers/memory/tripwire.ts'
+import { thresholdBytes } from '../../sidecar/triggers/memory/usage.ts'
 
 export type Watched = { folder: string; scratch: string; holdMs: number }
 export type Watch = (watched: Watched) => Promise<{ stop: () => Promise<void> }>

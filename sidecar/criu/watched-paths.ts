@@ -5,11 +5,11 @@
  */
 import { readFile, readdir, readlink, stat } from 'node:fs/promises'
 import type { Log } from '../../src/log.ts'
-import { mustRun } from '../command.ts'
-import { walkArguments } from '../ephemeral/find.ts'
-import { parseMounts } from '../ephemeral/mounts.ts'
-import { treeOf } from '../process-tree.ts'
-import { enterArgv, toolArgv } from '../tools.ts'
+import { mustRun } from '../proc/command.ts'
+import { walkArguments } from '../files/find.ts'
+import { parseMounts } from '../files/mounts.ts'
+import { treeOf } from '../proc/process-tree.ts'
+import { enterArgv, toolArgv } from '../setup/tools.ts'
 
 /** A large image has a million files, which find walks in 2–5 s; the application runs meanwhile. */
 const findDeadlineMs = 15_000

@@ -78,9 +78,9 @@ t.test('the map has every folder of the program, and those of the tests that mir
 })
 
 t.test('every mode of the launcher is in its protocol', async (t) => {
-  const modes = [...read('sidecar/launcher/main.c').matchAll(/\{ "([a-z-]+)",/g)].map((match) => match[1])
+  const modes = [...read('launcher/main.c').matchAll(/\{ "([a-z-]+)",/g)].map((match) => match[1])
   t.ok(modes.length > 5)
-  const protocol = read('sidecar/launcher/PROTOCOL.md')
+  const protocol = read('launcher/PROTOCOL.md')
   for (const mode of modes) t.match(protocol, new RegExp(`\`(?:launcher )?${mode}\\b`), `${mode}`)
 })
 

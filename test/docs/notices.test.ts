@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
-import { Aws } from '../../sidecar/clouds/aws.ts'
-import { Azure } from '../../sidecar/clouds/azure.ts'
-import { Gcp } from '../../sidecar/clouds/gcp.ts'
-import { renderMetrics } from '../../sidecar/metrics.ts'
-import { explainAnswers } from '../../sidecar/notices/answers.ts'
+import { Aws } from '../../sidecar/triggers/clouds/aws.ts'
+import { Azure } from '../../sidecar/triggers/clouds/azure.ts'
+import { Gcp } from '../../sidecar/triggers/clouds/gcp.ts'
+import { renderMetrics } from '../../sidecar/report/metrics.ts'
+import { explainAnswers } from '../../sidecar/triggers/notices/answers.ts'
 import { codes, firstCodes, read, root, rows, section } from './documents.ts'
 
 const document = read('docs/notices.md')

@@ -6,7 +6,7 @@ import { codes, filesUnder, firstCodes, read, rows, section } from './documents.
 
 const onCall = read('docs/on-call.md')
 const sidecarSources = filesUnder('sidecar').filter((path) => path.endsWith('.ts'))
-const launcherSources = filesUnder('sidecar/launcher').filter((path) => path.endsWith('.c'))
+const launcherSources = filesUnder('launcher').filter((path) => path.endsWith('.c'))
 
 /** The members of a union of texts, such as `export type RefusalReason = 'not-running' | …`. */
 function unionOf(path: string, type: string): string[] {
@@ -49,7 +49,7 @@ t.test('every reason why a checkpoint is passed over or not taken is explained, 
   const passedOver = firstCodes(section(onCall, '## A checkpoint was passed over'))
   const notTaken = firstCodes(section(onCall, '## A checkpoint was not taken'))
   const rejections = unionOf('src/restore-choice.ts', 'RejectionReason')
-  const refusals = unionOf('sidecar/container-state.ts', 'RefusalReason')
+  const refusals = unionOf('sidecar/container/state.ts', 'RefusalReason')
   t.same(
     rejections.filter((reason) => !passedOver.includes(reason)),
     [],

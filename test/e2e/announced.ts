@@ -3,7 +3,7 @@ import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Pod } from '../harness/pod.ts'
-import { AwsServer, AzureServer, GcpServer } from '../sidecar/clouds/metadata-server.ts'
+import { AwsServer, AzureServer, GcpServer } from '../sidecar/triggers/clouds/metadata-server.ts'
 import { openCloud } from './cloud.ts'
 import { sidecar } from './support.ts'
 

@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto'
 import type { Test } from 'tap'
 import { must, run } from '../../scripts/command.ts'
-import type { MetadataServer } from '../sidecar/clouds/metadata-server.ts'
+import type { MetadataServer } from '../sidecar/triggers/clouds/metadata-server.ts'
 
 /** @returns the lines of the webhook's configuration that name it */
 export async function openCloud(

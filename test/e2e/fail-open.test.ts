@@ -1,6 +1,6 @@
 /**
  * Whatever of Reprieve is missing or hangs, the application runs: at the latest when its launcher has waited as long as
- * sidecar/launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word (patienceMs), and later only where
+ * launcher/PROTOCOL.md says, ten seconds from its start or from the sidecar's last word (patienceMs), and later only where
  * there is a checkpoint to go on from.
  */
 import { spawn } from 'node:child_process'

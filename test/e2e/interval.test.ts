@@ -1,8 +1,8 @@
 /** Checkpoints that nobody asked for: they cost the application what they say, and a death that nobody announced costs one interval. */
 import { availableParallelism } from 'node:os'
 import t from 'tap'
-import { costMs } from '../../sidecar/interval/young-daly.ts'
-import type { Measured } from '../../sidecar/checkpoint-ledger.ts'
+import { costMs } from '../../sidecar/triggers/interval/young-daly.ts'
+import type { Measured } from '../../sidecar/container/ledger.ts'
 import { poll, sleep } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
 import { pythonImage } from '../images/debian.ts'

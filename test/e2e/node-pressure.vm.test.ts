@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { poll } from '../harness/deadline.ts'
 import { compile } from '../harness/native.ts'
-import { availableBytes, parseMeminfo } from '../../sidecar/memory/node-memory.ts'
+import { availableBytes, parseMeminfo } from '../../sidecar/triggers/node-memory/node-memory.ts'
 import { growing } from './memory.ts'
 import { application, askControl, deadlineMs, openStage, sidecar, sidecarEntries } from './support.ts'
 

@@ -1,4 +1,4 @@
-/** Who resizes a pod's containers in place, behind the socket that the sidecar asks by (sidecar/memory/resource-grower.ts). */
+/** Who resizes a pod's containers in place, behind the socket that the sidecar asks by (sidecar/triggers/memory/resource-grower.ts). */
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'

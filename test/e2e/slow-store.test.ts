@@ -1,6 +1,6 @@
 /** Too little time for what is to be saved, since the store has become slow: what was saved before is whole, and is what the replacement uses. */
 import t, { type Test } from 'tap'
-import { safetyFactor } from '../../sidecar/notices/time-plan.ts'
+import { safetyFactor } from '../../sidecar/triggers/notices/time-plan.ts'
 import { sleep, slowness } from '../harness/deadline.ts'
 import { putNotice, spotNotices } from './announced.ts'
 import { storeOnSlowDisk } from './slow-disk.ts'
@@ -90,7 +90,7 @@ async function cutShort(t: Test): Promise<void> {
 const slowerBytesPerSecond = 15 * mebibyte
 /** Until a file is seen, and others have had their say. */
 const hearingMs = 1_300
-/** What is left for the end of the machine itself (sidecar/triggers/notices.ts). */
+/** What is left for the end of the machine itself (sidecar/triggers/notices/trigger.ts). */
 const marginMs = 1_000
 
 async function ofTwo(t: Test): Promise<void> {

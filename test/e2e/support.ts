@@ -42,7 +42,7 @@ const statusPort = 9464
 export const deadlineMs = 60_000
 
 /**
- * How long an application waits for its sidecar before it starts without (sidecar/launcher/PROTOCOL.md): ten seconds, but in the guest, whose
+ * How long an application waits for its sidecar before it starts without (launcher/PROTOCOL.md): ten seconds, but in the guest, whose
  * processors may take as long to start Node. What is tested there is what a protected application goes through.
  */
 export const patienceMs = 10_000 * slowness

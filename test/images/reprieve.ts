@@ -12,7 +12,7 @@ import type { Image } from '../harness/image.ts'
 
 const root = join(import.meta.dirname, '../..')
 const sources = ['src', 'webhook', 'sidecar', 'certs']
-const launcherFolder = 'sidecar/launcher'
+const launcherFolder = 'launcher'
 
 /**
  * REPRIEVE_IMAGE names an image that `make image` has built, to be run as it is instead: what a test shows of the layers
@@ -84,7 +84,7 @@ export async function programLayer(): Promise<string> {
     cpSync(join(root, 'package.json'), join(folder, 'opt/reprieve/package.json'))
     mkdirSync(join(folder, 'usr/local/lib/reprieve'), { recursive: true })
     // In a folder of the layer's own: the working tree's build/ may be in other hands at this moment.
-    cpSync(join(root, launcherFolder), join(folder, 'launcher-source/sidecar/launcher'), { recursive: true })
+    cpSync(join(root, launcherFolder), join(folder, 'launcher-source/launcher'), { recursive: true })
     await must(['make', '-s', '-C', join(folder, 'launcher-source', launcherFolder)], { deadlineMs: 120_000 })
     cpSync(
       join(folder, 'launcher-source/build/launcher/launcher'),

@@ -179,7 +179,7 @@ for (const [how, script] of [
     t.notMatch(stderr, /gone|sock/)
   })
 
-/** Records of brakes, as sidecar/memory/brake.ts writes them, and what each cgroup's `memory.high` says. */
+/** Records of brakes, as sidecar/triggers/memory/brake.ts writes them, and what each cgroup's `memory.high` says. */
 function braked(t: Test) {
   const folder = scratch(t)
   const run = join(folder, 'run')

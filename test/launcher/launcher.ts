@@ -11,7 +11,7 @@ export const launcherPath = join(root, 'build/launcher/launcher')
 
 // Test files run beside each other: one builds, the others wait and find it built.
 mkdirSync(join(root, 'build'), { recursive: true })
-execFileSync('flock', [join(root, 'build/launcher.lock'), 'make', '-s', '-C', join(root, 'sidecar/launcher')])
+execFileSync('flock', [join(root, 'build/launcher.lock'), 'make', '-s', '-C', join(root, 'launcher')])
 
 export type Ending = {
   code: number | null

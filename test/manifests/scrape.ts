@@ -1,9 +1,9 @@
 /** What Prometheus would read from a running webhook and from a sidecar's status server: names, labels and values. */
 import type { Test } from 'tap'
-import { CheckpointLedger } from '../../sidecar/checkpoint-ledger.ts'
-import { renderMetrics } from '../../sidecar/metrics.ts'
-import { SourceBook } from '../../sidecar/notices/source-book.ts'
-import { serveStatus } from '../../sidecar/status-server.ts'
+import { CheckpointLedger } from '../../sidecar/container/ledger.ts'
+import { renderMetrics } from '../../sidecar/report/metrics.ts'
+import { SourceBook } from '../../sidecar/triggers/notices/source-book.ts'
+import { serveStatus } from '../../sidecar/report/status-server.ts'
 import { quietLog } from '../sidecar/quiet-log.ts'
 import { openCluster } from '../certs/cluster-stage.ts'
 import { startWebhook } from '../webhook/running-webhook.ts'

@@ -9,9 +9,9 @@ import type { ContainerPlan, PodPlan } from '../../src/pod-plan.ts'
 import { emptySlotRecord } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { SlotRecord } from '../../src/manifest.ts'
-import type { ToLauncher } from '../../sidecar/launcher-messages.ts'
-import type { LauncherConnection } from '../../sidecar/launcher-server.ts'
-import type { Surroundings } from '../../sidecar/surroundings.ts'
+import type { ToLauncher } from '../../sidecar/launcher-socket/launcher-messages.ts'
+import type { LauncherConnection } from '../../sidecar/launcher-socket/launcher-server.ts'
+import type { Surroundings } from '../../sidecar/setup/surroundings.ts'
 import { quietLog } from './quiet-log.ts'
 
 export const containerPlan: ContainerPlan = {

@@ -1,8 +1,8 @@
 /** What the programs of a day have in common: the sidecar's own parts, and what they tell of themselves. */
 import { pino } from 'pino'
-import { CheckpointLedger } from '../../sidecar/checkpoint-ledger.ts'
-import { SourceBook } from '../../sidecar/notices/source-book.ts'
-import { NoticeTrigger } from '../../sidecar/triggers/notices.ts'
+import { CheckpointLedger } from '../../sidecar/container/ledger.ts'
+import { SourceBook } from '../../sidecar/triggers/notices/source-book.ts'
+import { NoticeTrigger } from '../../sidecar/triggers/notices/trigger.ts'
 
 export const hourMs = 3_600_000
 

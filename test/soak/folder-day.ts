@@ -3,7 +3,7 @@
  * hour a notice comes and goes, and so does a file that is none.
  */
 import { rmSync, writeFileSync } from 'node:fs'
-import { NoticeFolder } from '../../sidecar/notice-folder.ts'
+import { NoticeFolder } from '../../sidecar/triggers/notices/notice-folder.ts'
 import { quietParts, teller } from './day.ts'
 
 const [path = '', hours = ''] = process.argv.slice(2)

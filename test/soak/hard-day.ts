@@ -1,5 +1,5 @@
 /** A service that announces something every hour, and of whose answers some are none. */
-import type { Quirk } from '../sidecar/clouds/metadata-server.ts'
+import type { Quirk } from '../sidecar/triggers/clouds/metadata-server.ts'
 
 /** One request in fifty, in turn. */
 const every = 50

@@ -3,11 +3,11 @@
  * hours hold is asked, by the sidecar's own parts with the sidecar's own flags; only the pauses between them are left out, in which
  * nothing runs. Prints one line of `day.ts` for each hour.
  */
-import { Aws } from '../../sidecar/clouds/aws.ts'
-import { Azure } from '../../sidecar/clouds/azure.ts'
-import type { Cloud } from '../../sidecar/clouds/cloud.ts'
-import { CloudWatcher } from '../../sidecar/clouds/cloud-watcher.ts'
-import { Gcp } from '../../sidecar/clouds/gcp.ts'
+import { Aws } from '../../sidecar/triggers/clouds/aws.ts'
+import { Azure } from '../../sidecar/triggers/clouds/azure.ts'
+import type { Cloud } from '../../sidecar/triggers/clouds/cloud.ts'
+import { CloudWatcher } from '../../sidecar/triggers/clouds/cloud-watcher.ts'
+import { Gcp } from '../../sidecar/triggers/clouds/gcp.ts'
 import { hourMs, quietParts, teller } from './day.ts'
 
 const [name = '', host = '', port = '', hours = ''] = process.argv.slice(2)

@@ -6,7 +6,12 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { sidecarNodeFlags } from '../../webhook/image-paths.ts'
-import { AwsServer, AzureServer, GcpServer, MetadataServer } from '../sidecar/clouds/metadata-server.ts'
+import {
+  AwsServer,
+  AzureServer,
+  GcpServer,
+  MetadataServer,
+} from '../sidecar/triggers/clouds/metadata-server.ts'
 import { hardDay } from './hard-day.ts'
 
 const hours = 24

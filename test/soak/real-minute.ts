@@ -3,10 +3,10 @@
  * or `real-minute.ts SECONDS folder PATH`. Waking up costs what a loop without pauses does not show. What is compiled and begun at first is waited for,
  * and not counted.
  */
-import type { CloudName } from '../../sidecar/clouds/cloud.ts'
-import { CloudWatcher } from '../../sidecar/clouds/cloud-watcher.ts'
-import { cloudsOf } from '../../sidecar/clouds/clouds.ts'
-import { NoticeFolder } from '../../sidecar/notice-folder.ts'
+import type { CloudName } from '../../sidecar/triggers/clouds/cloud.ts'
+import { CloudWatcher } from '../../sidecar/triggers/clouds/cloud-watcher.ts'
+import { cloudsOf } from '../../sidecar/triggers/clouds/clouds.ts'
+import { NoticeFolder } from '../../sidecar/triggers/notices/notice-folder.ts'
 import { quietParts, teller } from './day.ts'
 
 const settleMs = 10_000

@@ -1,0 +1,292 @@
+/**
+ * One checkpoint, from the freeze to the durable copy. While the application stands still CRIU holds it, and asks us
+ * before it lets go; so at every instant one of these is true: it runs; it stands still and goes on when we or CRIU die; it
+ * has been ended because its checkpoint is complete in the store.
+ */
+import { copyFile, mkdir, rm } from 'node:fs/promises'
+import { makeCheckpointId } from '../../src/checkpoint-id.ts'
+import { describeError, ReprieveError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import type { CheckpointDraft, CheckpointManifest, ExternalFile, StdioPipe } from '../../src/manifest.ts'
+import type { ContainerPlan } from '../../src/pod-plan.ts'
+import type { PutResult, Store } from '../../src/store/store.ts'
+import { volumePaths } from '../../src/volume.ts'
+import { dump } from '../criu/dump.ts'
+import { rearmExpiredTimers } from '../criu/expired-timers.ts'
+import { dumpFolder, requireRoom } from './dump-folder.ts'
+import type { CheckpointRequest } from './request.ts'
+import { archiveEphemeral, archiveLinkRemaps } from '../files/archive.ts'
+import { readBaseline } from '../files/baseline.ts'
+import { readEphemeralRoots } from '../files/mounts.ts'
+import { openExternalFiles } from '../files/external-files.ts'
+import { isAlive, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
+import { instantInSlot } from '../lineage/slot-instant.ts'
+import type { Surroundings } from '../setup/surroundings.ts'
+import { cpuMsOf } from '../proc/vitals.ts'
+
+export type CheckpointTarget = { plan: ContainerPlan; launcherPid: number; launcher: string; root: number }
+
+export type CheckpointDone = {
+  manifest: CheckpointManifest
+  ended: boolean
+  phases: Record<string, number>
+  /** What the application had used when it stood still: more than that later is progress that is not in the checkpoint. */
+  cpuMs: number
+}
+
+/**
+ * @throws ReprieveError `dump-failed`, `archive-failed`, `store-failed` or `deadline-passed`; the application then goes on.
+ */
+export async function takeCheckpoint(
+  around: Surroundings,
+  target: CheckpointTarget,
+  request: CheckpointRequest,
+): Promise<CheckpointDone> {
+  const slot = { lineage: around.podPlan.lineage, container: target.plan.name }
+  const [instant] = await Promise.all([
+    instantInSlot(around.store, slot, around.log),
+    // Drafts of writers that died may fill the very disk that this one needs.
+    around.store
+      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs))
+      .catch((error) => around.log.warn({ err: error }, 'what dead writers left was not removed')),
+  ])
+  const id = makeCheckpointId(instant)
+  const folder = await dumpFolder(around.store, slot, id, request)
+  const work = `${volumePaths.staging}/${target.plan.name}/${id}.work`
+  const log = around.log.child({ container: target.plan.name, checkpoint: id })
+  try {
+    for (const path of [`${folder}/criu`, work]) await mkdir(path, { recursive: true, mode: 0o700 })
+    await requireRoom(target.root, folder)
+    // Its file is mapped into every dumped tree, and must be there, byte for byte, where the tree is restored.
+    const launcher = `launcher-${target.launcher}`
+    await copyFile(`${volumePaths.bin}/${launcher}`, `${folder}/${launcher}`)
+    return await new Checkpoint(around, target, request, { id, instant, folder, work, log }).take()
+  } finally {
+    // A complete checkpoint must not become a failed one because its scratch files were in the way.
+    for (const path of [work, folder])
+      await rm(path, { recursive: true, force: true }).catch((error) =>
+        log.warn({ err: error }, 'staging was not cleared'),
+      )
+  }
+}
+
+/** Before the application is frozen, so it costs none of its time, but some of its grace. */
+const sweepDeadlineMs = 2_000
+
+/** Killing or waking a tree of ten thousand tasks takes about a second. */
+const lettingGoMs = 60_000
+
+/** `pids`: of all threads. */
+type Standing = { processes: number[]; pids: number[]; externalFiles: ExternalFile[] }
+
+type Place = { id: string; instant: Date; folder: string; work: string; log: Log }
+
+class Checkpoint {
+  readonly #around: Surroundings
+  readonly #target: CheckpointTarget
+  readonly #request: CheckpointRequest
+  readonly #place: Place
+  readonly #abort = new AbortController()
+  #archive: Promise<{ ms: number; entries: number; deleted: number } | Error> | undefined
+  #standing: Promise<Standing | Error> | undefined
+  #cpuMs = 0
+  #stdio: StdioPipe[] = []
+  #put: PutResult | undefined
+  #storeCpuMs = 0
+  #failure: unknown
+  #frozenAt = 0
+  #deadline: NodeJS.Timeout | undefined
+
+  constructor(around: Surroundings, target: CheckpointTarget, request: CheckpointRequest, place: Place) {
+    this.#around = around
+    this.#target = target
+    this.#request = request
+    this.#place = place
+  }
+
+  async take(): Promise<CheckpointDone> {
+    const { launcherPid, root } = this.#target
+    const began = performance.now()
+    this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
+    this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
+    try {
+      const times = await dump({
+        launcherPid,
+        root,
+        stdio: this.#stdio,
+        imagesFolder: `${this.#place.folder}/criu`,
+        workFolder: this.#place.work,
+        leaveRunning: this.#request.afterwards === 'resume',
+        frozen: () => this.#whenFrozen(),
+        dumped: async () => {
+          const answer = await this.#whenDumped()
+          if (answer === 'abort' || this.#request.afterwards === 'resume') this.#request.goingOn?.()
+          return answer
+        },
+        // The deadline itself is ours (#deadline); this one is for a CRIU that does not come to its end after it was let go.
+        deadlineMs: this.#leftMs() + lettingGoMs,
+        signal: this.#abort.signal,
+        log: this.#place.log,
+      }).catch((error: unknown) => {
+        throw this.#failure ?? error
+      })
+      const draft = await this.#draft(times)
+      // What goes on is stored while it runs, and that has the deadline again.
+      this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
+      const put = this.#put ?? (await this.#store(draft))
+      const archived = await this.#archive
+      const archiveMs = archived instanceof Error || archived === undefined ? 0 : archived.ms
+      const phases = {
+        ...times,
+        archiveMs,
+        hashMs: put.hashMs,
+        writeMs: put.writeMs,
+        syncMs: put.syncMs,
+        storeCpuMs: this.#storeCpuMs,
+        totalMs: performance.now() - began,
+      }
+      const ended = this.#request.afterwards === 'end'
+      return { manifest: put.manifest, ended, phases: rounded(phases), cpuMs: this.#cpuMs }
+    } finally {
+      clearTimeout(this.#deadline)
+      this.#abort.abort()
+    }
+  }
+
+  #leftMs(): number {
+    // A timer of Node's that is longer than 2^31 ms ends at once.
+    return Math.min(Math.max(1, this.#request.deadline - Date.now()), 2 ** 31 - 1)
+  }
+
+  /** All tasks stand still: archive the files beside CRIU's dump of the memory, and note what must fit later. */
+  #whenFrozen(): void {
+    this.#frozenAt = Date.now()
+    this.#request
+      .held?.()
+      .catch((error: unknown) => this.#place.log.error({ err: error }, 'letting go failed'))
+    this.#archive = this.#archiveOptions().then(archiveEphemeral).catch(asError)
+    this.#standing = this.#lookAround().catch(asError)
+  }
+
+  async #archiveOptions() {
+    const { plan, launcherPid } = this.#target
+    const listed = await readBaseline(`${volumePaths.run}/${plan.name}`)
+    // An application that began without us: what changed since then is known, what it deleted is not.
+    const baseline = listed ?? { instantMs: await startOf(launcherPid), names: undefined }
+    const { folder, log } = this.#place
+    return {
+      pid: launcherPid,
+      plan,
+      baseline,
+      folder,
+      deadlineMs: this.#leftMs(),
+      signal: this.#abort.signal,
+      log,
+    }
+  }
+
+  async #lookAround(): Promise<Standing> {
+    const { plan, launcherPid, root } = this.#target
+    const processes = await treeOf(root)
+    // Of an application that was killed just before, only our own root is left: restored, it would tell of the death again.
+    const others = processes.filter((pid) => pid !== root)
+    if (!(await Promise.all(others.map(isAlive))).includes(true))
+      throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
+    const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
+    return {
+      processes,
+      pids: await threadsOf(processes),
+      externalFiles: await openExternalFiles(processes, mountPoints, external),
+    }
+  }
+
+  /** The images are complete. Where the application is to end, it ends only when its checkpoint is in the store. */
+  async #whenDumped(): Promise<'go' | 'abort'> {
+    try {
+      const archived = await this.#archive
+      if (archived instanceof Error) throw archived
+      await archiveLinkRemaps(await this.#archiveOptions(), this.#frozenAt - 50)
+      await rearmExpiredTimers(`${this.#place.folder}/criu`, this.#place.log)
+      // Only now: until here CRIU had the application's own tasks hand out their pages.
+      const standing = await this.#standing
+      if (standing !== undefined && !(standing instanceof Error))
+        this.#cpuMs = await cpuMsOf(standing.processes)
+      if (this.#request.afterwards === 'end') {
+        this.#put = await this.#store(
+          await this.#draft({ frozenMs: Date.now() - this.#frozenAt, dumpMs: Date.now() - this.#frozenAt }),
+        )
+      }
+      if (this.#abort.signal.aborted) return 'abort'
+      // From here CRIU is ending or waking the tree: cutting that short would leave half of it.
+      clearTimeout(this.#deadline)
+      return 'go'
+    } catch (error) {
+      this.#failure = error
+      return 'abort'
+    }
+  }
+
+  async #store(draft: CheckpointDraft): Promise<PutResult> {
+    const { store } = this.#around
+    const before = process.cpuUsage()
+    const put = await withDeadline(store, draft, this.#place.folder, this.#abort.signal)
+    const { user, system } = process.cpuUsage(before)
+    this.#storeCpuMs = (user + system) / 1_000
+    return put
+  }
+
+  async #draft(times: { frozenMs: number; dumpMs: number }): Promise<CheckpointDraft> {
+    const standing = await this.#standing
+    if (standing === undefined || standing instanceof Error)
+      throw new ReprieveError('dump-failed', 'the processes could not be looked at', {}, standing)
+    const archived = await this.#archive
+    const { plan, launcher, root } = this.#target
+    const { podPlan, identity, made } = this.#around
+    return {
+      id: this.#place.id,
+      slot: { lineage: podPlan.lineage, container: plan.name },
+      createdAt: new Date(Math.max(Date.now(), this.#place.instant.getTime())).toISOString(),
+      trigger: this.#request.trigger,
+      reason: this.#request.reason,
+      pod: identity,
+      fits: { fingerprint: plan.fingerprint, architecture: process.arch, launcher },
+      made,
+      process: { rootPid: root, pids: standing.pids, stdio: this.#stdio },
+      externalFiles: standing.externalFiles,
+      timings: rounded({
+        frozenMs: times.frozenMs,
+        dumpMs: times.dumpMs,
+        archiveMs: archived === undefined || archived instanceof Error ? 0 : archived.ms,
+      }),
+    }
+  }
+}
+
+async function withDeadline(
+  store: Store,
+  draft: CheckpointDraft,
+  folder: string,
+  signal: AbortSignal,
+): Promise<PutResult> {
+  try {
+    return await store.put(draft, folder, signal)
+  } catch (error) {
+    if (signal.aborted)
+      throw new ReprieveError('deadline-passed', `storing was cut short: ${describeError(error)}`, {}, error)
+    throw error
+  }
+}
+
+function uniquePipes(pipes: StdioPipe[]): StdioPipe[] {
+  return [...new Map(pipes.map((pipe) => [`${pipe.fd} ${pipe.inode}`, pipe])).values()]
+}
+
+function rounded<Key extends string>(values: Record<Key, number>): Record<Key, number> {
+  return Object.fromEntries(
+    Object.entries<number>(values).map(([key, ms]) => [key, Math.round(ms * 10) / 10]),
+  ) as Record<Key, number>
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}

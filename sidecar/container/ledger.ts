@@ -1,0 +1,166 @@
+/**
+ * Remembers what every trigger asked of a container and what became of it, by standing between the two: for /status and
+ * /metrics, for what a checkpoint costs, and for whoever must not ask while another one is under way.
+ */
+import type { CheckpointRequest } from '../checkpoint/request.ts'
+import type { CheckpointOutcome } from './asked-checkpoints.ts'
+import type { Checkpointable } from './trigger.ts'
+
+export type CheckpointEntry = {
+  trigger: string
+  reason: string
+  askedAt: string
+  /** From the request to its deadline, and to the answer. */
+  leadAskedMs: number
+  leadTakenMs: number
+  outcome: 'taken' | 'failed' | 'skipped'
+  /** Of what was taken its id, of what was not the reason. */
+  detail: string
+}
+
+/** What one complete checkpoint took: phases in milliseconds (checkpoint.ts) and its size. */
+export type Measured = {
+  phases: Record<string, number>
+  /** Of all its files. */
+  bytes: number
+  /** What the application held just before, where that is known. */
+  memoryBytes?: number | undefined
+  /** Then the application stood still until all was stored, and had nothing to do any more. */
+  ended?: boolean
+}
+
+/** Enough to tell a habit from an accident. */
+const kept = 3
+
+export type Newest = {
+  /** When it was asked for, milliseconds since the epoch: for people. A clock that is set must not move the next one. */
+  at: number
+  /** The same by `performance.now()`. */
+  monotonicMs: number
+  /** What the application had used when it stood still. */
+  cpuMs: number | undefined
+  /** What it held just before. */
+  memoryBytes: number | undefined
+}
+
+type Account = {
+  last: CheckpointEntry | undefined
+  /** The newest last. */
+  measured: Measured[]
+  /** The newest complete checkpoint. */
+  newest: Newest | undefined
+  underWay: Set<Promise<unknown>>
+  counts: Map<string, { trigger: string; outcome: CheckpointEntry['outcome']; count: number }>
+}
+
+export class CheckpointLedger {
+  readonly #accounts = new Map<string, Account>()
+
+  /** The same container, for triggers to ask. */
+  watch(container: Checkpointable): Checkpointable {
+    const { plan } = container
+    return {
+      plan,
+      ending: (deadline) => container.ending(deadline),
+      checkpoint: (request) => this.#record(plan.name, request, container.checkpoint(request)),
+    }
+  }
+
+  /** Something was not asked for, on purpose. */
+  skipped(name: string, trigger: string, reason: string): void {
+    const entry = { trigger, reason, askedAt: new Date().toISOString(), leadAskedMs: 0, leadTakenMs: 0 }
+    this.#close(this.#of(name), { ...entry, outcome: 'skipped', detail: reason })
+  }
+
+  isUnderWay(name: string): boolean {
+    return this.#of(name).underWay.size > 0
+  }
+
+  /** Resolves when nothing that was asked for is under way, or the signal says not to wait any longer. */
+  async idle(name: string, signal: AbortSignal): Promise<void> {
+    const given = new Promise<void>((resolve) =>
+      signal.addEventListener('abort', () => resolve(), { once: true }),
+    )
+    while (this.isUnderWay(name) && !signal.aborted)
+      await Promise.race([Promise.allSettled(this.#of(name).underWay), given])
+  }
+
+  newest(name: string): Newest | undefined {
+    return this.#of(name).newest
+  }
+
+  measured(name: string): readonly Measured[] {
+    return this.#of(name).measured
+  }
+
+  last(name: string): CheckpointEntry | undefined {
+    return this.#of(name).last
+  }
+
+  /** Of each container the newest. */
+  get newestEntries(): [container: string, entry: CheckpointEntry][] {
+    return [...this.#accounts].flatMap(([container, { last }]) =>
+      last === undefined ? [] : [[container, last]],
+    )
+  }
+
+  get counts(): { container: string; trigger: string; outcome: CheckpointEntry['outcome']; count: number }[] {
+    return [...this.#accounts].flatMap(([container, { counts }]) =>
+      [...counts.values()].map((counted) => Object.assign({ container }, counted)),
+    )
+  }
+
+  async #record(
+    name: string,
+    request: CheckpointRequest,
+    taking: Promise<CheckpointOutcome>,
+  ): Promise<CheckpointOutcome> {
+    const account = this.#of(name)
+    const askedAt = Date.now()
+    const monotonicMs = performance.now()
+    account.underWay.add(taking)
+    try {
+      const outcome = await taking
+      if (outcome.outcome === 'taken') {
+        const { phases, bytes, cpuMs, memoryBytes } = outcome
+        account.newest = { at: askedAt, monotonicMs, cpuMs, memoryBytes }
+        const ended = request.afterwards === 'end'
+        if (bytes !== undefined)
+          account.measured = [...account.measured, { phases, bytes, memoryBytes, ended }].slice(-kept)
+      }
+      this.#close(account, {
+        trigger: request.trigger,
+        reason: request.reason,
+        askedAt: new Date(askedAt).toISOString(),
+        leadAskedMs: request.deadline - askedAt,
+        leadTakenMs: Math.round(performance.now() - monotonicMs),
+        outcome: outcome.outcome,
+        detail: outcome.outcome === 'taken' ? outcome.id : outcome.reason,
+      })
+      return outcome
+    } finally {
+      account.underWay.delete(taking)
+    }
+  }
+
+  #close(account: Account, entry: CheckpointEntry): void {
+    account.last = entry
+    const { trigger, outcome } = entry
+    const key = `${trigger} ${outcome}`
+    account.counts.set(key, { trigger, outcome, count: (account.counts.get(key)?.count ?? 0) + 1 })
+  }
+
+  #of(name: string): Account {
+    const known = this.#accounts.get(name)
+    if (known !== undefined) return known
+    const account: Account = {
+      last: undefined,
+      measured: [],
+      newest: undefined,
+      underWay: new Set(),
+      counts: new Map(),
+    }
+    this.#accounts.set(name, account)
+    return account
+  }
+}

@@ -1,0 +1,20 @@
+import type { CheckpointRequest } from '../checkpoint/request.ts'
+import type { CheckpointOutcome } from './asked-checkpoints.ts'
+
+/** A container that triggers can ask a checkpoint of. */
+export type Checkpointable = {
+  readonly plan: { readonly name: string }
+  checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome>
+  /** The pod was told to end; its last checkpoint may take until `deadline`, milliseconds since the epoch. */
+  ending(deadline: number): void
+}
+
+/**
+ * A source of reasons to take a checkpoint: memory, spot notices, disruption, an interval, a person, the pod's end. It
+ * watches from `start` to `stop`, and asks through the containers it was given; what it asks has a deadline.
+ */
+export interface Trigger {
+  readonly name: string
+  start(containers: ReadonlyMap<string, Checkpointable>): Promise<void>
+  stop(): Promise<void>
+}

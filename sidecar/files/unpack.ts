@@ -1,0 +1,148 @@
+/**
+ * Brings an archive's files into a fresh container, and can take that back: a restore that fails must leave the container
+ * as its image made it for the next older checkpoint, or for a cold start.
+ * All names are resolved inside the container's mount namespace (by tools entered there), never from here, where a
+ * symbolic link of a hostile application would lead into our own files.
+ */
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { ReprieveError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import { mustRun } from '../proc/command.ts'
+import { startTicksOf } from '../proc/process-tree.ts'
+import { enterArgv, enterChargedArgv, toolArgv } from '../setup/tools.ts'
+import { archiveFiles } from './archive.ts'
+import { createArguments, extractArguments } from './tar.ts'
+
+export type UnpackOptions = {
+  pid: number
+  /** The checkpoint's folder in the staging volume. */
+  folder: string
+  deadlineMs: number
+  signal: AbortSignal
+  log: Log
+}
+
+/** Beside the checkpoint's files while it is being restored: what was there before it. */
+const undoFiles = { replaced: 'undo-replaced.tar', removed: 'undo-removed.tar' } as const
+
+/**
+ * And the names brought, deepest first. While there is such a list its container holds what was brought, or some of it. It is named for
+ * the container's launcher: in a container that was started again since, nothing of it is to be taken back.
+ */
+async function broughtList(options: UnpackOptions): Promise<string> {
+  return `undo-${options.pid}-${await startTicksOf(options.pid)}.list`
+}
+
+/** @throws ReprieveError `restore-failed`; then `undoUnpack` puts things back. */
+export async function unpackEphemeral(options: UnpackOptions): Promise<{ ms: number }> {
+  const began = performance.now()
+  try {
+    await recordUndo(options)
+    await removeNames(options, archiveFiles.deleted, ['-xdev', '-depth', '-delete'])
+    for (const tar of [archiveFiles.tar, archiveFiles.remapsTar]) await extract(options, tar)
+    return { ms: performance.now() - began }
+  } catch (error) {
+    throw new ReprieveError('restore-failed', 'unpacking the files beside the memory failed', {}, error)
+  }
+}
+
+/**
+ * Removes what `unpackEphemeral` brought and puts back what it replaced or removed, in this life of the sidecar or in an earlier one.
+ * False where there is nothing to take back. Can be repeated after a kill at any instant.
+ */
+export async function undoUnpack(options: UnpackOptions): Promise<boolean> {
+  const brought = await broughtList(options)
+  if (!(await isThere(options, brought))) return false
+  // A folder that still holds something of the image is not empty, so it stays.
+  await removeNames(options, brought, ['-maxdepth', '0', '-delete'])
+  for (const tar of [undoFiles.replaced, undoFiles.removed]) await extract(options, tar)
+  await rm(`${options.folder}/${brought}`)
+  return true
+}
+
+/** Keeps the files that are about to be replaced or removed. In a fresh container few of them exist. */
+async function recordUndo(options: UnpackOptions): Promise<void> {
+  const list = await broughtList(options)
+  // An attempt that was not taken back: what is there now is the checkpoint's own, not what was there before it.
+  if (await isThere(options, list)) return
+  const lists = [archiveFiles.list, archiveFiles.remapsList, archiveFiles.sockets]
+  const named = await Promise.all(
+    lists.map((one) => readFile(`${options.folder}/${one}`, 'latin1').catch(() => '')),
+  )
+  const names = named
+    .join('')
+    .split('\0')
+    .filter((name) => name !== '')
+  const brought = Buffer.from(
+    names
+      .toReversed()
+      .map((name) => `${name}\0`)
+      .join(''),
+    'latin1',
+  )
+  // The list comes last, by its final name: without it nothing is taken back, for nothing was changed yet.
+  const draft = `${list}.draft`
+  await writeFile(`${options.folder}/${draft}`, brought)
+  await keep(options, draft, undoFiles.replaced, false)
+  await keep(options, archiveFiles.deleted, undoFiles.removed, true)
+  await rename(`${options.folder}/${draft}`, `${options.folder}/${list}`)
+}
+
+async function keep(options: UnpackOptions, list: string, tar: string, recursion: boolean): Promise<void> {
+  if ((await sizeOf(options, list)) === 0) return
+  const names = await open(`${options.folder}/${list}`, 'r')
+  const output = await open(`${options.folder}/${tar}`, 'w', 0o600)
+  try {
+    // A name that does not exist here, the common case, is no failure (--ignore-failed-read); a full disk is one: 2.
+    await mustRun(enterArgv(options.pid, ...createArguments({ recursion })), {
+      ...options,
+      stdio: ['ignore', output.fd, 'pipe', names.fd],
+      okCodes: [0, 1],
+    })
+  } finally {
+    await names.close()
+    await output.close()
+  }
+}
+
+/** Removes each name of a NUL-separated list that exists. */
+async function removeNames(options: UnpackOptions, list: string, tests: string[]): Promise<void> {
+  if ((await sizeOf(options, list)) === 0) return
+  const names = await open(`${options.folder}/${list}`, 'r')
+  try {
+    const argv = toolArgv('find', '-files0-from', '/proc/self/fd/3', ...tests)
+    // 1: a name that is not there (any more), or a folder that is not empty, or a mount point.
+    await mustRun(enterArgv(options.pid, ...argv), {
+      ...options,
+      stdio: ['ignore', 'pipe', 'pipe', names.fd],
+      okCodes: [0, 1],
+    })
+  } finally {
+    await names.close()
+  }
+}
+
+async function extract(options: UnpackOptions, tar: string): Promise<void> {
+  if ((await sizeOf(options, tar)) === 0) return
+  const input = await open(`${options.folder}/${tar}`, 'r')
+  try {
+    // The pages of a tmpfs (/dev/shm, a volume in memory) belong to whoever writes them first, for as long as the file is there.
+    await mustRun(enterChargedArgv(options.pid, ...extractArguments()), {
+      ...options,
+      stdio: [input.fd, 'pipe', 'pipe'],
+    })
+  } finally {
+    await input.close()
+  }
+}
+
+async function isThere(options: UnpackOptions, name: string): Promise<boolean> {
+  return stat(`${options.folder}/${name}`).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function sizeOf(options: UnpackOptions, name: string): Promise<number> {
+  return (await stat(`${options.folder}/${name}`).catch(() => ({ size: 0 }))).size
+}

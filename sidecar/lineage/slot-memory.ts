@@ -1,0 +1,85 @@
+/** What the store remembers of a slot beside its checkpoints, written only by the pod that holds the slot. */
+import { ReprieveError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import type { Slot, SlotRecord } from '../../src/manifest.ts'
+import { diedEarly, finished, needs, provedAlive } from '../../src/slot-record.ts'
+import type { Store } from '../../src/store/store.ts'
+import { instantInSlot } from './slot-instant.ts'
+import type { SlotClaim } from './slot-claim.ts'
+
+/** Reading and writing one small file; a hung file server must not hold the container's end up for longer. */
+export const recordDeadlineMs = 10_000
+
+export class SlotMemory {
+  readonly #store: Store
+  readonly #slot: Slot
+  readonly #claim: SlotClaim
+  readonly #log: Log
+  readonly #now: () => number
+  /** One after the other, as they were asked for: each writes what it has read, changed. */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(store: Store, slot: Slot, claim: SlotClaim, log: Log, now = Date.now) {
+    this.#store = store
+    this.#slot = slot
+    this.#claim = claim
+    this.#log = log
+    this.#now = now
+  }
+
+  async diedEarly(checkpoint: string, code: number): Promise<void> {
+    this.#log.error({ checkpoint, code }, 'the application died, and its checkpoint is to blame')
+    await this.#update((record) => diedEarly(record, checkpoint, `exit code ${code}`))
+  }
+
+  /** The whole container was killed while it was being restored. */
+  async killedInRestore(checkpoint: string): Promise<void> {
+    this.#log.error({ checkpoint }, 'the container was killed while its checkpoint was being restored')
+    await this.#update((record) => diedEarly(record, checkpoint, 'the container was killed in the restore'))
+  }
+
+  async provedAlive(checkpoint: string): Promise<void> {
+    await this.#update((record) => provedAlive(record, checkpoint))
+  }
+
+  /** What the next pod has to have. @throws ReprieveError where it could not be written, or the slot is another pod's */
+  async needs(memoryBytes: number, podUid: string): Promise<void> {
+    if (!(await this.#update((record) => needs(record, { memoryBytes, podUid }))))
+      throw new ReprieveError('lineage-busy', 'another pod of the same lineage has the slot')
+  }
+
+  /** @throws ReprieveError `store-failed` */
+  async needed(): Promise<SlotRecord['needs']> {
+    return (await this.#store.readRecord(this.#slot, AbortSignal.timeout(recordDeadlineMs))).needs
+  }
+
+  /** The work is done: nothing made so far may ever be restored. Recorded first, then its checkpoints are freed. */
+  async finished(): Promise<void> {
+    const instant = (await instantInSlot(this.#store, this.#slot, this.#log, this.#now)).toISOString()
+    const end = () => this.#update((record) => finished(record, instant))
+    const recorded = await end().catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'the end of the work could not be recorded: trying once more')
+      return end()
+    })
+    if (!recorded) return
+    this.#log.info('the application finished: its lineage ends')
+    await this.#store
+      .removeBefore(this.#slot, instant, AbortSignal.timeout(recordDeadlineMs))
+      .catch((error) => this.#log.warn({ err: error }, 'the checkpoints of finished work were not removed'))
+  }
+
+  /** False where another pod has the slot: what it remembers is not this one's to change. */
+  #update(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
+    const done = this.#turn.then(() => this.#updateNow(change))
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  async #updateNow(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
+    const signal = AbortSignal.timeout(recordDeadlineMs)
+    if ((await this.#claim.take(0, signal)).outcome === 'busy') return false
+    const record = await this.#store.readRecord(this.#slot, signal)
+    await this.#store.writeRecord(this.#slot, change(record), signal)
+    return true
+  }
+}

@@ -1,0 +1,123 @@
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
+import { ReprieveError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+
+export type CommandResult = {
+  outcome: 'exited' | 'killed' | 'deadline' | 'aborted' | 'unstartable'
+  /** Exit status when `exited`. */
+  code: number | null
+  /** What ended it when `killed`. */
+  signal: string | null
+  /** At most the first 64 KiB of each stream that was piped to us. */
+  stdout: string
+  stderr: string
+  ms: number
+  error?: unknown
+}
+
+export type CommandOptions = {
+  log: Log
+  deadlineMs: number
+  signal?: AbortSignal
+  /** As for child_process.spawn; streams 1 and 2 are collected where they are pipes. */
+  stdio?: StdioOptions
+  env?: NodeJS.ProcessEnv
+  /** Called once the process runs, e.g. to feed its standard input. */
+  started?: (child: ChildProcess) => void
+}
+
+const collectBytes = 64 * 1024
+/** What is killed closes its streams at once; what does not is held up by a hung mount, or left a child that holds them. */
+const lingerMs = 1_000
+
+/** Runs an external command to its end, its deadline or the abort, whichever is first. Never rejects. */
+export function runCommand(argv: readonly string[], options: CommandOptions): Promise<CommandResult> {
+  const began = performance.now()
+  const [file = '', ...args] = argv
+  return new Promise((resolve) => {
+    let ended: CommandResult['outcome'] | undefined
+    const text = { stdout: '', stderr: '' }
+    let child: ChildProcess | undefined
+    let lingering: NodeJS.Timeout | undefined
+    const finish = (
+      outcome: CommandResult['outcome'],
+      code: number | null,
+      signal: string | null,
+      error?: unknown,
+    ) => {
+      clearTimeout(timer)
+      clearTimeout(lingering)
+      options.signal?.removeEventListener('abort', abort)
+      const result: CommandResult = { outcome, code, signal, ...text, ms: performance.now() - began }
+      if (error !== undefined) result.error = error
+      options.log.debug({ argv, outcome, code, signal, ms: Math.round(result.ms) }, 'command ended')
+      resolve(result)
+    }
+    const stop = (why: 'deadline' | 'aborted') => {
+      ended ??= why
+      child?.kill('SIGKILL')
+      lingering ??= setTimeout(() => {
+        child?.removeAllListeners('close')
+        for (const stream of child?.stdio ?? []) stream?.destroy()
+        finish(why, child?.exitCode ?? null, child?.signalCode ?? null)
+      }, lingerMs)
+    }
+    const abort = () => stop('aborted')
+    const timer = setTimeout(() => stop('deadline'), options.deadlineMs)
+    try {
+      child = spawn(file, args, {
+        stdio: options.stdio ?? ['ignore', 'pipe', 'pipe'],
+        env: options.env ?? process.env,
+      })
+    } catch (error) {
+      finish('unstartable', null, null, error)
+      return
+    }
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name]?.on('data', (chunk: Buffer) => {
+        const room = collectBytes - text[name].length
+        if (room > 0) text[name] += chunk.toString('utf8').slice(0, room)
+      })
+    }
+    child.on('error', (error) => finish('unstartable', null, null, error))
+    // A grandchild may hold on to an extra channel: it must not make us wait past the command's own end.
+    child.on('exit', () => {
+      for (const stream of child?.stdio.slice(3) ?? []) stream?.destroy()
+    })
+    child.on('close', (code, signal) =>
+      finish(ended ?? (signal === null ? 'exited' : 'killed'), code, signal),
+    )
+    if (options.signal?.aborted) abort()
+    else options.signal?.addEventListener('abort', abort)
+    // Without a process there may be no streams either (EMFILE); its error event follows.
+    if (child.pid !== undefined) options.started?.(child)
+  })
+}
+
+/** The same, for a command that has to succeed. @throws ReprieveError `command-failed` */
+export async function mustRun(
+  argv: readonly string[],
+  options: CommandOptions & { okCodes?: number[] },
+): Promise<CommandResult> {
+  const result = await runCommand(argv, options)
+  if (result.outcome === 'exited' && (options.okCodes ?? [0]).includes(result.code ?? -1)) return result
+  throw commandError(argv, result)
+}
+
+export function commandError(argv: readonly string[], result: CommandResult): ReprieveError {
+  const how = {
+    exited: `exited with ${result.code}`,
+    killed: `was killed by ${result.signal}`,
+    deadline: `ran past its deadline after ${Math.round(result.ms)} ms`,
+    aborted: 'was aborted',
+    unstartable: 'could not be started',
+  }[result.outcome]
+  const said = result.stderr.trim().split('\n').slice(-3).join(' | ')
+  const name = argv.find((word) => /\/(criu|tar|find)$/.test(word)) ?? argv[0]
+  return new ReprieveError(
+    'command-failed',
+    `${name} ${how}${said === '' ? '' : `: ${said}`}`,
+    { argv, ...result },
+    result.error,
+  )
+}

@@ -1,0 +1,49 @@
+/**
+ * A process can be restored only under the PIDs it had. The pod's PID namespace is shared: its first few hundred numbers go
+ * to the pause process, the launchers, this sidecar and to probes, in an order that differs each time. So the application
+ * gets numbers from a range of its own, far above those.
+ */
+import type { Log } from '../../src/log.ts'
+import { mustRun } from './command.ts'
+import { volumePaths } from '../../src/volume.ts'
+
+/** Where the first container's range begins, and where the last one's ends: pid_max is 32768 on the smallest nodes. */
+const firstPid = 10_000
+const endPid = 31_000
+/**
+ * Above every range: where a restarted launcher or sidecar gets its numbers, so that it does not sit on one that a restore in
+ * this same pod will need.
+ */
+export const asidePid = endPid
+
+/** The number before the first PID of the container's range. */
+export function rangeStart(index: number, containers: number): number {
+  return firstPid + index * Math.floor((endPid - firstPid) / Math.max(1, containers))
+}
+
+/** Makes the kernel give the next process of the pod a number above `pid` (proc(5) ns_last_pid). Best effort: told in the log. */
+export async function setLastPid(pid: number, log: Log): Promise<boolean> {
+  try {
+    await mustRun([volumePaths.launcher, 'lastpid', String(pid)], { log, deadlineMs: 5_000 })
+    return true
+  } catch (error) {
+    log.warn(
+      { err: error, pid },
+      'the next process number could not be set: a restore may find its numbers taken',
+    )
+    return false
+  }
+}
+
+export function isInRange(pid: number): boolean {
+  return pid > firstPid && pid <= endPid
+}
+
+/**
+ * A sidecar that was restarted may have got numbers of an application's range, which a restore in this pod would need: it then
+ * ends, and its guard starts it again with numbers above them.
+ */
+export async function moveAside(log: Log): Promise<void> {
+  if (isInRange(process.pid) && (await setLastPid(asidePid, log))) process.exit(movedAsideCode)
+}
+const movedAsideCode = 75

@@ -1,0 +1,183 @@
+/** What /proc tells of the processes of the pod. The PID namespace is the pod's own (shareProcessNamespace). */
+import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import { readFile, readdir, readlink } from 'node:fs/promises'
+import type { StdioPipe } from '../../src/manifest.ts'
+
+/** A process and all its descendants, parents first; empty when it does not exist. */
+export async function treeOf(root: number): Promise<number[]> {
+  const parents = new Map<number, number[]>()
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const stat = await statOf(Number(name))
+    if (stat === undefined) continue
+    const siblings = parents.get(stat.parent)
+    if (siblings === undefined) parents.set(stat.parent, [Number(name)])
+    else siblings.push(Number(name))
+  }
+  if ((await statOf(root)) === undefined) return []
+  const tree = [root]
+  for (let at = 0; at < tree.length; at++)
+    for (const child of parents.get(tree[at] ?? 0) ?? []) tree.push(child)
+  return tree
+}
+
+/** Parent and state letter (proc(5)) of a process; undefined when it is gone. */
+export async function statOf(pid: number): Promise<{ parent: number; state: string } | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
+  // The command name is in parentheses and may hold anything: count from the last one.
+  const [state = '', parent = ''] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return state === '' ? undefined : { parent: Number(parent), state }
+}
+
+/** When the process began, in milliseconds since the epoch; to the second, and never too late. */
+export async function startOf(pid: number): Promise<number> {
+  // In ticks since the machine booted: 100 a second for user space everywhere (proc_pid_stat(5), USER_HZ).
+  const ticks = await startTicksOf(pid)
+  const booted = Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'latin1'))?.[1])
+  return (booted + Math.floor(ticks / 100) - 1) * 1_000
+}
+
+/**
+ * Tells a process from a later one that has its number, as a container's next launcher mostly has (asidePid): the number, and the
+ * tick of the machine's clock at which it began. At once, as `isAliveNow`.
+ */
+export function lifeOf(pid: number): string {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return `${pid}@${startTicksIn(text)}`
+  } catch {
+    return `${pid}@`
+  }
+}
+
+/** Whether the process exists and is more than a zombie. */
+export async function isAlive(pid: number): Promise<boolean> {
+  const stat = await statOf(pid)
+  return stat !== undefined && stat.state !== 'Z' && stat.state !== 'X'
+}
+
+/** Field 22 of proc_pid_stat(5): a process that got the number later has another. */
+export async function startTicksOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'latin1')
+  return startTicksIn(text)
+}
+
+function startTicksIn(stat: string): number {
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+}
+
+/** All thread ids of the processes: each is a PID that a restore will need. */
+export async function threadsOf(pids: readonly number[]): Promise<number[]> {
+  const lists = await Promise.all(pids.map((pid) => readdir(`/proc/${pid}/task`).catch(() => [])))
+  return lists.flat().map(Number)
+}
+
+/** The pipes on descriptors 0 to 2: how the application's output leaves the container. */
+export async function stdioPipesOf(pid: number): Promise<StdioPipe[]> {
+  const pipes: StdioPipe[] = []
+  for (const fd of [0, 1, 2] as const) {
+    const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')
+    const inode = /^pipe:\[(\d+)\]$/.exec(target)?.[1]
+    if (inode !== undefined) pipes.push({ fd, inode })
+  }
+  return pipes
+}
+
+/** Processes that live in the same mount namespace as `pid` (the container's own), without `pid` itself. */
+export async function containerProcesses(pid: number): Promise<number[]> {
+  const home = await readlink(`/proc/${pid}/ns/mnt`).catch(() => '')
+  if (home === '') return []
+  const found: number[] = []
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === pid) continue
+    if ((await readlink(`/proc/${name}/ns/mnt`).catch(() => '')) === home) found.push(Number(name))
+  }
+  return found
+}
+
+/** Ends processes by SIGKILL and waits, at most `deadlineMs`, until they are gone. Returns those that are left. */
+export async function killAll(pids: readonly number[], deadlineMs: number): Promise<number[]> {
+  let left = [...pids]
+  for (const until = Date.now() + deadlineMs; left.length > 0;) {
+    for (const pid of left) signal(pid, 'SIGKILL')
+    const alive = await Promise.all(left.map(isAlive))
+    left = left.filter((_, index) => alive[index])
+    if (Date.now() > until) break
+    if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  return left
+}
+
+/** Sends a signal; false when the process is gone. */
+export function signal(pid: number, name: NodeJS.Signals | number): boolean {
+  try {
+    return process.kill(pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    throw error
+  }
+}
+
+/**
+ * Bytes that a dump of the processes has to write: anonymous and shared memory, not mapped files (proc(5)). Memory that they
+ * share counts once, as Pss: RssShmem would count a data loader's batches for each of its workers.
+ */
+export async function memoryOf(pids: readonly number[]): Promise<number> {
+  let bytes = 0
+  for (const pid of pids) {
+    const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
+    bytes += kilobytes(status, 'RssAnon') * 1024
+    const shared = kilobytes(status, 'RssShmem')
+    // The rollup walks the page tables: only where there is something to tell apart.
+    const rollup =
+      shared === 0 ? '' : await readFile(`/proc/${pid}/smaps_rollup`, 'latin1').catch(() => undefined)
+    bytes += (rollup === undefined ? shared : kilobytes(rollup, 'Pss_Shmem')) * 1024
+  }
+  return bytes
+}
+
+function kilobytes(text: string, key: string): number {
+  return Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)
+}
+
+/** Whether two processes live in the same container, as far as its mounts tell. */
+export function shareMounts(one: number, other: number): boolean {
+  try {
+    return readlinkSync(`/proc/${one}/ns/mnt`) === readlinkSync(`/proc/${other}/ns/mnt`)
+  } catch {
+    return false
+  }
+}
+
+/** The hash in the name of the launcher that the root of a tree is: after an upgrade not that of its container's launcher. */
+export async function launcherHashOf(root: number): Promise<string | undefined> {
+  const exe = await readlink(`/proc/${root}/exe`).catch(() => '')
+  return /\/launcher-([0-9a-f]{12})$/.exec(exe)?.[1]
+}
+
+/**
+ * Whether a process runs a launcher of ours: its program is, by device and inode, a file that we put in the shared volume. Any
+ * process of the pod may connect to our socket; only protected containers have that volume to run a launcher from.
+ */
+export function runsLauncher(pid: number, folder: string): boolean {
+  if (pid <= 1 || pid === process.pid) return false
+  try {
+    const program = statSync(`/proc/${pid}/exe`)
+    return readdirSync(folder)
+      .filter((name) => name.startsWith('launcher-'))
+      .map((name) => statSync(`${folder}/${name}`))
+      .some(({ dev, ino }) => dev === program.dev && ino === program.ino)
+  } catch {
+    return false
+  }
+}
+
+/** As `isAlive`, at once: for a word that must be judged before the next one is heard. */
+export function isAliveNow(pid: number): boolean {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return !/^[ZX]/.test(text.slice(text.lastIndexOf(')') + 2))
+  } catch {
+    return false
+  }
+}

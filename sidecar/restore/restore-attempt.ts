@@ -1,0 +1,175 @@
+/**
+ * One attempt to bring a fetched checkpoint back to life in a container whose launcher waits. An attempt that fails leaves
+ * the container as it was.
+ */
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { ReprieveError } from '../../src/errors.ts'
+import type { CheckpointManifest } from '../../src/manifest.ts'
+import type { ContainerPlan } from '../../src/pod-plan.ts'
+import { volumePaths } from '../../src/volume.ts'
+import type { HookAnswer } from '../criu/hook-channel.ts'
+import { restore } from '../criu/restore.ts'
+import { readEphemeralRoots } from '../files/mounts.ts'
+import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
+import { bringBackExternalFiles } from '../files/external-files.ts'
+import { setLastPid } from '../proc/pid-range.ts'
+import { isAlive, killAll, treeOf } from '../proc/process-tree.ts'
+import type { Surroundings } from '../setup/surroundings.ts'
+
+export type RestoreTarget = { plan: ContainerPlan; launcherPid: number }
+
+export type Restored = {
+  manifest: CheckpointManifest
+  root: number
+  supervisor: number
+  statusFile: string
+  phases: Record<string, number>
+}
+
+/** How long CRIU may take beyond the data: it reads about 1 GiB/s from the page cache; 100 MB/s is a slow disk. */
+const restoreBaseMs = 60_000
+const slowBytesPerMs = 100_000
+/** For each of its steps: putting back some 10 GiB on a slow disk. In a fresh container there is little to put back. */
+const earlierUndoMs = 120_000
+
+/**
+ * @param adopt asks the waiting launcher to watch over the restored tree; resolves true when it said so. The tree stands still until then.
+ * @throws ReprieveError `restore-failed`
+ */
+export async function attemptRestore(
+  around: Surroundings,
+  target: RestoreTarget,
+  manifest: CheckpointManifest,
+  folder: string,
+  adopt: (root: number, supervisor: number, statusFile: string) => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<Restored> {
+  const { plan, launcherPid } = target
+  const log = around.log.child({ container: plan.name, checkpoint: manifest.id })
+  const deadlineMs = Math.ceil(restoreBaseMs + manifest.totalBytes / slowBytesPerMs)
+  const unpack = { pid: launcherPid, folder, deadlineMs, signal, log }
+  const root = manifest.process.rootPid
+  const began = performance.now()
+  const work = `${folder}.work`
+  const statusFile = `${volumePaths.run}/${plan.name}/exit-${manifest.id}-${Date.now()}`
+  // Before anything is done, so that nothing is taken back: the process that has the root's number is somebody else's.
+  await requireFreePids(manifest.process.pids)
+  signal.throwIfAborted()
+  try {
+    await mkdir(work, { recursive: true, mode: 0o700 })
+    const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
+    const unpacked = await unpackEphemeral(unpack)
+    signal.throwIfAborted()
+    const brought = await bringBackExternalFiles(
+      launcherPid,
+      manifest.externalFiles,
+      manifest.id,
+      mountPoints,
+      external,
+    )
+    for (const file of brought)
+      log.warn(file, 'a file on an external volume had grown: its tail was moved beside it')
+    const onRestored = async (supervisor: number): Promise<HookAnswer> => {
+      await setLastPid(Math.max(...manifest.process.pids), log)
+      return (await adopt(root, supervisor, statusFile)) ? 'go' : 'abort'
+    }
+    const { supervisor, ms } = await restore({
+      launcherPid,
+      root,
+      stdio: manifest.process.stdio,
+      imagesFolder: `${folder}/criu`,
+      workFolder: work,
+      statusFile,
+      restored: onRestored,
+      deadlineMs,
+      signal,
+      log,
+    })
+    const phases = {
+      unpackMs: Math.round(unpacked.ms),
+      criuMs: Math.round(ms),
+      totalMs: Math.round(performance.now() - began),
+    }
+    return { manifest, root, supervisor, statusFile, phases }
+  } catch (error) {
+    await takeBack(around, target, manifest, unpack)
+    throw error instanceof ReprieveError
+      ? error
+      : new ReprieveError('restore-failed', 'the restore failed', {}, error)
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+/** What is left of an attempt would be in the way of the next: processes, then files. */
+async function takeBack(
+  around: Surroundings,
+  target: RestoreTarget,
+  manifest: CheckpointManifest,
+  unpack: Parameters<typeof undoUnpack>[0],
+): Promise<void> {
+  try {
+    // What the launcher started when it lost patience is its own; what CRIU restored is never its child.
+    const own = new Set(await treeOf(target.launcherPid))
+    const tree = (await treeOf(manifest.process.rootPid)).filter((pid) => !own.has(pid))
+    await killAll(await withoutPod(tree, target.launcherPid), 5_000)
+    await undoUnpack({ ...unpack, signal: AbortSignal.timeout(unpack.deadlineMs) })
+  } catch (error) {
+    around.log.error({ err: error, container: target.plan.name }, 'a failed restore was not taken back whole')
+  }
+}
+
+async function withoutPod(pids: number[], launcherPid: number): Promise<number[]> {
+  return pids.includes(launcherPid) || pids.includes(process.pid) || pids.includes(1) ? [] : pids
+}
+
+async function requireFreePids(pids: readonly number[]): Promise<void> {
+  const all = new Set<number>()
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    for (const thread of await readdir(`/proc/${name}/task`).catch(() => [])) all.add(Number(thread))
+  }
+  const taken = pids.filter((pid) => all.has(pid))
+  if (taken.length > 0)
+    throw new ReprieveError(
+      'restore-failed',
+      `process numbers are taken in this pod: ${taken.slice(0, 8).join(', ')}`,
+      { taken },
+    )
+}
+
+/**
+ * An earlier life of this sidecar that died in an attempt has left the files of it in the container as well, and what is needed to take
+ * them back beside the checkpoint's. To be called when its processes are gone, and before the container is looked at.
+ */
+export async function takeBackEarlier(
+  around: Surroundings,
+  { plan, launcherPid: pid }: RestoreTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  const log = around.log.child({ container: plan.name })
+  const staging = `${volumePaths.staging}/${plan.name}`
+  for (const name of await readdir(staging).catch(() => [])) {
+    if (!name.endsWith('.fetched')) continue
+    try {
+      const undo = { pid, folder: `${staging}/${name}`, deadlineMs: earlierUndoMs, signal, log }
+      if (await undoUnpack(undo))
+        log.warn({ folder: name }, 'half a restore of an earlier sidecar was taken back')
+    } catch (error) {
+      log.error({ err: error, folder: name }, 'half a restore of an earlier sidecar was not taken back whole')
+    }
+  }
+}
+
+/** Ends what an earlier life of this sidecar may have left half restored in a container whose launcher still waits. */
+export async function clearContainer(launcherPid: number, others: readonly number[]): Promise<void> {
+  // A launcher that still waits has no child; one that lost patience has, and that is the running application.
+  const own = new Set([launcherPid, ...(await treeOf(launcherPid))])
+  const left = await killAll(
+    others.filter((pid) => !own.has(pid)),
+    5_000,
+  )
+  const alive = await Promise.all(left.map(isAlive))
+  if (alive.some(Boolean))
+    throw new ReprieveError('restore-failed', `processes ${left.join(', ')} could not be ended`)
+}

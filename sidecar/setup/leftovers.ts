@@ -1,0 +1,74 @@
+/**
+ * What an earlier life of this sidecar, killed in the middle of a checkpoint, has left: a CRIU that dumps for nobody (it goes on
+ * until it asks, hears that nobody is there, and lets the application go on), and half a dump in the staging volume. Where the whole
+ * container was killed, its CRIU was as well, and only the half dump is left.
+ */
+import { readFile, readdir, rm } from 'node:fs/promises'
+import { describeError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import { volumePaths } from '../../src/volume.ts'
+import { isAlive, killAll } from '../proc/process-tree.ts'
+import { toolArgv } from './tools.ts'
+
+const killDeadlineMs = 5_000
+/**
+ * It ends by itself when its images are written, since nobody answers its question, and then lets go of the application in good order;
+ * killed at the wrong instant it leaves a breakpoint behind, of which the application dies. 30 s write some 30 GiB.
+ */
+const ownEndMs = 30_000
+
+export type Leftovers = { dumps: number[]; folders: string[] }
+
+/** To be called before anything new is begun. Best effort: told in the log. */
+export async function findLeftovers(log: Log): Promise<Leftovers> {
+  try {
+    return { dumps: await dumpsUnderWay(), folders: await halfDumps() }
+  } catch (error) {
+    log.warn({ reason: describeError(error) }, 'what an earlier sidecar left was not looked for')
+    return { dumps: [], folders: [] }
+  }
+}
+
+/** Takes up to half a minute: nothing need wait for it, a dump that meets another one under way is tried again. */
+export async function clearLeftovers({ dumps, folders }: Leftovers, log: Log): Promise<void> {
+  try {
+    await endOfAll(dumps, ownEndMs)
+    const left = await killAll(dumps, killDeadlineMs)
+    if (dumps.length > 0) log.warn({ dumps, left }, 'a dump that an earlier sidecar began was ended')
+    for (const folder of folders) await rm(folder, { recursive: true, force: true })
+    if (folders.length > 0) log.warn({ folders }, 'half a dump that an earlier sidecar began was removed')
+  } catch (error) {
+    log.warn({ reason: describeError(error) }, 'what an earlier sidecar left was not cleared')
+  }
+}
+
+async function endOfAll(pids: readonly number[], deadlineMs: number): Promise<void> {
+  for (
+    const until = Date.now() + deadlineMs;
+    Date.now() < until;
+    await new Promise((again) => setTimeout(again, 20))
+  )
+    if (!(await Promise.all(pids.map(isAlive))).includes(true)) return
+}
+
+async function dumpsUnderWay(): Promise<number[]> {
+  const command = `${toolArgv('criu', 'dump').join('\0')}\0`
+  const found: number[] = []
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const line = await readFile(`/proc/${name}/cmdline`, 'latin1').catch(() => '')
+    if (line.startsWith(command)) found.push(Number(name))
+  }
+  return found
+}
+
+/** The folders of takeCheckpoint (checkpoint.ts); what was fetched for a restore stays. */
+async function halfDumps(): Promise<string[]> {
+  const folders: string[] = []
+  for (const container of await readdir(volumePaths.staging)) {
+    const names = await readdir(`${volumePaths.staging}/${container}`)
+    for (const name of names)
+      if (/\.(dump|work)$/.test(name)) folders.push(`${volumePaths.staging}/${container}/${name}`)
+  }
+  return folders
+}

@@ -1,0 +1,52 @@
+/** What every part of the sidecar needs to know of where it runs, passed in so that tests can choose it. */
+import { release } from 'node:os'
+import { readFileSync } from 'node:fs'
+import type { Log } from '../../src/log.ts'
+import { parsePodPlan, planVariable, type PodPlan } from '../../src/pod-plan.ts'
+import type { Store } from '../../src/store/store.ts'
+import { openStore } from '../../src/store/open.ts'
+import { ReprieveError } from '../../src/errors.ts'
+
+export type Identity = { name: string; uid: string; node: string }
+export type Made = { kernel: string; criu: string; reprieve: string }
+
+export type Surroundings = {
+  podPlan: PodPlan
+  identity: Identity
+  made: Made
+  store: Store
+  log: Log
+}
+
+/** @throws ReprieveError `plan-invalid` */
+export function readSurroundings(env: NodeJS.ProcessEnv, log: Log): Surroundings {
+  const json = env[planVariable]
+  if (json === undefined)
+    throw new ReprieveError('plan-invalid', `${planVariable} is not set: the webhook sets it`)
+  const podPlan = parsePodPlan(json)
+  const identity = {
+    name: env.REPRIEVE_POD_NAME ?? '',
+    uid: env.REPRIEVE_POD_UID ?? '',
+    node: env.REPRIEVE_NODE_NAME ?? '',
+  }
+  const bound = log.child({ namespace: podPlan.namespace, pod: identity.name, lineage: podPlan.lineage })
+  return { podPlan, identity, made: readMade(), store: openStore(podPlan.store, bound), log: bound }
+}
+
+function readMade(): Made {
+  const ofPackage = new URL('../../package.json', import.meta.url)
+  const { version } = JSON.parse(readFileSync(ofPackage, 'utf8')) as { version: string }
+  return {
+    kernel: release(),
+    criu: readText('/usr/local/lib/reprieve/tools/criu-version'),
+    reprieve: version,
+  }
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch {
+    return 'unknown'
+  }
+}

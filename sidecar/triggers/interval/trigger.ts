@@ -1,0 +1,163 @@
+/**
+ * A checkpoint from time to time, for the deaths that nobody announces: it bounds what can be lost. Every container has a
+ * turn of its own; any complete checkpoint, whoever asked for it, begins the interval anew.
+ */
+import type { Log } from '../../../src/log.ts'
+import type { IntervalPlan } from '../../../src/pod-plan.ts'
+import type { CheckpointLedger } from '../../container/ledger.ts'
+import { madeProgress } from './progress.ts'
+import { firstPauseMs, pauseMs } from './schedule.ts'
+import { autoIntervalMs } from './young-daly.ts'
+import type { Vitals } from '../../proc/vitals.ts'
+import type { Checkpointable, Trigger } from '../../container/trigger.ts'
+
+/** What a manual checkpoint gets: nobody waits for it. */
+const deadlineMs = 600_000
+/** An application that does not run, or made no progress, is looked at again so soon at the latest. */
+const lookAgainMs = 60_000
+/** A dump that fails stops the application for nothing: it is tried ever more seldom, up to this. */
+const longestAfterFailureMs = 3_600_000
+/** The last instant that a Date can tell (ECMA-262, time values). */
+const lastInstant = 8.64e15
+/** A timer of Node's that is longer than 2^31 ms ends at once. */
+const longestTimerMs = 2 ** 31 - 1
+
+export type IntervalTriggerParts = {
+  interval: Exclude<IntervalPlan, 'off'>
+  meanTimeBetweenFailuresMs: number
+  lineage: string
+  ledger: CheckpointLedger
+  /** Undefined while there is nothing that should be saved. */
+  vitals: (container: string) => Promise<Vitals | undefined>
+  log: Log
+}
+
+type Turn = {
+  container: Checkpointable
+  timer: NodeJS.Timeout | undefined
+  /** By `performance.now()`, as all that is reckoned here: a clock that is set back would stop the checkpoints for as long. */
+  due: number
+  count: number
+  /** In a row. */
+  failures: number
+  /** Milliseconds since the epoch, for people. */
+  skippedSince: number | undefined
+}
+
+export class IntervalTrigger implements Trigger {
+  readonly name = 'interval'
+  readonly #parts: IntervalTriggerParts
+  readonly #turns = new Map<string, Turn>()
+  #stopped = false
+
+  constructor(parts: IntervalTriggerParts) {
+    this.#parts = parts
+  }
+
+  get status(): unknown {
+    return [...this.#turns].map(([container, { due, skippedSince }]) => ({
+      container,
+      everyMs: Math.round(this.#intervalMs(container)),
+      nextAt: new Date(Math.min(Date.now() + due - performance.now(), lastInstant)).toISOString(),
+      noProgressSince: skippedSince === undefined ? undefined : new Date(skippedSince).toISOString(),
+    }))
+  }
+
+  async start(containers: ReadonlyMap<string, Checkpointable>): Promise<void> {
+    for (const [name, container] of containers) {
+      const turn: Turn = {
+        container,
+        timer: undefined,
+        due: 0,
+        count: 0,
+        failures: 0,
+        skippedSince: undefined,
+      }
+      this.#turns.set(name, turn)
+      this.#dueIn(name, turn, firstPauseMs(this.#intervalMs(name), this.#parts.lineage, name))
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const { timer } of this.#turns.values()) clearTimeout(timer)
+    this.#turns.clear()
+  }
+
+  #intervalMs(name: string): number {
+    const { interval, ledger, meanTimeBetweenFailuresMs } = this.#parts
+    if (interval !== 'auto') return interval.everyMs
+    return autoIntervalMs(ledger.measured(name), meanTimeBetweenFailuresMs)
+  }
+
+  #dueIn(name: string, turn: Turn, ms: number): void {
+    if (this.#stopped) return
+    clearTimeout(turn.timer)
+    turn.due = performance.now() + ms
+    const work = () =>
+      this.#take(name, turn).catch((error: unknown) => {
+        this.#parts.log.error({ err: error, container: name }, 'a periodic checkpoint could not be asked for')
+        this.#dueIn(name, turn, lookAgainMs)
+      })
+    turn.timer = setTimeout(() => void work(), Math.min(ms, longestTimerMs)).unref()
+  }
+
+  async #take(name: string, turn: Turn): Promise<void> {
+    const { ledger } = this.#parts
+    // The longest timer may be shorter than the pause.
+    const dueIn = Math.max(turn.due - performance.now(), this.#leftMs(name, turn))
+    if (dueIn > 0) return this.#dueIn(name, turn, dueIn)
+    // One that is under way serves as well: the interval begins anew with it; or it fails, and the turn comes at once.
+    if (ledger.isUnderWay(name)) {
+      await ledger.idle(name, AbortSignal.timeout(deadlineMs))
+      return this.#dueIn(name, turn, this.#leftMs(name, turn))
+    }
+    const again = Math.min(lookAgainMs, this.#intervalMs(name))
+    const vitals = await this.#parts.vitals(name)
+    if (vitals === undefined) return this.#dueIn(name, turn, again)
+    if (!this.#madeProgress(name, vitals)) {
+      this.#skip(name, turn)
+      return this.#dueIn(name, turn, again)
+    }
+    turn.skippedSince = undefined
+    turn.count++
+    const outcome = await turn.container.checkpoint({
+      trigger: this.name,
+      reason: this.#reason(name),
+      afterwards: 'resume',
+      deadline: Date.now() + deadlineMs,
+    })
+    turn.failures = outcome.outcome === 'taken' ? 0 : turn.failures + 1
+    const later = Math.min(again * 2 ** Math.min(turn.failures - 1, 30), longestAfterFailureMs)
+    this.#dueIn(name, turn, turn.failures === 0 ? this.#leftMs(name, turn) : later)
+  }
+
+  #madeProgress(name: string, now: Vitals): boolean {
+    const newest = this.#parts.ledger.newest(name)
+    if (newest?.cpuMs === undefined) return true
+    return madeProgress({ cpuMs: newest.cpuMs, memoryBytes: newest.memoryBytes }, now)
+  }
+
+  /** Until the interval since the newest complete checkpoint, of whatever trigger, is over; 0 where there is none. */
+  #leftMs(name: string, turn: Turn): number {
+    const newest = this.#parts.ledger.newest(name)
+    if (newest === undefined) return 0
+    const pause = pauseMs(this.#intervalMs(name), this.#parts.lineage, name, turn.count)
+    return Math.max(0, newest.monotonicMs + pause - performance.now())
+  }
+
+  #skip(name: string, turn: Turn): void {
+    this.#parts.ledger.skipped(name, this.name, 'no progress since the last checkpoint')
+    if (turn.skippedSince !== undefined) return
+    turn.skippedSince = Date.now()
+    this.#parts.log.info(
+      { container: name },
+      'a periodic checkpoint was skipped: the application neither computed nor changed its memory since the last one',
+    )
+  }
+
+  #reason(name: string): string {
+    const every = `every ${Math.round(this.#intervalMs(name) / 1_000)} s`
+    return this.#parts.interval === 'auto' ? `${every}, reckoned from what checkpoints cost` : every
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * The application stands still while it is decided what becomes of its memory, but not for longer than its users can bear: what has
+ * not begun by then (the store hangs, most often) goes on while it runs. Nothing here waits for a disk or for a thread of libuv's.
+ */
+import { rmSync } from 'node:fs'
+import type { Log } from '../../../src/log.ts'
+import { mark } from './left-frozen.ts'
+import type { MemoryCgroup } from './memory-cgroup.ts'
+
+/** From when the application has all that can be had in place, until CRIU holds it. */
+export const standstillMs = 10_000
+
+export type StandstillParts = {
+  cgroup: MemoryCgroup
+  brake: { letGo(): Promise<void> }
+  /** Where it is noted that we froze the cgroup, for a sidecar that is started again. */
+  frozenMark: string
+  launcherPid: number
+  log: Log
+  /** Called before it goes on for whatever reason that is not the end of the answer: what must not reach it yet has to be seen now. */
+  beforeThaw?: () => void
+  /** For tests. */
+  standstillMs?: number
+}
+
+export class Standstill {
+  readonly #parts: StandstillParts
+  #timer: NodeJS.Timeout | undefined
+  #why: string | undefined
+  #tooLong: ((why: string) => void) | undefined
+  /** It is to stand still, though CRIU may hold it meanwhile. */
+  #stands = false
+  #isInterrupted = false
+
+  constructor(parts: StandstillParts) {
+    this.#parts = parts
+  }
+
+  /** Why it was let go before anything was done about it, where it was. */
+  get why(): string | undefined {
+    return this.#why
+  }
+
+  async begin(): Promise<void> {
+    const { cgroup, log } = this.#parts
+    if (cgroup.version !== 2) return
+    this.#stands = true
+    if (!(await this.#freeze())) log.warn('not all of the application stands still: what is done goes on')
+  }
+
+  /** It lasts so long from now on, unless it ends before. The first call counts. */
+  limit(tooLong: (why: string) => void): void {
+    if (this.#tooLong !== undefined || this.#parts.cgroup.version !== 2) return
+    this.#tooLong = tooLong
+    if (!this.#isInterrupted) this.#bound(tooLong)
+  }
+
+  /** CRIU holds it, for somebody else's checkpoint: it is neither frozen nor does its time pass until `again`. */
+  interrupt(): void {
+    this.#parts.beforeThaw?.()
+    this.#isInterrupted = true
+    clearTimeout(this.#timer)
+    thaw(this.#parts)
+  }
+
+  /** CRIU is about to let go. What it holds is frozen as well: no instruction of the application's own comes between. */
+  again(): void {
+    const { log } = this.#parts
+    if (!this.#isInterrupted) return
+    this.#isInterrupted = false
+    if (!this.#stands) return
+    this.#freeze().catch((error: unknown) => {
+      if (!isGone(error)) log.error({ err: error }, 'the application could not be frozen again')
+    })
+    if (this.#tooLong !== undefined) this.#bound(this.#tooLong)
+  }
+
+  /** The writes are made before it returns. Not without a mark: whoever comes after us must be able to let it go. The brake holds it meanwhile. */
+  async #freeze(): Promise<boolean> {
+    const { cgroup, frozenMark, launcherPid, log } = this.#parts
+    try {
+      mark(frozenMark, launcherPid, cgroup)
+    } catch (error) {
+      log.error({ err: error }, 'that the application is frozen cannot be noted: it is not frozen')
+      return false
+    }
+    return cgroup.freeze()
+  }
+
+  #bound(tooLong: (why: string) => void): void {
+    const ms = this.#parts.standstillMs ?? standstillMs
+    this.#timer = setTimeout(() => {
+      this.#parts.beforeThaw?.()
+      this.#why = `nothing had begun after ${ms} ms of standing still: it was let go meanwhile`
+      void this.release()
+      tooLong(this.#why)
+    }, ms)
+  }
+
+  /** Let go, and without the brake: frozen it would not run, and held by the brake hardly. More than once without harm. */
+  async release(): Promise<void> {
+    const { brake, log } = this.#parts
+    try {
+      await brake.letGo()
+    } catch (error) {
+      if (!isGone(error)) log.error({ err: error }, 'the brake could not be let go')
+    }
+    await this.end()
+  }
+
+  /** The brake stays as it is. Once it has ended another container's standing still, in the same mount, is none of ours. */
+  async end(): Promise<void> {
+    const stood = this.#stands || this.#isInterrupted
+    this.#stands = this.#isInterrupted = false
+    clearTimeout(this.#timer)
+    if (stood) thaw(this.#parts)
+  }
+}
+
+/** Whatever froze it, and more than once without harm. */
+export function thaw({
+  cgroup,
+  frozenMark,
+  log,
+}: Pick<StandstillParts, 'cgroup' | 'frozenMark' | 'log'>): void {
+  if (cgroup.version !== 2) return
+  try {
+    cgroup.thaw()
+    rmSync(frozenMark, { force: true })
+  } catch (error) {
+    if (!isGone(error)) log.error({ err: error }, 'the application could not be let go')
+  }
+}
+
+/** With its container. */
+function isGone(error: unknown): boolean {
+  return ['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')
+}

@@ -1,0 +1,211 @@
+/**
+ * Deaths that others announce. Sources say what stands (`hear`); the board joins it to deaths; the table says what is done; and
+ * what is done is done once for each death of each container, for as long as the death is announced.
+ */
+import type { Log } from '../../../src/log.ts'
+import type { LetGo } from '../../container/state.ts'
+import {
+  AnnouncedCheckpoints,
+  type AnnouncedParts,
+  type Current,
+  type Task,
+} from './announced-checkpoints.ts'
+import { answerTo, isStronger, reconsiderAt, strongestOf, type Answer } from './answers.ts'
+import {
+  answeredFor,
+  asksToHold,
+  continuationsOf,
+  deathsOf,
+  dueFor,
+  emptyBoard,
+  hear,
+  noteAnswer,
+  noteJoined,
+  noteLetGo,
+  overdueMs,
+} from './notice-board.ts'
+import { keyOf, told, type Notice } from './notice.ts'
+import type { Checkpointable, Trigger } from '../../container/trigger.ts'
+
+/** Several sources tell of one death within moments: the first waits so long for the others, of whom one may say more. */
+const gatherMs = 200
+/** A clock that is set must not keep what has come near from being seen. */
+const longestLookMs = 60_000
+/** A container that is held in vain does no work: not long; a store that does not answer takes up to 10 s to say so. */
+const usualLetGoAgainMs = 30_000
+
+export type NoticeTriggerParts = Pick<AnnouncedParts, 'book' | 'ledger' | 'vitals'> & {
+  /** Lets a container go that is held for a checkpoint, unless another pod has gone on from it. */
+  letGo: (container: string) => Promise<LetGo>
+  log: Log
+  /** How long after a store did not answer it is asked again whether a container may be let go. */
+  letGoAgainMs?: number
+}
+
+/** `letGoAt`: when it is tried to let it go again; infinite while that is being tried. */
+type Held = { checkpoint: string; letGoAt: number | undefined }
+type Due = { tasks: Task[]; answer: Answer; because: Notice }
+
+export class NoticeTrigger implements Trigger {
+  readonly name = 'spot'
+  readonly #parts: NoticeTriggerParts
+  readonly #held = new Map<string, Held>()
+  readonly #stopped = new AbortController()
+  readonly #announced: AnnouncedCheckpoints
+  #board = emptyBoard
+  #containers: ReadonlyMap<string, Checkpointable> = new Map()
+  #timer: NodeJS.Timeout | undefined
+  #gathering = false
+
+  constructor(parts: NoticeTriggerParts) {
+    this.#parts = parts
+    this.#announced = new AnnouncedCheckpoints({
+      ...parts,
+      container: (name) => this.#containers.get(name),
+      current: (task) => this.#current(task),
+      holds: (name, checkpoint) => this.#hold(name, checkpoint),
+    })
+  }
+
+  get status(): unknown {
+    return {
+      standing: [...this.#board.standing.values()].map(({ notice, answered }) =>
+        Object.assign(told(notice), { answered: strongestOf([...answered.values()])?.answer ?? 'nothing' }),
+      ),
+      held: [...this.#held.keys()],
+      lastAnswer: this.#announced.last,
+    }
+  }
+
+  async start(containers: ReadonlyMap<string, Checkpointable>): Promise<void> {
+    this.#containers = containers
+    this.#thinkIn(0)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort()
+    clearTimeout(this.#timer)
+    this.#containers = new Map()
+  }
+
+  /** All that a source says at the moment. */
+  hear(source: string, notices: readonly Notice[]): void {
+    // As most answers of most days, one a second.
+    if (notices.length === 0 && this.#board.standing.size === 0) return
+    const { board, appeared, withdrawn, changed } = hear(this.#board, source, notices, Date.now())
+    this.#board = board
+    if (appeared.length + withdrawn.length + changed.length === 0) return
+    // Not put off by what comes meanwhile.
+    if (!this.#gathering) this.#thinkIn(gatherMs)
+    this.#gathering = true
+    this.#parts.book.seen(appeared)
+    for (const notice of appeared) this.#parts.log.warn({ notice: told(notice) }, 'a notice was heard')
+    for (const notice of changed)
+      this.#parts.log.warn({ notice: told(notice) }, 'a notice says something else')
+    for (const notice of withdrawn) this.#parts.log.warn({ notice: told(notice) }, 'a notice was withdrawn')
+  }
+
+  #thinkIn(ms: number): void {
+    clearTimeout(this.#timer)
+    if (this.#stopped.signal.aborted) return
+    this.#timer = setTimeout(() => this.#think(), Math.min(Math.max(0, ms), longestLookMs)).unref()
+  }
+
+  #think(): void {
+    this.#gathering = false
+    const now = Date.now()
+    for (const { tasks, answer, because } of this.#due(now))
+      void this.#announced
+        .take(tasks, answer, because)
+        .catch((error: unknown) => this.#parts.log.error({ err: error }, 'a notice could not be answered'))
+    for (const [name, held] of this.#held)
+      if (!asksToHold(this.#board, name, now) && (held.letGoAt ?? 0) <= now) void this.#letGo(name, held)
+    this.#thinkAgain(now)
+  }
+
+  /** What is to be done now that was not done yet, and from now on counts as done. One notice's containers take their turns together. */
+  #due(now: number): Due[] {
+    const byNotice = new Map<string, Due>()
+    for (const name of this.#containers.keys()) {
+      // There is no more to save of it.
+      if (this.#held.has(name)) continue
+      for (const death of deathsOf(this.#board, name, now)) {
+        const due = dueFor(this.#board, death, now)
+        if (due === undefined) {
+          this.#board = noteJoined(this.#board, death, now)
+          continue
+        }
+        this.#board = noteAnswer(this.#board, death, due.answer, now)
+        const key = `${keyOf(due.because)} ${String(death.deadline)}`
+        const batch = byNotice.get(key) ?? { tasks: [], ...due }
+        batch.tasks.push({ death, answer: due.answer, at: now })
+        byNotice.set(key, batch)
+      }
+    }
+    return [...byNotice.values()]
+  }
+
+  /** What is left of a task when its turn has come. */
+  #current({ death, answer, at }: Task): Current | { passOver: string } {
+    const now = Date.now()
+    const deaths = continuationsOf(this.#board, death, now)
+    if (deaths.some((one) => isStronger(answeredFor(this.#board, one, at), answer)))
+      return { passOver: 'a graver notice of the same end is answered' }
+    const asked = deaths.flatMap(({ deadline, notices }) =>
+      notices.map((because) => ({ answer: answerTo(because, now), because, deadline })),
+    )
+    const most = strongestOf(asked)
+    if (most === undefined || most.answer === 'nothing') return { passOver: 'the notice was withdrawn' }
+    return isStronger(most.answer, answer) ? { ...most, answer } : most
+  }
+
+  /** Whatever ended the holding: it runs again, or will. */
+  released(name: string): void {
+    if (!this.#held.delete(name)) return
+    this.#board = noteLetGo(this.#board, name)
+    // What stands beside it is answered as far as it has not been.
+    if (!this.#gathering) this.#thinkIn(0)
+  }
+
+  /** When a notice comes near, or a held container's machine is still there long after it should have gone. */
+  #thinkAgain(now: number): void {
+    const notices = [...this.#board.standing.values()].map(({ notice }) => notice)
+    const instants = notices.flatMap((notice) => reconsiderAt(notice, now) ?? [])
+    if (this.#held.size > 0)
+      instants.push(
+        ...notices.flatMap(({ deadline }) => (deadline === undefined ? [] : deadline + overdueMs + 1)),
+      )
+    for (const { letGoAt } of this.#held.values()) if (letGoAt !== undefined) instants.push(letGoAt)
+    const ahead = instants.filter((instant) => instant > now && instant < Number.POSITIVE_INFINITY)
+    if (ahead.length > 0) this.#thinkIn(Math.min(...ahead) - now)
+  }
+
+  #hold(name: string, checkpoint: string): void {
+    this.#held.set(name, { checkpoint, letGoAt: undefined })
+    // It may have been withdrawn while the checkpoint was taken.
+    this.#thinkIn(0)
+  }
+
+  async #letGo(name: string, held: Held): Promise<void> {
+    const isFirst = held.letGoAt === undefined
+    held.letGoAt = Number.POSITIVE_INFINITY
+    const result = await this.#parts.letGo(name).catch((): LetGo => ({ outcome: 'unknown' }))
+    const about = { container: name, checkpoint: held.checkpoint, ...result }
+    if (result.outcome !== 'unknown') {
+      this.released(name)
+      return this.#parts.log.warn(about, letGoWords[result.outcome])
+    }
+    if (isFirst) this.#parts.log.warn(about, letGoWords.unknown)
+    const now = Date.now()
+    held.letGoAt = now + (this.#parts.letGoAgainMs ?? usualLetGoAgainMs)
+    // Notices that are being gathered are thought about sooner, and this with them.
+    if (!this.#gathering) this.#thinkAgain(now)
+  }
+}
+
+const letGoWords: Record<LetGo['outcome'], string> = {
+  'let-go': 'the announced end did not come: the container ends, and goes on from its checkpoint',
+  'not-held': 'the announced end did not come, and the container is not held any more',
+  'taken-over': 'the announced end did not come, but another pod has the lineage: the container stays held',
+  unknown: 'the announced end did not come, and the store does not answer: the container stays held',
+}

@@ -1,0 +1,107 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { mustRun } from '../../../sidecar/proc/command.ts'
+import { instantArgument, walkArguments } from '../../../sidecar/files/find.ts'
+import { ephemeralRoots, mountOf, parseMounts, readEphemeralRoots } from '../../../sidecar/files/mounts.ts'
+import { createArguments, extractArguments } from '../../../sidecar/files/tar.ts'
+import { quietLog as log } from '../quiet-log.ts'
+import { containerPlan } from '../stand-ins.ts'
+
+const line = (path: string, options = 'rw,relatime', type = 'ext4') =>
+  `36 35 98:0 /root ${path} ${options} master:1 shared:2 - ${type} /dev/x rw`
+
+t.test('reads the kernel list of mounts, optional fields and escapes included', async (t) => {
+  const text = [
+    '22 1 0:21 / / rw,relatime - overlay overlay rw,lowerdir=/a - b',
+    line('/with\\040blank\\011tab\\012line\\134slash'),
+    line('/secrets', 'ro,nosuid', 'tmpfs'),
+    line('/ünï'),
+    'half a line',
+    '',
+  ].join('\n')
+  t.strictSame(parseMounts(text), [
+    { path: '/', type: 'overlay', readOnly: false },
+    { path: '/with blank\ttab\nline\\slash', type: 'ext4', readOnly: false },
+    { path: '/secrets', type: 'tmpfs', readOnly: true },
+    { path: '/ünï', type: 'ext4', readOnly: false },
+  ])
+})
+
+t.test('what is the pod own is archived, and nothing else', async (t) => {
+  const mounts = parseMounts(
+    ['/', '/proc', '/dev', '/dev/shm', '/etc/hosts', '/scratch', '/data', '/reprieve']
+      .map((path) => line(path))
+      .join('\n'),
+  )
+  const plan = { ...containerPlan, emptyDirs: ['/scratch/', '/not-mounted'], external: ['/data//', '/gone'] }
+  t.strictSame(ephemeralRoots(mounts, plan), {
+    roots: ['/', '/dev/shm', '/scratch'],
+    mountPoints: ['/', '/proc', '/dev', '/dev/shm', '/etc/hosts', '/scratch', '/data', '/reprieve'],
+    external: ['/data'],
+  })
+})
+
+t.test('a read-only root, or a volume mounted read-only over another, holds no state', async (t) => {
+  const mounts = parseMounts([line('/', 'ro'), line('/scratch'), line('/scratch', 'ro')].join('\n'))
+  t.strictSame(ephemeralRoots(mounts, { ...containerPlan, emptyDirs: ['/scratch'] }).roots, [])
+})
+
+t.test('reads those of a live process', async (t) => {
+  t.ok((await readEphemeralRoots(process.pid, containerPlan)).mountPoints.includes('/proc'))
+  await t.rejects(readEphemeralRoots(2 ** 22 + 1, containerPlan), { code: 'ENOENT' })
+})
+
+t.test('finds the mount of a path, by whole names', async (t) => {
+  const points = ['/', '/data', '/data/deep', '/d']
+  t.equal(mountOf('/data/file', points), '/data')
+  t.equal(mountOf('/data', points), '/data')
+  t.equal(mountOf('/data/deep/er', points), '/data/deep')
+  t.equal(mountOf('/database', points), '/')
+  t.equal(mountOf('/x', points), '/')
+})
+
+t.test('a walk names what is there, but nothing of another mount, whatever its name', async (t) => {
+  const root = t.testdir({})
+  for (const name of ['a*b', 'axb', 'q?', 'qq', '[ab]', 'a', 'back\\slash', 'plain']) {
+    mkdirSync(`${root}/${name}`)
+    writeFileSync(`${root}/${name}/file`, '')
+  }
+  const mounted = ['a*b', 'q?', '[ab]', 'back\\slash'].map((name) => `${root}/${name}`)
+  const args = walkArguments([root], ['/', root, ...mounted], '-print0')
+  const { stdout } = await mustRun(['find', ...args], { log, deadlineMs: 10_000 })
+  const names = stdout.split('\0').filter((name) => name !== '')
+  t.strictSame(names.map((name) => name.slice(root.length)).sort(), [
+    '',
+    '/a',
+    '/a/file',
+    '/axb',
+    '/axb/file',
+    '/plain',
+    '/plain/file',
+    '/qq',
+    '/qq/file',
+  ])
+})
+
+t.test('a walk without other mounts needs no pruning', async (t) => {
+  t.strictSame(walkArguments(['/', '/x'], ['/', '/x'], '-print0'), ['/', '/x', '-xdev', '-print0'])
+})
+
+t.test('an instant is told to find to the millisecond, and find takes it', async (t) => {
+  t.equal(instantArgument(1_700_000_000_005), '@1700000000.005')
+  const root = t.testdir({ file: '' })
+  const newer = async (ms: number) => {
+    const argv = ['find', root, '-type', 'f', '-newerct', instantArgument(ms)]
+    return (await mustRun(argv, { log, deadlineMs: 10_000 })).stdout.length > 0
+  }
+  t.equal(await newer(Date.now() - 60_000), true)
+  t.equal(await newer(Date.now() + 60_000), false)
+})
+
+t.test('tar is told its names last, so that all that goes before applies to them', async (t) => {
+  const flat = createArguments({ recursion: false })
+  t.ok(flat.indexOf('--no-recursion') < flat.indexOf('--files-from=/proc/self/fd/3'))
+  t.equal(flat.at(-1), '--files-from=/proc/self/fd/3')
+  t.ok(createArguments({ recursion: true }).includes('--one-file-system'))
+  t.ok(extractArguments().includes('--same-owner'))
+})

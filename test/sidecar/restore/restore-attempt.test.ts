@@ -1,0 +1,53 @@
+import t from 'tap'
+import type { CheckpointManifest } from '../../../src/manifest.ts'
+import { isAlive } from '../../../sidecar/proc/process-tree.ts'
+import { attemptRestore, clearContainer } from '../../../sidecar/restore/restore-attempt.ts'
+import { containerPlan, program, sleeper, standInStore, surroundings, until } from '../stand-ins.ts'
+
+const manifestOf = (pids: number[]): CheckpointManifest => ({
+  id: '20260101T000000000Z-0123456789abcdef',
+  slot: { lineage: 'l', container: 'app' },
+  createdAt: '2026-01-01T00:00:00.000Z',
+  trigger: 'manual',
+  reason: '',
+  pod: { name: '', uid: '', node: '' },
+  fits: { fingerprint: 'f', architecture: 'x64', launcher: 'l' },
+  made: { kernel: '', criu: '', reprieve: '' },
+  process: { rootPid: pids[0] ?? 0, pids, stdio: [] },
+  externalFiles: [],
+  timings: { frozenMs: 0, dumpMs: 0, archiveMs: 0 },
+  version: 1,
+  files: [],
+  totalBytes: 0,
+})
+
+t.test('whoever has the numbers of a checkpoint is left alone', async (t) => {
+  const [launcher, neighbour] = [await sleeper(t, 'elsewhere'), await sleeper(t, 'elsewhere')]
+  const target = { plan: containerPlan, launcherPid: launcher.pid }
+  await t.rejects(
+    attemptRestore(
+      surroundings(standInStore()),
+      target,
+      manifestOf([neighbour.pid]),
+      t.testdir({}),
+      async () => true,
+      new AbortController().signal,
+    ),
+    { code: 'restore-failed', message: `process numbers are taken in this pod: ${neighbour.pid}` },
+  )
+  t.equal(await isAlive(neighbour.pid), true)
+})
+
+t.test('clears what an earlier life left, but not what the launcher started itself', async (t) => {
+  const left = await sleeper(t, 'elsewhere')
+  const launcher = await program(t, ['sh', '-c', 'sleep 50 & echo $!; exec sleep 50'])
+  let said = ''
+  launcher.stdout?.on('data', (chunk) => {
+    said += String(chunk)
+  })
+  await until('its child', () => said.includes('\n'))
+  const started = Number(said)
+  await clearContainer(launcher.pid, [launcher.pid, started, left.pid])
+  t.strictSame(await Promise.all([launcher.pid, started, left.pid].map(isAlive)), [true, true, false])
+  process.kill(started, 'SIGKILL')
+})

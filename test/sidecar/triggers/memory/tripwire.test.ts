@@ -1,0 +1,411 @@
+/** The brake where something is in its way, with a folder of plain files for a cgroup. On real ones: tripwire.vm.test.ts. */
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import type { Test } from 'tap'
+import { Tripwire, type Crossing } from '../../../../sidecar/triggers/memory/tripwire.ts'
+import { quietLog } from '../../quiet-log.ts'
+import { until } from '../../stand-ins.ts'
+import { brakeBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
+
+/** Of the earlier life, whose brake is set. */
+function leftBehind(t: Test) {
+  const of = plainCgroup(t)
+  of.set('memory.high', brakeBytes)
+  writeFileSync(of.file('record'), `max ${brakeBytes}`)
+  return of
+}
+
+function wireOf(t: Test, of: ReturnType<typeof plainCgroup>, crossed: (crossing: Crossing) => Promise<void>) {
+  const wire = new Tripwire({ cgroup: of.cgroup, percent: 85, recordFile: of.file('record'), crossed, log: quietLog }) // prettier-ignore
+  t.teardown(() => wire.stop())
+  return wire
+}
+
+const tooManyWatches = () => {
+  throw Object.assign(new Error('EMFILE: too many open files, watch'), { code: 'EMFILE' })
+}
+
+t.test('without inotify the brake is set, and usage looked at now and then', async (t) => {
+  const of = leftBehind(t)
+  of.cgroup.watchEvents = tooManyWatches
+  const crossings: Crossing[] = []
+  const wire = wireOf(t, of, async (crossing) => {
+    crossings.push(crossing)
+    await wire.letGo()
+  })
+  await wire.start()
+  t.equal(wire.state, 'armed')
+  of.uses(90 * mebibyte)
+  await until('a look', () => crossings.length > 0, 10_000)
+  t.match(crossings, [{ limitBytes, usage: { currentBytes: 90 * mebibyte } }])
+  t.equal(of.read('memory.high'), 'max')
+})
+
+t.test('what was let go is braked again when there is room, and that is told', async (t) => {
+  const of = plainCgroup(t)
+  let relieved = 0
+  const wire = new Tripwire({
+    cgroup: of.cgroup,
+    percent: 85,
+    recordFile: of.file('record'),
+    crossed: () => wire.letGo(),
+    relieved: () => relieved++,
+    log: quietLog,
+  })
+  t.teardown(() => wire.stop())
+  of.uses(90 * mebibyte)
+  await wire.start()
+  await until('it to be let go', () => wire.state === 'let-go', 10_000)
+  t.equal(relieved, 0)
+  of.uses(20 * mebibyte)
+  await until('the brake', () => wire.state === 'armed', 10_000)
+  t.equal(relieved, 1)
+})
+
+t.test('what can be watched again is', async (t) => {
+  const of = leftBehind(t)
+  const watchEvents = of.cgroup.watchEvents.bind(of.cgroup)
+  let tries = 0
+  of.cgroup.watchEvents = (changed) => (++tries === 1 ? tooManyWatches() : watchEvents(changed))
+  const crossings: Crossing[] = []
+  const wire = wireOf(t, of, async (crossing) => {
+    crossings.push(crossing)
+    await wire.letGo()
+  })
+  await wire.start()
+  await until('a second try', () => tries === 2, 10_000)
+  of.uses(90 * mebibyte)
+  of.set('memory.events', 'high 1\n')
+  await until('the event', () => crossings.length > 0, 2_000)
+  t.equal(crossings.length, 1)
+})
+
+t.test('what cannot be started leaves nothing set, of an earlier life neither', async (t) => {
+  const of = leftBehind(t)
+  of.cgroup.setBrake = () => Promise.reject(new Error('EIO'))
+  const wire = wireOf(t, of, async () => undefined)
+  await t.rejects(wire.start(), /EIO/)
+  t.equal(of.read('memory.high'), 'max')
+  t.equal(wire.state, 'stopped')
+})
+
+t.test('while a crossing is being answered the brake stays let go, however usage falls', async (t) => {
+  const of = plainCgroup(t)
+  const answered = Promise.withResolvers<void>()
+  let told = 0
+  const wire = wireOf(t, of, async () => {
+    told++
+    await wire.letGo()
+    await answered.promise
+  })
+  let looks = 0
+  const limit = of.cgroup.limitBytes.bind(of.cgroup)
+  of.cgroup.limitBytes = async () => (looks++, limit())
+  of.uses(90 * mebibyte)
+  await wire.start()
+  await until('the crossing', () => told === 1)
+  of.uses(10 * mebibyte)
+  const before = looks
+  await until('two looks', () => looks >= before + 2, 15_000)
+  t.equal(wire.state, 'let-go')
+  t.equal(of.read('memory.high'), 'max')
+  answered.resolve()
+  await until('the brake', () => wire.state === 'armed', 10_000)
+})
+
+t.test('a crossing that is answered after the end sets no brake', async (t) => {
+  const of = plainCgroup(t)
+  const answered = Promise.withResolvers<void>()
+  let told = 0
+  const done = Promise.withResolvers<void>()
+  const wire = wireOf(t, of, async () => {
+    told++
+    await answered.promise
+    await wire.arm()
+    done.resolve()
+  })
+  of.uses(90 * mebibyte)
+  await wire.start()
+  await until('the crossing', () => told === 1)
+  await wire.stop()
+  answered.resolve()
+  await done.promise
+  t.equal(of.read('memory.high'), 'max')
+  t.equal(wire.state, 'stopped')
+})
+
+t.test('a brake that others take away comes back, whether their writing is told or not', async (t) => {
+  for (const isTold of [true, false]) {
+    const of = plainCgroup(t)
+    if (!isTold) of.cgroup.watchEvents = tooManyWatches
+    const wire = wireOf(t, of, async () => undefined)
+    await wire.start()
+    of.set('memory.high', 'max')
+    await until('the brake', () => of.read('memory.high') === String(brakeBytes), isTold ? 2_000 : 10_000)
+    t.equal(wire.state, 'armed')
+  }
+})
+
+t.test('what others set while the brake stands is what is kept to, and put back', async (t) => {
+  const of = plainCgroup(t)
+  of.set('memory.high', 60 * mebibyte)
+  const wire = wireOf(t, of, async () => undefined)
+  await wire.start()
+  t.equal(of.read('memory.high'), String(60 * mebibyte), 'a lower one stays')
+  // As the kubelet does after it has raised a limit, with MemoryQoS.
+  of.set('memory.high', 90 * mebibyte)
+  await until('the brake', () => of.read('memory.high') === String(brakeBytes), 10_000)
+  await wire.letGo()
+  t.equal(of.read('memory.high'), String(90 * mebibyte))
+  of.set('memory.high', 95 * mebibyte)
+  await wire.stop()
+  t.equal(of.read('memory.high'), String(95 * mebibyte))
+})
+
+t.test(
+  'a sidecar that is started again knows its own brake from what others have set meanwhile',
+  async (t) => {
+    const of = leftBehind(t)
+    const first = wireOf(t, of, async () => undefined)
+    await first.start()
+    of.set('memory.high', 90 * mebibyte)
+    await until('the brake', () => of.read('memory.high') === String(brakeBytes), 10_000)
+    // Killed here: its successor finds the brake as it was left.
+    const second = wireOf(t, of, async () => undefined)
+    await second.start()
+    await second.letGo()
+    t.equal(of.read('memory.high'), String(90 * mebibyte))
+    of.set('memory.high', 95 * mebibyte)
+    const third = wireOf(t, of, async () => undefined)
+    await third.start()
+    await third.stop()
+    t.equal(of.read('memory.high'), String(95 * mebibyte))
+  },
+)
+
+t.test('the record of a cgroup that is gone goes with it', async (t) => {
+  const of = plainCgroup(t)
+  const wire = wireOf(t, of, async () => undefined)
+  await wire.start()
+  of.cgroup.raiseBrake = () => {
+    throw Object.assign(new Error('ENODEV: no such device'), { code: 'ENODEV' })
+  }
+  await wire.stop()
+  t.equal(existsSync(of.file('record')), false)
+})
+
+t.test('the record of a brake that could not be taken away stays', async (t) => {
+  const of = plainCgroup(t)
+  const wire = wireOf(t, of, async () => undefined)
+  await wire.start()
+  const raiseBrake = of.cgroup.raiseBrake.bind(of.cgroup)
+  of.cgroup.raiseBrake = () => {
+    throw new Error('EIO')
+  }
+  await t.rejects(wire.stop(), /EIO/)
+  t.equal(existsSync(of.file('record')), true)
+  of.cgroup.raiseBrake = raiseBrake
+})
+
+/** Usage is at the limit with page cache that is taken back and read again all the time. */
+async function stalled(t: Test, cache: number) {
+  const of = plainCgroup(t)
+  of.uses(98 * mebibyte)
+  of.set('memory.stat', `active_file ${cache}\n`)
+  let crossings = 0
+  const options = { cgroup: of.cgroup, percent: 85, recordFile: of.file('record'), log: quietLog, lookMs: 20 }
+  const wire = new Tripwire({ ...options, crossed: async () => void crossings++ })
+  t.teardown(() => wire.stop())
+  let us = 0
+  const stall = setInterval(() => {
+    us += 1_000_000
+    of.set('memory.pressure', `some avg10=90.00 avg60=0.00 avg300=0.00 total=${us}\nfull avg10=90.00 avg60=0.00 avg300=0.00 total=${us}\n`) // prettier-ignore
+  }, 5)
+  t.teardown(() => clearInterval(stall))
+  await wire.start()
+  const brakesAt = (percent: number) =>
+    until(`a brake at ${percent} %`, () => of.read('memory.high') === String(percent * mebibyte))
+  return { of, wire, brakesAt, calm: () => clearInterval(stall), crossings: () => crossings }
+}
+
+t.test('gives way to pages in constant use, until usage is down', async (t) => {
+  const { of, wire, brakesAt, calm, crossings } = await stalled(t, 20 * mebibyte)
+  await brakesAt(97)
+  t.equal(wire.state, 'armed')
+  t.equal(crossings(), 0)
+  calm()
+  of.uses(70 * mebibyte)
+  await brakesAt(85)
+})
+
+t.test('has given way for this limit only', async (t) => {
+  const { of, brakesAt, calm } = await stalled(t, 20 * mebibyte)
+  await brakesAt(97)
+  calm()
+  of.set('memory.max', 2 * limitBytes)
+  await brakesAt(170)
+})
+
+t.test('does not give way where what holds is somebody else’s', async (t) => {
+  const { of, brakesAt } = await stalled(t, 20 * mebibyte)
+  of.set('memory.high', 50 * mebibyte)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  t.equal(of.read('memory.high'), String(50 * mebibyte))
+  of.set('memory.high', 'max')
+  await brakesAt(97)
+})
+
+t.test('a brake that has given way stops what fills the memory all the same', async (t) => {
+  const { of, brakesAt, crossings } = await stalled(t, 20 * mebibyte)
+  await brakesAt(97)
+  of.set('memory.stat', 'active_file 0\n')
+  await until('the crossing', () => crossings() > 0)
+})
+
+t.test('what others write while the brake is being set is noticed when it is', async (t) => {
+  const of = plainCgroup(t)
+  const setBrake = of.cgroup.setBrake.bind(of.cgroup)
+  const reclaimed = Promise.withResolvers<void>()
+  of.cgroup.setBrake = async (bytes) => {
+    await setBrake(bytes)
+    await reclaimed.promise
+  }
+  const options = { cgroup: of.cgroup, percent: 85, recordFile: of.file('record'), log: quietLog, lookMs: 60_000 } // prettier-ignore
+  const wire = new Tripwire({ ...options, crossed: async () => undefined })
+  t.teardown(() => wire.stop())
+  const started = wire.start()
+  await until('the brake', () => of.read('memory.high') === String(brakeBytes))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  of.set('memory.high', 'max')
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  reclaimed.resolve()
+  await started
+  await until('the brake again', () => of.read('memory.high') === String(brakeBytes))
+})
+
+t.test(
+  'what is recorded of the brake is what guard reads: the old value, ours, and whose they are',
+  async (t) => {
+    const of = plainCgroup(t)
+    const wire = wireOf(t, of, async () => undefined)
+    await wire.start()
+    t.equal(readFileSync(of.file('record'), 'utf8'), `max ${brakeBytes}\n${of.cgroup.folder}`)
+  },
+)
+
+t.test('where the brake for a new limit cannot be recorded the old one does not stay', async (t) => {
+  const of = plainCgroup(t)
+  const wire = wireOf(t, of, async () => undefined)
+  await wire.start()
+  t.equal(of.read('memory.high'), String(brakeBytes))
+  // As on a full disk: no write to it succeeds.
+  symlinkSync('/dev/full', of.file('record.new'))
+  of.set('memory.max', 4 * limitBytes)
+  await t.rejects(wire.arm(), { code: 'ENOSPC' })
+  t.equal(of.read('memory.high'), 'max')
+  t.equal(wire.state, 'let-go')
+})
+
+t.test('what has ended does not take away the next one’s brake', async (t) => {
+  const of = plainCgroup(t)
+  const first = wireOf(t, of, async () => undefined)
+  await first.start()
+  await first.stop()
+  const second = new Tripwire({ cgroup: of.cgroup, percent: 85, recordFile: of.file('next'), crossed: async () => undefined, log: quietLog }) // prettier-ignore
+  t.teardown(() => second.stop())
+  await second.start()
+  await first.letGo()
+  t.equal(of.read('memory.high'), String(brakeBytes))
+  t.equal(first.state, 'stopped')
+})
+
+/** Let go for want of memory, at 90 of 100 MiB. */
+async function letGo(t: Test, lookMs: number, crossed: () => Promise<void> = async () => undefined) {
+  const of = plainCgroup(t)
+  // By looks alone, or by inotify alone.
+  if (lookMs < 1000) of.cgroup.watchSettings = tooManyWatches
+  const count = { relieved: 0, crossings: 0 }
+  const wire = new Tripwire({
+    cgroup: of.cgroup,
+    percent: 85,
+    recordFile: of.file('record'),
+    crossed: async () => {
+      count.crossings++
+      await wire.letGo()
+      await crossed()
+    },
+    relieved: () => count.relieved++,
+    log: quietLog,
+    lookMs,
+  })
+  t.teardown(() => wire.stop())
+  of.uses(90 * mebibyte)
+  await wire.start()
+  await until('it to be let go', () => wire.state === 'let-go')
+  return { of, wire, count }
+}
+
+t.test('what was let go is braked again as soon as its limit is raised far enough', async (t) => {
+  const [limit, brake] = [120 * mebibyte, 102 * mebibyte]
+  for (const isTold of [true, false]) {
+    const { of, wire, count } = await letGo(t, isTold ? 60_000 : 20)
+    of.set('memory.max', limit)
+    await until('the brake', () => of.read('memory.high') === String(brake))
+    await until('that to be told', () => count.relieved === 1)
+    t.equal(wire.state, 'armed')
+    t.equal(count.crossings, 1)
+    of.uses(110 * mebibyte)
+    of.set('memory.events', 'high 1\n')
+    await until('the next crossing', () => count.crossings === 2)
+  }
+})
+
+t.test(
+  'a raised limit below which it is still full brakes nobody, until usage is below its threshold',
+  async (t) => {
+    const { of, wire, count } = await letGo(t, 20)
+    of.set('memory.max', 102 * mebibyte)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    t.equal(wire.state, 'let-go')
+    t.equal(of.read('memory.high'), 'max')
+    of.uses(80 * mebibyte)
+    await until('the brake', () => wire.state === 'armed')
+    of.uses(90 * mebibyte)
+    await until('it to be let go again', () => wire.state === 'let-go')
+    of.uses(80 * mebibyte)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    t.equal(wire.state, 'let-go', 'of a limit that is the same a tooth is no relief')
+    t.equal(count.crossings, 2)
+  },
+)
+
+t.test('a limit that is raised while the crossing is being answered brakes it only then', async (t) => {
+  const answered = Promise.withResolvers<void>()
+  const { of, wire, count } = await letGo(t, 20, () => answered.promise)
+  of.set('memory.max', 120 * mebibyte)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.equal(wire.state, 'let-go')
+  answered.resolve()
+  await until('the brake', () => wire.state === 'armed')
+  t.equal(count.relieved, 1)
+})
+
+t.test('a limit that is raised after the end brakes nobody', async (t) => {
+  const { of, wire, count } = await letGo(t, 20)
+  await wire.stop()
+  of.set('memory.max', 120 * mebibyte)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.equal(of.read('memory.high'), 'max')
+  t.equal(count.relieved, 0)
+})
+
+t.test('a brake that cannot be set for a raised limit is not tried without end', async (t) => {
+  const { of, wire } = await letGo(t, 20)
+  let tries = 0
+  of.cgroup.setBrake = () => (tries++, Promise.reject(new Error('EIO')))
+  of.set('memory.max', 120 * mebibyte)
+  await until('a try', () => tries > 0)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.equal(tries, 1)
+  t.equal(wire.state, 'let-go')
+})
