@@ -12,7 +12,7 @@ import { collectWhenIdle } from './setup/idle-memory.ts'
 import { listenForLaunchers } from './launcher-socket/launcher-server.ts'
 import { clearLeftovers, findLeftovers } from './setup/leftovers.ts'
 import { renderMetrics } from './report/metrics.ts'
-import { frozenMarkOf, thawAtTheEnd, thawLeftFrozen } from './triggers/memory/left-frozen.ts'
+import { thawLeftFrozen } from './triggers/memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from './triggers/memory/memory-cgroup.ts'
 import { explainAnswers } from './triggers/notices/answers.ts'
 import { NoticeFolder } from './triggers/notices/notice-folder.ts'
@@ -44,15 +44,13 @@ if (process.argv.includes('--explain')) {
 const log = createLog('sidecar')
 const around = readSurroundings(process.env, log)
 // Before anything that can fail or take long.
-const marked = around.podPlan.containers.map(({ name }) => ({
-  frozenMark: frozenMarkOf(name),
-  // Of its own: the watch of the memory may begin meanwhile, and mounts as well.
-  open: (pid: number) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, around.log),
-  log: around.log.child({ container: name }),
-}))
-for (const one of marked) void thawLeftFrozen(one)
-const thawAll = () => marked.forEach(thawAtTheEnd)
-process.on('exit', thawAll)
+for (const { name } of around.podPlan.containers)
+  void thawLeftFrozen({
+    folder: `${volumePaths.run}/${name}`,
+    // A mount of its own: the watch of the memory may begin meanwhile, and mounts as well.
+    open: (pid) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, around.log),
+    log: around.log.child({ container: name }),
+  })
 await moveAside(log)
 const { missing } = await installTools()
 if (missing.length > 0) log.error({ missing }, 'tools are missing: applications run unprotected')
@@ -156,8 +154,6 @@ collectWhenIdle()
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
     around.log.info({ signal: name }, 'the sidecar was told to end')
-    // What is under way may take longer than we are given.
-    thawAll()
     const settled = Promise.all([...keepers.values()].map((keeper) => keeper.settled())).then(() =>
       Promise.all(triggers.map((trigger) => trigger.stop())),
     )

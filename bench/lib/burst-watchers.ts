@@ -48,44 +48,47 @@ async function tripwire({ folder, scratch }: Watched, answer: () => Promise<void
 }
 
 function poller(watched: Watched, everyMs: number) {
-  const look = lookerAt(watched)
-  const timer = setInterval(() => void look(), everyMs)
+  const { look, settled } = lookerAt(watched)
+  const timer = setInterval(look, everyMs)
   return {
     stop: async () => {
       clearInterval(timer)
-      await look()
+      await settled()
     },
   }
 }
 
 async function psiWatcher(watched: Watched) {
   const program = await compile(join(import.meta.dirname, '../programs/psi-trigger.c'))
-  const look = lookerAt(watched)
+  const { look, settled } = lookerAt(watched)
   const child = spawn(program, [`${watched.folder}/memory.pressure`, psiTrigger], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const lines = createInterface({ input: child.stdout })
   await once(lines, 'line')
-  lines.on('line', () => void look())
+  lines.on('line', look)
   return {
     stop: async () => {
       child.kill('SIGKILL')
       await once(child, 'close')
-      await look()
+      await settled()
     },
   }
 }
 
 /** Looks at the usage, one look at a time. */
-function lookerAt(watched: Watched): () => Promise<void> {
+function lookerAt(watched: Watched) {
   let looking: Promise<void> | undefined
-  const look = async () => {
+  const lookOnce = async () => {
     const [used = 0, limit = 0] = ['memory.current', 'memory.max'].map((name) =>
       Number(readFileSync(`${watched.folder}/${name}`, 'utf8')),
     )
     if (used >= thresholdBytes(limit, percent)) await freezeAndGrow(watched)
   }
-  return () => (looking ??= look().finally(() => (looking = undefined)))
+  return {
+    look: () => void (looking ??= lookOnce().finally(() => (looking = undefined))),
+    settled: async () => looking,
+  }
 }
 
 async function freezeAndGrow(watched: Watched): Promise<void> {

@@ -25,7 +25,7 @@ const deaths: [how: string, kill: (pod: Pod) => void, saidBy: RegExp][] = [
 ]
 
 function byGuard(): RegExp {
-  return /launcher: what a sidecar left frozen was let go: container "app"/
+  return /launcher: what a sidecar left frozen was let go: \/\S+\/app\/cgroup/
 }
 
 for (const [how, kill, saidBy] of deaths)
