@@ -9,8 +9,9 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError } from '../src/errors.ts'
 import { accessFromPod, createKubeApi } from '../src/kube-api.ts'
-import { createLog } from '../src/log.ts'
-import { keepInCluster, keepInFolder, type Cluster } from './keep.ts'
+import type { LogEvent } from '../src/log-events.ts'
+import { createLog, type EventLog } from '../src/log.ts'
+import { keepInCluster, keepInFolder, type Cluster, type Kept } from './keep.ts'
 import { Lease } from './lease.ts'
 import { readOptions, type CertsOptions } from './options.ts'
 import { Settling } from './settling.ts'
@@ -20,17 +21,18 @@ const requestTimeoutMs = 5_000
 /** While another one is at work or a CA settles, and after a pass that failed; then twice as long each time. */
 const soonMs = 2_000
 
-const log = createLog('certs')
+const log: EventLog = createLog('certs')
 const ending = new AbortController()
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort())
 
 try {
   const options = readOptions(process.argv.slice(2))
-  if (options.where === 'folder')
-    log.info(await keepInFolder(options.folder, options.terms, new Date()), 'kept the certificates')
-  else await keepOn(options)
+  if (options.where === 'folder') {
+    const kept = await keepInFolder(options.folder, options.terms, new Date())
+    log.info(fieldsOf(kept), 'kept the certificates')
+  } else await keepOn(options)
 } catch (error) {
-  log.fatal({ error: describeError(error) }, 'failed')
+  log.fatal({ event: 'certs.failed', error: describeError(error) }, 'failed')
   process.exitCode = 1
 }
 
@@ -40,22 +42,29 @@ async function keepOn(options: CertsOptions & { where: 'cluster' }): Promise<voi
   const identity = `${hostname()}_${randomUUID()}`
   const lease = new Lease({ api, namespace: names.namespace, name: names.secret, identity })
   const cluster: Cluster = { api, names, lease, settling: new Settling(settleMs) }
-  log.info({ ...names, identity }, 'began to keep the certificates')
+  log.info({ event: 'certificate.keeping', ...names, identity }, 'began to keep the certificates')
   let failures = 0
   while (!ending.signal.aborted) {
     const waitMs = await keepInCluster(cluster, terms).then(
       (kept) => {
         failures = 0
-        log[kept.changed.length > 0 ? 'info' : 'debug'](kept, 'kept the certificates')
+        log[kept.changed.length > 0 ? 'info' : 'debug'](fieldsOf(kept), 'kept the certificates')
         return kept.state === 'done' ? everyMs : soonMs
       },
       (error: unknown) => {
-        log.error({ error: describeError(error) }, 'could not keep the certificates')
+        log.error(
+          { event: 'certificate.keep_failed', error: describeError(error) },
+          'could not keep the certificates',
+        )
         return soonMs * 2 ** Math.min(failures++, 10)
       },
     )
     await sleep(Math.min(waitMs, everyMs), undefined, { signal: ending.signal }).catch(() => undefined)
   }
   await lease.release()
-  log.info('stopped')
+  log.info({ event: 'certs.stopped' }, 'stopped')
+}
+
+function fieldsOf(kept: Kept): { event: LogEvent } & Kept {
+  return { event: kept.changed.length > 0 ? 'certificate.rotated' : 'certificate.current', ...kept }
 }

@@ -1,6 +1,21 @@
 import { destination, pino, type DestinationStream, type Logger } from 'pino'
+import type { LogEvent } from './log-events.ts'
 
+/** The logger without the obligation to name an event. `EventLog` replaces it wherever every line has its code. */
 export type Log = Logger
+
+/** A line: the code of its event and what is particular to it, then the sentence. */
+type Line = (fields: { event: LogEvent } & Record<string, unknown>, sentence: string) => void
+
+/** A logger of which every line names its event. Every `Log` is one. */
+export type EventLog = {
+  debug: Line
+  info: Line
+  warn: Line
+  error: Line
+  fatal: Line
+  child: (bindings: Record<string, unknown>) => EventLog
+}
 
 /**
  * Structured log, one JSON line an event on standard output, written synchronously: a process that is about to be
@@ -14,7 +29,7 @@ export function createLog(component: string, bindings: Record<string, unknown> =
  * The same for a process that answers many at a time: what one turn of the event loop has to say is written together at the end of the
  * turn, so no more than that is lost when it is killed, and nothing when it ends in any other way.
  */
-export function createLogByTurn(component: string): Log {
+export function createLogByTurn(component: string): EventLog {
   return logTo(byTurn(), component, {})
 }
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { EntrypointConfig } from '../src/config-entrypoints.ts'
 import { describeError, ReprieveError } from '../src/errors.ts'
 import { accessFromPod, createKubeApi, type KubeApi } from '../src/kube-api.ts'
-import type { Log } from '../src/log.ts'
+import type { EventLog } from '../src/log.ts'
 import type { ImageParts } from './admit-with-images.ts'
 import { ImageLookUp } from './registry/image-look-up.ts'
 import { PullSecrets } from './registry/pull-secrets.ts'
@@ -16,7 +16,7 @@ const apiTimeoutMs = 2000
 /** @throws ReprieveError `config-invalid` if the file of certificates cannot be used */
 export async function createImageParts(
   config: EntrypointConfig,
-  log: Log,
+  log: EventLog,
   api?: KubeApi,
 ): Promise<ImageParts | undefined> {
   if (config.from === 'nowhere') return undefined
@@ -29,12 +29,12 @@ export async function createImageParts(
 }
 
 /** As the pod's service account; undefined outside a cluster, or where the pod was given no token: then neither Secrets nor what API servers trust can be read. */
-export async function apiOfPod(env: NodeJS.ProcessEnv, log: Log): Promise<KubeApi | undefined> {
+export async function apiOfPod(env: NodeJS.ProcessEnv, log: EventLog): Promise<KubeApi | undefined> {
   try {
     return createKubeApi(await accessFromPod(env), apiTimeoutMs)
   } catch (error) {
     log.warn(
-      { error: describeError(error) },
+      { event: 'api_server.unreachable', error: describeError(error) },
       'the API server cannot be asked, neither for pull secrets nor for what it trusts',
     )
     return undefined

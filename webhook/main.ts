@@ -18,9 +18,9 @@ try {
   const webhook = await serveWebhook({ config, log, images, api })
   const { promise: told, resolve: tell } = Promise.withResolvers<string>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => tell(signal))
-  log.info({ signal: await told }, 'was told to stop')
+  log.info({ event: 'webhook.stopping', signal: await told }, 'was told to stop')
   await webhook.stop()
 } catch (error) {
-  log.fatal({ error: describeError(error) }, 'failed')
+  log.fatal({ event: 'webhook.failed', error: describeError(error) }, 'failed')
   process.exitCode = 1
 }

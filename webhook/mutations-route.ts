@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../src/config.ts'
 import { describeError } from '../src/errors.ts'
-import type { Log } from '../src/log.ts'
+import type { EventLog } from '../src/log.ts'
 import type { AdmissionCounts } from './admission-counts.ts'
 import type { Admission } from './admit.ts'
 import type { TimedAdmit } from './admit-with-images.ts'
@@ -20,7 +20,7 @@ import { withinDeadline } from './within-deadline.ts'
 export type MutationParts = {
   config: Config
   counts: AdmissionCounts
-  log: Log
+  log: EventLog
   overload: Overload
   admit: TimedAdmit
 }
@@ -89,7 +89,10 @@ async function answerNew(
   const { config, counts, log } = parts
   const review = readReview(parsed)
   if (!review.readable) {
-    log.warn({ why: review.why, uid: review.uid }, 'answered an unreadable review')
+    log.warn(
+      { event: 'review.unreadable', why: review.why, uid: review.uid },
+      'answered an unreadable review',
+    )
     if (review.uid === undefined) return reply.code(400).send({ error: review.why })
     const admission = failOpen(review.uid, 'review-unreadable')
     counts.count(admission.decision)
@@ -150,7 +153,7 @@ function record(
 }
 
 function logAdmission(
-  log: Log,
+  log: EventLog,
   request: Asked,
   optedInBy: OptedInBy,
   decision: Decision,
@@ -165,8 +168,9 @@ function logAdmission(
     ...(decision.outcome === 'inject' ? { lineage: decision.plan.lineage } : { reasons: decision.reasons }),
     ...(decision.outcome === 'refuse' ? { problems: decision.problems } : { warnings: decision.warnings }),
   }
-  if (failure !== undefined) log.error({ ...facts, error: describeError(failure) }, 'failed open')
+  if (failure !== undefined)
+    log.error({ event: 'review.failed_open', ...facts, error: describeError(failure) }, 'failed open')
   else if (decision.outcome === 'skip' && decision.reasons.includes('deadline-passed'))
-    log.error(facts, 'failed open')
-  else log.info(facts, 'answered a review')
+    log.error({ event: 'review.failed_open', ...facts }, 'failed open')
+  else log.info({ event: 'review.answered', ...facts }, 'answered a review')
 }

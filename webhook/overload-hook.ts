@@ -1,6 +1,6 @@
 /** The door to a route: it lets in what `Overload` takes on, and answers the rest by 503, on a connection that stays open. */
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
-import type { Log } from '../src/log.ts'
+import type { EventLog } from '../src/log.ts'
 import { overloadReasons, type Overload } from './overload.ts'
 import { answerBudgetMs } from './within-deadline.ts'
 
@@ -14,7 +14,7 @@ declare module 'fastify' {
 
 export type OverloadHookParts = {
   overload: Overload
-  log: Log
+  log: EventLog
   bodyLimitBytes: number
   /**
    * Whether the API server may come again: its client does, within the webhook's time-out, where an answer of 429 or 5xx says when
@@ -50,7 +50,7 @@ export function overloadHook({
     }
     untold++
     if (now - toldMs >= toldEveryMs) {
-      log.warn({ reason, requests: untold }, 'was overloaded')
+      log.warn({ event: 'webhook.overloaded', reason, requests: untold }, 'was overloaded')
       untold = 0
       toldMs = now
     }

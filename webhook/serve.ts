@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../src/config.ts'
 import type { KubeApi } from '../src/kube-api.ts'
-import type { Log } from '../src/log.ts'
+import type { EventLog } from '../src/log.ts'
 import { createAdminServer } from './admin-server.ts'
 import { AdmissionCounts } from './admission-counts.ts'
 import { admitWithImages, type ImageParts } from './admit-with-images.ts'
@@ -35,7 +35,7 @@ export type RunningWebhook = {
 
 export type ServeOptions = {
   config: Config
-  log: Log
+  log: EventLog
   certificateWaitMs?: number
   reloadEveryMs?: number
   /** Asked what API servers trust; undefined outside a cluster. */
@@ -104,7 +104,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   }
   phase = undefined
   const bound = { port: portOf(server), adminPort: portOf(admin) }
-  log.info(bound, 'listened')
+  log.info({ event: 'webhook.listening', ...bound }, 'listened')
 
   const stop = async () => {
     phase = 'it was told to stop'
@@ -117,7 +117,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
     await drained
     await admin.close()
     loopDelay.stop()
-    log.info('stopped')
+    log.info({ event: 'webhook.stopped' }, 'stopped')
   }
   return { ...bound, counts, guardCounts, overload, stop }
 }

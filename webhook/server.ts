@@ -44,7 +44,10 @@ export function createServer(parts: ServerParts): FastifyInstance {
   })
   app.setErrorHandler((error, _incoming, reply) => {
     const code = statusOf(error)
-    log[code >= 500 ? 'error' : 'warn']({ code, error: describeError(error) }, 'refused a request')
+    log[code >= 500 ? 'error' : 'warn'](
+      { event: 'request.refused', code, error: describeError(error) },
+      'refused a request',
+    )
     return reply.code(code).send({ error: describeError(error) })
   })
   return app

@@ -3,7 +3,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError, ReprieveError } from '../src/errors.ts'
-import type { Log } from '../src/log.ts'
+import type { EventLog } from '../src/log.ts'
 
 /** PEM texts. */
 export type CertificatePair = { cert: string; key: string }
@@ -50,7 +50,7 @@ export type Reloading = {
   current: CertificatePair
   /** Looked at by content: a mounted Secret changes through symbolic links, which file notification misses. */
   everyMs: number
-  log: Log
+  log: EventLog
   /** Why not to use a pair yet; undefined: use it. */
   whyNotYet: (pair: CertificatePair) => Promise<string | undefined>
   use: (pair: CertificatePair) => void
@@ -70,7 +70,8 @@ export async function reloadCertificate({
   let { cert, key } = current
   let told = ''
   const keep = (error: string) => {
-    if (error !== told) log.warn({ error }, 'kept the old serving certificate')
+    if (error !== told)
+      log.warn({ event: 'certificate.reload_deferred', error }, 'kept the old serving certificate')
     told = error
   }
   while (await passed(everyMs, signal)) {
@@ -86,7 +87,8 @@ export async function reloadCertificate({
       cert = next.cert
       key = next.key
       told = ''
-      log.info({ validTo: new X509Certificate(cert).validTo }, 'reloaded the serving certificate')
+      const { validTo } = new X509Certificate(cert)
+      log.info({ event: 'certificate.reloaded', validTo }, 'reloaded the serving certificate')
     } catch (error) {
       keep(describeError(error))
     }

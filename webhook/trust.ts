@@ -5,7 +5,7 @@
 import { X509Certificate } from 'node:crypto'
 import { describeError } from '../src/errors.ts'
 import type { KubeApi } from '../src/kube-api.ts'
-import type { Log } from '../src/log.ts'
+import type { EventLog } from '../src/log.ts'
 import { whyNotTaken } from './handshake.ts'
 import { readLiveTrust, type LiveEntry } from './live-trust.ts'
 import { passed, type CertificatePair } from './serving-certificate.ts'
@@ -15,7 +15,7 @@ export type TrustParts = {
   api: KubeApi | undefined
   /** The name of both webhook configurations. */
   configuration: string
-  log: Log
+  log: EventLog
 }
 
 /** @property soonMs until it is trusted @property everyMs afterwards */
@@ -115,7 +115,11 @@ export class Trust {
       this.#readProblem = undefined
     } catch (error) {
       const problem = `what API servers trust cannot be read: ${describeError(error)}`
-      if (problem !== this.#readProblem) log.warn({ error: describeError(error) }, 'could not read what API servers trust') // prettier-ignore
+      if (problem !== this.#readProblem)
+        log.warn(
+          { event: 'trust.unread', error: describeError(error) },
+          'could not read what API servers trust',
+        )
       this.#readProblem = problem
     }
   }
@@ -147,14 +151,19 @@ export class Trust {
     this.#why = why
     if (why === undefined) {
       this.#verifiedAtSeconds = Math.floor(Date.now() / 1000)
-      if (before !== undefined) log.info('API servers trust the served certificate')
-    } else if (why !== before) log.error({ why }, 'API servers do not trust the served certificate')
+      if (before !== undefined)
+        log.info({ event: 'trust.established' }, 'API servers trust the served certificate')
+    } else if (why !== before)
+      log.error({ event: 'trust.missing', why }, 'API servers do not trust the served certificate')
   }
 
   /** One after the other: a verdict must not be overtaken by an older one. */
   #inTurn(act: () => Promise<void>): Promise<void> {
     this.#turn = this.#turn.then(act).catch((error: unknown) => {
-      this.#parts.log.error({ error: describeError(error) }, 'could not verify the served certificate')
+      this.#parts.log.error(
+        { event: 'trust.unverified', error: describeError(error) },
+        'could not verify the served certificate',
+      )
     })
     return this.#turn
   }

@@ -21,6 +21,7 @@ t.test(
       t.equal(lines.length, 1, name)
       const { decision } = admit(request, 'pod', config)
       t.match(lines[0], {
+        event: 'review.answered',
         msg: 'answered a review',
         uid: request.uid,
         namespace: request.namespace,

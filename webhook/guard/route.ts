@@ -5,7 +5,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../src/config.ts'
 import { describeError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import {
   allow,
   deny,
@@ -18,13 +18,16 @@ import type { GuardCounts } from './counts.ts'
 import { judge } from './judge.ts'
 import { denied, type Verdict } from './reasons.ts'
 
-export type GuardParts = { config: Config; guardCounts: GuardCounts; log: Log }
+export type GuardParts = { config: Config; guardCounts: GuardCounts; log: EventLog }
 
 export function serveGuard(app: FastifyInstance, { config, guardCounts, log }: GuardParts): void {
   app.post('/validate', async (incoming, reply) => {
     const review = readReview(incoming.body)
     if (!review.readable) {
-      log.warn({ why: review.why, uid: review.uid }, 'answered an unreadable review')
+      log.warn(
+        { event: 'review.unreadable', why: review.why, uid: review.uid },
+        'answered an unreadable review',
+      )
       if (review.uid === undefined) return reply.code(400).send({ error: review.why })
       const verdict = denied('review-unreadable', review.why)
       guardCounts.count(verdict)
@@ -38,11 +41,14 @@ export function serveGuard(app: FastifyInstance, { config, guardCounts, log }: G
   })
 }
 
-function judged(request: AdmissionRequest, config: Config, log: Log): Verdict {
+function judged(request: AdmissionRequest, config: Config, log: EventLog): Verdict {
   try {
     return judge(request, config)
   } catch (error) {
-    log.error({ uid: request.uid, error: describeError(error) }, 'could not judge a request')
+    log.error(
+      { event: 'guard.failed', uid: request.uid, error: describeError(error) },
+      'could not judge a request',
+    )
     return denied('review-unreadable', 'Reprieve could not judge this request')
   }
 }
@@ -56,9 +62,10 @@ function responseTo(uid: string, verdict: Verdict): AdmissionResponse {
       }
 }
 
-function logVerdict(log: Log, request: AdmissionRequest, verdict: Verdict): void {
+function logVerdict(log: EventLog, request: AdmissionRequest, verdict: Verdict): void {
   const { uid, namespace, name, operation, subResource, userInfo } = request
   const facts = {
+    event: 'guard.judged' as const,
     uid,
     namespace,
     name,

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { EntrypointConfig } from '../../src/config-entrypoints.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { Entrypoint } from '../entrypoints.ts'
 import { withinDeadline } from '../within-deadline.ts'
 import { BoundedCache } from './bounded-cache.ts'
@@ -23,7 +23,7 @@ export type Wanted = { image: string; architecture: string; stored: readonly Sto
 export type LookUpParts = {
   config: Pick<EntrypointConfig, 'budgetMs' | 'mirrors' | 'plainHttp'>
   transport: Transport
-  log: Log
+  log: EventLog
   now?: () => number
 }
 
@@ -149,7 +149,7 @@ export class ImageLookUp {
       tookMs: Math.round(this.#now() - begun),
       ...more,
     }
-    this.#parts.log.info(facts, 'looked an image up')
+    this.#parts.log.info({ event: 'image.looked_up', ...facts }, 'looked an image up')
   }
 }
 
