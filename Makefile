@@ -7,7 +7,7 @@ export REPRIEVE_CACHE ?= /var/cache/reprieve
 IMAGE ?= localhost/reprieve:latest
 BENCHES := $(patsubst bench/%.ts,%,$(filter-out bench/lib%,$(wildcard bench/*.ts)))
 
-.PHONY: help setup check format test unit test-vm e2e soak demo image image-archive bench clean clean-cache
+.PHONY: help setup check format test smoke unit test-vm e2e soak demo image image-archive bench clean clean-cache
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
@@ -23,8 +23,11 @@ check: setup ## format, lint, types, layering
 format: setup ## writes the format that check wants
 	prettier --write --log-level warn .
 
-test: setup ## every test; those that run containers one after the other
+test: setup ## every test, those that run containers one after the other: fifty minutes
 	@scripts/test.sh all
+
+smoke: check ## check, the tests that need no containers, and six stories of pods that die: eight minutes on two cores
+	@scripts/test.sh smoke
 
 unit: setup ## the tests that need no containers
 	@scripts/test.sh unit

@@ -11,11 +11,13 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseAllDocuments, stringify } from 'yaml'
 import { keepInFolder } from '../certs/keep.ts'
+import { readStatNow } from '../src/process-stat.ts'
 import { parseQuantityNanos } from '../src/quantity.ts'
 import { stripFolders } from '../scripts/strip-types.ts'
 import { clearAtEnd, report, round, say, type Result } from './lib/report.ts'
 import { load } from './lib/https-load.ts'
-import { nodeFlags } from './lib/webhook-under-load.ts'
+import { deployment, nodeFlags, reviewOf } from './lib/webhook-under-load.ts'
+import type { Pod } from '../webhook/pod.ts'
 import { ControlPlane } from '../test/webhook/control-plane.ts'
 import { freePort } from '../test/free-port.ts'
 
@@ -76,12 +78,12 @@ async function measureWebhook(folder: string) {
   writeFileSync(config, stringify({ image: 'reprieve:bench', stores, listen }))
   const child = start([...nodeFlags(), join(folder, 'webhook/main.js'), '--config', config])
   await said(child, '"listened"')
-  const recorded = readFileSync(join(root, 'test/fixtures/admission/create-deployment-pod.json'), 'utf8')
-  const ask = (body: string, atLeastRequests: number) =>
+  const pod = deployment.object as Pod
+  const ask = (asked: ReturnType<typeof reviewOf>, atLeastRequests: number) =>
     load({
       port,
       path: '/mutate/namespace?timeout=10s',
-      body: Buffer.from(body),
+      ...asked,
       authority: readFileSync(join(files, 'ca.crt'), 'utf8'),
       connections,
       atLeastRequests,
@@ -89,19 +91,18 @@ async function measureWebhook(folder: string) {
         if (!text.includes('"patch"')) throw new Error(`no patch: ${text}`)
       },
     })
-  await ask(recorded, ordinaryRequests)
+  await ask(reviewOf(pod, 2), ordinaryRequests)
   const before = cpuMs(child)
-  const { requests } = await ask(recorded, ordinaryRequests)
+  const { requests } = await ask(reviewOf(pod, 2), ordinaryRequests)
   const perRequestMs = (cpuMs(child) - before) / requests
   await delay(settleMs)
   const [idleMiB, idleBefore] = [resident(child, 'VmRSS'), cpuMs(child)]
   await delay(settleMs)
   const idleCores = (cpuMs(child) - idleBefore) / settleMs
   // Pods of a mebibyte, on every connection at once.
-  await ask(
-    recorded.replace('"annotations": {', `"annotations": { "padding": "${'x'.repeat(2 ** 20)}",`),
-    largeRequests,
-  )
+  const large = structuredClone(pod)
+  large.metadata.annotations = { ...large.metadata.annotations, padding: 'x'.repeat(2 ** 20) }
+  await ask(reviewOf(large, 2), largeRequests)
   const peakMiB = resident(child, 'VmHWM')
   say(`webhook: ${idleMiB} MiB, ${peakMiB} MiB at its peak, ${round(perRequestMs)} ms of processor a pod`)
   await stop(child)
@@ -153,15 +154,8 @@ function resident(child: Pick<ChildProcess, 'pid'>, field: 'VmRSS' | 'VmHWM'): n
   return round(Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024)
 }
 
-/** utime and stime, in ticks of 10 ms (proc_pid_stat(5)). */
 function cpuMs(child: ChildProcess): number {
-  const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
-  const [utime, stime] = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .slice(11, 13)
-    .map(Number)
-  return ((utime ?? 0) + (stime ?? 0)) * 10
+  return readStatNow(child.pid ?? 0)?.cpuMs ?? Number.NaN
 }
 
 /** Of the containers of the base's two Deployments. */

@@ -13,6 +13,7 @@ import { compile } from '../test/harness/native.ts'
 import { cgroupVersion } from '../test/harness/cgroup.ts'
 import { MemoryCgroup } from '../sidecar/triggers/memory/memory-cgroup.ts'
 import { Tripwire } from '../sidecar/triggers/memory/tripwire.ts'
+import { readStatNow } from '../src/process-stat.ts'
 import { median } from './lib/beats.ts'
 import { runInGuest } from './lib/in-guest.ts'
 import { report, round, type Result } from './lib/report.ts'
@@ -115,9 +116,6 @@ function residentMiB(pod: Pod): number {
   )
 }
 
-/** User and system time, in ticks of 10 ms (proc(5), USER_HZ). */
 function processorMs(pod: Pod): number {
-  const text = readFileSync(`/proc/${sidecarNode(pod)}/stat`, 'latin1')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
+  return readStatNow(sidecarNode(pod))?.cpuMs ?? Number.NaN
 }

@@ -1,16 +1,19 @@
 /**
  * Certificates, made and nothing else: a CA of our own and serving leaves that it signs. Pure but for the keys'
- * randomness. node-forge only encodes and signs; everything is looked at and verified with node:crypto.
+ * randomness. node-forge only encodes; OpenSSL makes the keys, signs and verifies (node:crypto).
  */
-import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { isIP } from 'node:net'
 import forge from 'node-forge'
 
 /** PEM texts. */
 export type KeyedCertificate = { cert: string; key: string }
 
-/** @property days may be broken: tests and drills rotate within seconds */
-export type Validity = { from: Date; days: number }
+/**
+ * @property days may be broken: tests and drills rotate within seconds
+ * @property keyBits 2048 unless it is given: tests that make a thousand keys and serve none make small ones
+ */
+export type Validity = { from: Date; days: number; keyBits?: number | undefined }
 
 export const dayMs = 86_400_000
 /** Clocks of API servers may be behind ours. */
@@ -73,8 +76,7 @@ type Issue = {
 }
 
 function issue({ subject, issuer, signingKey, validity, notAfter, extensions }: Issue): KeyedCertificate {
-  // OpenSSL makes the key: forge's own generator is written in JavaScript, slow, and not constant in time.
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: validity.keyBits ?? 2048 })
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString()
   const certificate = forge.pki.createCertificate()
@@ -87,8 +89,17 @@ function issue({ subject, issuer, signingKey, validity, notAfter, extensions }: 
   certificate.setSubject(subject)
   certificate.setIssuer(issuer)
   certificate.setExtensions(extensions(certificate))
-  certificate.sign(forge.pki.privateKeyFromPem(signingKey ?? key), forge.md.sha256.create())
+  // forge's own generator and signatures are written in JavaScript: slow, and not constant in time.
+  const signer = signingKey ?? key
+  const sign = () => signatureOf(certificate, signer)
+  certificate.sign(Object.assign(forge.pki.privateKeyFromPem(signer), { sign }), forge.md.sha256.create())
   return { cert: forge.pki.certificateToPem(certificate).replaceAll('\r\n', '\n'), key }
+}
+
+/** Of what forge has encoded, and is about to sign. Binary, as forge keeps bytes. */
+function signatureOf({ tbsCertificate }: forge.pki.Certificate, key: string): string {
+  const encoded = Buffer.from(forge.asn1.toDer(tbsCertificate).getBytes(), 'latin1')
+  return sign('sha256', encoded, key).toString('latin1')
 }
 
 /** Positive and of 16 bytes, as DER wants a whole number (RFC 5280, 4.1.2.2). */

@@ -1,5 +1,5 @@
 /**
- * What stands in the Secret, and how it is read: whatever somebody edited, cut or restored there, the parts that are whole
+ * The content of the Secret, and how it is read. Where it was edited, cut or restored, the parts that are whole
  * are used and the others count as absent. Read with node:crypto only.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'

@@ -120,7 +120,7 @@ export async function publish(
     ],
     'application/json-patch+json',
   )
-  // 422: the test did not hold. What is unprocessable for another reason is told after some attempts.
+  // 422: the test did not hold. Another reason for 422 becomes an error after some attempts.
   return outcomeOf(patched, [404, 409, 422], 'patch the webhook configuration', path)
 }
 

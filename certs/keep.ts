@@ -15,7 +15,7 @@ import { nextStep, type Terms, type WriteReason } from './rotation.ts'
 import type { Settling } from './settling.ts'
 
 export type Kept = {
-  /** What this pass has written, in order. */
+  /** The writes of this pass, in order. */
   changed: (WriteReason | 'published')[]
   /** `settling`: a new CA is published and not used yet. `waiting`: there is something to do, and another one holds the lease. */
   state: 'done' | 'settling' | 'waiting'
@@ -60,7 +60,7 @@ export async function keepInCluster({ api, names, lease, settling }: Cluster, te
     if (step.do === 'settle') return end('settling')
     const hold = await lease.hold()
     if (!hold.held) return { changed, state: 'waiting' }
-    // Whoever had it before may have written since we looked.
+    // The former holder may have written since this pass read.
     if (hold.since === 'now') continue
     if (step.do === 'write') {
       last = await writeSecret(api, names, found, step.set)

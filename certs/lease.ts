@@ -68,7 +68,7 @@ export class Lease {
     return this.#write('PUT', found, spec, false)
   }
 
-  /** Lets others have it at once. What goes wrong does not matter: it runs out by itself. */
+  /** Lets others have it at once. A failure does not matter: the lease runs out by itself. */
   async release(): Promise<void> {
     if (this.#options.clock() >= this.#heldUntil) return
     this.#heldUntil = -Infinity

@@ -8,7 +8,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { backdateMs, dayMs, makeAuthority, makeLeaf } from './authority.ts'
+import { backdateMs, dayMs, makeAuthority, makeLeaf, type Validity } from './authority.ts'
 import {
   bundleOf,
   certificatesIn,
@@ -18,7 +18,12 @@ import {
   type ReadSet,
 } from './certificate-set.ts'
 
-export type Terms = { dnsNames: readonly string[]; caDays: number; leafDays: number }
+export type Terms = {
+  dnsNames: readonly string[]
+  caDays: number
+  leafDays: number
+  keyBits?: Validity['keyBits']
+}
 
 export type Seen = {
   set: CertificateSet | undefined
@@ -59,13 +64,17 @@ export function nextStep(seen: Seen, terms: Terms): Step {
   const ledgerless = known.some(({ fingerprint256 }) => !read.leavesUntil.has(fingerprint256))
   if (strangers.length > 0 || ledgerless) {
     const authorities = inOrder(issuer.certificate, [...known, ...strangers])
-    return { do: 'write', why: 'adopted', set: setOf(authorities, issuer.key, read.leaf, read, now, terms) }
+    return {
+      do: 'write',
+      why: 'adopted',
+      set: setOf(authorities, issuer.key, read.leaf, { read, now, terms }),
+    }
   }
   const wanted = inOrder(issuer.certificate, known).filter(
     (authority) =>
       authority === issuer.certificate ||
       now < (read.leavesUntil.get(authority.fingerprint256) ?? now) ||
-      // Whatever the ledger says.
+      // Even where the ledger says otherwise.
       isTrustedLeaf(read.leaf, authority, now),
   )
   const caBundle = bundleOf(wanted)
@@ -75,37 +84,47 @@ export function nextStep(seen: Seen, terms: Terms): Step {
     const mayBeServed = wanted.length > 1 || isTrustedLeaf(read.leaf, issuer.certificate, now)
     if (mayBeServed && !seen.isSettled(issuer.certificate.fingerprint256)) return { do: 'settle' }
     const authority = { cert: issuer.certificate.toString(), key: issuer.key }
-    const leaf = makeLeaf(authority, terms.dnsNames, { from: now, days: terms.leafDays })
-    return { do: 'write', why: 'leaf', set: setOf(wanted, issuer.key, leaf, read, now, terms) }
+    const leaf = makeLeaf(authority, terms.dnsNames, {
+      from: now,
+      days: terms.leafDays,
+      keyBits: terms.keyBits,
+    })
+    return { do: 'write', why: 'leaf', set: setOf(wanted, issuer.key, leaf, { read, now, terms }) }
   }
   // Already out of every caBundle.
   if (wanted.length < read.authorities.length)
-    return { do: 'write', why: 'dropped', set: setOf(wanted, issuer.key, read.leaf, read, now, terms) }
+    return { do: 'write', why: 'dropped', set: setOf(wanted, issuer.key, read.leaf, { read, now, terms }) }
   return { do: 'nothing' }
 }
 
 /** There is nothing that anybody trusts, so nobody can be hurt by a leaf that comes before its trust. */
 function makeAll({ now }: Seen, terms: Terms): Step {
-  const authority = makeAuthority(authorityName, { from: now, days: terms.caDays })
-  const leaf = makeLeaf(authority, terms.dnsNames, { from: now, days: terms.leafDays })
+  const authority = makeAuthority(authorityName, { from: now, days: terms.caDays, keyBits: terms.keyBits })
+  const leaf = makeLeaf(authority, terms.dnsNames, {
+    from: now,
+    days: terms.leafDays,
+    keyBits: terms.keyBits,
+  })
   const read = readSet({ caBundle: authority.cert, caKey: authority.key, ...leaf, leaves: '' })
-  return { do: 'write', why: 'made', set: setOf(read.authorities, authority.key, leaf, read, now, terms) }
+  return { do: 'write', why: 'made', set: setOf(read.authorities, authority.key, leaf, { read, now, terms }) }
 }
 
 /** The leaf stays as it is, if it is one: others may be serving it. */
 function makeNewAuthority(others: X509Certificate[], read: ReadSet, now: Date, terms: Terms): Step {
-  const { cert, key } = makeAuthority(authorityName, { from: now, days: terms.caDays })
+  const { cert, key } = makeAuthority(authorityName, {
+    from: now,
+    days: terms.caDays,
+    keyBits: terms.keyBits,
+  })
   const authorities = [...certificatesIn(cert), ...others].slice(0, mostAuthorities)
-  return { do: 'write', why: 'authority', set: setOf(authorities, key, read.leaf, read, now, terms) }
+  return { do: 'write', why: 'authority', set: setOf(authorities, key, read.leaf, { read, now, terms }) }
 }
 
 function setOf(
   authorities: readonly X509Certificate[],
   caKey: string,
   leaf: { cert: string; key: string } | undefined,
-  read: ReadSet,
-  now: Date,
-  terms: Terms,
+  { read, now, terms }: { read: ReadSet; now: Date; terms: Terms },
 ): CertificateSet {
   const { cert = '', key = '' } = leaf ?? {}
   const leaves = [...(read.leaf === undefined ? [] : [read.leaf.certificate]), ...certificatesIn(cert)]
@@ -124,8 +143,8 @@ function setOf(
 }
 
 /**
- * What is trusted and not in the Secret: it was restored or made anew, or somebody else's leaf is served. As many as there is room for, the
- * youngest first; what has none is dropped when the bundle is published.
+ * Authorities that API servers trust and the Secret lacks: the Secret was restored or made anew, or a foreign leaf is served. As many as there
+ * is room for, the youngest first; the others are dropped when the bundle is published.
  */
 function strangersIn(
   published: readonly string[],

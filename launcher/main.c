@@ -1,7 +1,7 @@
-/* Finds the mode and hands over. */
+/* Finds the mode and calls it. */
 #include "modes.h"
-#include "report.h"
-#include "title.h"
+#include "shared/report.h"
+#include "shared/title.h"
 
 #include <string.h>
 

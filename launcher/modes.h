@@ -1,9 +1,6 @@
-/* The modes of the launcher: each gets the words after its name and returns the exit status. See PROTOCOL.md. */
+/* The modes of the launcher. Each gets the words after its name and returns the exit code. See PROTOCOL.md. */
 #ifndef MODES_H
 #define MODES_H
-
-/* What the launcher itself exits with when it could not do its work: as env, nohup and docker use it. */
-#define EXIT_LAUNCHER 125
 
 int run_mode(char **words);
 int prestop_mode(char **words);

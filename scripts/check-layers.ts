@@ -1,10 +1,12 @@
 /**
  * The directions of imports that ARCHITECTURE.md promises: `src/` imports nothing of the other parts, `webhook/` and `sidecar/` never
  * import each other, no part of the program imports a test or a script, and inside `sidecar/` each room imports only rooms below it.
- * No files of it import each other in a circle, not even for their types. Run by `make check`.
+ * No files of it import each other in a circle, not even for their types. The launcher's modes include each other nowhere
+ * (launcher-includes.ts). Run by `make check`.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join, normalize, relative, resolve } from 'node:path'
+import { includeProblems, sourcesOf as launcherSources } from './launcher-includes.ts'
 
 /** Which top folders each may import from, besides itself. */
 export const allowed: Record<string, string[]> = {
@@ -25,7 +27,17 @@ export const rooms: Record<string, string[]> = {
   checkpoint: ['criu', 'files', 'lineage', 'setup', 'proc'],
   restore: ['criu', 'files', 'lineage', 'setup', 'proc'],
   container: ['restore', 'checkpoint', 'lineage', 'launcher-socket', 'setup', 'proc'],
-  triggers: ['container', 'checkpoint', 'launcher-socket', 'proc'],
+  triggers: [
+    'container',
+    'setup',
+    'triggers/prestop',
+    'triggers/manual',
+    'triggers/interval',
+    'triggers/memory',
+    'triggers/node-memory',
+    'triggers/notices',
+    'triggers/clouds',
+  ],
   'triggers/prestop': ['container', 'launcher-socket'],
   'triggers/manual': ['container', 'checkpoint'],
   'triggers/interval': ['container', 'proc'],
@@ -67,6 +79,11 @@ export function roomProblems(root: string): string[] {
     ...files.flatMap((file) => wrongWays(root, file)),
     ...tooFull(files),
   ]
+}
+
+/** One line for each include of the launcher that goes from one mode to another, and for each folder that is too full. */
+export function launcherProblems(root: string): string[] {
+  return [...includeProblems(root), ...tooFull(launcherSources(root).map((file) => join('launcher', file)))]
 }
 
 function wrongWays(root: string, file: string): string[] {
@@ -127,7 +144,9 @@ function importsOf(root: string, file: string): string[] {
 
 if (import.meta.main) {
   const root = process.cwd()
-  const problems = [...layeringProblems(root), ...roomProblems(root), ...circleProblems(root)]
+  const problems = [layeringProblems, roomProblems, circleProblems, launcherProblems].flatMap((problemsOf) =>
+    problemsOf(root),
+  )
   for (const problem of problems) process.stderr.write(`${problem}\n`)
   process.exitCode = problems.length > 0 ? 1 : 0
 }

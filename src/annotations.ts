@@ -10,7 +10,7 @@ export const injectedLabel = `${prefix}injected`
 
 export type MemoryPressureAnswer = 'grow' | 'reschedule' | 'checkpoint'
 
-/** What the pod asks for; what it leaves out is undefined and takes the configuration's default. */
+/** The wishes of a pod; a wish that it leaves out is undefined and takes the configuration's default. */
 export type Wishes = {
   containers?: string[]
   triggers?: TriggerName[]

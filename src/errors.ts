@@ -41,3 +41,9 @@ export function describeError(error: unknown): string {
   }
   return parts.join(': ')
 }
+
+/** `ENOENT` and the like; the codes of other errors (Node's `ERR_…`, Reprieve's own) are not the kernel's. */
+export function errnoOf(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined
+}

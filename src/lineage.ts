@@ -21,7 +21,7 @@ export type Lineage = { known: true; lineage: string; shared?: string } | { know
 
 const segmentForm = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
 
-/** What `reprieve.dev/key` may be: shorter than a segment, since people type it. */
+/** The form of `reprieve.dev/key`: shorter than a segment, since people type it. */
 export const keyForm = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
 
 type Named = { segments: string[]; shared?: string } | { why: string }

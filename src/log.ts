@@ -45,22 +45,24 @@ function logTo(stream: DestinationStream, component: string, bindings: Record<st
   )
 }
 
-/** Written in between only where one turn has more to say than this. */
-const mostUnwrittenBytes = 8 * 1024
+/** A turn that has more to say than this writes in between. */
+const mostUnwrittenCharacters = 8 * 1024
 
 function byTurn(): DestinationStream {
-  const out = destination({ fd: 1, sync: true, minLength: mostUnwrittenBytes })
-  let isDue = false
+  const out = destination({ fd: 1, sync: true })
+  let unwritten = ''
+  // Not the destination's own buffer and `flushSync`: that ends with an fsync, which a pipe refuses by an error that costs more than the line.
   const flushSync = (): void => {
-    isDue = false
-    out.flushSync()
+    if (unwritten === '') return
+    const lines = unwritten
+    unwritten = ''
+    out.write(lines)
   }
   process.on('exit', flushSync)
   const write = (line: string): void => {
-    out.write(line)
-    if (isDue) return
-    isDue = true
-    setImmediate(flushSync)
+    if (unwritten === '') setImmediate(flushSync)
+    unwritten += line
+    if (unwritten.length >= mostUnwrittenCharacters) flushSync()
   }
   // pino asks for `flushSync` before a fatal end.
   return Object.assign({ write }, { flushSync })

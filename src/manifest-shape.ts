@@ -1,5 +1,5 @@
 /**
- * What a manifest must be before anything trusts it. The limits are far above what a checkpoint needs and keep a
+ * The form of a manifest that the program trusts. The limits are far above the size of real checkpoints and keep a
  * hostile one from costing memory, or from reaching outside its folder.
  */
 import { isCheckpointId } from './checkpoint-id.ts'

@@ -37,7 +37,7 @@ export type CheckpointDraft = {
   trigger: string
   reason: string
   pod: { name: string; uid: string; node: string }
-  /** What the environment must match for a restore. */
+  /** The environment that a restore needs. */
   fits: { fingerprint: string; architecture: string; launcher: string }
   /** For people and for diagnosis; never compared. */
   made: { kernel: string; criu: string; reprieve: string }
@@ -52,7 +52,7 @@ export type CheckpointManifest = CheckpointDraft & {
   totalBytes: number
 }
 
-/** What a slot remembers beside its checkpoints, so that one that kills is not tried for ever. */
+/** The memory of a slot beside its checkpoints, so that a checkpoint that kills is not tried for ever. */
 export type SlotRecord = {
   version: 1
   /** Set when the application ended with status 0: checkpoints made before this instant are never restored. */

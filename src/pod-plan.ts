@@ -1,5 +1,5 @@
 /**
- * What the webhook decided for a pod, handed to the restore init container and the sidecar as JSON in the
+ * The decision of the webhook for a pod, handed to the restore init container and the sidecar as JSON in the
  * environment variable `REPRIEVE_PLAN`. It is the only thing that the two halves of Reprieve say to each other
  * inside a pod, so it is versioned, and validated where it is read (`parsePodPlan`).
  */
@@ -12,7 +12,7 @@ export type TriggerName = (typeof triggerNames)[number]
 /** Where checkpoints go. The credentials and paths are the administrator's, never the pod's. */
 export type StorePlan = { kind: 'directory'; name: string; path: string }
 
-/** What is done where a container fills the memory that it may use. */
+/** The answer to a container that fills its memory. */
 export type MemoryPlan = {
   /** Percent of the container's memory limit, 1 to 99. */
   thresholdPercent: number

@@ -1,5 +1,5 @@
 /**
- * What a slot remembers, and how it changes. Pure.
+ * The record of a slot, and how it changes. Pure.
  *
  * Only a death of the application itself counts against a checkpoint (docs/decisions/0008): a pod that is taken away soon after a
  * restore, twice by chance, must not cost its last checkpoint.
@@ -33,7 +33,7 @@ export function finished(record: SlotRecord, instant: string): SlotRecord {
 }
 
 /**
- * What the next pod of the lineage has to have. Less than is recorded changes nothing: a pod that was not given what an earlier one needed, and has grown to some of it,
+ * The memory that the next pod of the lineage needs. A smaller need than the recorded one changes nothing: a pod that was not given what an earlier one needed, and has grown to some of it,
  * must still know that it was not, or it would be ended for it again and again.
  */
 export function needs(record: SlotRecord, need: NonNullable<SlotRecord['needs']>): SlotRecord {

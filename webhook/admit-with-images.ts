@@ -5,7 +5,7 @@ import type { OptedInBy } from './decide.ts'
 import { admitWithRecords } from './admit-with-records.ts'
 import type { Entrypoint, Entrypoints } from './entrypoints.ts'
 import type { LineageRecords } from './lineage-records.ts'
-import type { Container, Pod } from './pod.ts'
+import type { Container } from './pod.ts'
 import type { ImageLookUp } from './registry/image-look-up.ts'
 import { architectureOf } from './registry/platform.ts'
 import type { PullCredentials, PullSecrets } from './registry/pull-secrets.ts'
@@ -14,18 +14,15 @@ import { withinDeadline } from './within-deadline.ts'
 
 export type ImageParts = { lookUp: ImageLookUp; secrets: PullSecrets }
 
-/** What is no promise depends on nothing but the request and the configuration: it may be remembered (webhook/remembered-answers.ts). */
+/** A promise where the admission waits for others. Its caller gives up after `budgetMs`. */
 export type TimedAdmit = (
   request: AdmissionRequest,
   optedInBy: OptedInBy,
   config: Config,
-  signal: AbortSignal,
-  /** Milliseconds until `signal` aborts. */
   budgetMs: number,
-  entrypoints?: Entrypoints,
 ) => Admission | Promise<Admission>
 
-/** What is left of the API server's time is for deciding, and for a machine that is busy. */
+/** The rest of the API server's time is for the decision, and for a busy machine. */
 const shareOfBudget = 0.6
 /** One pod must not take up all the questions that may be asked at a time. */
 const mostImages = 8
@@ -35,33 +32,35 @@ const mostImages = 8
  * @param records undefined: no replacement is given more than it asks for
  */
 export function admitWithImages(images: ImageParts | undefined, records?: LineageRecords): TimedAdmit {
-  const last: TimedAdmit = records === undefined ? admitAsItIs : admitWithRecords(records)
-  return (request, optedInBy, config, signal, budgetMs) => {
+  return (request, optedInBy, config, budgetMs) => {
+    const last = (entrypoints?: Entrypoints) =>
+      records === undefined
+        ? admit(request, optedInBy, config, { entrypoints })
+        : admitWithRecords(
+            records,
+            (needs) => admit(request, optedInBy, config, { entrypoints, needs }),
+            budgetMs,
+          )
     const wanted = imagesToLookUp(request, optedInBy, config)
     // Nothing to wait for: most reviews are answered in the turn in which they came.
-    if (wanted === undefined || images === undefined)
-      return last(request, optedInBy, config, signal, budgetMs)
-    return lookedUp(images, wanted, config, budgetMs * shareOfBudget).then((entrypoints) =>
-      last(request, optedInBy, config, signal, budgetMs, entrypoints),
-    )
+    if (wanted === undefined || images === undefined) return last()
+    return lookedUp(images, wanted, config, budgetMs * shareOfBudget).then(last)
   }
 }
 
 async function lookedUp(
   images: ImageParts,
-  { pod, namespace, containers }: ImagesToLookUp,
+  wanted: ImagesToLookUp,
   config: Config,
   shareMs: number,
 ): Promise<Entrypoints> {
-  const find = await finder(images, pod, namespace, config, shareMs)
+  const { containers } = wanted
+  const find = await finder(images, wanted, config, shareMs)
   const found = await Promise.all(
     containers.map(async (container) => [container.name, await find(container)] as const),
   )
   return new Map(found)
 }
-
-const admitAsItIs: TimedAdmit = (request, optedInBy, config, _signal, _budgetMs, entrypoints) =>
-  admit(request, optedInBy, config, entrypoints)
 
 const secretsLate: PullCredentials = {
   stored: [],
@@ -70,8 +69,7 @@ const secretsLate: PullCredentials = {
 
 async function finder(
   { lookUp, secrets }: ImageParts,
-  pod: Pod,
-  namespace: string,
+  { pod, namespace }: ImagesToLookUp,
   config: Config,
   shareMs: number,
 ): Promise<(container: Container) => Promise<Entrypoint>> {

@@ -2,7 +2,8 @@
 import type { Config } from '../src/config.ts'
 import { auditOf } from './audit.ts'
 import { decide, withoutCommand, type Decision, type OptedInBy } from './decide.ts'
-import { noEntrypoints, type Entrypoints } from './entrypoints.ts'
+import type { Entrypoints } from './entrypoints.ts'
+import { base64Of } from './base64.ts'
 import { at, listAt } from './json-path.ts'
 import { mutate } from './mutate.ts'
 import { isPod, type Container, type Pod } from './pod.ts'
@@ -10,17 +11,22 @@ import { allow, deny, type AdmissionRequest, type AdmissionResponse } from './re
 
 export type ImagesToLookUp = { pod: Pod; namespace: string; containers: Container[] }
 
+/** Facts that the webhook looked up beside the request. */
+export type Findings = {
+  entrypoints?: Entrypoints | undefined
+  /** The recorded memory needs of the lineage's containers, by name; undefined where no part keeps records. */
+  needs?: ReadonlyMap<string, number> | undefined
+}
+
 export type Admission = { response: AdmissionResponse; decision: Decision }
 
 export function admit(
   request: AdmissionRequest,
   optedInBy: OptedInBy,
   config: Config,
-  entrypoints: Entrypoints = noEntrypoints,
-  /** What the lineage has recorded that its containers need, by name; undefined where nobody keeps such records. */
-  needs?: ReadonlyMap<string, number>,
+  found: Findings = {},
 ): Admission {
-  const { response, decision } = answered(request, optedInBy, config, entrypoints, needs)
+  const { response, decision } = answered(request, optedInBy, config, found)
   return { response: { ...response, auditAnnotations: auditOf(decision) }, decision }
 }
 
@@ -28,8 +34,7 @@ function answered(
   request: AdmissionRequest,
   optedInBy: OptedInBy,
   config: Config,
-  entrypoints: Entrypoints,
-  needs: ReadonlyMap<string, number> | undefined,
+  { entrypoints, needs }: Findings,
 ): Admission {
   const skip = (reason: 'not-a-pod-creation' | 'review-unreadable', warnings: string[]): Admission => ({
     response: allow(request.uid, warnings),
@@ -40,14 +45,17 @@ function answered(
   if (!isPod(pod))
     return skip('review-unreadable', ['this pod is not protected: its form is not known to this version'])
 
-  const decision = decide(pod, namespaceOf(request, pod), optedInBy, config, entrypoints, needs !== undefined)
+  const decision = decide(pod, { namespace: namespaceOf(request, pod), optedInBy }, config, {
+    entrypoints,
+    recordsNeeds: needs !== undefined,
+  })
   switch (decision.outcome) {
     case 'skip':
       return { response: allow(request.uid, decision.warnings), decision }
     case 'refuse':
       return { response: refusal(request.uid, decision.problems), decision }
     case 'inject': {
-      const { text, warnings } = mutate(pod, decision.plan, decision.commands, config, needs)
+      const { text, warnings } = mutate(pod, decision, config, needs)
       return { response: patched(request.uid, [...decision.warnings, ...warnings], text), decision }
     }
   }
@@ -65,7 +73,7 @@ export function imagesToLookUp(
   if (containers.every((container) => listAt(at(container, 'command')).length > 0)) return undefined
   if (!isPodCreation(request) || !isPod(pod)) return undefined
   const namespace = namespaceOf(request, pod)
-  const wanted = withoutCommand(pod, namespace, optedInBy, config)
+  const wanted = withoutCommand(pod, { namespace, optedInBy }, config)
   return wanted.length === 0 ? undefined : { pod, namespace, containers: wanted }
 }
 
@@ -90,7 +98,7 @@ function isPodCreation({ operation, kind, resource, subResource }: AdmissionRequ
 function patched(uid: string, warnings: string[], text: string): AdmissionResponse {
   const response = allow(uid, warnings)
   if (text === '[]') return response
-  return { ...response, patchType: 'JSONPatch', patch: Buffer.from(text).toString('base64') }
+  return { ...response, patchType: 'JSONPatch', patch: base64Of(text) }
 }
 
 function refusal(uid: string, problems: string[]): AdmissionResponse {

@@ -1,8 +1,8 @@
 import type { Decision } from './decide.ts'
 
 /**
- * For the API server's audit log, which puts the webhook's name before each key: `pod.reprieve.dev/outcome`. Whoever asks later why a pod
- * was not protected finds it there, whatever became of its warnings.
+ * For the API server's audit log, which puts the webhook's name before each key: `pod.reprieve.dev/outcome`. The audit log
+ * tells later why a pod was not protected, even where its warnings are lost.
  * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response
  *
  * The API server asks a second time about nearly every pod that was changed (reinvocationPolicy). It keeps the first value of each key and logs

@@ -1,4 +1,4 @@
-/** What is told of a pod is bounded, however many and however long its problems: it goes into answers, logs and terminals. */
+/** Bounds the number and the length of a pod's problems, which go into answers, logs and terminals. */
 const mostTexts = 20
 const longestText = 500
 

@@ -1,5 +1,5 @@
 /**
- * What our two containers may do, each with its reason. Nothing here is ever given to the application's container.
+ * The capabilities of the two injected containers, each with its reason. Reprieve never gives one of them to the application's container.
  * https://man7.org/linux/man-pages/man7/capabilities.7.html
  */
 import type { OptionalCapability } from '../src/config.ts'

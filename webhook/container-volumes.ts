@@ -1,12 +1,12 @@
-/** What a container's mounts mean for its checkpoints. */
+/** The consequences of a container's mounts for its checkpoints. */
 import type { Container, Pod, Volume, VolumeMount } from './pod.ts'
 
-/** What becomes of a volume's contents when the pod is gone. */
+/** The fate of a volume's contents when the pod is gone. */
 type Lifetime = 'with-pod' | 'outlives-pod' | 'made-anew'
 
 /**
  * By the kind of the volume's source. Secrets, config maps, projected, image and inline CSI volumes are made anew for
- * the next pod from what the cluster says then. Whatever is not listed is storage of its own and outlives the pod.
+ * the next pod from the state of the cluster then. A kind that is not listed is storage of its own and outlives the pod.
  */
 const lifetimes: Readonly<Record<string, Lifetime>> = {
   emptyDir: 'with-pod',

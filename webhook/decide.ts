@@ -1,7 +1,7 @@
 /** Whether a pod is protected, and how: a value of its own, apart from the patch that carries it out. Pure. */
 import { readOptIn, readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
-import { defaultStore } from '../src/config-stores.ts'
+import { defaultStore } from '../src/config.ts'
 import { triggerNames, type ContainerPlan, type MemoryPlan, type PodPlan } from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
@@ -17,8 +17,8 @@ import type { Container, Pod } from './pod.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
 
 /**
- * Who sent the pod here: the entry for annotated pods, the one for namespaces with the label, or the one for those of them whose Pod Security
- * level would refuse the sidecar, and with it the pod.
+ * The webhook entry that the API server used: for annotated pods, for namespaces with the label, or for labelled namespaces whose Pod Security
+ * level refuses the sidecar, and with it the pod.
  */
 export type OptedInBy = 'pod' | 'namespace' | 'restricted-namespace'
 
@@ -33,21 +33,25 @@ const mostProtected = 20
 
 const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
 
-/**
- * @param namespace the admission request's; a pod's own may be missing
- * @param entrypoints what was found out about the images of `withoutCommand`
- * @param recordsNeeds whether a replacement is given what its lineage has recorded that it needs (LineageRecords)
- */
+/** Where a pod comes from. `namespace` is the admission request's; a pod's own may be missing. */
+export type Origin = { namespace: string; optedInBy: OptedInBy }
+
+type Known = {
+  /** The entrypoints of the images of `withoutCommand`, as far as they are known. */
+  entrypoints?: Entrypoints | undefined
+  /** Whether a replacement is given what its lineage has recorded that it needs (LineageRecords). */
+  recordsNeeds?: boolean
+}
+
 export function decide(
   pod: Pod,
-  namespace: string,
-  optedInBy: OptedInBy,
+  origin: Origin,
   config: Config,
-  entrypoints: Entrypoints = noEntrypoints,
-  recordsNeeds = false,
+  { entrypoints = noEntrypoints, recordsNeeds = false }: Known = {},
 ): Decision {
+  const { namespace, optedInBy } = origin
   const annotations = pod.metadata.annotations ?? {}
-  const quiet = leftAlone(pod, namespace, optedInBy, config)
+  const quiet = leftAlone(pod, origin, config)
   if (quiet !== undefined) return { outcome: 'skip', reasons: [quiet], warnings: [] }
   if (isKeptOut(annotations, optedInBy))
     return unprotected([{ reason: 'pod-security', text: skipReasons['pod-security'].meaning }], false)
@@ -105,7 +109,7 @@ export function decide(
         pod,
         container,
         commands,
-        memoryPlan(pod, container, wishes, config.memory, recordsNeeds),
+        memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
       ),
     ),
   }
@@ -113,15 +117,9 @@ export function decide(
 }
 
 /** The containers whose image has to be asked what it runs before anything can be decided. */
-export function withoutCommand(
-  pod: Pod,
-  namespace: string,
-  optedInBy: OptedInBy,
-  config: Config,
-): Container[] {
+export function withoutCommand(pod: Pod, origin: Origin, config: Config): Container[] {
   const annotations = pod.metadata.annotations ?? {}
-  if (leftAlone(pod, namespace, optedInBy, config) !== undefined || isKeptOut(annotations, optedInBy))
-    return []
+  if (leftAlone(pod, origin, config) !== undefined || isKeptOut(annotations, origin.optedInBy)) return []
   const { wishes } = readWishes(annotations)
   return chooseContainers(pod, wishes).containers.filter(({ command }) => (command ?? []).length === 0)
 }
@@ -138,16 +136,11 @@ function containerPlan(
 }
 
 /** Why a pod is left as it is without a word. */
-function leftAlone(
-  pod: Pod,
-  namespace: string,
-  optedInBy: OptedInBy,
-  config: Config,
-): SkipReason | undefined {
+function leftAlone(pod: Pod, { namespace, optedInBy }: Origin, config: Config): SkipReason | undefined {
   return quietReason(pod, namespace, config) ?? notWanted(pod.metadata.annotations ?? {}, optedInBy)
 }
 
-/** Whatever the pod says. */
+/** Reasons that hold whatever the annotations of the pod say. */
 function quietReason(pod: Pod, namespace: string, config: Config): SkipReason | undefined {
   if (Object.hasOwn(pod.metadata.annotations ?? {}, 'kubernetes.io/config.mirror')) return 'mirror-pod'
   if (systemNamespaces.has(namespace) || namespace === config.namespace) return 'system-pod'
@@ -166,8 +159,8 @@ function isKeptOut(annotations: Record<string, string>, optedInBy: OptedInBy): b
 }
 
 /**
- * Whoever asked by annotation is told by a refusal, of what is the owner's to mend; a pod that only its namespace opted in is
- * admitted as it is.
+ * The webhook refuses a pod that asked by annotation, where its owner can fix the problem. It admits a pod that only its namespace opted in
+ * as it is.
  */
 function unprotected(obstacles: Obstacle[], asked: boolean): Decision {
   const reasons = [...new Set(obstacles.map(({ reason }) => reason))]

@@ -1,12 +1,12 @@
 /**
- * What a container without `command` runs, as the runtimes compute it: the pod's `command` replaces ENTRYPOINT and drops CMD, its
+ * The command of a container without `command`, as the runtimes compute it: the pod's `command` replaces ENTRYPOINT and drops CMD, its
  * `args` replace CMD (https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/#notes;
  * containerd, internal/cri/opts/spec_opts.go, WithProcessArgs).
  */
 import type { Container } from './pod.ts'
 import type { ImageCommand } from './registry/manifest.ts'
 
-/** What the container's `command` has to say so that the same is run; the container's own `args`, if any, follow it. */
+/** The `command` with which the container runs the same program; the container's own `args`, if any, follow it. */
 export function effectiveCommand(container: Container, image: ImageCommand): string[] {
   // An image that was built with `ENTRYPOINT [""]` has none.
   const isCleared = image.entrypoint.length === 1 && image.entrypoint[0] === ''

@@ -1,4 +1,4 @@
-/** What was found out about images, and what a container therefore runs. Pure. */
+/** The entrypoints of images as far as they are known, and the command that a container therefore runs. Pure. */
 import { effectiveCommand } from './effective-command.ts'
 import type { Obstacle } from './obstacles.ts'
 import type { Container } from './pod.ts'
@@ -18,7 +18,7 @@ export const noEntrypoints: Entrypoints = new Map()
 
 type Unknown = Entrypoint & { known: false }
 
-/** What each container runs, by its name. */
+/** The command of each container, by its name. */
 export type Commands = ReadonlyMap<string, readonly string[]>
 
 export function commandsOf(
@@ -52,7 +52,7 @@ function obstacle({ name, image }: Container, { why, fault }: Unknown): Obstacle
   const shown = shortened(image ?? '')
   return {
     reason: fault === 'owner' ? 'entrypoint-unknown' : 'registry-unavailable',
-    // What to do comes first: warnings are cut.
+    // The remedy comes first: the API server cuts long warnings.
     text: `container ${name} gives no command: write it there, since what its image ${shown} runs is not known: ${why}`,
   }
 }

@@ -9,7 +9,7 @@ import { duplexPair, type Duplex } from 'node:stream'
 import { connect, createSecureContext, TLSSocket, type ConnectionOptions } from 'node:tls'
 import type { CertificatePair } from './serving-certificate.ts'
 
-/** What an entry of a webhook configuration says: PEM, and the host that it asks. */
+/** An entry of a webhook configuration: its PEM bundle, and the host that the API server connects to. */
 export type Expectation = { caBundle: string; host: string }
 
 const handshakeDeadlineMs = 5_000
@@ -45,7 +45,7 @@ export async function whyNotTaken(
 function serveOnce(stream: Duplex, pair: CertificatePair): TLSSocket {
   // TLS runs over any duplex stream, which the types do not know.
   const server = new TLSSocket(stream as Socket, { isServer: true, secureContext: createSecureContext(pair) })
-  // What the client does not like, it says itself.
+  // The client's own error names what it refuses.
   server.on('error', () => undefined)
   return server
 }

@@ -1,6 +1,6 @@
 /** Builds what looks images up, from the configuration and from where the process runs. */
 import { readFile } from 'node:fs/promises'
-import type { EntrypointConfig } from '../src/config-entrypoints.ts'
+import type { EntrypointConfig } from '../src/config.ts'
 import { describeError, ReprieveError } from '../src/errors.ts'
 import { accessFromPod, createKubeApi, type KubeApi } from '../src/kube-api.ts'
 import type { EventLog } from '../src/log.ts'

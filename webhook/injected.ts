@@ -1,7 +1,7 @@
 /** Whether Reprieve is in a pod already, as it is when a webhook is asked a second time about one pod. */
 import { injectedLabel, readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
-import { defaultStore } from '../src/config-stores.ts'
+import { defaultStore } from '../src/config.ts'
 import { planVariable } from '../src/pod-plan.ts'
 import { imagePaths, injectedNames } from './image-paths.ts'
 import { at, listAt } from './json-path.ts'

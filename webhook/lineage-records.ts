@@ -1,6 +1,6 @@
 /**
- * What a lineage's earlier pods have recorded that the next one needs (`needs` of a slot's record). Pods write it to their store, which the
- * webhook does not reach, so who keeps it for the webhook is a part of its own; without one nobody is given more.
+ * The memory that earlier pods of a lineage recorded for the next one (`needs` of a slot's record). Pods write it to their store, which the
+ * webhook does not reach, so another part keeps it for the webhook. Without that part no pod gets more memory.
  */
 export interface LineageRecords {
   /**

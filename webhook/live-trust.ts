@@ -1,4 +1,4 @@
-/** What API servers trust just now: the caBundle of every entry of the webhook configurations that name us. */
+/** The certificates that API servers trust now: the caBundle of every entry of the webhook configurations that name us. */
 import { ReprieveError } from '../src/errors.ts'
 import type { KubeApi } from '../src/kube-api.ts'
 import type { Expectation } from './handshake.ts'

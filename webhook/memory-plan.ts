@@ -1,6 +1,6 @@
-/** What a pod's owner and the administrator decide about a container that fills its memory. Pure. */
+/** The plan for a container that fills its memory, from the words of the pod's owner and of the administrator. Pure. */
 import type { Wishes } from '../src/annotations.ts'
-import type { MemoryConfig } from '../src/config-memory.ts'
+import type { MemoryConfig } from '../src/config.ts'
 import type { MemoryPlan } from '../src/pod-plan.ts'
 import { parseQuantityBytes } from '../src/quantity.ts'
 import type { Container, Pod } from './pod.ts'
@@ -12,16 +12,11 @@ const defaultThresholdPercent = 85
 /** How far a container may grow whose pod and administrator do not say: so many times what it was created with. */
 const defaultGrowth = 4
 
-/**
- * @param recordsNeeds whether a replacement is given what its lineage has recorded that it needs (lineage-records.ts)
- */
-export function memoryPlan(
-  pod: Pod,
-  container: Container,
-  wishes: Wishes,
-  config: MemoryConfig,
-  recordsNeeds: boolean,
-): MemoryPlan {
+/** `recordsNeeds`: whether a replacement is given what its lineage has recorded that it needs (lineage-records.ts). */
+type Settings = MemoryConfig & { recordsNeeds: boolean }
+
+export function memoryPlan(pod: Pod, container: Container, wishes: Wishes, config: Settings): MemoryPlan {
+  const { recordsNeeds } = config
   const maxBytes = maxBytesOf(pod, container, wishes, config)
   // Of one that would have no replacement.
   const staysBecause = whyNotReplaced(pod, container, wishes.key)

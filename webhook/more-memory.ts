@@ -7,7 +7,7 @@ import { requestRoomBytes } from './pod-level-memory.ts'
 export type Raise = { index: number; limit: string; request: string | undefined }
 
 /**
- * What is raised: never lowered, never above what the plan allows. Where request and limit were the same they stay so: the pod keeps
+ * The limits and requests that are raised: never lowered, never above the plan's maximum. A request equal to its limit stays equal: the pod keeps
  * its QoS class, and its node has what it is promised. A pod with a request of its own has its class from that, and room for no more.
  * @param needs bytes by container
  */

@@ -39,8 +39,7 @@ const none: ReadonlyMap<string, number> = new Map()
  */
 export function mutate(
   pod: Pod,
-  plan: PodPlan,
-  commands: Commands,
+  { plan, commands }: { plan: PodPlan; commands: Commands },
   config: Config,
   needs: ReadonlyMap<string, number> = none,
 ): Patch {

@@ -1,4 +1,4 @@
-/** What a pod asks of its node by the labels that every node has. */
+/** The architectures and operating systems that a pod selects by the labels that every node has. */
 import { at, listAt } from './json-path.ts'
 import type { Pod } from './pod.ts'
 

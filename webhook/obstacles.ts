@@ -1,4 +1,4 @@
-/** What about a pod keeps it from being protected: every obstacle, not only the first. */
+/** The obstacles that keep a pod from being protected: all of them, not only the first. */
 import { posix } from 'node:path'
 import { volumeRoot } from '../src/volume.ts'
 import { addedCapabilities } from './added-capabilities.ts'
@@ -71,7 +71,7 @@ export function firstProcessObstacles(
  * Containers that are privileged, or have SYS_ADMIN themselves, gain nothing by it.
  */
 function addTracing(container: Named, found: Obstacle[]): void {
-  // What takes our name is told of for that.
+  // A container with our name is reported for its name.
   const isTheirs = !container.name.startsWith(reservedNamePrefix)
   if (isTheirs && addedCapabilities(container).includes('SYS_PTRACE'))
     found.push({

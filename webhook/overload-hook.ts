@@ -1,6 +1,7 @@
 /** The door to a route: it lets in what `Overload` takes on, and answers the rest by 503, on a connection that stays open. */
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import type { EventLog } from '../src/log.ts'
+import type { Metrics } from './metrics.ts'
 import { overloadReasons, type Overload } from './overload.ts'
 import { answerBudgetMs } from './within-deadline.ts'
 
@@ -14,6 +15,7 @@ declare module 'fastify' {
 
 export type OverloadHookParts = {
   overload: Overload
+  metrics: Metrics
   log: EventLog
   bodyLimitBytes: number
   /**
@@ -24,11 +26,12 @@ export type OverloadHookParts = {
 }
 
 const retryAfterSeconds = 1
-/** Whatever is logged of an overload must not add to it. */
+/** The log lines about an overload must not add to it. */
 const toldEveryMs = 1000
 
 export function overloadHook({
   overload,
+  metrics,
   log,
   bodyLimitBytes,
   retry,
@@ -48,6 +51,7 @@ export function overloadHook({
       done()
       return
     }
+    metrics.countRefusal(reason)
     untold++
     if (now - toldMs >= toldEveryMs) {
       log.warn({ event: 'webhook.overloaded', reason, requests: untold }, 'was overloaded')

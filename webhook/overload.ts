@@ -1,8 +1,8 @@
 /**
- * When more comes than can be answered in time. What is too much is not queued, since the API server gives up on all that waits too long,
- * and none would be answered: it is told so before its body is read, and everything else is answered as ever.
+ * Refuses reviews beyond those that the webhook can answer in time. It does not queue them: the API server gives up on a review that waits too
+ * long, and then none is answered in time. It refuses a review before it reads the body, and answers all others as usual.
  */
-import type { OverloadConfig } from '../src/config-overload.ts'
+import type { OverloadConfig } from '../src/config.ts'
 
 export const overloadReasons = {
   requests: 'as many reviews as the configuration allows are under way (overload.requests)',
@@ -18,7 +18,6 @@ const shareOfBudget = 0.5
 export class Overload {
   readonly #most: OverloadConfig
   readonly #delayMs: () => number
-  readonly #refused = new Map<OverloadReason, number>()
   #requests = 0
   #bytes = 0
 
@@ -34,7 +33,7 @@ export class Overload {
     if (reason === undefined) {
       this.#requests++
       this.#bytes += bytes
-    } else this.#refused.set(reason, this.refused(reason) + 1)
+    }
     return reason
   }
 
@@ -43,29 +42,18 @@ export class Overload {
     this.#bytes -= bytes
   }
 
-  refused(reason: OverloadReason): number {
-    return this.#refused.get(reason) ?? 0
+  /** Reviews that are being received or decided on, and the size of their bodies. */
+  get requests(): number {
+    return this.#requests
   }
 
-  /** Prometheus' text format; every series from the start, so that a rate can be taken of the first event. */
-  text(): string {
-    const lines = [
-      '# HELP reprieve_overload_refusals_total Reviews that were answered by 503 instead of a decision, by what there was too much of.',
-      '# TYPE reprieve_overload_refusals_total counter',
-      ...(Object.keys(overloadReasons) as OverloadReason[]).map(
-        (reason) => `reprieve_overload_refusals_total{reason="${reason}"} ${this.refused(reason)}`,
-      ),
-      '# HELP reprieve_reviews_in_flight Reviews of pods that are being received or decided on.',
-      '# TYPE reprieve_reviews_in_flight gauge',
-      `reprieve_reviews_in_flight ${this.#requests}`,
-      '# HELP reprieve_reviews_in_flight_bytes The size of their bodies.',
-      '# TYPE reprieve_reviews_in_flight_bytes gauge',
-      `reprieve_reviews_in_flight_bytes ${this.#bytes}`,
-      '# HELP reprieve_event_loop_delay_seconds How long what comes now has waited before it was seen.',
-      '# TYPE reprieve_event_loop_delay_seconds gauge',
-      `reprieve_event_loop_delay_seconds ${(this.#delayMs() / 1000).toFixed(3)}`,
-    ]
-    return `${lines.join('\n')}\n`
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** How long a review that arrives now has waited already. */
+  get delayMs(): number {
+    return this.#delayMs()
   }
 
   #tooMuch(bytes: number, budgetMs: number): OverloadReason | undefined {

@@ -1,5 +1,5 @@
 /**
- * What a pod with resources of its own leaves its containers. The API server refuses one with a container's limit above the pod's, or
+ * The memory that a pod with resources of its own leaves its containers. The API server refuses a pod with a container's limit above the pod's, or
  * with requests that together are above the pod's (validatePodResourceConsistency, pkg/apis/core/validation/validation.go). Pure.
  * https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/2837-pod-level-resource-spec
  */

@@ -81,7 +81,7 @@ const isFlagMaybe = optional(isFlag)
 const isTextMaybe = optional(isText)
 const isTexts = optional(listOf(isText))
 
-/** What a server sends is a text; a number is one in YAML that nobody has defaulted yet. */
+/** A server sends a text. YAML that no server has defaulted yet may have a number. */
 const isQuantities = optional(mapOf(optional((value) => isText(value) || typeof value === 'number')))
 
 const isHandler: Check = recordOf({

@@ -32,8 +32,8 @@ function userHook(container: Container): Hook {
   if (httpGet !== undefined && httpGet !== null) return httpHook(container, httpGet)
   if (sleep !== undefined && sleep !== null && (sleep.seconds ?? 0) >= 0)
     return { words: [`--sleep=${sleep.seconds ?? 0}`] }
-  // tcpSocket: "lifecycle hooks will fail at runtime when it is specified" (core/v1, LifecycleHandler). It and
-  // whatever the API server would have refused leave nothing to keep.
+  // tcpSocket: "lifecycle hooks will fail at runtime when it is specified" (core/v1, LifecycleHandler). Neither it
+  // nor a hook that the API server refuses leaves anything to keep.
   return { warning: `container ${container.name}: its preStop does nothing in Kubernetes and was left out` }
 }
 

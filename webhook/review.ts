@@ -62,12 +62,7 @@ export function readReview(body: unknown): ReadReview {
 }
 
 export function sendAnswer(reply: FastifyReply, response: AdmissionResponse): FastifyReply {
-  return sendText(reply, Buffer.from(answerText(response)))
-}
-
-/** @param text of an AdmissionReview */
-export function sendText(reply: FastifyReply, text: Buffer): FastifyReply {
-  return reply.type('application/json; charset=utf-8').send(text)
+  return reply.type('application/json; charset=utf-8').send(answerText(response))
 }
 
 /** The JSON text of the AdmissionReview that answers one. */

@@ -7,15 +7,13 @@ import type { Config } from '../src/config.ts'
 import type { KubeApi } from '../src/kube-api.ts'
 import type { EventLog } from '../src/log.ts'
 import { createAdminServer } from './admin-server.ts'
-import { AdmissionCounts } from './admission-counts.ts'
 import { admitWithImages, type ImageParts } from './admit-with-images.ts'
-import { AnswerTimes } from './answer-times.ts'
 import { sayFarewell } from './farewell.ts'
-import { GuardCounts } from './guard/counts.ts'
+import { measureOverload, measureProcess } from './gauges.ts'
 import { LoopDelay } from './loop-delay.ts'
+import { Metrics } from './metrics.ts'
 import { Overload } from './overload.ts'
 import type { LineageRecords } from './lineage-records.ts'
-import { processMetrics } from './process-metrics.ts'
 import { createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
 import { Trust, type TrustTimes } from './trust.ts'
@@ -26,9 +24,7 @@ const longestFarewellMs = 2_000
 export type RunningWebhook = {
   port: number
   adminPort: number
-  counts: AdmissionCounts
-  guardCounts: GuardCounts
-  overload: Overload
+  metrics: Metrics
   /** Answers what is under way, for at most the configured time, then closes every connection. */
   stop: () => Promise<void>
 }
@@ -43,7 +39,7 @@ export type ServeOptions = {
   trustTimes?: TrustTimes
   /** Where images are looked up; nowhere if it is left out. */
   images?: ImageParts | undefined
-  /** What lineages have recorded; undefined: nobody keeps that. */
+  /** The records of lineages; undefined where no part keeps them. */
   records?: LineageRecords | undefined
   admit?: ServerParts['admit']
 }
@@ -52,16 +48,21 @@ export type ServeOptions = {
 export async function serveWebhook(options: ServeOptions): Promise<RunningWebhook> {
   const { config, log } = options
   const { host, port, adminHost, adminPort, drainMs } = config.listen
-  const counts = new AdmissionCounts()
-  const times = new AnswerTimes()
-  const guardCounts = new GuardCounts()
+  const metrics = new Metrics()
   const loopDelay = new LoopDelay()
   const overload = new Overload(config.overload, () => loopDelay.ms())
-  const trust = new Trust({ api: options.api, configuration: config.listen.webhookConfiguration, log })
+  const trust = new Trust({
+    api: options.api,
+    configuration: config.listen.webhookConfiguration,
+    log,
+    registry: metrics.registry,
+  })
+  measureProcess(metrics.registry)
+  measureOverload(metrics.registry, overload)
   const ending = new AbortController()
   let phase: string | undefined = 'it has no serving certificate yet'
   const admin = createAdminServer({
-    counts: [counts, guardCounts, times, overload, trust, { text: processMetrics }],
+    metrics: () => metrics.text(),
     whyNotReady: () => phase ?? trust.whyNot(),
   })
   await admin.listen({ host: adminHost, port: adminPort })
@@ -71,9 +72,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
     server = createServer({
       config,
       certificate,
-      counts,
-      times,
-      guardCounts,
+      metrics,
       overload,
       log,
       admit: options.admit ?? admitWithImages(options.images, options.records),
@@ -119,10 +118,10 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
     loopDelay.stop()
     log.info({ event: 'webhook.stopped' }, 'stopped')
   }
-  return { ...bound, counts, guardCounts, overload, stop }
+  return { ...bound, metrics, stop }
 }
 
-/** Whoever listens everywhere listens there, too. */
+/** A server that listens on every address listens on the loopback, too. */
 function loopbackFor(address: string): string {
   return address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
 }

@@ -1,12 +1,13 @@
 /** The admission endpoints: HTTPS as an API server speaks it. They answer whatever comes. */
 import fastify, { type FastifyInstance } from 'fastify'
 import { describeError } from '../src/errors.ts'
-import type { AnswerTimes, Entry } from './answer-times.ts'
 import { serveGuard, type GuardParts } from './guard/route.ts'
+import type { Entry } from './metrics.ts'
 import { serveMutations, type MutationParts } from './mutations-route.ts'
 import type { CertificatePair } from './serving-certificate.ts'
 
-export type ServerParts = GuardParts & MutationParts & { certificate: CertificatePair; times: AnswerTimes }
+export type ServerParts = GuardParts &
+  Omit<MutationParts, 'bodyLimitBytes'> & { certificate: CertificatePair }
 
 /** API servers close idle connections after 90 s; whoever closes first makes the other's next request fail. */
 const keepAliveMs = 120_000
@@ -34,12 +35,12 @@ export function createServer(parts: ServerParts): FastifyInstance {
     onConstructorPoisoning: 'ignore',
   }) as unknown as FastifyInstance
 
-  serveMutations(app, parts, bodyLimitBytes)
+  serveMutations(app, { ...parts, bodyLimitBytes })
   serveGuard(app, parts)
 
   app.addHook('onResponse', (incoming, reply, done) => {
     const entry = entryOf.get(incoming.routeOptions.url)
-    if (entry !== undefined) parts.times.observe(entry, reply.elapsedTime)
+    if (entry !== undefined) parts.metrics.observe(entry, reply.elapsedTime)
     done()
   })
   app.setErrorHandler((error, _incoming, reply) => {

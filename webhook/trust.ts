@@ -1,11 +1,13 @@
 /**
- * Whether API servers trust what this replica serves. A replica that they do not trust is one that silently protects nobody, so it is not ready:
- * a rollout stops there while the others go on. What cannot be found out changes nothing that was found out before.
+ * Whether API servers trust what this replica serves. A replica that they do not trust protects no pod, without any error, so it is not ready:
+ * a rollout stops there while the others go on. A failed check leaves the result of the last one.
  */
 import { X509Certificate } from 'node:crypto'
 import { describeError } from '../src/errors.ts'
+import type { Registry } from 'prom-client'
 import type { KubeApi } from '../src/kube-api.ts'
 import type { EventLog } from '../src/log.ts'
+import { gauge } from './gauges.ts'
 import { whyNotTaken } from './handshake.ts'
 import { readLiveTrust, type LiveEntry } from './live-trust.ts'
 import { passed, type CertificatePair } from './serving-certificate.ts'
@@ -16,6 +18,7 @@ export type TrustParts = {
   /** The name of both webhook configurations. */
   configuration: string
   log: EventLog
+  registry: Registry
 }
 
 /** @property soonMs until it is trusted @property everyMs afterwards */
@@ -25,21 +28,39 @@ const defaultTimes: TrustTimes = { soonMs: 1000, everyMs: 10_000 }
 
 export class Trust {
   readonly #parts: TrustParts
-  /** What was read last. */
+  /** The entries that were read last. */
   #entries: LiveEntry[] | undefined
   #readProblem: string | undefined
   #why: string | undefined = 'the served certificate has not been verified yet'
   #verifiedAtSeconds = 0
-  #served: X509Certificate | undefined
+  #expiresAtSeconds: number | undefined
   #turn: Promise<void> = Promise.resolve()
 
   constructor(parts: TrustParts) {
     this.#parts = parts
+    if (parts.api === undefined) return
+    gauge(parts.registry, {
+      name: 'reprieve_serving_certificate_trusted',
+      help: 'Whether the served certificate verified against every live caBundle when that was last found out.',
+      read: () => (this.#why === undefined ? 1 : 0),
+    })
+    gauge(parts.registry, {
+      name: 'reprieve_serving_certificate_verified_timestamp_seconds',
+      help: 'When it last did so; 0 if never.',
+      read: () => this.#verifiedAtSeconds,
+    })
   }
 
   /** The pair that new connections get from now on. */
   serves({ cert }: CertificatePair): void {
-    this.#served = new X509Certificate(cert)
+    const isFirst = this.#expiresAtSeconds === undefined
+    this.#expiresAtSeconds = Math.floor(new X509Certificate(cert).validToDate.getTime() / 1000)
+    if (isFirst)
+      gauge(this.#parts.registry, {
+        name: 'reprieve_serving_certificate_expiry_timestamp_seconds',
+        help: 'When the certificate that new connections get expires.',
+        read: () => this.#expiresAtSeconds ?? 0,
+      })
   }
 
   /** Undefined: ready, as far as trust goes. */
@@ -78,33 +99,6 @@ export class Trust {
     if (this.#parts.api === undefined) return
     do await this.verify(address)
     while (await passed(this.#why === undefined ? everyMs : soonMs, signal))
-  }
-
-  /** Prometheus' text format. */
-  text(): string {
-    const gauges: [string, string, number][] = []
-    if (this.#served !== undefined)
-      gauges.push([
-        'reprieve_serving_certificate_expiry_timestamp_seconds',
-        'When the certificate that new connections get expires.',
-        Math.floor(this.#served.validToDate.getTime() / 1000),
-      ])
-    if (this.#parts.api !== undefined)
-      gauges.push(
-        [
-          'reprieve_serving_certificate_trusted',
-          'Whether the served certificate verified against every live caBundle when that was last found out.',
-          this.#why === undefined ? 1 : 0,
-        ],
-        [
-          'reprieve_serving_certificate_verified_timestamp_seconds',
-          'When it last did so; 0 if never.',
-          this.#verifiedAtSeconds,
-        ],
-      )
-    return gauges
-      .map(([name, help, value]) => `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${value}\n`)
-      .join('')
   }
 
   async #read(): Promise<void> {

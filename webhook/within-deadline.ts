@@ -3,7 +3,7 @@ import { parseDurationMs } from '../src/duration.ts'
 /** The API server's own default and maximum (admissionregistration.k8s.io/v1, timeoutSeconds). */
 const defaultTimeoutMs = 10_000
 const maxTimeoutMs = 30_000
-/** What the answer takes on its way back. */
+/** The time that the answer takes on its way back. */
 const marginMs = 500
 
 /** The time there is for an answer, from the `?timeout=10s` that the API server sends along. */

@@ -8,7 +8,7 @@ export type Load = {
   body: Buffer
   authority: string
   connections: number
-  /** A text in the body that is another in each request: a number of as many digits. */
+  /** A text that is another in each request wherever the body has it: a number of as many digits. */
   serial?: string
   /** Until both are over. */
   atLeastMs?: number
@@ -52,11 +52,14 @@ async function worker(
   socket.setNoDelay(true)
   const head = `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
   const request = Buffer.concat([Buffer.from(head), body])
-  const serialAt = serial === undefined ? -1 : request.indexOf(serial)
+  const serialsAt = placesOf(serial, request)
   const answers = answersOf(socket)
   let isFirst = true
   while (!isOver()) {
-    if (serial !== undefined) request.write(String(++serials).padStart(serial.length, '0'), serialAt)
+    if (serial !== undefined) {
+      const text = String(++serials).padStart(serial.length, '0')
+      for (const place of serialsAt) request.write(text, place)
+    }
     const begun = performance.now()
     socket.write(request)
     const { status, text } = await answers()
@@ -66,6 +69,14 @@ async function worker(
     isFirst = false
   }
   socket.destroy()
+}
+
+function placesOf(serial: string | undefined, request: Buffer): number[] {
+  const places: number[] = []
+  if (serial !== undefined)
+    for (let at = request.indexOf(serial); at >= 0; at = request.indexOf(serial, at + 1)) places.push(at)
+  if (serial !== undefined && places.length === 0) throw new Error('the body has no serial')
+  return places
 }
 
 type HttpAnswer = { status: number; text: () => string }

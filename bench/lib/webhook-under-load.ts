@@ -18,15 +18,12 @@ export type Contender = {
   served: Served
   path: string
   check: (body: string) => void
-  /** What it is asked instead of the recorded review. */
-  asked?: Partial<Load>
 }
-/** By default the recorded review, on all connections. */
+/** By default reviews of the recorded pod that all differ, on all connections. */
 export type Ask = (contender: Contender, more?: Partial<Load>) => Promise<Measured>
 export type Ground = { folder: string; cert: string; key: string; ask: Ask }
 
 export const deployment = recorded('create-deployment-pod').request
-const deploymentReview = Buffer.from(recorded('create-deployment-pod').text)
 
 /** A folder with a certificate, and who asks servers that have it. */
 export function prepareGround(): Ground {
@@ -37,15 +34,14 @@ export function prepareGround(): Ground {
   const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')]
   writeFileSync(cert, leaf.cert)
   writeFileSync(key, leaf.key)
-  const ask: Ask = ({ served, path, check, asked }, more = {}) =>
+  const ask: Ask = ({ served, path, check }, more = {}) =>
     load({
       port: served.port,
       path,
       check,
-      body: deploymentReview,
+      ...allDifferent,
       authority: authority.cert,
       connections,
-      ...asked,
       ...more,
     })
   return { folder, cert, key, ask }
@@ -84,16 +80,23 @@ export async function idleMiB(served: Served): Promise<number> {
 
 type Different = Required<Pick<Load, 'body' | 'serial'>>
 
-/** A review of which each request has a pod that is the same as no other, so that nothing that is remembered of others is of use. */
+/** Digits that the recorded review has nowhere. */
+const serial = '70318275'
+
+/**
+ * Reviews as the API server sends them of one controller's pods: each has another uid, and its pod another name and another volume for its
+ * service account's token (`kube-api-access-XXXXX`).
+ */
 export function reviewOf(pod: Pod, indent = 0): Different {
-  const serial = '0'.repeat(16)
-  const object = structuredClone(pod)
-  object.metadata.annotations = { ...object.metadata.annotations, 'example.com/serial': serial }
-  const review = {
-    kind: 'AdmissionReview',
-    apiVersion: 'admission.k8s.io/v1',
-    request: { ...deployment, object },
-  }
+  const text = JSON.stringify({ ...deployment, object: pod })
+  const [prefix = ''] = deployment.uid.split('-').slice(-1)
+  const request = JSON.parse(
+    text
+      .replaceAll(/kube-api-access-[a-z0-9]{5}/g, `kube-api-access-${serial}`)
+      .replaceAll(prefix, prefix.slice(0, -serial.length) + serial),
+  ) as { object: Pod }
+  request.object.metadata.name = `${request.object.metadata.generateName}${serial}`
+  const review = { kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1', request }
   return { body: Buffer.from(JSON.stringify(review, null, indent)), serial }
 }
 

@@ -41,6 +41,7 @@ export async function takeCheckpoint(
   around: Surroundings,
   target: CheckpointTarget,
   request: CheckpointRequest,
+  hooks: CheckpointHooks,
 ): Promise<CheckpointDone> {
   const slot = { lineage: around.podPlan.lineage, container: target.plan.name }
   const [instant] = await Promise.all([
@@ -60,7 +61,7 @@ export async function takeCheckpoint(
     // Its file is mapped into every dumped tree, and must be there, byte for byte, where the tree is restored.
     const launcher = `launcher-${target.launcher}`
     await copyFile(`${volumePaths.bin}/${launcher}`, `${folder}/${launcher}`)
-    return await new Checkpoint(around, target, request, { id, instant, folder, work, log }).take()
+    return await new Checkpoint({ around, target, request, hooks, id, instant, folder, work, log }).take()
   } finally {
     // A complete checkpoint must not become a failed one because its scratch files were in the way.
     for (const path of [work, folder])
@@ -68,6 +69,18 @@ export async function takeCheckpoint(
         log.warn({ err: error }, 'staging was not cleared'),
       )
   }
+}
+
+/** What is told of a checkpoint while it is taken. */
+export type CheckpointHooks = {
+  /** CRIU has stopped every task. */
+  held: () => Promise<void>
+  /** CRIU is about to let an application run that goes on; where CRIU died, when that is known. */
+  goingOn: () => void
+  /** The application runs again, and its checkpoint is only being stored. */
+  storing: () => void
+  /** Cuts the storing short that `storing` told of. */
+  breakOff: AbortSignal
 }
 
 /** Before the application is frozen, so it costs none of its time, but some of its grace. */
@@ -79,13 +92,20 @@ const lettingGoMs = 60_000
 /** `pids`: of all threads. */
 type Standing = { processes: number[]; pids: number[]; externalFiles: ExternalFile[] }
 
-type Place = { id: string; instant: Date; folder: string; work: string; log: Log }
+type Parts = {
+  around: Surroundings
+  target: CheckpointTarget
+  request: CheckpointRequest
+  hooks: CheckpointHooks
+  id: string
+  instant: Date
+  folder: string
+  work: string
+  log: Log
+}
 
 class Checkpoint {
-  readonly #around: Surroundings
-  readonly #target: CheckpointTarget
-  readonly #request: CheckpointRequest
-  readonly #place: Place
+  readonly #parts: Parts
   readonly #abort = new AbortController()
   #archive: Promise<{ ms: number; entries: number; deleted: number } | Error> | undefined
   #standing: Promise<Standing | Error> | undefined
@@ -97,15 +117,12 @@ class Checkpoint {
   #frozenAt = 0
   #deadline: NodeJS.Timeout | undefined
 
-  constructor(around: Surroundings, target: CheckpointTarget, request: CheckpointRequest, place: Place) {
-    this.#around = around
-    this.#target = target
-    this.#request = request
-    this.#place = place
+  constructor(parts: Parts) {
+    this.#parts = parts
   }
 
   async take(): Promise<CheckpointDone> {
-    const { launcherPid, root } = this.#target
+    const { launcherPid, root } = this.#parts.target
     const began = performance.now()
     this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
     this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
@@ -114,22 +131,26 @@ class Checkpoint {
         launcherPid,
         root,
         stdio: this.#stdio,
-        imagesFolder: `${this.#place.folder}/criu`,
-        workFolder: this.#place.work,
-        leaveRunning: this.#request.afterwards === 'resume',
+        imagesFolder: `${this.#parts.folder}/criu`,
+        workFolder: this.#parts.work,
+        leaveRunning: this.#parts.request.afterwards === 'resume',
         frozen: () => this.#whenFrozen(),
         dumped: async () => {
           const answer = await this.#whenDumped()
-          if (answer === 'abort' || this.#request.afterwards === 'resume') this.#request.goingOn?.()
+          if (answer === 'abort' || this.#parts.request.afterwards === 'resume') this.#parts.hooks.goingOn()
           return answer
         },
         // The deadline itself is ours (#deadline); this one is for a CRIU that does not come to its end after it was let go.
         deadlineMs: this.#leftMs() + lettingGoMs,
         signal: this.#abort.signal,
-        log: this.#place.log,
+        log: this.#parts.log,
       }).catch((error: unknown) => {
         throw this.#failure ?? error
       })
+      const { hooks, request } = this.#parts
+      if (request.afterwards === 'resume') hooks.storing()
+      hooks.breakOff.addEventListener('abort', () => this.#abort.abort(), { once: true })
+      if (hooks.breakOff.aborted) this.#abort.abort()
       const draft = await this.#draft(times)
       // What goes on is stored while it runs, and that has the deadline again.
       this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
@@ -145,7 +166,7 @@ class Checkpoint {
         storeCpuMs: this.#storeCpuMs,
         totalMs: performance.now() - began,
       }
-      const ended = this.#request.afterwards === 'end'
+      const ended = this.#parts.request.afterwards === 'end'
       return { manifest: put.manifest, ended, phases: rounded(phases), cpuMs: this.#cpuMs }
     } finally {
       clearTimeout(this.#deadline)
@@ -154,26 +175,25 @@ class Checkpoint {
   }
 
   #leftMs(): number {
-    // A timer of Node's that is longer than 2^31 ms ends at once.
-    return Math.min(Math.max(1, this.#request.deadline - Date.now()), 2 ** 31 - 1)
+    return this.#parts.request.deadline.timerMs
   }
 
   /** All tasks stand still: archive the files beside CRIU's dump of the memory, and note what must fit later. */
   #whenFrozen(): void {
     this.#frozenAt = Date.now()
-    this.#request
-      .held?.()
-      .catch((error: unknown) => this.#place.log.error({ err: error }, 'letting go failed'))
+    this.#parts.hooks
+      .held()
+      .catch((error: unknown) => this.#parts.log.error({ err: error }, 'letting go failed'))
     this.#archive = this.#archiveOptions().then(archiveEphemeral).catch(asError)
     this.#standing = this.#lookAround().catch(asError)
   }
 
   async #archiveOptions() {
-    const { plan, launcherPid } = this.#target
+    const { plan, launcherPid } = this.#parts.target
     const listed = await readBaseline(`${volumePaths.run}/${plan.name}`)
     // An application that began without us: what changed since then is known, what it deleted is not.
     const baseline = listed ?? { instantMs: await startOf(launcherPid), names: undefined }
-    const { folder, log } = this.#place
+    const { folder, log } = this.#parts
     return {
       pid: launcherPid,
       plan,
@@ -186,7 +206,7 @@ class Checkpoint {
   }
 
   async #lookAround(): Promise<Standing> {
-    const { plan, launcherPid, root } = this.#target
+    const { plan, launcherPid, root } = this.#parts.target
     const processes = await treeOf(root)
     // Of an application that was killed just before, only our own root is left: restored, it would tell of the death again.
     const others = processes.filter((pid) => pid !== root)
@@ -206,12 +226,12 @@ class Checkpoint {
       const archived = await this.#archive
       if (archived instanceof Error) throw archived
       await archiveLinkRemaps(await this.#archiveOptions(), this.#frozenAt - 50)
-      await rearmExpiredTimers(`${this.#place.folder}/criu`, this.#place.log)
+      await rearmExpiredTimers(`${this.#parts.folder}/criu`, this.#parts.log)
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing
       if (standing !== undefined && !(standing instanceof Error))
         this.#cpuMs = await cpuMsOf(standing.processes)
-      if (this.#request.afterwards === 'end') {
+      if (this.#parts.request.afterwards === 'end') {
         this.#put = await this.#store(
           await this.#draft({ frozenMs: Date.now() - this.#frozenAt, dumpMs: Date.now() - this.#frozenAt }),
         )
@@ -227,9 +247,9 @@ class Checkpoint {
   }
 
   async #store(draft: CheckpointDraft): Promise<PutResult> {
-    const { store } = this.#around
+    const { store } = this.#parts.around
     const before = process.cpuUsage()
-    const put = await withDeadline(store, draft, this.#place.folder, this.#abort.signal)
+    const put = await withDeadline(store, draft, this.#parts.folder, this.#abort.signal)
     const { user, system } = process.cpuUsage(before)
     this.#storeCpuMs = (user + system) / 1_000
     return put
@@ -240,14 +260,14 @@ class Checkpoint {
     if (standing === undefined || standing instanceof Error)
       throw new ReprieveError('dump-failed', 'the processes could not be looked at', {}, standing)
     const archived = await this.#archive
-    const { plan, launcher, root } = this.#target
-    const { podPlan, identity, made } = this.#around
+    const { plan, launcher, root } = this.#parts.target
+    const { podPlan, identity, made } = this.#parts.around
     return {
-      id: this.#place.id,
+      id: this.#parts.id,
       slot: { lineage: podPlan.lineage, container: plan.name },
-      createdAt: new Date(Math.max(Date.now(), this.#place.instant.getTime())).toISOString(),
-      trigger: this.#request.trigger,
-      reason: this.#request.reason,
+      createdAt: new Date(Math.max(Date.now(), this.#parts.instant.getTime())).toISOString(),
+      trigger: this.#parts.request.trigger,
+      reason: this.#parts.request.reason,
       pod: identity,
       fits: { fingerprint: plan.fingerprint, architecture: process.arch, launcher },
       made,

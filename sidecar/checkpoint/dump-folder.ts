@@ -4,7 +4,7 @@ import { ReprieveError } from '../../src/errors.ts'
 import type { Slot } from '../../src/manifest.ts'
 import type { Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
-import type { CheckpointRequest } from './request.ts'
+import type { Terms } from './request.ts'
 import { memoryOf, treeOf } from '../proc/process-tree.ts'
 
 /** Making a folder takes milliseconds; the application may be standing still meanwhile, for its memory. */
@@ -15,10 +15,10 @@ export async function dumpFolder(
   store: Store,
   slot: Slot,
   id: string,
-  request: Pick<CheckpointRequest, 'afterwards' | 'deadline'>,
+  request: Pick<Terms, 'afterwards' | 'deadline'>,
 ): Promise<string> {
   const staged = `${volumePaths.staging}/${slot.container}/${id}.dump`
-  const signal = AbortSignal.timeout(Math.min(draftDeadlineMs, Math.max(1, request.deadline - Date.now())))
+  const signal = AbortSignal.timeout(Math.min(draftDeadlineMs, request.deadline.timerMs))
   // One that does not answer yet may when it is given the files.
   const draft = await store.draftFolder(slot, id, signal).catch((error: unknown) => {
     if (isSlow(error)) return undefined

@@ -4,9 +4,10 @@
  */
 import type { Log } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
-import { answerGraceMs, type CheckpointOutcome } from './asked-checkpoints.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
-import type { CheckpointRequest } from '../checkpoint/request.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../checkpoint/request.ts'
+import { Deadline } from '../../src/deadline.ts'
+import { answerGraceMs } from './queue.ts'
 import { ContainerCheckpoints } from './checkpoints.ts'
 import { ContainerPreparation, type PreparationStatus } from './preparation.ts'
 import {
@@ -36,6 +37,8 @@ export const earlyDeathMs = 60_000
 export type KeeperStatus = {
   container: string
   state: Container['state']
+  /** A checkpoint of the running application is being stored. */
+  storing: boolean
   lastCheckpoint: CheckpointOutcome | undefined
 } & PreparationStatus
 
@@ -55,6 +58,7 @@ export class ContainerKeeper {
   #queue: Promise<void> = Promise.resolve()
   #provedAlive: NodeJS.Timeout | undefined
   #leaving: number | undefined
+  readonly #runsWaiters = new Set<() => void>()
   #observers: ((state: ContainerState) => void)[] = []
   readonly #checkpoints: ContainerCheckpoints
 
@@ -112,6 +116,7 @@ export class ContainerKeeper {
     return {
       container: this.plan.name,
       state: this.#container.state,
+      storing: this.#checkpoints.doing === 'being-saved',
       ...this.#preparation.status,
       lastCheckpoint,
     }
@@ -174,7 +179,7 @@ export class ContainerKeeper {
   }
 
   /** The pod was told to end. */
-  ending(deadline: number): void {
+  ending(deadline: Deadline): void {
     this.#dispatch({ event: 'ending' })
     void this.#claim.leaving(deadline)
   }
@@ -183,10 +188,10 @@ export class ContainerKeeper {
    * The same, of an application that stands still, so that no preStop could say so. It hears of its end when the checkpoint is over with, or at
    * `passOn`. @returns the deadline
    */
-  endsStandingStill(): number {
+  endsStandingStill(): Deadline {
     const { checkpointBudgetMs } = this.#around.podPlan
     this.#talk.say({ verb: 'withhold', ms: checkpointBudgetMs + answerGraceMs })
-    const deadline = Date.now() + checkpointBudgetMs
+    const deadline = Deadline.in(checkpointBudgetMs)
     this.ending(deadline)
     return deadline
   }
@@ -212,6 +217,20 @@ export class ContainerKeeper {
 
   get podUid(): string {
     return this.#around.identity.uid
+  }
+
+  /** Resolves when the application runs, or the signal aborts. */
+  runs(signal: AbortSignal): Promise<void> {
+    if (this.#container.state.at === 'running' || signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#runsWaiters.delete(done)
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#runsWaiters.add(done)
+      signal.addEventListener('abort', done)
+    })
   }
 
   /** Calls back with each new state. */
@@ -285,8 +304,9 @@ export class ContainerKeeper {
   }
 
   /** Resolves when nothing is under way. */
-  settled(): Promise<void> {
-    return this.#queue
+  async settled(): Promise<void> {
+    await this.#queue
+    await this.#checkpoints.settled()
   }
 
   #dispatch(event: ContainerEvent): void {
@@ -297,16 +317,16 @@ export class ContainerKeeper {
       'event',
     )
     for (const changed of this.#observers) changed(step.container.state)
+    if (step.container.state.at === 'running') for (const done of this.#runsWaiters) done()
     for (const effect of step.effects) {
       if (effect.do === 'refuse') this.#checkpoints.refuse(effect)
       else if (effect.do === 'hold') this.#hold()
-      else {
-        if (effect.do === 'take') this.#checkpoints.toBeTaken()
+      else
         this.#queue = this.#queue
           .then(() => this.#carryOut(effect))
           .catch((error) => this.#log.error({ err: error }, 'an effect failed'))
-      }
     }
+    this.#checkpoints.changed()
   }
 
   async #carryOut(effect: Effect): Promise<void> {
@@ -319,7 +339,9 @@ export class ContainerKeeper {
         await setLastPid(asidePid, this.#log)
         return this.#talk.say({ verb: 'release' })
       case 'record-finished':
-        this.#talk.say({ verb: 'wait', ms: 2 * recordDeadlineMs })
+        this.#talk.say({ verb: 'wait', ms: 3 * recordDeadlineMs })
+        // What is being stored would be taken for unfinished work.
+        await this.#checkpoints.stopStoring(recordDeadlineMs)
         await markCheckpoint(this.plan.name, undefined, this.#log)
         return this.#memory.finished()
       case 'record-early-death':

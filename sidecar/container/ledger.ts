@@ -1,9 +1,8 @@
 /**
  * Remembers what every trigger asked of a container and what became of it, by standing between the two: for /status and
- * /metrics, for what a checkpoint costs, and for whoever must not ask while another one is under way.
+ * /metrics and for what a checkpoint costs.
  */
-import type { CheckpointRequest } from '../checkpoint/request.ts'
-import type { CheckpointOutcome } from './asked-checkpoints.ts'
+import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
 import type { Checkpointable } from './trigger.ts'
 
 export type CheckpointEntry = {
@@ -33,7 +32,8 @@ export type Measured = {
 const kept = 3
 
 export type Newest = {
-  /** When it was asked for, milliseconds since the epoch: for people. A clock that is set must not move the next one. */
+  id: string
+  /** When the application was stopped for it, milliseconds since the epoch: for people. A clock that is set must not move the next one. */
   at: number
   /** The same by `performance.now()`. */
   monotonicMs: number
@@ -49,7 +49,6 @@ type Account = {
   measured: Measured[]
   /** The newest complete checkpoint. */
   newest: Newest | undefined
-  underWay: Set<Promise<unknown>>
   counts: Map<string, { trigger: string; outcome: CheckpointEntry['outcome']; count: number }>
 }
 
@@ -61,6 +60,7 @@ export class CheckpointLedger {
     const { plan } = container
     return {
       plan,
+      runs: (signal) => container.runs(signal),
       ending: (deadline) => container.ending(deadline),
       checkpoint: (request) => this.#record(plan.name, request, container.checkpoint(request)),
     }
@@ -70,19 +70,6 @@ export class CheckpointLedger {
   skipped(name: string, trigger: string, reason: string): void {
     const entry = { trigger, reason, askedAt: new Date().toISOString(), leadAskedMs: 0, leadTakenMs: 0 }
     this.#close(this.#of(name), { ...entry, outcome: 'skipped', detail: reason })
-  }
-
-  isUnderWay(name: string): boolean {
-    return this.#of(name).underWay.size > 0
-  }
-
-  /** Resolves when nothing that was asked for is under way, or the signal says not to wait any longer. */
-  async idle(name: string, signal: AbortSignal): Promise<void> {
-    const given = new Promise<void>((resolve) =>
-      signal.addEventListener('abort', () => resolve(), { once: true }),
-    )
-    while (this.isUnderWay(name) && !signal.aborted)
-      await Promise.race([Promise.allSettled(this.#of(name).underWay), given])
   }
 
   newest(name: string): Newest | undefined {
@@ -118,29 +105,30 @@ export class CheckpointLedger {
     const account = this.#of(name)
     const askedAt = Date.now()
     const monotonicMs = performance.now()
-    account.underWay.add(taking)
-    try {
-      const outcome = await taking
-      if (outcome.outcome === 'taken') {
-        const { phases, bytes, cpuMs, memoryBytes } = outcome
-        account.newest = { at: askedAt, monotonicMs, cpuMs, memoryBytes }
-        const ended = request.afterwards === 'end'
-        if (bytes !== undefined)
-          account.measured = [...account.measured, { phases, bytes, memoryBytes, ended }].slice(-kept)
-      }
-      this.#close(account, {
-        trigger: request.trigger,
-        reason: request.reason,
-        askedAt: new Date(askedAt).toISOString(),
-        leadAskedMs: request.deadline - askedAt,
-        leadTakenMs: Math.round(performance.now() - monotonicMs),
-        outcome: outcome.outcome,
-        detail: outcome.outcome === 'taken' ? outcome.id : outcome.reason,
-      })
-      return outcome
-    } finally {
-      account.underWay.delete(taking)
-    }
+    const leadAskedMs = request.deadline.leftMs
+    const outcome = await taking
+    if (outcome.outcome === 'failed' && outcome.reason === passedOver) return outcome
+    if (outcome.outcome === 'taken') this.#keep(account, outcome, monotonicMs)
+    this.#close(account, {
+      trigger: request.trigger,
+      reason: request.reason,
+      askedAt: new Date(askedAt).toISOString(),
+      leadAskedMs: Math.round(leadAskedMs),
+      leadTakenMs: Math.round(performance.now() - monotonicMs),
+      outcome: outcome.outcome,
+      detail: outcome.outcome === 'taken' ? outcome.id : outcome.reason,
+    })
+    return outcome
+  }
+
+  /** Several requests may have been joined into one checkpoint, which is kept once. */
+  #keep(account: Account, outcome: CheckpointOutcome & { outcome: 'taken' }, askedMs: number): void {
+    const { id, phases, bytes, cpuMs, memoryBytes, ended = false, stoppedMs = askedMs } = outcome
+    if (account.newest?.id === id) return
+    const at = Date.now() - Math.round(performance.now() - stoppedMs)
+    account.newest = { id, at, monotonicMs: stoppedMs, cpuMs, memoryBytes }
+    if (bytes !== undefined)
+      account.measured = [...account.measured, { phases, bytes, memoryBytes, ended }].slice(-kept)
   }
 
   #close(account: Account, entry: CheckpointEntry): void {
@@ -157,7 +145,6 @@ export class CheckpointLedger {
       last: undefined,
       measured: [],
       newest: undefined,
-      underWay: new Set(),
       counts: new Map(),
     }
     this.#accounts.set(name, account)

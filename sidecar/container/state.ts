@@ -38,7 +38,8 @@ export type ContainerEvent =
   | { event: 'gone'; code: number; told?: number }
   | { event: 'ending' }
   | { event: 'asked'; request: CheckpointRequest }
-  /** `root`: of the tree that the checkpoint was of, which may have been replaced since. */
+  /** The application runs on, and its checkpoint is only being stored. `root`: of the tree that was dumped, which may have been replaced since. */
+  | { event: 'dumped'; root: number }
   | { event: 'taken'; root: number; ended: boolean; checkpoint: string }
   | { event: 'failed'; root: number }
   | { event: 'proved-alive' }
@@ -66,9 +67,7 @@ export type Effect =
   | { do: 'record-finished' }
   | { do: 'record-early-death'; checkpoint: string; code: number }
   | { do: 'record-proved-alive'; checkpoint: string }
-  | { do: 'refuse'; request: CheckpointRequest; reason: RefusalReason }
-
-export type RefusalReason = 'not-running' | 'checkpoint-under-way'
+  | { do: 'refuse'; reason: 'not-running' }
 
 export type Container = {
   state: ContainerState
@@ -81,7 +80,7 @@ export type Doing =
   | 'runs'
   /** It runs, and CRIU is about to hold it for a checkpoint. */
   | 'to-be-saved'
-  /** It runs, and a checkpoint of it is being stored. */
+  /** It runs, and a checkpoint of it is being stored. It may end meanwhile, and is then started again at once. */
   | 'being-saved'
   /** It runs, and is to be ended with a checkpoint. */
   | 'being-ended'
@@ -92,8 +91,8 @@ export type Doing =
 /** How far CRIU is with the checkpoint that is under way. */
 export type Hold = 'not-yet' | 'now' | 'over'
 
-export function doingOf(state: ContainerState, hold: Hold): Doing {
-  if (state.at === 'running') return 'runs'
+export function doingOf(state: ContainerState, hold: Hold, isStoring: boolean): Doing {
+  if (state.at === 'running') return isStoring ? 'being-saved' : 'runs'
   if (state.at !== 'checkpointing' || state.goneWith !== undefined) return 'gone'
   if (hold === 'now') return 'stopped'
   if (state.afterwards === 'end') return 'being-ended'
@@ -141,11 +140,11 @@ export function reduce(container: Container, event: ContainerEvent): Step {
           { do: 'take', launcherPid, root, request },
         )
       }
-      return to(state, {
-        do: 'refuse',
-        request: event.request,
-        reason: state.at === 'checkpointing' ? 'checkpoint-under-way' : 'not-running',
-      })
+      return to(state, { do: 'refuse', reason: 'not-running' })
+    case 'dumped':
+      return state.at === 'checkpointing' && state.root === event.root
+        ? goesOn(runningAgain(state), ending, state.goneWith)
+        : to(state)
     case 'taken':
     case 'failed':
       return whenCheckpointEnded(container, event)
@@ -196,8 +195,8 @@ const killedCode = 137
 
 function whenGone({ state, ending }: Container, code: number): Step {
   if (state.at === 'checkpointing') {
-    // Whether the checkpoint ended it, or it ended under the checkpoint, is known when the checkpoint's outcome is. Until
-    // then the launcher stays: it would leave by itself after 2 s, and clearing a large dump away takes longer.
+    // Whether the checkpoint ended it, or it ended under the dump, is known when the dump is over. Until then the launcher stays: it would
+    // leave by itself after 2 s, and clearing a large dump away takes longer.
     return { container: { state: { ...state, goneWith: code }, ending }, effects: [{ do: 'hold' }] }
   }
   if (state.at === 'held') return { container: { state, ending }, effects: [{ do: 'hold' }] }
@@ -212,23 +211,28 @@ function whenCheckpointEnded(
   event:
     { event: 'taken'; root: number; ended: boolean; checkpoint: string } | { event: 'failed'; root: number },
 ): Step {
-  if (state.at !== 'checkpointing' || state.root !== event.root)
-    return { container: { state, ending }, effects: [] }
-  const { launcherPid, root, goneWith } = state
-  if (event.event === 'taken' && event.ended)
-    return { container: { state: { at: 'held', launcherPid }, ending }, effects: [{ do: 'hold' }] }
-  // A newer checkpoint of it exists now: the one it came from is no longer on trial.
-  const isTaken = event.event === 'taken'
-  const onTrial = isTaken ? undefined : state.onTrial
-  const effects = isTaken ? proved(state) : []
-  // Taken of a memory that is still full, it is no better than the one before.
-  const { suspects = [] } = state
-  const all = isTaken && suspects.length > 0 ? [...suspects, event.checkpoint] : suspects
-  const running: Container = {
-    state: { at: 'running', launcherPid, root, onTrial, ...suspected(all) },
-    ending,
+  const isIts = (state.at === 'checkpointing' || state.at === 'running') && state.root === event.root
+  if (!isIts) return { container: { state, ending }, effects: [] }
+  if (event.event === 'taken' && event.ended) {
+    const held: ContainerState = { at: 'held', launcherPid: state.launcherPid }
+    return { container: { state: held, ending }, effects: [{ do: 'hold' }] }
   }
-  if (goneWith === undefined) return { container: running, effects }
-  const step = whenGone(running, goneWith)
-  return { container: step.container, effects: [...effects, ...step.effects] }
+  const goneWith = state.at === 'checkpointing' ? state.goneWith : undefined
+  const running = runningAgain(state)
+  if (event.event === 'failed') return goesOn(running, ending, goneWith)
+  // A newer checkpoint of it exists now: the one it came from is no longer on trial. Taken of a memory that is still full, it is no better.
+  const { onTrial, suspects = [], ...rest } = running
+  const all = suspects.length > 0 ? [...suspects, event.checkpoint] : suspects
+  const step = goesOn({ ...rest, onTrial: undefined, ...suspected(all) }, ending, goneWith)
+  return { container: step.container, effects: [...proved({ ...running, onTrial }), ...step.effects] }
+}
+
+function runningAgain({ launcherPid, root, onTrial, suspects }: Running): Running {
+  return { launcherPid, root, onTrial, ...suspected(suspects) }
+}
+
+/** @param goneWith the code that it ended with meanwhile */
+function goesOn(running: Running, ending: boolean, goneWith: number | undefined): Step {
+  const container: Container = { state: { at: 'running', ...running }, ending }
+  return goneWith === undefined ? { container, effects: [] } : whenGone(container, goneWith)
 }

@@ -1,12 +1,14 @@
-import type { CheckpointRequest } from '../checkpoint/request.ts'
-import type { CheckpointOutcome } from './asked-checkpoints.ts'
+import type { Deadline } from '../../src/deadline.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../checkpoint/request.ts'
 
 /** A container that triggers can ask a checkpoint of. */
 export type Checkpointable = {
   readonly plan: { readonly name: string }
   checkpoint(request: CheckpointRequest): Promise<CheckpointOutcome>
-  /** The pod was told to end; its last checkpoint may take until `deadline`, milliseconds since the epoch. */
-  ending(deadline: number): void
+  /** Resolves when the application runs, or the signal aborts. */
+  runs(signal: AbortSignal): Promise<void>
+  /** The pod was told to end; its last checkpoint may take until `deadline`. */
+  ending(deadline: Deadline): void
 }
 
 /**

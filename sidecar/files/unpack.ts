@@ -6,6 +6,7 @@
  */
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
+import { exists } from '../../src/exists.ts'
 import type { Log } from '../../src/log.ts'
 import { mustRun } from '../proc/command.ts'
 import { startTicksOf } from '../proc/process-tree.ts'
@@ -52,7 +53,7 @@ export async function unpackEphemeral(options: UnpackOptions): Promise<{ ms: num
  */
 export async function undoUnpack(options: UnpackOptions): Promise<boolean> {
   const brought = await broughtList(options)
-  if (!(await isThere(options, brought))) return false
+  if (!(await exists(`${options.folder}/${brought}`))) return false
   // A folder that still holds something of the image is not empty, so it stays.
   await removeNames(options, brought, ['-maxdepth', '0', '-delete'])
   for (const tar of [undoFiles.replaced, undoFiles.removed]) await extract(options, tar)
@@ -64,7 +65,7 @@ export async function undoUnpack(options: UnpackOptions): Promise<boolean> {
 async function recordUndo(options: UnpackOptions): Promise<void> {
   const list = await broughtList(options)
   // An attempt that was not taken back: what is there now is the checkpoint's own, not what was there before it.
-  if (await isThere(options, list)) return
+  if (await exists(`${options.folder}/${list}`)) return
   const lists = [archiveFiles.list, archiveFiles.remapsList, archiveFiles.sockets]
   const named = await Promise.all(
     lists.map((one) => readFile(`${options.folder}/${one}`, 'latin1').catch(() => '')),
@@ -134,13 +135,6 @@ async function extract(options: UnpackOptions, tar: string): Promise<void> {
   } finally {
     await input.close()
   }
-}
-
-async function isThere(options: UnpackOptions, name: string): Promise<boolean> {
-  return stat(`${options.folder}/${name}`).then(
-    () => true,
-    () => false,
-  )
 }
 
 async function sizeOf(options: UnpackOptions, name: string): Promise<number> {

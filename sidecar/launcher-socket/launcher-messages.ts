@@ -20,7 +20,8 @@ export type ToLauncher =
   | { verb: 'wait'; ms: number }
   | { verb: 'start' }
   | { verb: 'adopt'; root: number; supervisor: number; status: string }
-  | { verb: 'hold' }
+  /** The container stays open. `ms`: the next word comes within that time, else the sidecar hangs; LauncherTalk adds it. */
+  | { verb: 'hold'; ms?: number }
   /** `code`: instead of the application's own. */
   | { verb: 'release'; code?: number }
   /** What asks for the end is kept from the application for so long; 0: no longer. */

@@ -5,29 +5,49 @@ import type { LauncherConnection } from './launcher-server.ts'
 /** How often a waiting launcher hears from us, and how long each word lasts. */
 const patience = { everyMs: 2_000, lastsMs: 10_000 } as const
 const adoptionDeadlineMs = 10_000
+/**
+ * The same while its container is kept open. A sidecar that says nothing for so long hangs: the launcher then ends the container, since
+ * the checkpoint is in the store and whoever starts the application again restores it.
+ */
+const keptOpen = { everyMs: 20_000, silenceMs: 120_000 } as const
 
 export type Tree = { root: number; supervisor: number; status: string }
 
 export class LauncherTalk {
   #connection: LauncherConnection | undefined
   #patience: NodeJS.Timeout | undefined
+  #keptOpen: NodeJS.Timeout | undefined
   /** The launcher's life (lifeOf), not its number: the next one, which may have that number, is to be prepared for. */
   #toldToStart: string | undefined
   #adoption: ((yes: boolean) => void) | undefined
 
   speaksOn(connection: LauncherConnection): void {
-    if (this.#connection !== connection) this.#adoption?.(false)
+    if (this.#connection !== connection) {
+      this.#adoption?.(false)
+      clearInterval(this.#keptOpen)
+    }
     this.#connection = connection
   }
 
   lost(connection: LauncherConnection): void {
     if (this.#connection !== connection) return
     this.#connection = undefined
+    clearInterval(this.#keptOpen)
     this.#adoption?.(false)
   }
 
+  /** A `hold` is repeated as long as it stands: until another verdict, or until the connection is lost. */
   say(message: ToLauncher): void {
+    if (message.verb === 'hold') return this.#keepOpen()
+    if (message.verb !== 'withhold') clearInterval(this.#keptOpen)
     this.#connection?.say(message)
+  }
+
+  #keepOpen(): void {
+    const say = () => this.#connection?.say({ verb: 'hold', ms: keptOpen.silenceMs })
+    say()
+    clearInterval(this.#keptOpen)
+    this.#keptOpen = setInterval(say, keptOpen.everyMs).unref()
   }
 
   /**

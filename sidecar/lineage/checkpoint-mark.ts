@@ -1,6 +1,6 @@
 /**
  * A file beside the launchers' socket, there while the container has a checkpoint to go on from: a launcher waits longer then for a
- * sidecar that is late (PATIENCE_WITH_CHECKPOINT_MS in launcher/run.c). Left by the restore init container and by each
+ * sidecar that is late (PATIENCE_WITH_CHECKPOINT_MS in launcher/run/run.c). Left by the restore init container and by each
  * checkpoint that is taken.
  */
 import { rm, writeFile } from 'node:fs/promises'

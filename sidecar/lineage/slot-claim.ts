@@ -5,6 +5,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
+import type { Deadline } from '../../src/deadline.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import { volumePaths } from '../../src/volume.ts'
@@ -81,10 +82,9 @@ export class SlotClaim {
   }
 
   /** Tells who waits that this pod ends, and by when. */
-  async leaving(deadline: number): Promise<void> {
+  async leaving(deadline: Deadline): Promise<void> {
     const { outcome } = await this.take(0, AbortSignal.timeout(noteDeadlineMs))
-    if (outcome === 'held')
-      await this.#note({ leavesBy: deadline, leavesInMs: Math.max(0, deadline - Date.now()) })
+    if (outcome === 'held') await this.#note({ leavesBy: deadline.epochMs, leavesInMs: deadline.leftMs })
   }
 
   release(): void {

@@ -15,16 +15,14 @@ export class SlotMemory {
   readonly #slot: Slot
   readonly #claim: SlotClaim
   readonly #log: Log
-  readonly #now: () => number
   /** One after the other, as they were asked for: each writes what it has read, changed. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(store: Store, slot: Slot, claim: SlotClaim, log: Log, now = Date.now) {
+  constructor(store: Store, slot: Slot, claim: SlotClaim, log: Log) {
     this.#store = store
     this.#slot = slot
     this.#claim = claim
     this.#log = log
-    this.#now = now
   }
 
   async diedEarly(checkpoint: string, code: number): Promise<void> {
@@ -54,8 +52,8 @@ export class SlotMemory {
   }
 
   /** The work is done: nothing made so far may ever be restored. Recorded first, then its checkpoints are freed. */
-  async finished(): Promise<void> {
-    const instant = (await instantInSlot(this.#store, this.#slot, this.#log, this.#now)).toISOString()
+  async finished(now = Date.now): Promise<void> {
+    const instant = (await instantInSlot(this.#store, this.#slot, this.#log, now)).toISOString()
     const end = () => this.#update((record) => finished(record, instant))
     const recorded = await end().catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the end of the work could not be recorded: trying once more')

@@ -1,37 +1,35 @@
 /** What /proc tells of the processes of the pod. The PID namespace is the pod's own (shareProcessNamespace). */
-import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import { readFile, readdir, readlink } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { errnoOf } from '../../src/errors.ts'
 import type { StdioPipe } from '../../src/manifest.ts'
+import { readStat, readStatNow, type ProcessStat } from '../../src/process-stat.ts'
+
+/** Every process of this PID namespace. */
+export async function everyProcess(): Promise<number[]> {
+  return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+}
 
 /** A process and all its descendants, parents first; empty when it does not exist. */
 export async function treeOf(root: number): Promise<number[]> {
   const parents = new Map<number, number[]>()
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const stat = await statOf(Number(name))
+  for (const pid of await everyProcess()) {
+    const stat = await readStat(pid)
     if (stat === undefined) continue
     const siblings = parents.get(stat.parent)
-    if (siblings === undefined) parents.set(stat.parent, [Number(name)])
-    else siblings.push(Number(name))
+    if (siblings === undefined) parents.set(stat.parent, [pid])
+    else siblings.push(pid)
   }
-  if ((await statOf(root)) === undefined) return []
+  if ((await readStat(root)) === undefined) return []
   const tree = [root]
   for (let at = 0; at < tree.length; at++)
     for (const child of parents.get(tree[at] ?? 0) ?? []) tree.push(child)
   return tree
 }
 
-/** Parent and state letter (proc(5)) of a process; undefined when it is gone. */
-export async function statOf(pid: number): Promise<{ parent: number; state: string } | undefined> {
-  const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
-  // The command name is in parentheses and may hold anything: count from the last one.
-  const [state = '', parent = ''] = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return state === '' ? undefined : { parent: Number(parent), state }
-}
-
 /** When the process began, in milliseconds since the epoch; to the second, and never too late. */
 export async function startOf(pid: number): Promise<number> {
-  // In ticks since the machine booted: 100 a second for user space everywhere (proc_pid_stat(5), USER_HZ).
   const ticks = await startTicksOf(pid)
   const booted = Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'latin1'))?.[1])
   return (booted + Math.floor(ticks / 100) - 1) * 1_000
@@ -42,28 +40,28 @@ export async function startOf(pid: number): Promise<number> {
  * tick of the machine's clock at which it began. At once, as `isAliveNow`.
  */
 export function lifeOf(pid: number): string {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return `${pid}@${startTicksIn(text)}`
-  } catch {
-    return `${pid}@`
-  }
+  return `${pid}@${readStatNow(pid)?.startTicks ?? ''}`
 }
 
 /** Whether the process exists and is more than a zombie. */
 export async function isAlive(pid: number): Promise<boolean> {
-  const stat = await statOf(pid)
+  return hasNotEnded(await readStat(pid))
+}
+
+/** As `isAlive`, at once: for a word that must be judged before the next one is heard. */
+export function isAliveNow(pid: number): boolean {
+  return hasNotEnded(readStatNow(pid))
+}
+
+function hasNotEnded(stat: ProcessStat | undefined): boolean {
   return stat !== undefined && stat.state !== 'Z' && stat.state !== 'X'
 }
 
-/** Field 22 of proc_pid_stat(5): a process that got the number later has another. */
+/** In ticks of 10 ms since the machine booted. @throws where there is no such process */
 export async function startTicksOf(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, 'latin1')
-  return startTicksIn(text)
-}
-
-function startTicksIn(stat: string): number {
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+  const stat = await readStat(pid)
+  if (stat === undefined) throw new Error(`process ${pid} has ended`)
+  return stat.startTicks
 }
 
 /** All thread ids of the processes: each is a PID that a restore will need. */
@@ -88,10 +86,8 @@ export async function containerProcesses(pid: number): Promise<number[]> {
   const home = await readlink(`/proc/${pid}/ns/mnt`).catch(() => '')
   if (home === '') return []
   const found: number[] = []
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === pid) continue
-    if ((await readlink(`/proc/${name}/ns/mnt`).catch(() => '')) === home) found.push(Number(name))
-  }
+  for (const other of await everyProcess())
+    if (other !== pid && (await readlink(`/proc/${other}/ns/mnt`).catch(() => '')) === home) found.push(other)
   return found
 }
 
@@ -103,7 +99,7 @@ export async function killAll(pids: readonly number[], deadlineMs: number): Prom
     const alive = await Promise.all(left.map(isAlive))
     left = left.filter((_, index) => alive[index])
     if (Date.now() > until) break
-    if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    if (left.length > 0) await delay(10)
   }
   return left
 }
@@ -113,7 +109,7 @@ export function signal(pid: number, name: NodeJS.Signals | number): boolean {
   try {
     return process.kill(pid, name)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    if (errnoOf(error) === 'ESRCH') return false
     throw error
   }
 }
@@ -167,16 +163,6 @@ export function runsLauncher(pid: number, folder: string): boolean {
       .filter((name) => name.startsWith('launcher-'))
       .map((name) => statSync(`${folder}/${name}`))
       .some(({ dev, ino }) => dev === program.dev && ino === program.ino)
-  } catch {
-    return false
-  }
-}
-
-/** As `isAlive`, at once: for a word that must be judged before the next one is heard. */
-export function isAliveNow(pid: number): boolean {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return !/^[ZX]/.test(text.slice(text.lastIndexOf(')') + 2))
   } catch {
     return false
   }

@@ -1,5 +1,6 @@
 /** What an application has used and holds, by its process tree: whether it made progress, and how much there is to dump. */
 import { readFile } from 'node:fs/promises'
+import { readStat } from '../../src/process-stat.ts'
 import { memoryOf, treeOf } from './process-tree.ts'
 
 export type Vitals = {
@@ -28,14 +29,8 @@ async function ignoresChildren(pid: number): Promise<boolean> {
   return (BigInt(`0x${mask}`) & (1n << 16n)) !== 0n
 }
 
+/** Of the processes and of their children that have ended. */
 export async function cpuMsOf(pids: readonly number[]): Promise<number> {
-  const times = await Promise.all(pids.map(cpuMsOfOne))
-  return times.reduce((sum, ms) => sum + ms, 0)
-}
-
-/** utime, stime, cutime and cstime, the fields 14 to 17, in ticks of 10 ms (proc_pid_stat(5), USER_HZ). */
-async function cpuMsOfOne(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0)
+  const stats = await Promise.all(pids.map(readStat))
+  return stats.reduce((sum, stat) => sum + (stat?.cpuMs ?? 0) + (stat?.childrenCpuMs ?? 0), 0)
 }

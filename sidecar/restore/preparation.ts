@@ -2,7 +2,7 @@
  * What happens between a launcher's first word and the application's first instruction: from the newest checkpoint that fits
  * to the oldest, and from nothing when none is left. Nothing here may keep the application from starting.
  */
-import { mkdir, readFile, readdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { describeError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import { parseManifest } from '../../src/manifest-codec.ts'
@@ -12,6 +12,7 @@ import { chooseCheckpoints } from '../../src/restore-choice.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import { takeBaseline } from '../files/baseline.ts'
+import { exists } from '../../src/exists.ts'
 import { containerProcesses } from '../proc/process-tree.ts'
 import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
@@ -179,7 +180,7 @@ async function prepareFrom({
       }
       await writeFile(attempted, life)
       await note.begin(manifest.id)
-      const restored = await attemptRestore(around, target, manifest, folder, adoptIt, signal)
+      const restored = await attemptRestore(around, target, { manifest, folder }, { adopt: adoptIt, signal })
       return { outcome: 'restored', restored, rejected }
     } catch (error) {
       const reason = (error as { code?: string }).code ?? 'restore-failed'
@@ -213,19 +214,12 @@ function withoutUnrecorded({ candidates, rejected }: Found, ids: readonly string
   return { candidates: candidates.filter((manifest) => !isOut(manifest)), rejected: [...out, ...rejected] }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
-}
-
 export const fetchedMark = 'fetched.json'
 
 async function isFetched(folder: string, manifest: CheckpointManifest): Promise<boolean> {
   const bytes = await readFile(`${folder}.${fetchedMark}`).catch(() => undefined)
   // A store's draft folder may have been swept since: then it is fetched again.
-  if (bytes === undefined || (await stat(folder).catch(() => undefined)) === undefined) return false
+  if (bytes === undefined || !(await exists(folder))) return false
   try {
     return parseManifest(bytes).id === manifest.id
   } catch {

@@ -13,7 +13,7 @@ import { readEphemeralRoots } from '../files/mounts.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
 import { bringBackExternalFiles } from '../files/external-files.ts'
 import { setLastPid } from '../proc/pid-range.ts'
-import { isAlive, killAll, treeOf } from '../proc/process-tree.ts'
+import { everyProcess, isAlive, killAll, threadsOf, treeOf } from '../proc/process-tree.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
 export type RestoreTarget = { plan: ContainerPlan; launcherPid: number }
@@ -32,18 +32,20 @@ const slowBytesPerMs = 100_000
 /** For each of its steps: putting back some 10 GiB on a slow disk. In a fresh container there is little to put back. */
 const earlierUndoMs = 120_000
 
+/** Asks the waiting launcher to watch over the restored tree; resolves true when it said so. The tree stands still until then. */
+export type Adopt = (root: number, supervisor: number, statusFile: string) => Promise<boolean>
+
 /**
- * @param adopt asks the waiting launcher to watch over the restored tree; resolves true when it said so. The tree stands still until then.
+ * @param fetched the checkpoint, and the folder that its files lie in
  * @throws ReprieveError `restore-failed`
  */
 export async function attemptRestore(
   around: Surroundings,
   target: RestoreTarget,
-  manifest: CheckpointManifest,
-  folder: string,
-  adopt: (root: number, supervisor: number, statusFile: string) => Promise<boolean>,
-  signal: AbortSignal,
+  fetched: { manifest: CheckpointManifest; folder: string },
+  { adopt, signal }: { adopt: Adopt; signal: AbortSignal },
 ): Promise<Restored> {
+  const { manifest, folder } = fetched
   const { plan, launcherPid } = target
   const log = around.log.child({ container: plan.name, checkpoint: manifest.id })
   const deadlineMs = Math.ceil(restoreBaseMs + manifest.totalBytes / slowBytesPerMs)
@@ -124,11 +126,7 @@ async function withoutPod(pids: number[], launcherPid: number): Promise<number[]
 }
 
 async function requireFreePids(pids: readonly number[]): Promise<void> {
-  const all = new Set<number>()
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    for (const thread of await readdir(`/proc/${name}/task`).catch(() => [])) all.add(Number(thread))
-  }
+  const all = new Set(await threadsOf(await everyProcess()))
   const taken = pids.filter((pid) => all.has(pid))
   if (taken.length > 0)
     throw new ReprieveError(

@@ -15,14 +15,14 @@ type Heap = { usedBytes: () => number; collect: () => void }
  * @param heap V8's own, whose collector the pod's flag `--expose-gc` makes callable; without the flag nothing is done
  * @returns a function that ends it
  */
-export function collectWhenIdle(heap: Heap | undefined = v8Heap(), intervalMs = everyMs): () => void {
+export function collectWhenIdle(heap: Heap | undefined = v8Heap()): () => void {
   if (heap === undefined) return () => undefined
   let leftBytes = 0
   const timer = setInterval(() => {
     if (heap.usedBytes() - leftBytes < worthBytes) return
     heap.collect()
     leftBytes = heap.usedBytes()
-  }, intervalMs)
+  }, everyMs)
   timer.unref()
   return () => clearInterval(timer)
 }

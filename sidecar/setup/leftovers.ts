@@ -4,10 +4,11 @@
  * container was killed, its CRIU was as well, and only the half dump is left.
  */
 import { readFile, readdir, rm } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import { volumePaths } from '../../src/volume.ts'
-import { isAlive, killAll } from '../proc/process-tree.ts'
+import { everyProcess, isAlive, killAll } from '../proc/process-tree.ts'
 import { toolArgv } from './tools.ts'
 
 const killDeadlineMs = 5_000
@@ -43,21 +44,16 @@ export async function clearLeftovers({ dumps, folders }: Leftovers, log: Log): P
 }
 
 async function endOfAll(pids: readonly number[], deadlineMs: number): Promise<void> {
-  for (
-    const until = Date.now() + deadlineMs;
-    Date.now() < until;
-    await new Promise((again) => setTimeout(again, 20))
-  )
+  for (const until = Date.now() + deadlineMs; Date.now() < until; await delay(20))
     if (!(await Promise.all(pids.map(isAlive))).includes(true)) return
 }
 
 async function dumpsUnderWay(): Promise<number[]> {
   const command = `${toolArgv('criu', 'dump').join('\0')}\0`
   const found: number[] = []
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const line = await readFile(`/proc/${name}/cmdline`, 'latin1').catch(() => '')
-    if (line.startsWith(command)) found.push(Number(name))
+  for (const pid of await everyProcess()) {
+    const line = await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')
+    if (line.startsWith(command)) found.push(pid)
   }
   return found
 }

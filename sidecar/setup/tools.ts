@@ -3,8 +3,9 @@
  * own dynamic linker, so that the application's image needs to hold none of them, nor a libc.
  */
 import { createHash } from 'node:crypto'
-import { access, chmod, copyFile, mkdir, readFile, readdir, rename, rm, symlink } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readFile, readdir, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { exists } from '../../src/exists.ts'
 import { volumePaths } from '../../src/volume.ts'
 
 /** Where the image keeps what it installs. */
@@ -80,11 +81,4 @@ async function pointLink(target: string, link: string): Promise<void> {
   await rm(draft, { force: true })
   await symlink(target, draft)
   await rename(draft, link)
-}
-
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  )
 }

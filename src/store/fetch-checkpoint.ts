@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { lstat, mkdir, rm, rmdir, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { folderMode, withFile } from '../durable-file.ts'
-import { ReprieveError } from '../errors.ts'
+import { ReprieveError, errnoOf } from '../errors.ts'
 import { requireManifest } from '../manifest-codec.ts'
 import type { CheckpointManifest, StoredFile } from '../manifest.ts'
 import { streamHashed, writerTo, type Write } from './hashed-stream.ts'
@@ -11,7 +11,6 @@ import { limitedParallel } from './limited-parallel.ts'
 import { linked } from './link.ts'
 import { filesName } from './slot-folder.ts'
 import { foldersOf } from './source-tree.ts'
-import { errnoOf } from './store-failure.ts'
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
 const filesAtOnce = 2
@@ -39,11 +38,12 @@ export async function fetchCheckpoint(
       withStored(checkpoint, manifest.id, file, () => Promise.resolve()),
     )
     await makeFolders(targetDir, manifest.files, made)
+    const transfer = { id: manifest.id, checkpoint, targetDir, made }
     await limitedParallel(manifest.files, filesAtOnce, signal, (file, either) =>
       withStored(checkpoint, manifest.id, file, async (source) =>
-        shares && (await linkFile(source, checkpoint, file, targetDir, made))
-          ? verify(source, undefined, manifest.id, file, either)
-          : fetchFile(source, manifest.id, file, targetDir, made, either),
+        shares && (await linkFile(transfer, source, file))
+          ? verify(transfer, source, { file, target: undefined }, either)
+          : fetchFile(transfer, source, file, either),
       ),
     )
   } catch (error) {
@@ -94,27 +94,26 @@ async function withStored(
   }
 }
 
+/** What the files of one fetch have in common. */
+type Transfer = { id: string; checkpoint: string; targetDir: string; made: Made }
+
 async function fetchFile(
+  { id, targetDir, made }: Transfer,
   source: FileHandle,
-  id: string,
   file: StoredFile,
-  targetDir: string,
-  made: Made,
   signal: AbortSignal,
 ): Promise<void> {
   const to = join(targetDir, file.path)
   await withFile(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, async (target) => {
     made.files.push(to)
-    await verify(source, writerTo(target), id, file, signal)
+    await verify({ id }, source, { file, target: writerTo(target) }, signal)
   })
 }
 
 async function linkFile(
+  { checkpoint, targetDir, made }: Transfer,
   source: FileHandle,
-  checkpoint: string,
   { path }: StoredFile,
-  targetDir: string,
-  made: Made,
 ): Promise<boolean> {
   const to = join(targetDir, path)
   const done = await linked(join(checkpoint, filesName, path), to, await source.stat())
@@ -122,13 +121,14 @@ async function linkFile(
   return done
 }
 
+/** Reads the whole file, into the target where there is one. */
 async function verify(
+  { id }: Pick<Transfer, 'id'>,
   source: FileHandle,
-  target: Write | undefined,
-  id: string,
-  { path, sizeBytes, sha256 }: StoredFile,
+  { file, target }: { file: StoredFile; target: Write | undefined },
   signal: AbortSignal,
 ): Promise<void> {
+  const { path, sizeBytes, sha256 } = file
   const read = await streamHashed(source, target, sizeBytes, signal)
   if (read.sizeBytes !== sizeBytes) throw corrupt(id, path, 'changed its size while it was read')
   if (read.sha256 !== sha256) throw corrupt(id, path, `has SHA-256 ${read.sha256} instead of ${sha256}`)

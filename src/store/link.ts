@@ -1,6 +1,5 @@
 import { link, lstat } from 'node:fs/promises'
-import { ReprieveError } from '../errors.ts'
-import { errnoOf } from './store-failure.ts'
+import { ReprieveError, errnoOf } from '../errors.ts'
 
 /** What link(2) says where it cannot serve; anything else is a failure of the store. */
 const linkRefusals = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EACCES'])

@@ -3,12 +3,11 @@ import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCheckpointId } from '../checkpoint-id.ts'
 import { withFile } from '../durable-file.ts'
-import { describeError, ReprieveError } from '../errors.ts'
+import { describeError, ReprieveError, errnoOf } from '../errors.ts'
 import { parseManifest } from '../manifest-codec.ts'
 import { manifestLimits } from '../manifest-shape.ts'
 import type { CheckpointManifest, Slot } from '../manifest.ts'
 import { manifestName } from './slot-folder.ts'
-import { errnoOf } from './store-failure.ts'
 import type { UnreadableCheckpoint } from './store.ts'
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants

@@ -6,7 +6,7 @@ import { constants } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileMode, folderMode, syncFolder, withFile, writeNewFile } from '../durable-file.ts'
-import { ReprieveError } from '../errors.ts'
+import { ReprieveError, errnoOf } from '../errors.ts'
 import { completeManifest, requireManifest, serializeManifest } from '../manifest-codec.ts'
 import type { Log } from '../log.ts'
 import type { CheckpointDraft, StoredFile } from '../manifest.ts'
@@ -16,7 +16,6 @@ import { bothDone, limitedParallel } from './limited-parallel.ts'
 import { linked } from './link.ts'
 import { filesName, manifestName, partialName, trashName } from './slot-folder.ts'
 import { foldersOf, listSourceFiles } from './source-tree.ts'
-import { errnoOf } from './store-failure.ts'
 import type { PutResult } from './store.ts'
 import { ownWriterMark } from './writer-mark.ts'
 
@@ -48,7 +47,7 @@ export async function putCheckpoint(
     const folders = ['', filesName, ...foldersOf(paths).map((folder) => join(filesName, folder))]
     for (const folder of folders) await mkdir(join(partial, folder), { mode: folderMode })
     const files = await limitedParallel(paths, filesAtOnce, signal, (path, either) =>
-      storeFile(sourceDir, join(partial, filesName), path, transfer, spent, either),
+      storeFile({ path, sourceDir, filesFolder: join(partial, filesName) }, transfer, spent, either),
     )
     const manifest = completeManifest(draft, files)
     const bytes = serializeManifest(manifest)
@@ -71,9 +70,7 @@ export async function putCheckpoint(
 }
 
 async function storeFile(
-  sourceDir: string,
-  filesFolder: string,
-  path: string,
+  { path, sourceDir, filesFolder }: { path: string; sourceDir: string; filesFolder: string },
   transfer: Transfer,
   spent: Spent,
   signal: AbortSignal,

@@ -1,12 +1,12 @@
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { errnoOf } from '../errors.ts'
 import { replaceFile } from '../durable-file.ts'
 import type { Log } from '../log.ts'
 import type { SlotRecord } from '../manifest.ts'
 import { emptySlotRecord, parseSlotRecord, serializeSlotRecord, slotRecordLimits } from '../slot-record.ts'
 import { readBounded } from './list-checkpoints.ts'
 import { partialName, recordName } from './slot-folder.ts'
-import { errnoOf } from './store-failure.ts'
 import { ownWriterMark } from './writer-mark.ts'
 
 /**

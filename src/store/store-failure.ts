@@ -1,5 +1,5 @@
 /** What the file system says, in the words of the person who must act on it. */
-import { ReprieveError } from '../errors.ts'
+import { errnoOf, ReprieveError } from '../errors.ts'
 
 const advice: Record<string, string> = {
   ENOSPC: 'the store is full: free space, enlarge it, or keep fewer checkpoints',
@@ -26,10 +26,4 @@ export function storeFailure(store: string, action: string, error: unknown): Rep
     { store, ...(errno === undefined ? {} : { errno }) },
     error,
   )
-}
-
-/** `ENOENT` and the like; the codes of other errors (Node's `ERR_…`, Reprieve's own) are not the kernel's. */
-export function errnoOf(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined
 }

@@ -1,8 +1,8 @@
 /** Removing checkpoints, and what writers and removers that died have left behind. */
 import { lstat, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { errnoOf } from '../errors.ts'
 import { syncFolder } from '../durable-file.ts'
-import { errnoOf } from './store-failure.ts'
 import { isTrash, partialName, trashName, writerOfPartial } from './slot-folder.ts'
 import { ownWriterMark, writerState } from './writer-mark.ts'
 

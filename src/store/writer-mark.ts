@@ -5,18 +5,18 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { errnoOf } from './store-failure.ts'
+import { readStatNow } from '../process-stat.ts'
 
 export type WriterState = 'alive' | 'dead' | 'elsewhere'
 
 export function ownWriterMark(): string {
-  return `${place()}.${process.pid}.${startTimeOf(process.pid) ?? '0'}`
+  return `${place()}.${process.pid}.${readStatNow(process.pid)?.startTicks ?? 0}`
 }
 
 export function writerState(mark: string): WriterState {
-  const [where, pid, startTime] = mark.split('.')
+  const [where, pid, startTicks] = mark.split('.')
   if (where !== place()) return 'elsewhere'
-  return startTimeOf(Number(pid)) === startTime ? 'alive' : 'dead'
+  return `${readStatNow(Number(pid))?.startTicks}` === startTicks ? 'alive' : 'dead'
 }
 
 /** PIDs mean the same only within one boot and one PID namespace. */
@@ -26,16 +26,4 @@ function place(): string {
     .update(`${boot} ${readlinkSync('/proc/self/ns/pid')}`)
     .digest('hex')
     .slice(0, 12)
-}
-
-/** Field 22 of /proc/PID/stat, in clock ticks since boot (proc_pid_stat(5)): a PID used again differs in it. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The second field, the program's name in parentheses, may hold spaces and parentheses itself.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return undefined
-    throw error
-  }
 }

@@ -13,6 +13,7 @@ t.test('an authority is a CA and signs itself', async (t) => {
   t.ok(certificate.verify(certificate.publicKey))
   t.ok(certificate.checkPrivateKey(createPrivateKey(authority.key)))
   t.equal(certificate.subject, 'CN=test')
+  t.equal(certificate.publicKey.asymmetricKeyDetails?.modulusLength, 2048)
 })
 
 t.test('a leaf is of its authority, for its names, and for nothing else', async (t) => {

@@ -3,11 +3,11 @@ import t from 'tap'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
 import { bundleOf, certificatesIn, readSet, type CertificateSet } from '../../certs/certificate-set.ts'
 import { mostAuthorities, nextStep, type Step } from '../../certs/rotation.ts'
-import { dayMs, isTrusted } from './cluster-stage.ts'
+import { dayMs, isTrusted, quickTerms } from './cluster-stage.ts'
 
 const start = new Date('2026-01-01T00:00:00Z')
 const on = (day: number) => new Date(start.getTime() + day * dayMs)
-const terms = (dnsNames = ['webhook.svc']) => ({ dnsNames, caDays: 300, leafDays: 90 })
+const termsFor = (dnsNames: string[]) => ({ ...quickTerms, dnsNames })
 
 /** What is there, and steps carried out in it. */
 class World {
@@ -19,7 +19,7 @@ class World {
 
   next(day: number): Step {
     const seen = { set: this.set, published: this.published, now: on(day), isSettled: () => this.settled }
-    return nextStep(seen, terms(this.names))
+    return nextStep(seen, termsFor(this.names))
   }
 
   /** Until there is nothing to do; what was done. */

@@ -1,7 +1,7 @@
 /** A container that crashes while its pod lives is restored by its sidecar, unless its checkpoint is what kills it. */
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { poll } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
 import { application, deadlineMs, exitCodeOf, sidecarEntries } from './support.ts'
@@ -206,18 +206,7 @@ t.test('an exit with 0 because the pod was told to end is no end of the work', a
   await goesOn(pod)
   // Without CRIU there is no last checkpoint: the application is told to end, and obeys.
   rmSync(join(pod.volumeFolder('reprieve'), 'bin/criu'))
-  await pod.evict()
-  t.equal(exitCodeOf(pod), 0)
-  t.ok(
-    pod.logLines(application).some(({ text }) => text === 'told to end'),
-    pod.describe(),
-  )
-  t.same(
-    (await stage.manifests()).map(({ id }) => id),
-    [kept],
-  )
-  const next = await runSurvivor(stage, { env })
-  t.equal(await restoredFrom(next, kept), kept)
+  await endsAndGoesOn(t, { stage, pod, kept, options: { env } })
 })
 
 t.test(
@@ -229,20 +218,27 @@ t.test(
     const pod = await runSurvivor(stage, options)
     const kept = await mustCheckpoint(pod)
     process.kill(await sidecarNode(pod), 'SIGKILL')
-    await pod.evict()
-    t.equal(exitCodeOf(pod), 0)
-    t.ok(
-      pod.logLines(application).some(({ text }) => text === 'told to end'),
-      pod.describe(),
-    )
-    t.same(
-      (await stage.manifests()).map(({ id }) => id),
-      [kept],
-    )
-    const next = await runSurvivor(stage, options)
-    t.equal(await restoredFrom(next, kept), kept)
+    await endsAndGoesOn(t, { stage, pod, kept, options })
   },
 )
+
+type Ending = { stage: SurvivorStage; pod: Pod; kept: string; options: Parameters<typeof runSurvivor>[1] }
+
+/** Told to end, the pod exits with 0; its only checkpoint stays, and the next pod goes on from it. */
+async function endsAndGoesOn(t: Test, { stage, pod, kept, options }: Ending): Promise<void> {
+  await pod.evict()
+  t.equal(exitCodeOf(pod), 0)
+  t.ok(
+    pod.logLines(application).some(({ text }) => text === 'told to end'),
+    pod.describe(),
+  )
+  t.same(
+    (await stage.manifests()).map(({ id }) => id),
+    [kept],
+  )
+  const next = await runSurvivor(stage, options)
+  t.equal(await restoredFrom(next, kept), kept)
+}
 
 /** A checkpoint, and the steps between which it stood still. */
 async function checkpointBetween(pod: Pod) {

@@ -11,11 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { PodManifest } from '../harness/manifest.ts'
 import type { Pod } from '../harness/pod.ts'
-import { poll, slowness } from '../harness/deadline.ts'
+import { poll, slowness, within } from '../harness/deadline.ts'
 import { drawn, requireStore, requireThawed, staged } from './kills.ts'
 import {
   application,
   deadlineMs,
+  endlessPatience,
   exitCodeOf,
   patienceMs,
   type PodOptions,
@@ -49,14 +50,24 @@ import {
 t.jobs = 4
 const beside = () => ({ buffered: true })
 
-/** For starting a process and writing a line on a machine that others use as well. */
-const slackMs = 5_000 * slowness
+/** For starting a process and writing a line on a machine that is busy with others. */
+const slackMs = 60_000 * slowness
+/** Whoever waited for something at a pod's end would be waited for by the test in vain. */
+const endlessGraceSeconds = 3_600
 
 /** How long after the container's start its application said its first word. */
 function waitedMs(pod: Pod): number {
   const { state } = pod.container(application)
   const first = pod.logLines(application)[0]?.timeMs ?? 0
   return state.kind === 'running' ? first - state.startedAtMs : Number.NaN
+}
+
+/** @returns the id of the checkpoint of a pod that is gone */
+async function leaveCheckpoint(stage: SurvivorStage): Promise<string> {
+  const pod = await runSurvivor(stage)
+  const id = await mustCheckpoint(pod)
+  await pod.crash()
+  return id
 }
 
 /** So that a test of what happens once that has passed, too, does not wait for two minutes. */
@@ -88,11 +99,10 @@ const withoutSidecar: Record<string, (admitted: PodManifest) => void> = {
 
 t.test('without a sidecar the application starts by itself after ten seconds', beside(), async (t) => {
   const stage = await openSurvivorStage(t)
-  const before = await runSurvivor(stage)
-  await mustCheckpoint(before)
-  await before.crash()
+  await leaveCheckpoint(stage)
   const pods = Object.entries(withoutSidecar).map(async ([how, change]) => {
-    const admitted = stage.admit(stage.survivor(shortPatience))
+    const spec = { terminationGracePeriodSeconds: endlessGraceSeconds }
+    const admitted = stage.admit(stage.survivor({ ...shortPatience, spec }))
     change(admitted)
     const pod = await stage.runPlain(admitted)
     await goesOn(pod)
@@ -100,9 +110,9 @@ t.test('without a sidecar the application starts by itself after ten seconds', b
     t.ok(ms > patienceMs - 500 && ms < patienceMs + slackMs, `a sidecar that ${how}: ${ms} ms`)
     t.equal(stepsOf(pod)[0]?.step, 1)
     t.match(pod.logs(application), /no verdict from the sidecar/, 'and its log says why')
-    const began = Date.now()
-    await pod.delete()
-    t.ok(Date.now() - began < 10_000 * slowness, 'nor does its end wait for one that is not there')
+    // Nor does its end wait for one that is not there.
+    await within(pod.delete(), deadlineMs)
+    t.ok(pod.hasEnded, 'it has ended')
   })
   await Promise.all(pods)
   t.equal((await stage.manifests()).length, 1, 'what was kept is kept')
@@ -148,9 +158,7 @@ async function gatedPod(
 /** A pod for which a checkpoint was fetched, whose application begins when it is opened. */
 async function fetchedPod(t: Test) {
   const stage = await openSurvivorStage(t)
-  const before = await runSurvivor(stage)
-  await mustCheckpoint(before)
-  await before.crash()
+  await leaveCheckpoint(stage)
   const gated = await gatedPod(stage, shortPatience)
   await waitForWord(gated.pod, 'the sidecar is ready')
   t.ok(hasFetched(gated.pod), 'a checkpoint was fetched for it')
@@ -188,7 +196,9 @@ t.test('what was fetched goes where the application began before its turn came',
 /** A launcher has said that it waits longer, so often in the pod's life. */
 async function waitsFor(pod: Pod, times: number): Promise<void> {
   const said = () =>
-    pod.logLines(application).filter(({ text }) => text.includes('waiting, since there is a checkpoint'))
+    pod
+      .logLines(application)
+      .filter(({ text }) => text.includes('waiting longer, because there is a checkpoint'))
   await poll(
     'a launcher’s longer patience',
     deadlineMs,
@@ -233,9 +243,7 @@ t.test(
   async (t) => {
     const random = drawn(t)
     const stage = await openSurvivorStage(t)
-    const before = await runSurvivor(stage)
-    const kept = await mustCheckpoint(before)
-    await before.crash()
+    const kept = await leaveCheckpoint(stage)
     // How long it takes undisturbed.
     const undisturbed = await gatedPod(stage)
     await waitForWord(undisturbed.pod, 'the sidecar is ready')
@@ -268,7 +276,9 @@ t.test(
       )
       const ms = (stepsOf(pod)[0]?.timeMs ?? 0) - stopped
       // Where it hung between the adoption and CRIU's end, and only there, the launcher's patience comes after the hook's.
-      const broken = /broken off before the application went on/.test(pod.logs(application)) ? patienceMs : 0
+      const broken = /the restore ended before the application resumed/.test(pod.logs(application))
+        ? patienceMs
+        : 0
       t.ok(ms < patienceMs + broken + slackMs, `${ms} ms after it began to hang`)
       process.kill(node, 'SIGCONT')
       await waitForState(pod, 'running')
@@ -362,15 +372,12 @@ t.test(
   beside(),
   async (t) => {
     const stage = await openSurvivorStage(t)
-    const before = await runSurvivor(stage)
-    const kept = await mustCheckpoint(before)
-    await before.crash()
-    const { pod, open } = await gatedPod(stage)
+    const kept = await leaveCheckpoint(stage)
+    const { pod, open } = await gatedPod(stage, { env: endlessPatience })
     await waitForWord(pod, 'the sidecar is ready')
     rmSync(join(pod.volumeFolder('reprieve'), 'bin/criu'))
     open()
     await goesOn(pod)
-    t.ok(waitedMs(pod) < patienceMs - 2_000, `after ${waitedMs(pod)} ms`)
     t.equal(stepsOf(pod)[0]?.step, 1)
     t.match(await rejectedBy(pod), [{ id: kept, reason: 'restore-failed' }])
     t.match(await checkpoint(pod), { outcome: 'failed', reason: 'dump-failed' })
@@ -387,9 +394,7 @@ t.test(
   beside(),
   async (t) => {
     const stage = await openSurvivorStage(t)
-    const before = await runSurvivor(stage)
-    const kept = await mustCheckpoint(before)
-    await before.crash()
+    const kept = await leaveCheckpoint(stage)
     const admitted = stage.admit(stage.survivor())
     const restore = admitted.spec.initContainers?.find(({ name }) => name === restorer)
     if (restore?.command === undefined) throw new Error('the webhook injected no restore init container')

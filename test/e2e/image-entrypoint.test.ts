@@ -48,7 +48,7 @@ async function admitted({ config }: Stage, pod: PodManifest): Promise<PodManifes
     namespace: pod.metadata.namespace ?? '',
     object: pod,
   }
-  const { response } = await admitWithImages(images)(request, 'pod', config, AbortSignal.timeout(9500), 9500)
+  const { response } = await admitWithImages(images)(request, 'pod', config, 9500)
   if (response.patch === undefined) throw new Error(`it was not injected: ${JSON.stringify(response)}`)
   const operations = JSON.parse(Buffer.from(response.patch, 'base64').toString()) as Operation[]
   return applied(pod as AdmittedPod, operations) as PodManifest

@@ -1,6 +1,6 @@
 /** A checkpoint by hand, through the control socket, of an application that goes on; and what comes upon it meanwhile. */
-import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { readStatNow } from '../../src/process-stat.ts'
 import { sleep } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
 import { application, askControl, deadlineMs, exitCodeOf, numbersIn, openStage, podOf, replaced, sidecar, sidecarEntries, statusOf, type ControlAnswer } from './support.ts' // prettier-ignore
@@ -140,11 +140,5 @@ function standsStill(pod: Pod): boolean {
   return pod
     .container(application)
     .processes()
-    .some((pid) => {
-      try {
-        return /^\d+ \(.*\) t/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-      } catch {
-        return false // it has ended meanwhile
-      }
-    })
+    .some((pid) => readStatNow(pid)?.state === 't')
 }

@@ -1,9 +1,8 @@
 /** Who resizes a pod's containers in place, behind the socket that the sidecar asks by (sidecar/triggers/memory/resource-grower.ts). */
 import { closeSync, existsSync, openSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { poll } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
 import type { ResizeOutcome } from '../harness/resize.ts'
 import { deadlineMs } from './support.ts'
@@ -24,15 +23,13 @@ export async function startResizer(
   const asked: Resizing[] = []
   const became: ResizeOutcome[] = []
   const run = join(pod.volumeFolder('reprieve'), 'run')
-  await poll(
-    'the folder of sockets',
-    deadlineMs,
-    () => existsSync(run) || undefined,
-    () => pod.describe(),
-  )
+  await pod.awaits('the folder of sockets', deadlineMs, () => existsSync(run) || undefined)
   // The path would be too long for a socket's name.
   const folder = openSync(run, 'r')
+  const sockets = new Set<Socket>()
   const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
     socket.setEncoding('utf8')
     socket.on('error', () => undefined)
     socket.once('data', (line: string) => {
@@ -55,8 +52,10 @@ export async function startResizer(
     })
   })
   await listen(server, `/proc/self/fd/${folder}/resize.sock`)
+  // Whoever asked may have ended, or stand still, without having closed its end.
   t.teardown(() => {
     server.close()
+    for (const socket of sockets) socket.destroy()
     closeSync(folder)
   })
   return { asked, became }

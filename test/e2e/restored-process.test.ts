@@ -1,5 +1,6 @@
 /** Point c: what was restored is the same application to the pod: its exit code, its signals, its family. */
 import t from 'tap'
+import { parseStat, type ProcessStat } from '../../src/process-stat.ts'
 import { poll } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
 import { application, deadlineMs, exitCodeOf, openStage, podOf, replaced } from './support.ts'
@@ -79,17 +80,10 @@ t.test('the orphans that a restored application leaves are reaped', async (t) =>
   await after.waitForLog(application, /^left 200$/, { nth: 2, deadlineMs })
 })
 
-type Process = { name: string; state: string; threads: number }
-
 /** Every process of the pod, as one inside sees it (proc(5), /proc/PID/stat). */
-async function processesOf(pod: Pod): Promise<Process[]> {
+async function processesOf(pod: Pod): Promise<ProcessStat[]> {
   const { stdout } = await pod.exec(application, ['sh', '-c', 'cat /proc/[0-9]*/stat 2>/dev/null'])
-  return stdout.split('\n').flatMap((line) => {
-    const match = /^\d+ \((.*)\) (\S) (.*)$/.exec(line)
-    if (match === null) return []
-    // num_threads is field 20; the state is field 3.
-    return [{ name: match[1] ?? '', state: match[2] ?? '', threads: Number(match[3]?.split(' ')[16]) }]
-  })
+  return stdout.split('\n').flatMap((line) => parseStat(line) ?? [])
 }
 
 async function familyOf(pod: Pod): Promise<string[]> {

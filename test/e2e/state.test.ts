@@ -82,7 +82,7 @@ const kinds = {
     'a process that sleeps for a second again and again',
     'processes that wait with a time-out in epoll, poll and select',
     'a thread that waits for a condition with a time-out',
-    'timerfds, a periodic one and some that are minutes away',
+    'timerfds, a periodic one and some that are an hour away',
     'a periodic timerfd that has expired, unread, whenever a checkpoint is taken',
     'an interval timer that sends a signal',
   ],

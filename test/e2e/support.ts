@@ -39,13 +39,21 @@ const namespace = 'tests'
 const image = 'reprieve:e2e'
 const statusPort = 9464
 /** Generous: the machine may run other people's tests. What must be quick is measured, not given a deadline. */
-export const deadlineMs = 60_000
+export const deadlineMs = 120_000
 
 /**
  * How long an application waits for its sidecar before it starts without (launcher/PROTOCOL.md): ten seconds, but in the guest, whose
  * processors may take as long to start Node. What is tested there is what a protected application goes through.
  */
 export const patienceMs = 10_000 * slowness
+
+/** Of a launcher that is told at once, or never starts its application. */
+export const endlessPatience = ['REPRIEVE_PATIENCE_MS', 'REPRIEVE_PATIENCE_WITH_CHECKPOINT_MS'].map(
+  (name) => ({
+    name,
+    value: '3600000',
+  }),
+)
 
 /** The heavy counts of `make soak`, or the small ones of `make test`. */
 export const soaking = process.env.REPRIEVE_SOAK === '1'
@@ -176,7 +184,8 @@ export type PodOptions = Omit<Partial<ContainerSpec>, 'name'> & {
 
 /** A pod as its owner writes it: one container, `app`, protected. Each call is a new pod of the same lineage. */
 export function podOf({ annotations, spec, env = [], ...container }: PodOptions): PodManifest {
-  const patience = slowness > 1 ? [{ name: 'REPRIEVE_PATIENCE_MS', value: String(patienceMs) }] : []
+  const usual = slowness > 1 ? [{ name: 'REPRIEVE_PATIENCE_MS', value: String(patienceMs) }] : []
+  const patience = usual.filter(({ name }) => !env.some((given) => given.name === name))
   const all = { checkpoint: 'true', key: 'work', interval: 'off', ...annotations }
   return {
     apiVersion: 'v1',
@@ -225,6 +234,7 @@ export type PodStatusReport = {
   containers: {
     container: string
     state: { at: string } & Record<string, unknown>
+    storing?: boolean
     restoredFrom?: string
     restorePhases?: Record<string, number>
     rejected: { id: string; reason: string; detail: string }[]

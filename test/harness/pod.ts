@@ -16,6 +16,9 @@ import { phaseOf, type PodStatus } from './status.ts'
 import { killPod } from './termination.ts'
 import { prepareVolume } from './volumes.ts'
 
+/** Ends the test of what never happens; a machine may be busy. */
+const defaultDeadlineMs = 120_000
+
 export class Pod {
   readonly name: string
   readonly uid: string
@@ -211,6 +214,28 @@ export class Pod {
     return readLog(join(this.#logDir, container)).lines
   }
 
+  /** Everything of it but its logs is gone: nothing more will happen to it. */
+  get hasEnded(): boolean {
+    return this.#terminal
+  }
+
+  /** Looks until it gets something. @throws Error with all that is known, at the deadline or once the pod has ended without it */
+  async awaits<T>(what: string, deadlineMs: number, look: () => T | undefined): Promise<T> {
+    return poll(
+      `${this.name}: ${what}`,
+      deadlineMs,
+      () => {
+        // Asked first: what was written before the end is there to be seen after it.
+        const hasEnded = this.#terminal
+        const seen = look()
+        if (seen === undefined && hasEnded)
+          throw new Error(`${this.name} has ended without ${what}\n${this.describe()}`)
+        return seen
+      },
+      () => this.describe(),
+    )
+  }
+
   /** Waits for the `nth` (from 1) log line that matches. */
   async waitForLog(
     container: string,
@@ -218,11 +243,10 @@ export class Pod {
     options: { deadlineMs?: number; nth?: number } = {},
   ): Promise<LogLine> {
     const nth = options.nth ?? 1
-    const line = await poll(
-      `line ${nth} matching ${pattern} of ${this.name}/${container}`,
-      options.deadlineMs ?? 30_000,
+    const line = await this.awaits(
+      `line ${nth} of ${container} that matches ${pattern}`,
+      options.deadlineMs ?? defaultDeadlineMs,
       () => this.logLines(container).filter(({ text }) => pattern.test(text))[nth - 1],
-      () => this.describe(),
     )
     await this.container(container).starting // it may write before runc has told that it runs
     return line
@@ -231,21 +255,16 @@ export class Pod {
   async waitFor(
     what: string,
     holds: (status: PodStatus) => boolean,
-    deadlineMs = 30_000,
+    deadlineMs = defaultDeadlineMs,
   ): Promise<PodStatus> {
-    return poll(
-      `${this.name}: ${what}`,
-      deadlineMs,
-      () => {
-        const status = this.status()
-        return holds(status) ? status : undefined
-      },
-      () => this.describe(),
-    )
+    return this.awaits(what, deadlineMs, () => {
+      const status = this.status()
+      return holds(status) ? status : undefined
+    })
   }
 
   /** Resolves once all main containers run and are ready. */
-  waitUntilReady(deadlineMs = 30_000): Promise<PodStatus> {
+  waitUntilReady(deadlineMs = defaultDeadlineMs): Promise<PodStatus> {
     return this.waitFor(
       'all containers ready',
       (status) => status.containerStatuses.every(({ ready }) => ready),
@@ -254,7 +273,7 @@ export class Pod {
   }
 
   /** Resolves once the pod has ended by itself. @throws Error with all that is known at the deadline */
-  async waitUntilEnded(deadlineMs = 30_000): Promise<PodStatus> {
+  async waitUntilEnded(deadlineMs = defaultDeadlineMs): Promise<PodStatus> {
     const status = await within(this.ended, deadlineMs * slowness)
     if (status === undefined)
       throw new Error(`pod ${this.name} has not ended after ${deadlineMs * slowness} ms\n${this.describe()}`)

@@ -4,7 +4,8 @@ import { symlinkSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { launch, launcherPath, scratch, until } from './launcher.ts'
+import { launch, launcherPath, scratch } from './launcher.ts'
+import { until } from '../until.ts'
 
 /** The hook as CRIU starts it, with the sidecar's socket as descriptor 3. */
 async function hook(

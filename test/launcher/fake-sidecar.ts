@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { scratch } from './launcher.ts'
 
+/** For a machine that is busy. */
+const generousMs = 60_000
+
 export class Connection {
   readonly #socket: Socket
   readonly #lines = new Queue<string>()
@@ -22,7 +25,7 @@ export class Connection {
     this.closed = new Promise((done) => socket.on('close', () => done()))
     socket.on('error', () => socket.destroy())
   }
-  next(withinMs = 3000): Promise<string> {
+  next(withinMs = generousMs): Promise<string> {
     return this.#lines.next('a line from the launcher', withinMs)
   }
   say(...lines: string[]): void {
@@ -64,7 +67,8 @@ class Queue<T> {
 }
 
 export type FakeSidecar = {
-  env: { REPRIEVE_SOCKET: string }
+  /** With a launcher that does not lose its patience before a busy machine has run the test's next line. */
+  env: { REPRIEVE_SOCKET: string; REPRIEVE_PATIENCE_MS: string }
   /** The next connection that a launcher makes. */
   next(withinMs?: number): Promise<Connection>
   connections(): number
@@ -93,8 +97,8 @@ export async function fakeSidecar(t: Test, directory = scratch(t)): Promise<Fake
   }
   t.teardown(stop)
   return {
-    env: { REPRIEVE_SOCKET: path },
-    next: (withinMs = 3000) => queue.next('a connection from the launcher', withinMs),
+    env: { REPRIEVE_SOCKET: path, REPRIEVE_PATIENCE_MS: '60000' },
+    next: (withinMs = generousMs) => queue.next('a connection from the launcher', withinMs),
     connections: () => count,
     stop,
   }

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Test } from 'tap'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { readStatNow } from '../../src/process-stat.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 export const launcherPath = join(root, 'build/launcher/launcher')
@@ -63,21 +63,6 @@ export function launch(t: Test, args: string[], options: Options = {}): Started 
   return { pid: child.pid, child, output: () => stdout, errors: () => stderr, ended }
 }
 
-/** Looks every 10 ms until there is something to see; an empty text is nothing. */
-export async function until<T>(
-  what: string,
-  look: () => T | undefined | false | null,
-  withinMs = 5000,
-): Promise<T> {
-  const deadline = performance.now() + withinMs
-  for (;;) {
-    const seen = look()
-    if (seen !== undefined && seen !== false && seen !== null && seen !== '') return seen
-    if (performance.now() > deadline) throw new Error(`not seen within ${withinMs} ms: ${what}`)
-    await sleep(10)
-  }
-}
-
 /** SIGKILL to a process that may have ended by itself this very moment, as a parent does when its child was killed. */
 export function kill(pid: number): void {
   try {
@@ -88,17 +73,7 @@ export function kill(pid: number): void {
 }
 
 export function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2))
-  } catch (error) {
-    if (
-      (error as NodeJS.ErrnoException).code === 'ENOENT' ||
-      (error as NodeJS.ErrnoException).code === 'ESRCH'
-    )
-      return false
-    throw error
-  }
+  return !['Z', 'X'].includes(readStatNow(pid)?.state ?? 'X')
 }
 
 export function childrenOf(pid: number): number[] {

@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { cgroupFolder, cgroupVersion } from '../harness/cgroup.ts'
-import { launch, launcherPath, scratch, until } from './launcher.ts'
+import { launch, launcherPath, scratch } from './launcher.ts'
+import { until } from '../until.ts'
 
 t.test('mounts the hierarchy of the memory as the process sees it, and again in its place', async (t) => {
   const at = scratch(t)

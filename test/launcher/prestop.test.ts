@@ -25,11 +25,11 @@ void t.test("asks for a checkpoint; when it was taken the user's hook does not r
   t.equal(ending.stderr, '')
 })
 
-for (const [what, answer, atMostMs] of [
-  ['no checkpoint was taken', 'failed reason=disk-full\n', 1500],
-  ['the sidecar says what nobody knows', 'dance\n', 1500],
-  ['a wait ran out', 'wait ms=200\n', 1500],
-  ['the sidecar says nothing', '', 6500],
+for (const [what, answer] of [
+  ['no checkpoint was taken', 'failed reason=disk-full\n'],
+  ['the sidecar says what nobody knows', 'dance\n'],
+  ['a wait ran out', 'wait ms=200\n'],
+  ['the sidecar says nothing', ''],
 ] as const)
   void t.test(`runs the user's hook, and exits with its status, when ${what}`, beside(), async (t) => {
     const sidecar = await fakeSidecar(t)
@@ -40,7 +40,6 @@ for (const [what, answer, atMostMs] of [
     const ending = await launcher.ended
     t.equal(ending.stdout, 'hook\n')
     t.equal(ending.code, 4)
-    t.ok(ending.tookMs < atMostMs, `took ${ending.tookMs} ms`)
   })
 
 void t.test("runs the user's hook when the sidecar hangs up, and when there is none", beside(), async (t) => {
@@ -53,7 +52,6 @@ void t.test("runs the user's hook when the sidecar hangs up, and when there is n
   const alone = await launch(t, hookRuns).ended
   t.equal(alone.stdout, 'hook\n')
   t.equal(alone.code, 4)
-  t.ok(alone.tookMs < 1000, 'at once')
 })
 
 void t.test('without a hook there is nothing to do, which is well', beside(), async (t) => {
@@ -63,7 +61,7 @@ void t.test('without a hook there is nothing to do, which is well', beside(), as
 void t.test('sleeps as asked', beside(), async (t) => {
   const ending = await launch(t, prestop('--sleep=1')).ended
   t.equal(ending.code, 0)
-  t.ok(ending.tookMs >= 1000 && ending.tookMs < 2000)
+  t.ok(ending.tookMs >= 1000, `took ${ending.tookMs} ms`)
 })
 
 type Seen = { url: string | undefined; headers: IncomingHttpHeaders }

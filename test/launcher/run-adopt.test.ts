@@ -4,7 +4,8 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
-import { isAlive, launch, launcherPath, scratch, until, type Started } from './launcher.ts'
+import { isAlive, launch, launcherPath, scratch, type Started } from './launcher.ts'
+import { until } from '../until.ts'
 
 type Adoption = {
   launcher: Started
@@ -24,7 +25,7 @@ async function adoption(t: Test, script: string, then = ''): Promise<Adoption> {
   const directory = scratch(t)
   const sidecar = await fakeSidecar(t, directory)
   const launcher = launch(t, ['run', '--container=app', '--', 'echo', 'cold start'], {
-    env: { ...sidecar.env, REPRIEVE_PATIENCE_MS: '20000' },
+    env: sidecar.env,
   })
   const talk = await sidecar.next()
   await talk.next()
@@ -124,7 +125,7 @@ void t.test('waits again for a tree that was broken off before it went on', besi
   const { code, stdout, stderr } = await all.launcher.ended
   t.equal(code, 0)
   t.equal(stdout, 'cold start\n')
-  t.match(stderr, /broken off before the application went on/)
+  t.match(stderr, /ended before the application resumed/)
 })
 
 void t.test('but not where it was told to end', beside(), async (t) => {
@@ -157,7 +158,7 @@ void t.test('asks the sidecar to signal what it may not signal itself', beside()
       '--',
       'true',
     ],
-    { file: 'setpriv', env: { ...sidecar.env, REPRIEVE_PATIENCE_MS: '20000' } },
+    { file: 'setpriv', env: sidecar.env },
   )
   const talk = await sidecar.next()
   await talk.next()

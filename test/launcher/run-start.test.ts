@@ -1,8 +1,10 @@
 import t from 'tap'
 import { readdirSync, readFileSync, readlinkSync, symlinkSync, copyFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readStatNow } from '../../src/process-stat.ts'
 import { fakeSidecar } from './fake-sidecar.ts'
-import { childrenOf, launch, launcherPath, scratch, until, kill } from './launcher.ts'
+import { childrenOf, launch, launcherPath, scratch, kill } from './launcher.ts'
+import { until } from '../until.ts'
 
 // Most of each test is waiting, so they run beside each other.
 t.jobs = 8
@@ -10,8 +12,10 @@ t.jobs = 8
 const beside = () => ({ buffered: true })
 
 /** Parent, process group and session. */
-const ids = (pid: number) =>
-  readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ').slice(1, 4).map(Number)
+const ids = (pid: number) => {
+  const { parent, group, session } = readStatNow(pid) ?? {}
+  return [parent, group, session]
+}
 /** Descriptors and what they lead to. */
 const open = (pid: number) =>
   Object.fromEntries(readdirSync(`/proc/${pid}/fd`).map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)]))
@@ -91,7 +95,7 @@ void t.test(
       () => readFileSync(`/proc/${application}/comm`, 'utf8') === 'sleep\n',
     )
     t.strictSame(ids(application), [root, application, root], 'parent, group and session of the application')
-    t.equal(ids(root)?.[2], root, 'session of the root')
+    t.equal(ids(root)[2], root, 'session of the root')
     t.strictSame(readdirSync(`/proc/${root}/fd`), ['0', '1', '2'], 'the root keeps three descriptors')
   },
 )
@@ -158,7 +162,7 @@ void t.test(
       env: { REPRIEVE_PATIENCE_MS: '0' },
     })
     const pid = Number(await until('the pid', () => launcher.output().trim()))
-    const state = () => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.[0]
+    const state = () => readStatNow(pid)?.state
     launcher.child.kill('SIGTSTP')
     await until('the application stands', () => state() === 'T')
     launcher.child.kill('SIGCONT')

@@ -3,7 +3,8 @@ import { mkdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync, exists
 import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import type { Test } from 'tap'
-import { childrenOf, isAlive, launch, launcherPath, scratch, until, type Started } from './launcher.ts'
+import { childrenOf, isAlive, launch, launcherPath, scratch, type Started } from './launcher.ts'
+import { until } from '../until.ts'
 
 t.jobs = 8
 // tap writes into the options, so each test gets its own

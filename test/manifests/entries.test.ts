@@ -111,7 +111,7 @@ t.test('whoever is not asked about would be left alone all the same', async (t) 
   for (const pod of [asking, silent, bare, declining, mirror({ 'reprieve.dev/checkpoint': 'true' })])
     for (const namespace of ['ml', 'kube-system', 'kube-public', 'kube-node-lease', config.namespace]) {
       const asked = askedAbout(pod, namespace, {})
-      const { outcome } = decide(pod, namespace, 'pod', config)
+      const { outcome } = decide(pod, { namespace, optedInBy: 'pod' }, config)
       t.equal(
         outcome === 'inject',
         asked.includes('pod'),

@@ -91,7 +91,7 @@ const entrypoints: Entrypoints = new Map([
 ])
 
 const { client } = await startWebhook(t, {
-  admit: (request, optedInBy, config) => admit(request, optedInBy, config, entrypoints),
+  admit: (request, optedInBy, config) => admit(request, optedInBy, config, { entrypoints }),
 })
 
 async function admitted(pod: Pod): Promise<{ warnings: string[]; operations: Operation[] }> {

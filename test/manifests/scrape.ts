@@ -1,4 +1,5 @@
 /** What Prometheus would read from a running webhook and from a sidecar's status server: names, labels and values. */
+import { Deadline } from '../../src/deadline.ts'
 import type { Test } from 'tap'
 import { CheckpointLedger } from '../../sidecar/container/ledger.ts'
 import { renderMetrics } from '../../sidecar/report/metrics.ts'
@@ -37,10 +38,11 @@ export async function sidecarMetrics(t: Test): Promise<string> {
   book.led('aws/instance-action', 118_000, 2_500)
   const container = ledger.watch({
     plan: { name: 'train' },
+    runs: async () => undefined,
     ending: () => undefined,
     checkpoint: async () => ({ outcome: 'taken', id: 'one', phases: {} }),
   })
-  const deadline = Date.now() + 60_000
+  const deadline = Deadline.in(60_000)
   await container.checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline })
   const reasons = ['checkpoint-corrupt', 'store-failed', 'restore-failed', 'died-early']
   const rejected = reasons.map((reason) => ({ id: reason, reason, detail: '' }))

@@ -75,7 +75,7 @@ def connection(port):
 
     def connect():
         peers.append(socket.create_connection(('127.0.0.1', port), 5))
-    wait_until(lambda: connects(connect), 'a connection', 20)
+    wait_until(lambda: connects(connect), 'a connection')
 
     def look():
         found = exchange(peers[-1])

@@ -36,7 +36,8 @@ def same(found, expected, what):
         raise AssertionError(f'{what} is {found!r}, not {expected!r}')
 
 
-def wait_until(holds, what, seconds=5):
+def wait_until(holds, what, seconds=60):
+    """The deadline is for what never comes: a machine may be busy."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:

@@ -47,7 +47,7 @@ def counted(work):
 
     def look():
         before = memory[0:8]
-        wait_until(lambda: memory[0:8] != before, 'the next turn', 3)
+        wait_until(lambda: memory[0:8] != before, 'the next turn')
     return look
 
 
@@ -83,7 +83,7 @@ def condition():
 
     def look():
         before = turns[0]
-        wait_until(lambda: turns[0] != before, 'the next turn', 3)
+        wait_until(lambda: turns[0] != before, 'the next turn')
     return look
 
 
@@ -96,10 +96,11 @@ def timer(clock, value, interval):
 
 @kind
 def timers():
-    "timerfds, a periodic one and some that are minutes away"
+    "timerfds, a periodic one and some that are an hour away"
     periodic = timer(time.CLOCK_MONOTONIC, (1, 0), (1, 0))
-    distant = [timer(clock, (600, 0), (0, 0)) for clock in (time.CLOCK_MONOTONIC, time.CLOCK_BOOTTIME)]
-    end = time.monotonic() + 600
+    distant = [timer(clock, (3600, 0), (0, 0)) for clock in (time.CLOCK_MONOTONIC, time.CLOCK_BOOTTIME)]
+    end = time.monotonic() + 3600
+    last = [3600] * len(distant)
 
     def wait():
         select.select([periodic], [], [])
@@ -108,13 +109,15 @@ def timers():
 
     def look():
         next_tick()
-        for fd in distant:
+        for at, fd in enumerate(distant):
             left = ctypes.create_string_buffer(32)
             libc.timerfd_gettime(fd, left)
             seconds = struct.unpack('<qqqq', left.raw)[2]
-            # Each restore sets the clock at its beginning and the timers at its end.
-            if abs(seconds - (end - time.monotonic())) > 5:
-                raise AssertionError(f'{seconds} s are left, not {end - time.monotonic()}')
+            # It goes on down, from where it was. Each restore sets the clock at its beginning and the timers at its end, however long
+            # that takes: a timer may come to lag behind the clock, and runs ahead of it by no more than a dump takes.
+            if not end - time.monotonic() - 60 < seconds <= last[at]:
+                raise AssertionError(f'{seconds} s are left, of {last[at]}, with {end - time.monotonic()} by the clock')
+            last[at] = seconds
     return look
 
 
@@ -125,7 +128,7 @@ def unread_timer():
 
     def look():
         for what in ('what it has counted', 'a tick after that'):
-            wait_until(lambda: select.select([periodic], [], [], 0)[0], what, 3)
+            wait_until(lambda: select.select([periodic], [], [], 0)[0], what)
             os.read(periodic, 8)
     return look
 

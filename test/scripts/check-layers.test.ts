@@ -1,5 +1,10 @@
 import t from 'tap'
-import { circleProblems, layeringProblems, roomProblems } from '../../scripts/check-layers.ts'
+import {
+  circleProblems,
+  launcherProblems,
+  layeringProblems,
+  roomProblems,
+} from '../../scripts/check-layers.ts'
 
 t.test('imports that cross a layer’s line are named, others are not', async (t) => {
   const root = t.testdir({
@@ -57,7 +62,46 @@ t.test('a circle of imports is told, even one of types', async (t) => {
   ])
 })
 
+t.test(
+  'a mode of the launcher includes its own headers and those of shared/, and nothing else',
+  async (t) => {
+    const many = Object.fromEntries(Array.from({ length: 21 }, (_, at) => [`a${at}.c`, '']))
+    const root = t.testdir({
+      launcher: {
+        'main.c': '#include "modes.h"\n#include "shared/clock.h"\n#include "run/run.h"\n#include <stdio.h>',
+        'modes.h': '',
+        'stray.c': '',
+        run: {
+          'run.c': '#include "run.h"\n#include "modes.h"\n#include "shared/wire/wire.h"\n#include <unistd.h>',
+          'run.h': '',
+          'adopt.c': '#include "supervise/supervise.h"\n  # include <supervise/supervise.h>',
+        },
+        supervise: { 'supervise.h': '', 'supervise.c': '#include "../run/run.h"' },
+        shared: {
+          'clock.h': '#include "run/run.h"\n#include "modes.h"',
+          wire: { 'wire.h': '#include "shared/clock.h"' },
+        },
+        many,
+      },
+    })
+    t.same(launcherProblems(root), [
+      'launcher/main.c includes run/run.h: main.c may include shared/, modes.h and its own headers only',
+      'launcher/run/adopt.c includes supervise/supervise.h: run/ may include shared/, modes.h and its own headers only',
+      'launcher/run/adopt.c includes supervise/supervise.h: run/ may include shared/, modes.h and its own headers only',
+      'launcher/shared/clock.h includes run/run.h: shared/ may include itself only',
+      'launcher/shared/clock.h includes modes.h: shared/ may include itself only',
+      'launcher/stray.c is in no folder: launcher/ itself holds main.c and modes.h only',
+      'launcher/supervise/supervise.c includes run/run.h: supervise/ may include shared/, modes.h and its own headers only',
+      'launcher/many/ holds 21 files, at most 20 are allowed',
+    ])
+  },
+)
+
 t.test('this repository keeps to its layers', async (t) => {
   const root = process.cwd()
-  t.same([...layeringProblems(root), ...roomProblems(root), ...circleProblems(root)], [])
+  const checks = [layeringProblems, roomProblems, circleProblems, launcherProblems]
+  t.same(
+    checks.flatMap((problemsOf) => problemsOf(root)),
+    [],
+  )
 })

@@ -9,9 +9,12 @@ import type { ContainerPlan, PodPlan } from '../../src/pod-plan.ts'
 import { emptySlotRecord } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { SlotRecord } from '../../src/manifest.ts'
+import { CheckpointQueue } from '../../sidecar/container/queue.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../sidecar/checkpoint/request.ts'
 import type { ToLauncher } from '../../sidecar/launcher-socket/launcher-messages.ts'
 import type { LauncherConnection } from '../../sidecar/launcher-socket/launcher-server.ts'
 import type { Surroundings } from '../../sidecar/setup/surroundings.ts'
+import { until } from '../until.ts'
 import { quietLog } from './quiet-log.ts'
 
 export const containerPlan: ContainerPlan = {
@@ -73,6 +76,15 @@ export function surroundings(store: Store): Surroundings {
   return { podPlan, identity, made, store, log: quietLog }
 }
 
+/** The real queue, in front of an application that is checkpointed by `take`. */
+export function queueOf(app: {
+  isRunning: () => boolean
+  take: (request: CheckpointRequest) => Promise<CheckpointOutcome>
+}): CheckpointQueue {
+  const situation = () => (app.isRunning() ? 'running' : 'not-running')
+  return new CheckpointQueue({ situation, begin: app.take, breakOff: () => undefined })
+}
+
 /** A launcher's connection that keeps what it was told. */
 export class Heard implements LauncherConnection {
   readonly messages: ToLauncher[] = []
@@ -85,14 +97,6 @@ export class Heard implements LauncherConnection {
   }
   get verbs(): string[] {
     return this.messages.map((message) => message.verb)
-  }
-}
-
-/** Resolves when the condition holds; rejects after the deadline, saying what was waited for. */
-export async function until(what: string, condition: () => unknown, deadlineMs = 5_000): Promise<void> {
-  for (const end = Date.now() + deadlineMs; !(await condition());) {
-    if (Date.now() > end) throw new Error(`waited ${deadlineMs} ms for: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 

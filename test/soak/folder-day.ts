@@ -16,7 +16,7 @@ let looks = 0
 const folder = new NoticeFolder({
   path,
   containers: ['app'],
-  everyMs: 0,
+  pace: { watchedMs: 0, unwatchedMs: 0 },
   book,
   log,
   hear: (...said) => {

@@ -1,5 +1,8 @@
+import { readFileSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { stripTypeScriptTypes } from 'node:module'
 import t from 'tap'
+import { configKeys, configTable, schemaText } from '../../scripts/config-docs.ts'
 import { loadConfig, parseConfig } from '../../src/config.ts'
 import { ReprieveError } from '../../src/errors.ts'
 
@@ -94,35 +97,36 @@ listen: { port: "8443", certFile: 3, webhookConfiguration: Reprieve/one }
 `)
   const expected = [
     'stores.Fast must be named by a DNS label',
-    'stores.Fast.hostPath.path must be an absolute path without ".."',
-    'stores.two must have exactly one of hostPath, nfs, persistentVolumeClaim',
-    'stores.none must have exactly one of hostPath, nfs, persistentVolumeClaim',
+    'stores.Fast.hostPath.path must be an absolute path without "..", not "relative"',
+    'stores.two must have exactly one of hostPath, nfs, persistentVolumeClaim, not {"hostPath":{"path":"/a","type":"DirectoryOrCreate"},"nfs":{…',
+    'stores.none must have exactly one of hostPath, nfs, persistentVolumeClaim, not {}',
+    'stores.odd must have exactly one of hostPath, nfs, persistentVolumeClaim, not {"nfs":{"server":"s","path":"/a/../b"},"extra":1}',
     'stores.odd.extra is not a known field',
-    'stores.odd.nfs.path must be an absolute path without ".."',
-    'stores.default is required: the store of pods that name none',
-    'image must be an image reference',
-    'imagePullPolicy must be one of Always, IfNotPresent, Never',
-    'keep must be a whole number from 1 to 100',
-    'checkpointBudget must be a duration from 1s to 1h, for example 90s',
-    'statusPort must be a whole number from 0 to 65535',
-    'statusHost must be one of 127.0.0.1, 0.0.0.0, ::',
+    'stores.odd.nfs.path must be an absolute path without "..", not "/a/../b"',
+    'stores.default is required',
+    'image must be an image reference, not ""',
+    'imagePullPolicy must be one of IfNotPresent, Always, Never, not "Sometimes"',
+    'keep must be a whole number from 1 to 100, not 0',
+    'checkpointBudget must be a duration from 1s to 1h, for example 90s, not "2d"',
+    'statusPort must be a whole number from 0 to 65535, not 70000',
+    'statusHost must be one of 127.0.0.1, 0.0.0.0, ::, not "10.0.0.1"',
     'colour is not a known field',
-    'cloud must be one of auto, none, aws, gcp, azure',
-    'cloudEndpoint must be an address such as http://169.254.169.254 or http://[fd00:ec2::254]:80',
-    'meanTimeBetweenFailures must be a duration from 1m to 87600h, for example 24h',
-    'sidecar.withoutCapabilities must be a list of any of SYS_RESOURCE, SYS_TIME, NET_ADMIN, DAC_READ_SEARCH',
-    'sidecar.resources.requests of memory must not be above its limit',
-    'listen.port must be a whole number from 0 to 65535',
-    'listen.certFile must be a text',
-    'listen.webhookConfiguration must be the name of an object',
+    'cloud must be one of auto, none, aws, gcp, azure, not "moon"',
+    'cloudEndpoint must be an address such as http://169.254.169.254 or http://[fd00:ec2::254]:80, not "https://169.254.169.254"',
+    'meanTimeBetweenFailures must be a duration from 1m to 87600h, for example 24h, not "1s"',
+    'sidecar.withoutCapabilities[0] must be one of SYS_RESOURCE, SYS_TIME, NET_ADMIN, DAC_READ_SEARCH, not "SYS_ADMIN"',
+    'sidecar.resources.requests.memory must be at most its limit, 1Gi, not "2Gi"',
+    'listen.port must be a whole number from 0 to 65535, not "8443"',
+    'listen.certFile must be a text, not 3',
+    'listen.webhookConfiguration must be the name of an object, not "Reprieve/one"',
   ]
   t.same(problems.toSorted(), expected.toSorted())
 })
 
 t.test('what is not YAML, not a mapping, or not there is a problem too', async (t) => {
   t.ok(problemsOf('a: [').length > 0)
-  t.ok(problemsOf('- a').includes('the file must be a mapping'))
-  t.ok(problemsOf('').includes('the file must be a mapping'))
+  t.ok(problemsOf('- a').includes('the file must be a mapping, not ["a"]'))
+  t.ok(problemsOf('').includes('the file must be a mapping, not null'))
   await t.rejects(loadConfig('/nonexistent/config.yaml'), { code: 'config-invalid' })
 })
 
@@ -161,12 +165,12 @@ t.test('where images are looked up is read with its defaults, or as it is said',
   mirrors: { 'docker io': [x], ghcr.io: ['https://mirror.local'] }
   retries: 3
 `
-  t.same(problemsOf(wrong), [
-    'entrypoints.from must be one of registry, nowhere',
-    'entrypoints.budget must be a duration from 500ms to 8s',
-    'entrypoints.plainHttp must be a list of hosts, with a port if need be',
+  t.same(problemsOf(wrong).sort(), [
+    'entrypoints.budget must be a duration from 500ms to 8s, not "1h"',
+    'entrypoints.from must be one of registry, nowhere, not "everywhere"',
     'entrypoints.mirrors.docker io must be named by the domain of images',
-    'entrypoints.mirrors.ghcr.io must be a list of hosts, with a port and a path if need be',
+    'entrypoints.mirrors.ghcr.io[0] must be a host, with a port and a path if need be, not "https://mirror.local"',
+    'entrypoints.plainHttp[0] must be a host, with a port if need be, not "http://registry.local"',
     'entrypoints.retries is not a known field',
   ])
 })
@@ -177,8 +181,8 @@ t.test('the guard lets the masters in, or whom the file says, or nobody', async 
   t.same(groups('guard: { allowedGroups: [operators, sre] }\n'), ['operators', 'sre'])
   t.same(groups('guard: { allowedGroups: [] }\n'), [])
   t.same(problemsOf(`${least}guard: { allowedGroups: [7], users: [me] }\n`), [
-    'guard.allowedGroups must be a list of names of groups',
     'guard.users is not a known field',
+    'guard.allowedGroups[0] must be the name of a group, not 7',
   ])
 })
 
@@ -191,4 +195,68 @@ t.test('the threshold of eviction is a quantity or a share, as the kubelet takes
   t.match(memory('7.5%'), { nodeEvictionPercent: 7.5 })
   for (const wrong of ['0%', '100%', '-5%', '%', '0', 'much', '1e1%'])
     t.throws(() => memory(wrong), /memory.nodeEviction must be a quantity above 0 or a percentage/, wrong)
+})
+
+t.test('a section that is no mapping, and what an object would inherit, are problems too', async (t) => {
+  t.same(problemsOf(`${least}listen: [1]\n`), ['listen must be a mapping, not [1]'])
+  t.same(problemsOf(`${least}toString: 1\n__proto__: { keep: 1 }\n`).sort(), [
+    '__proto__ is not a known field',
+    'toString is not a known field',
+  ])
+  t.same(problemsOf('image: x\n'), ['stores.default is required'])
+  t.same(problemsOf(`${least}stores.x: 1\n`), ['stores.x is not a known field'])
+})
+
+t.test('a key without a value is one that is left out', async (t) => {
+  const config = parseConfig(`${least}keep:\nlisten:\nguard: { allowedGroups: }\n`, 'x.yaml')
+  t.same([config.keep, config.listen.port, config.guard.allowedGroups], [3, 8443, ['system:masters']])
+})
+
+const without = (names: string) => `${least}sidecar: { withoutCapabilities: [${names}] }\n`
+
+t.test('a list has no repetitions, and its order does not matter', async (t) => {
+  const { withoutCapabilities } = parseConfig(without('NET_ADMIN, SYS_TIME'), 'x.yaml').sidecar
+  t.same(withoutCapabilities, ['SYS_TIME', 'NET_ADMIN'])
+  t.match(problemsOf(without('SYS_TIME, SYS_TIME')), [
+    /withoutCapabilities must be a list without repetitions/,
+  ])
+})
+
+t.test('one configuration does not change the defaults of the next', async (t) => {
+  const [first, second] = [parseConfig(least, 'x.yaml'), parseConfig(`${least}keep: 7\n`, 'x.yaml')]
+  t.equal(second.keep, 7)
+  t.same(parseConfig(least, 'x.yaml'), first)
+})
+
+const root = new URL('../../', import.meta.url)
+
+t.test('the published schema is that of the program, and every key has a meaning', async (t) => {
+  t.equal(await readFile(new URL('manifests/config.schema.json', root), 'utf8'), schemaText())
+  for (const { key, type, meaning } of configKeys()) {
+    t.ok(meaning, key)
+    t.ok(type, key)
+  }
+  t.match(
+    configTable(),
+    /^\| `checkpointBudget` \| a duration from 1s to 1h, for example 90s \| `120s` \| how long/m,
+  )
+})
+
+t.test('nothing of the sidecar loads the schema: its memory is paid for in every pod', async (t) => {
+  const files = new Set<string>()
+  const visit = (url: URL): void => {
+    if (files.has(url.pathname)) return
+    files.add(url.pathname)
+    const text = stripTypeScriptTypes(readFileSync(url, 'utf8'))
+    for (const [, target = ''] of text.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*['"]([^'"\n]+)['"]/g))
+      if (target.startsWith('.')) visit(new URL(target, url))
+      else if (!target.startsWith('node:')) files.add(target)
+  }
+  for (const name of readdirSync(new URL('sidecar', root), { recursive: true, encoding: 'utf8' }))
+    if (name.endsWith('.ts')) visit(new URL(`sidecar/${name}`, root))
+  t.ok(files.size > 50, `${files.size} files`)
+  t.same(
+    [...files].filter((file) => /\/src\/config|typebox|ajv|prom-client|fastify/.test(file)),
+    [],
+  )
 })

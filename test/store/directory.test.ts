@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { createLog } from '../../src/log.ts'
 import { parseManifest } from '../../src/manifest-codec.ts'
 import { diedEarly, emptySlotRecord, finished } from '../../src/slot-record.ts'
@@ -100,7 +100,8 @@ t.test('checkpoints are listed newest first, each slot for itself', async (t) =>
   )
 })
 
-t.test('a checkpoint that cannot be read is counted with its reason, the others are listed', async (t) => {
+/** Oldest first. */
+async function sixCheckpoints(t: Test) {
   const folder = folderFor(t)
   const source = writeTree(join(folder, 'source'), { a: Buffer.from('a') })
   const root = join(folder, 'store')
@@ -108,6 +109,11 @@ t.test('a checkpoint that cannot be read is counted with its reason, the others 
   const ids: string[] = []
   for (let count = 0; count < 6; count++)
     ids.push((await store.put(sampleDraft(), source, never)).manifest.id)
+  return { store, root, ids }
+}
+
+t.test('a checkpoint that cannot be read is counted with its reason, the others are listed', async (t) => {
+  const { store, root, ids } = await sixCheckpoints(t)
   const [cut, missing, moved, pipe, plain, good] = ids.map((id) => join(slotPath(root), id))
   if (!cut || !missing || !moved || !pipe || !plain || !good) throw new Error('six were put')
   writeFileSync(join(cut, 'manifest.json'), readFileSync(join(cut, 'manifest.json')).subarray(0, -9))
@@ -132,13 +138,7 @@ t.test('a checkpoint that cannot be read is counted with its reason, the others 
 })
 
 t.test('prune keeps the newest complete ones, and unreadable ones no longer than those', async (t) => {
-  const folder = folderFor(t)
-  const source = writeTree(join(folder, 'source'), { a: Buffer.from('a') })
-  const root = join(folder, 'store')
-  const store = createDirectoryStore({ name: 'disk', path: root })
-  const ids: string[] = []
-  for (let count = 0; count < 6; count++)
-    ids.push((await store.put(sampleDraft(), source, never)).manifest.id)
+  const { store, root, ids } = await sixCheckpoints(t)
   for (const damaged of [0, 4]) rmSync(join(slotPath(root), ids[damaged] ?? '', 'manifest.json'))
   const { removed } = await store.prune(slot, 2, never)
   t.same(removed.sort(), [ids[0], ids[1], ids[2]])

@@ -13,7 +13,7 @@ const soon = () => AbortSignal.timeout(50)
 
 /** Rejects where no thread is left to read a file of the disk. */
 async function readsAFile(): Promise<boolean> {
-  const text = await readFile(import.meta.filename, { signal: AbortSignal.timeout(5_000) })
+  const text = await readFile(import.meta.filename, { signal: AbortSignal.timeout(60_000) })
   return text.length > 0
 }
 
@@ -38,16 +38,15 @@ t.test('while a call hangs no other is begun, and it is told since when', async 
   for (let call = 0; call < 6; call++) await t.rejects(store.prune(slot, 1, AbortSignal.timeout(20)), refused)
   t.ok(await readsAFile())
   await sleep(250)
-  const began = performance.now()
-  await t.rejects(store.list(slot, AbortSignal.timeout(60_000)), {
+  // With a signal that never comes: it is refused at once, or this waits for ever.
+  await t.rejects(store.list(slot, never), {
     code: 'store-failed',
     message: /store "nfs" does not answer since \d+ s: .* to prune checkpoints, which was given up/,
     data: { aborted: true, hangs: true },
   })
-  t.ok(performance.now() - began < 5_000, 'refused at once, and not at its deadline')
   comeBack()
   // The call that hung has to return to this process first.
-  for (const until = Date.now() + 10_000; Date.now() < until; await sleep(10))
+  for (const until = Date.now() + 60_000; Date.now() < until; await sleep(10))
     if (await store.list(slot, never).then(() => true, () => false)) break // prettier-ignore
   t.same(await store.list(slot, never), { manifests: [], unreadable: [] }, 'it is used again')
 })

@@ -26,7 +26,8 @@ function startWriter(...args: string[]): ChildProcess {
 t.test(
   'a writer killed at 60 random instants never leaves half a checkpoint, nor harms an earlier one',
   async (t) => {
-    const folder = folderFor(t)
+    // In memory: of a process that is killed the kernel loses nothing, and a disk is waited for a thousand times.
+    const folder = folderFor(t, '/dev/shm')
     const root = join(folder, 'store')
     const source = writeTree(join(folder, 'source'), sampleFiles)
     const store = createDirectoryStore({ name: 'disk', path: root })

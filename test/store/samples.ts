@@ -39,13 +39,13 @@ export const sampleFiles: Record<string, Uint8Array> = {
   'notes.txt': Buffer.from('hello'),
 }
 
-export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'reprieve-store-'))
+export function temporaryFolder(below = tmpdir()): string {
+  return mkdtempSync(join(below, 'reprieve-store-'))
 }
 
 /** A folder for one test, removed at its end. */
-export function folderFor(t: { teardown(fn: () => void): void }): string {
-  const folder = temporaryFolder()
+export function folderFor(t: { teardown(fn: () => void): void }, below = tmpdir()): string {
+  const folder = temporaryFolder(below)
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }

@@ -12,14 +12,14 @@ const endMs = performance.now() + (Number(process.env.TAP_TIMEOUT ?? 900) - 60) 
 const machine = await Machine.boot()
 t.teardown(() => machine.end())
 const { bootMs, kernel, options } = machine
-t.comment(`${kernel}, ${options.accelerator}, ${options.processors} processors`)
-t.ok(bootMs <= 30_000, `the guest is ready within 30 s: ${(bootMs / 1000).toFixed(1)} s`)
+t.comment(`${kernel}, ${options.accelerator}, ${options.processors} processors, ready after ${(bootMs / 1000).toFixed(1)} s`) // prettier-ignore
 
 /** What a process ends with that died of a segmentation fault. */
 const segmentationFault = 139
+const mostStarts = 3
 
 /**
- * Node still dies now and then of the emulator as it starts (guest-tests.ts), before it has said a word: then, and only then, it is started once more,
+ * Node still dies now and then of the emulator as it starts (guest-tests.ts), before it has said a word: then, and only then, it is started again,
  * and that is told. What has said anything is judged as it is.
  */
 async function begin(file: string, deadlineMs: number) {
@@ -27,9 +27,9 @@ async function begin(file: string, deadlineMs: number) {
     const run = machine.run(testCommand(file), { deadlineMs, environment: environmentForGuest(process.env, deadlineMs) }) // prettier-ignore
     run.stderr.pipe(process.stderr, { end: false })
     await once(run.stdout, 'readable')
-    if (run.stdout.readableLength > 0 || attempt > 1) return run
+    if (run.stdout.readableLength > 0 || attempt === mostStarts) return run
     if ((await run.ended).code !== segmentationFault) return run
-    t.comment(`${file}: Node died as it started, and is started once more`)
+    t.comment(`${file}: Node died as it started, and is started again`)
   }
 }
 

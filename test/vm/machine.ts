@@ -32,9 +32,10 @@ import { qemu, type Emulator } from './qemu.ts'
 import { makeMachineFolder } from './sweep.ts'
 import { guestSystem } from './system.ts'
 
-const bootDeadlineMs = 120_000
+/** An emulated machine is up after ten seconds; one that shares its processors with others takes its time. */
+const bootDeadlineMs = 300_000
 /** What the guest is given beyond a command's own deadline before it counts as hung, and to power off. */
-const patienceMs = 30_000
+const patienceMs = 120_000
 const consoleTailBytes = 4_000
 
 export type RunResult = { code: number; timedOut: boolean; wallMs: number }

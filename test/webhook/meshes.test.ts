@@ -79,11 +79,11 @@ t.test(
       after.spec.initContainers?.unshift(redirect('cni-of-the-second-pass'))
       after.metadata.labels = { ...after.metadata.labels, 'security.istio.io/tlsMode': 'istio' }
       t.match(
-        decide(after, 'ml-team', 'pod', config),
+        decide(after, { namespace: 'ml-team', optedInBy: 'pod' }, config),
         { outcome: 'skip', reasons: ['already-injected'], warnings: [] },
         name,
       )
-      t.same(mutate(after, plan, commands, config).operations, [], name)
+      t.same(mutate(after, { plan, commands }, config).operations, [], name)
     }
   },
 )

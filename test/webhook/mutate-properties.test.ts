@@ -35,7 +35,7 @@ t.test(
         const problems = [...problemsOfCoreV1('Pod', after), ...problemsBeyondSchema(after)]
         if (problems.length > 0) throw new Error(problems.join('; '))
         parsePodPlan(JSON.stringify(plan))
-        if (mutate(after, plan, commands, config).operations.length > 0)
+        if (mutate(after, { plan, commands }, config).operations.length > 0)
           throw new Error('applied twice, it changed something')
         const names = plan.containers.map(({ name }) => name)
         if (JSON.stringify(unnamed(after, names)) !== JSON.stringify(unnamed(pod, names)))

@@ -43,8 +43,12 @@ t.test('each recorded pod that is injected is valid and changed only in what is 
     t.same(problemsBeyondSchema(after), [], name)
     const names = plan.containers.map((container) => container.name)
     t.strictSame(unnamed(after, names), unnamed(pod, names), name)
-    t.same(mutate(after, plan, commands, config).operations, [], `${name}: applied twice changes nothing`)
-    t.match(decide(after, 'ml-team', 'pod', config), { outcome: 'skip', reasons: ['already-injected'] }, name)
+    t.same(mutate(after, { plan, commands }, config).operations, [], `${name}: applied twice changes nothing`)
+    t.match(
+      decide(after, { namespace: 'ml-team', optedInBy: 'pod' }, config),
+      { outcome: 'skip', reasons: ['already-injected'] },
+      name,
+    )
   }
   t.equal(count, 4)
 })

@@ -31,9 +31,12 @@ export function inject(
   /** What its lineage has recorded that it needs; where it is given, the webhook is one that knows. */
   needs?: ReadonlyMap<string, number>,
 ): Injection | undefined {
-  const decision = decide(pod, namespace, optedInBy, config, entrypoints, needs !== undefined)
+  const decision = decide(pod, { namespace, optedInBy }, config, {
+    entrypoints,
+    recordsNeeds: needs !== undefined,
+  })
   if (decision.outcome !== 'inject') return undefined
-  const { operations, text, warnings } = mutate(pod, decision.plan, decision.commands, config, needs)
+  const { operations, text, warnings } = mutate(pod, decision, config, needs)
   const { plan, commands } = decision
   return { plan, commands, operations, text, warnings, after: applied(pod, operations) }
 }

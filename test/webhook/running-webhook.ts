@@ -69,6 +69,12 @@ export function logInto(lines: LogLine[]): Log {
   return pino<never>({ level: 'debug' }, stream)
 }
 
+/** The value of one series in Prometheus' text format, by its name and labels as they are printed; NaN where it is not there. */
+export function sample(text: string, series: string): number {
+  const line = text.split('\n').find((one) => one.startsWith(`${series} `))
+  return Number(line?.slice(series.length) ?? Number.NaN)
+}
+
 export type Reply = {
   status: number
   headers: Record<string, unknown>

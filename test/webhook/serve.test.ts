@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import type { Config } from '../../src/config.ts'
+import { until } from '../until.ts'
 import { keepInFolder } from '../../certs/keep.ts'
 import { admit } from '../../webhook/admit.ts'
 import { serveWebhook } from '../../webhook/serve.ts'
@@ -26,9 +28,7 @@ t.test('a renewed certificate is served to new connections, and the old ones go 
   // Most of its life is over: the next pass renews it.
   const later = new Date(Date.now() + 4 * 86_400_000)
   t.same((await keepInFolder(folder, leafTerms, later)).changed, ['leaf'])
-  const until = performance.now() + 5000
-  while (!log.some(({ msg }) => msg === 'reloaded the serving certificate') && performance.now() < until)
-    await sleep(20)
+  await until('it to be reloaded', () => log.some(({ msg }) => msg === 'reloaded the serving certificate'))
   const kept = await client.post('/mutate/pod', text)
   t.equal(kept.localPort, before.localPort, 'the connection under way was not dropped')
   t.equal(kept.status, 200)
@@ -89,6 +89,9 @@ t.test('a shutdown answers what is under way', async (t) => {
   t.ok(reply.review.response.patch)
 })
 
+/** Who waits for all of it waits in vain: it ends when its clients have gone. */
+const drainingForEver = (config: Config) => ({ ...config, listen: { ...config.listen, drainMs: 3_600_000 } })
+
 /** As an API server that goes to another replica once it is told. */
 async function untilTold(client: Client): Promise<unknown> {
   for (;;) {
@@ -101,19 +104,16 @@ async function untilTold(client: Client): Promise<unknown> {
 t.test(
   'a shutdown loses no request of clients that keep their connections, and asks them to close these',
   async (t) => {
-    const { webhook, folder } = await startWebhook(t)
+    const { webhook, folder } = await startWebhook(t, { alter: drainingForEver })
     const ca = await readFile(join(folder, 'ca.crt'), 'utf8')
     const clients = Array.from({ length: 8 }, () => new Client(webhook.port, ca))
     const asking = clients.map(untilTold)
     await sleep(200)
-    const begun = performance.now()
     await webhook.stop()
-    const tookMs = performance.now() - begun
     t.same(
       await Promise.all(asking),
       clients.map(() => 'told'),
     )
-    t.ok(tookMs < 1000, `and ends when they have gone: ${tookMs} ms`)
     for (const client of clients) client.close()
   },
 )
@@ -122,10 +122,7 @@ t.test('a shutdown does not wait for ever', async (t) => {
   const { webhook, client } = await startWebhook(t, { admit: () => new Promise(() => {}) })
   const answering = client.postAlone('/mutate/pod?timeout=30s', text).catch((error: unknown) => error)
   await sleep(200)
-  const begun = performance.now()
   await webhook.stop()
-  const tookMs = performance.now() - begun
-  t.ok(tookMs < 3000, `${tookMs} ms`)
   t.ok((await answering) instanceof Error)
 })
 

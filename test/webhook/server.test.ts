@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { admit } from '../../webhook/admit.ts'
 import { recorded, recordedReviews, sampleConfig } from './admission-fixtures.ts'
-import { startWebhook } from './running-webhook.ts'
+import { sample, startWebhook } from './running-webhook.ts'
 
 const bare = recorded('create-bare-pod')
 const errorLevel = 50
@@ -72,7 +72,13 @@ t.test('a review with a uid that cannot be read otherwise is allowed, with a war
     t.match(review.response, { uid: bare.request.uid, allowed: true, warnings: [/not protected/] })
     t.notOk(review.response.patch)
   }
-  t.equal(webhook.counts.skipped('review-unreadable'), 5)
+  t.equal(
+    sample(
+      await webhook.metrics.text(),
+      'reprieve_admissions_total{outcome="skip",reason="review-unreadable"}',
+    ),
+    5,
+  )
 })
 
 t.test('a body that is too large is refused before it is read whole', async (t) => {
@@ -137,25 +143,27 @@ t.test('an internal error lets the pod through, and is told and counted', async 
   const { client, webhook, log } = await startWebhook(t, { admit: failing })
   const { review } = await client.post('/mutate/pod', bare.text)
   t.match(review.response, { allowed: true, warnings: [/internal-error/] })
-  t.equal(webhook.counts.skipped('internal-error'), 1)
+  t.equal(
+    sample(await webhook.metrics.text(), 'reprieve_admissions_total{outcome="skip",reason="internal-error"}'),
+    1,
+  )
   t.match(
     log.find(({ level }) => level === errorLevel),
     { msg: 'failed open', error: 'the registry fell over', uid: bare.request.uid },
   )
 })
 
-t.test("the API server's deadline is kept, and the work is told to stop", async (t) => {
-  let aborted = false
+t.test("the API server's deadline is kept", async (t) => {
+  let givenMs = Number.NaN
   const { client, log } = await startWebhook(t, {
-    admit: (_request, _by, _config, signal) =>
-      new Promise(() => signal.addEventListener('abort', () => (aborted = true))),
+    admit: (_request, _by, _config, budgetMs) => {
+      givenMs = budgetMs
+      return new Promise(() => undefined)
+    },
   })
-  const begun = performance.now()
   const { review } = await client.post('/mutate/pod?timeout=1s', bare.text)
-  const tookMs = performance.now() - begun
-  t.ok(tookMs < 1000, `${tookMs} ms`)
+  t.ok(givenMs > 0 && givenMs < 1000, `${givenMs} ms`)
   t.match(review.response, { allowed: true, warnings: [/deadline-passed/] })
-  t.ok(aborted)
   t.ok(log.some(({ level, msg }) => level === errorLevel && msg === 'failed open'))
 })
 
@@ -167,9 +175,9 @@ t.test('a dry run is answered like any other, and not counted', async (t) => {
   t.not(dry, bare.text)
   const { review } = await client.post('/mutate/pod', dry)
   t.ok(review.response.patch)
-  t.match(webhook.counts.text(), /outcome="inject",reason=""} 0\n/)
+  t.match(await webhook.metrics.text(), /outcome="inject",reason=""} 0\n/)
   await client.post('/mutate/pod', bare.text)
-  t.match(webhook.counts.text(), /outcome="inject",reason=""} 1\n/)
+  t.match(await webhook.metrics.text(), /outcome="inject",reason=""} 1\n/)
 })
 
 t.test('reviews are answered while others are', async (t) => {
@@ -178,7 +186,7 @@ t.test('reviews are answered while others are', async (t) => {
     Array.from({ length: 50 }, () => client.postAlone('/mutate/pod', bare.text)),
   )
   t.ok(replies.every(({ status, review }) => status === 200 && review.response.patch !== undefined))
-  t.match(webhook.counts.text(), /outcome="inject",reason=""} 50\n/)
+  t.match(await webhook.metrics.text(), /outcome="inject",reason=""} 50\n/)
 })
 
 t.test('a half-written pair of files changes nothing', async (t) => {

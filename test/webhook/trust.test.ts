@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Registry } from 'prom-client'
 import t from 'tap'
 import { makeAuthority, makeLeaf, type KeyedCertificate } from '../../certs/authority.ts'
 import { Trust } from '../../webhook/trust.ts'
@@ -120,7 +121,7 @@ t.test('the configurations are those of the name that the configuration gives', 
   const { server, webhook } = await setUp(t)
   const at = { host: '127.0.0.1', port: webhook.port }
   const whyNotBy = async (configuration: string) => {
-    const trust = new Trust({ api: server.api(), configuration, log: logInto([]) })
+    const trust = new Trust({ registry: new Registry(), api: server.api(), configuration, log: logInto([]) })
     await trust.verify(at)
     return trust.whyNot()
   }

@@ -1,4 +1,4 @@
-/** What of a pod is Reprieve's, read from JSON that nobody has looked at yet. */
+/** The parts of a pod that are Reprieve's, read from JSON that is not validated yet. */
 import { injectedLabel } from '../../src/annotations.ts'
 import { injectedNames, reservedNamePrefix } from '../image-paths.ts'
 import { at, listAt } from '../json-path.ts'

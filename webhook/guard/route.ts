@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../src/config.ts'
 import { describeError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
+import type { Metrics } from '../metrics.ts'
 import {
   allow,
   deny,
@@ -14,13 +15,12 @@ import {
   type AdmissionRequest,
   type AdmissionResponse,
 } from '../review.ts'
-import type { GuardCounts } from './counts.ts'
 import { judge } from './judge.ts'
 import { denied, type Verdict } from './reasons.ts'
 
-export type GuardParts = { config: Config; guardCounts: GuardCounts; log: EventLog }
+export type GuardParts = { config: Config; metrics: Metrics; log: EventLog }
 
-export function serveGuard(app: FastifyInstance, { config, guardCounts, log }: GuardParts): void {
+export function serveGuard(app: FastifyInstance, { config, metrics, log }: GuardParts): void {
   app.post('/validate', async (incoming, reply) => {
     const review = readReview(incoming.body)
     if (!review.readable) {
@@ -30,12 +30,12 @@ export function serveGuard(app: FastifyInstance, { config, guardCounts, log }: G
       )
       if (review.uid === undefined) return reply.code(400).send({ error: review.why })
       const verdict = denied('review-unreadable', review.why)
-      guardCounts.count(verdict)
+      metrics.countVerdict(verdict)
       return sendAnswer(reply, responseTo(review.uid, verdict))
     }
     const { request } = review
     const verdict = judged(request, config, log)
-    if (request.dryRun !== true) guardCounts.count(verdict)
+    if (request.dryRun !== true) metrics.countVerdict(verdict)
     logVerdict(log, request, verdict)
     return sendAnswer(reply, responseTo(request.uid, verdict))
   })

@@ -53,7 +53,7 @@ export async function authorizationFor(
   return `Bearer ${token}`
 }
 
-/** What a server says of itself, rather than of the question. */
+/** Statuses that describe the server rather than the request. */
 export function faultOf(status: number): { fault?: 'elsewhere' } {
   return status === 429 || status >= 500 ? { fault: 'elsewhere' } : {}
 }

@@ -1,5 +1,5 @@
 /**
- * What a server asks for with 401: the header WWW-Authenticate, which may hold several challenges, in one line or, joined
+ * The challenge of a server that answers 401: the header WWW-Authenticate, which may hold several challenges, in one line or, joined
  * by Node, in several. Quoted texts may hold commas and equals signs.
  * https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
  */
@@ -13,7 +13,7 @@ const separators = /[\s,]*/y
 const token = /[\w!#$%&'*+.^`|~-]+/y
 const assignment = /\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+.^`|~-]+))/y
 
-/** What cannot be read ends the list: an answer that is cut short still has its first challenges. */
+/** A part that cannot be read ends the list: an answer that is cut short still has its first challenges. */
 export function parseChallenges(header: string): Challenge[] {
   const found: { scheme: string; parameters: Map<string, string> }[] = []
   let at = 0

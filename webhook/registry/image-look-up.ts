@@ -1,9 +1,9 @@
 /**
- * What an image runs, asked of its registry and remembered. One question for one image at a time, however many pods wait
- * for it; a bounded number of questions at once, and an answer at once beyond it; and no longer than the budget.
+ * Looks up the entrypoint of an image in its registry and remembers it. All pods that wait for an image share one look-up. The number of look-ups
+ * at a time is bounded: beyond it, and after the budget, the answer is that the entrypoint is unknown.
  */
 import { createHash } from 'node:crypto'
-import type { EntrypointConfig } from '../../src/config-entrypoints.ts'
+import type { EntrypointConfig } from '../../src/config.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Entrypoint } from '../entrypoints.ts'
@@ -38,6 +38,8 @@ const mostFlights = 16
 const mostIndexes = 3
 
 type Flight = Promise<Entrypoint>
+/** `key`: under which its answer is remembered. */
+type Question = { key: string; reference: ImageReference; architecture: string }
 
 export class ImageLookUp {
   readonly #parts: LookUpParts
@@ -72,7 +74,7 @@ export class ImageLookUp {
     if (flight === undefined) {
       if (this.#flights.size >= mostFlights)
         return { known: false, why: 'too many images are being looked up at once', fault: 'elsewhere' }
-      flight = this.#fly(key, reference, architecture, sources, credentials).finally(() =>
+      flight = this.#fly({ key, reference, architecture }, sources, credentials).finally(() =>
         this.#flights.delete(key),
       )
       this.#flights.set(key, flight)
@@ -85,13 +87,8 @@ export class ImageLookUp {
     )
   }
 
-  async #fly(
-    key: string,
-    reference: ImageReference,
-    architecture: string,
-    sources: Source[],
-    credentials: Credential[][],
-  ): Flight {
+  async #fly(question: Question, sources: Source[], credentials: Credential[][]): Flight {
+    const { key, reference, architecture } = question
     const begun = this.#now()
     const failures: unknown[] = []
     for (const [index, source] of sources.entries()) {
@@ -107,7 +104,7 @@ export class ImageLookUp {
           signal,
         })
         const place = `${source.origin}/${source.repository} ${architecture}`
-        const command = await this.#ask(repository, key, place, reference, architecture)
+        const command = await this.#ask(repository, question, place)
         const entrypoint: Entrypoint = { known: true, command }
         this.#answers.set(key, entrypoint, reference.byDigest ? believed.digestMs : believed.tagMs)
         this.#tell(reference, begun, { origin: source.origin })
@@ -127,11 +124,10 @@ export class ImageLookUp {
   /** @param place where what has a digest is remembered by it */
   async #ask(
     repository: Repository,
-    key: string,
+    { key, reference, architecture }: Question,
     place: string,
-    { target, byDigest }: ImageReference,
-    architecture: string,
   ): Promise<ImageCommand> {
+    const { target, byDigest } = reference
     const last = byDigest ? target : this.#lastDigests.get(key)
     const kept = last === undefined ? undefined : this.#commands.get(`${place} ${last}`)
     // Without a body, so that it counts towards no limit of pulls; and it shows that these credentials may see the image.
@@ -180,7 +176,7 @@ function unusable(why: string): ReprieveError {
 }
 
 function faultOf(error: unknown): 'owner' | 'elsewhere' {
-  // What is no error of the registry's is one of ours.
+  // An error that the registry did not cause is our own.
   return error instanceof ReprieveError && error.data.fault !== 'elsewhere' ? 'owner' : 'elsewhere'
 }
 

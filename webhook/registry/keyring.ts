@@ -6,7 +6,7 @@ import type { Credential, StoredCredential } from './docker-config.ts'
 import { globMatches } from './host-glob.ts'
 import { defaultDomain } from './reference.ts'
 
-/** What docker calls its own registry in its files. */
+/** The name of Docker Hub in docker's own files. */
 const dockerPlace = 'index.docker.io'
 
 /**

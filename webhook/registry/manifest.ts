@@ -60,7 +60,7 @@ export function readManifest(bytes: Buffer, contentType: string): Manifest {
     : { kind: 'unusable', why: 'it is no container image, but another kind of artifact' }
 }
 
-/** What an image runs: both lists as they stand in its configuration. */
+/** The entrypoint and command of an image, as they stand in its configuration. */
 export type ImageCommand = { entrypoint: string[]; cmd: string[] }
 
 export type ReadConfig =

@@ -12,7 +12,7 @@ export function architectureOf(pod: Pod, usual: string): string {
   return asked === undefined || asked.includes(usual) ? usual : (asked[0] ?? usual)
 }
 
-/** What a runtime takes where an index does not say: https://github.com/containerd/platforms (Only). */
+/** The platforms that a runtime accepts where an index names none: https://github.com/containerd/platforms (Only). */
 const variantsInOrder: Readonly<Record<string, readonly string[]>> = {
   amd64: ['', 'v1'],
   arm64: ['', 'v8'],

@@ -20,11 +20,11 @@ const keptMs = 30_000
 const mostKept = 200
 /** A Secret may have a mebibyte; one with credentials has a few kilobytes. */
 const mostBytes = 64 * 1024
-/** What a pod may name is not bounded. */
+/** Kubernetes does not bound how many pull secrets a pod names. */
 const mostSecrets = 10
 const objectName = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/
 
-/** What nobody but the pod's owner can mend; whatever else goes wrong is not of the owner's doing. */
+/** A problem that only the owner of the pod can fix. Every other failure has another cause. */
 class OwnersFault extends Error {}
 
 export class PullSecrets {

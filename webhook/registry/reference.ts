@@ -7,7 +7,7 @@ export type ImageReference = {
   domain: string
   /** `library/ubuntu`. */
   repository: string
-  /** What a manifest is asked for by: `sha256:…` where the reference has a digest, else its tag, else `latest`. */
+  /** The name of the manifest in a request: `sha256:…` where the reference has a digest, else its tag, else `latest`. */
   target: string
   byDigest: boolean
 }

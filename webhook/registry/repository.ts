@@ -1,5 +1,5 @@
 /**
- * One repository of one registry, asked by the distribution protocol. Whatever has a digest is compared with it.
+ * One repository of one registry, asked by the distribution protocol. All content that has a digest is compared with it.
  * https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull
  */
 import { createHash } from 'node:crypto'
@@ -28,7 +28,7 @@ export type FoundManifest = { digest: string; contentType: string; bytes: Buffer
 const mostBytes = 1024 * 1024
 /** A pod may bring many secrets, and each costs the registry a request. */
 const mostCredentials = 8
-/** What a registry may answer to credentials that are not those which the repository wants. */
+/** The statuses with which a registry refuses credentials that do not fit the repository. */
 const refusals = new Set([401, 403, 404])
 
 export class Repository {
@@ -52,7 +52,7 @@ export class Repository {
     return { digest, contentType: answer.headers['content-type'] ?? '', bytes }
   }
 
-  /** What the tag stands for now, without what it stands for; undefined where the registry does not say. */
+  /** The digest that the tag names now, without its content; undefined where the registry does not tell it. */
   async digestOf(target: string): Promise<string | undefined> {
     const answer = await this.#ask('HEAD', `manifests/${target}`, manifestTypes.join(', '), [200, 405])
     const digest = answer.headers['docker-content-digest']

@@ -1,5 +1,5 @@
 /** Where an image is asked for, in which order: the mirrors of its domain, then the domain itself. */
-import type { EntrypointConfig } from '../../src/config-entrypoints.ts'
+import type { EntrypointConfig } from '../../src/config.ts'
 import { namesHost } from './permitted-url.ts'
 import { apiHostOf, type ImageReference } from './reference.ts'
 
@@ -8,7 +8,7 @@ export type Source = {
   origin: string
   /** The repository as this host knows it. */
   repository: string
-  /** What credentials are looked up by. A mirror never gets those of what it mirrors. */
+  /** The key of the credentials. A mirror never gets the credentials of the registry that it mirrors. */
   name: string
 }
 

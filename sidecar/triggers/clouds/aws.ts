@@ -87,7 +87,7 @@ export class Aws implements Cloud {
     if (token === undefined)
       throw new ReprieveError('metadata-failed', 'aws: no token is given out', { failure: 'status' })
     const header = { 'x-aws-ec2-metadata-token': token }
-    return this.#clock.listen(() => get(this.#endpoint, `${folder}/${path}`, header, signal))
+    return this.#clock.listen(() => get(this.#endpoint, `${folder}/${path}`, header, { signal }))
   }
 
   /** Undefined where there is something else than EC2. */

@@ -39,7 +39,7 @@ export class Azure implements Cloud {
   }
 
   async probe(signal: AbortSignal): Promise<boolean> {
-    const answer = await get(this.#endpoint, namePath, header, signal)
+    const answer = await get(this.#endpoint, namePath, header, { signal })
     const name = answer.body.trim()
     if (answer.status !== 200 || !/^[A-Za-z0-9._-]{1,128}$/.test(name)) return false
     this.#machine = name
@@ -54,7 +54,7 @@ export class Azure implements Cloud {
     const read = async (signal: AbortSignal) => {
       const deadlineMs = first ? firstDeadlineMs : laterDeadlineMs
       const answer = await this.#clock.listen(() =>
-        get(this.#endpoint, eventsPath, header, signal, deadlineMs, kept),
+        get(this.#endpoint, eventsPath, header, { signal, deadlineMs, kept }),
       )
       requireStatus(answer, source)
       const said = parseJson(answer.body, source)

@@ -92,9 +92,8 @@ export async function get(
   endpoint: Endpoint,
   path: string,
   headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-  deadlineMs: number = requestDeadlineMs,
-  kept?: KeptConnection,
+  how: { signal: AbortSignal; deadlineMs?: number; kept?: KeptConnection },
 ): Promise<HttpAnswer> {
+  const { signal, deadlineMs = requestDeadlineMs, kept } = how
   return requestMetadata(endpoint, { method: 'GET', path, headers, deadlineMs, signal }, kept)
 }

@@ -42,13 +42,13 @@ export class Gcp implements Cloud {
 
   async probe(signal: AbortSignal): Promise<boolean> {
     // What matters, since GKE's own metadata server gives out the machine's id, but no notices.
-    const answer = await get(this.#endpoint, `${folder}/preempted`, flavor, signal)
+    const answer = await get(this.#endpoint, `${folder}/preempted`, flavor, { signal })
     if (answer.status === 404 && (isGoogle(answer) || (await this.#hasId(signal)))) throw hidden()
     return answer.status === 200 && isGoogle(answer)
   }
 
   async #hasId(signal: AbortSignal): Promise<boolean> {
-    const answer = await get(this.#endpoint, `${folder}/id`, flavor, signal)
+    const answer = await get(this.#endpoint, `${folder}/id`, flavor, { signal })
     return answer.status === 200 && isGoogle(answer)
   }
 
@@ -74,7 +74,8 @@ export class Gcp implements Cloud {
         const path = `${folder}/${key}${wait}`
         const waitMs = etag === undefined ? 0 : seconds * 1_000
         try {
-          const answer = await get(this.#endpoint, path, flavor, signal, requestDeadlineMs + waitMs)
+          const deadlineMs = requestDeadlineMs + waitMs
+          const answer = await get(this.#endpoint, path, flavor, { signal, deadlineMs })
           requireStatus(answer, source)
           if (!isGoogle(answer)) throw garbage(`${source}, without Metadata-Flavor,`)
           etag = etagOf(answer)

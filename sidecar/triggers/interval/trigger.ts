@@ -2,7 +2,8 @@
  * A checkpoint from time to time, for the deaths that nobody announces: it bounds what can be lost. Every container has a
  * turn of its own; any complete checkpoint, whoever asked for it, begins the interval anew.
  */
-import type { Log } from '../../../src/log.ts'
+import { Deadline } from '../../../src/deadline.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { IntervalPlan } from '../../../src/pod-plan.ts'
 import type { CheckpointLedger } from '../../container/ledger.ts'
 import { madeProgress } from './progress.ts'
@@ -29,7 +30,7 @@ export type IntervalTriggerParts = {
   ledger: CheckpointLedger
   /** Undefined while there is nothing that should be saved. */
   vitals: (container: string) => Promise<Vitals | undefined>
-  log: Log
+  log: EventLog
 }
 
 type Turn = {
@@ -96,22 +97,19 @@ export class IntervalTrigger implements Trigger {
     turn.due = performance.now() + ms
     const work = () =>
       this.#take(name, turn).catch((error: unknown) => {
-        this.#parts.log.error({ err: error, container: name }, 'a periodic checkpoint could not be asked for')
+        this.#parts.log.error(
+          { event: 'interval.failed', err: error, container: name },
+          'a periodic checkpoint could not be asked for',
+        )
         this.#dueIn(name, turn, lookAgainMs)
       })
     turn.timer = setTimeout(() => void work(), Math.min(ms, longestTimerMs)).unref()
   }
 
   async #take(name: string, turn: Turn): Promise<void> {
-    const { ledger } = this.#parts
     // The longest timer may be shorter than the pause.
     const dueIn = Math.max(turn.due - performance.now(), this.#leftMs(name, turn))
     if (dueIn > 0) return this.#dueIn(name, turn, dueIn)
-    // One that is under way serves as well: the interval begins anew with it; or it fails, and the turn comes at once.
-    if (ledger.isUnderWay(name)) {
-      await ledger.idle(name, AbortSignal.timeout(deadlineMs))
-      return this.#dueIn(name, turn, this.#leftMs(name, turn))
-    }
     const again = Math.min(lookAgainMs, this.#intervalMs(name))
     const vitals = await this.#parts.vitals(name)
     if (vitals === undefined) return this.#dueIn(name, turn, again)
@@ -125,7 +123,8 @@ export class IntervalTrigger implements Trigger {
       trigger: this.name,
       reason: this.#reason(name),
       afterwards: 'resume',
-      deadline: Date.now() + deadlineMs,
+      deadline: Deadline.in(deadlineMs),
+      joinsUnderWay: true,
     })
     turn.failures = outcome.outcome === 'taken' ? 0 : turn.failures + 1
     const later = Math.min(again * 2 ** Math.min(turn.failures - 1, 30), longestAfterFailureMs)
@@ -151,7 +150,7 @@ export class IntervalTrigger implements Trigger {
     if (turn.skippedSince !== undefined) return
     turn.skippedSince = Date.now()
     this.#parts.log.info(
-      { container: name },
+      { event: 'interval.skipped', container: name },
       'a periodic checkpoint was skipped: the application neither computed nor changed its memory since the last one',
     )
   }

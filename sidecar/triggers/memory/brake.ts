@@ -15,7 +15,7 @@ export class Brake {
   #ours: readonly string[] = []
 
   /**
-   * @param recordFile where both are kept, for a sidecar that is started again and for guard (launcher/left.c). It is there for as long as the cgroup
+   * @param recordFile where both are kept, for a sidecar that is started again and for guard (launcher/guard/left.c). It is there for as long as the cgroup
    * may be frozen by us, too
    */
   constructor(cgroup: MemoryCgroup, recordFile: string) {

@@ -1,6 +1,6 @@
 /**
  * What an earlier life of this sidecar left frozen. The launcher stands still with its application and says nothing, so the record of the
- * brake (brake.ts) tells which cgroup to look at. `launcher guard` does the same when its child dies (launcher/left.c): this is for
+ * brake (brake.ts) tells which cgroup to look at. `launcher guard` does the same when its child dies (launcher/guard/left.c): this is for
  * a sidecar whose whole container died.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'

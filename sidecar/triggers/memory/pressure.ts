@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Deadline } from '../../../src/deadline.ts'
 import { answerPressure } from './growth.ts'
 import {
   checkpoint,
@@ -101,7 +102,7 @@ export async function saveLate(parts: PressureParts): Promise<Answered | undefin
     trigger: 'memory',
     reason: memoryReason,
     afterwards: 'resume',
-    deadline: Date.now() + checkpointDeadlineMs,
+    deadline: Deadline.in(checkpointDeadlineMs),
   })
   if (outcome.outcome === 'failed') {
     const why = `no checkpoint: ${outcome.detail}`

@@ -2,9 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../../../src/errors.ts'
 import type { MemoryPlan } from '../../../src/pod-plan.ts'
-import type { CheckpointRequest } from '../../checkpoint/request.ts'
+import { Deadline } from '../../../src/deadline.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../checkpoint/request.ts'
 import type { Doing } from '../../container/state.ts'
-import type { CheckpointOutcome } from '../../container/asked-checkpoints.ts'
 import { isInForce, type PressureAnswer } from './growth.ts'
 import type { ResourceGrower } from './resource-grower.ts'
 import { standstillMs, type Standstill, type StandstillParts } from './standstill.ts'
@@ -87,7 +87,7 @@ export async function endAsTold(parts: Standing, facts: Facts): Promise<Answered
     trigger: 'prestop',
     reason: why,
     afterwards: 'end',
-    deadline: end?.look() ?? Date.now(),
+    deadline: end?.look() ?? Deadline.in(0),
   })
   if (outcome.outcome === 'failed') {
     await standstill.release()
@@ -206,7 +206,7 @@ function requestOf({ standstill, end }: Standing, afterwards: 'resume' | 'end'):
     trigger: 'memory',
     reason: memoryReason,
     afterwards,
-    deadline: Date.now() + checkpointDeadlineMs,
+    deadline: Deadline.in(checkpointDeadlineMs),
     // CRIU's own instructions run inside the tasks: they must neither be frozen nor held by the brake. For one that is to end with this, and may
     // have to be dumped once more, both come back if it goes on (MemoryWatch): it must not fill the rest between two tries.
     held: async () => {

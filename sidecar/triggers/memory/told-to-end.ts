@@ -4,6 +4,7 @@
  * blocks it, so it stays pending where it can be seen, and the application can be saved before it is let go.
  */
 import { readFileSync } from 'node:fs'
+import type { Deadline } from '../../../src/deadline.ts'
 
 const lookMs = 250
 /** What the launcher takes for a wish to end (signal_asks_for_end): SIGINT, SIGQUIT, SIGTERM, SIGWINCH. */
@@ -11,7 +12,7 @@ const asking = [2, 3, 15, 28]
 
 export type EndedContainer = {
   /** From now on the application hears nothing of its end. @returns when its last checkpoint must be complete */
-  endsStandingStill(): number
+  endsStandingStill(): Deadline
   /** It is to hear of it. */
   passOn(): void
 }
@@ -20,7 +21,7 @@ export type EndedContainer = {
 export class ToldToEnd {
   readonly #launcherPid: number
   readonly #container: EndedContainer
-  #deadline: number | undefined
+  #deadline: Deadline | undefined
   #signal = 0
 
   constructor(launcherPid: number, container: EndedContainer) {
@@ -29,7 +30,7 @@ export class ToldToEnd {
   }
 
   /** By when its last checkpoint must be complete, where it was told to end. Before each thaw. */
-  look(): number | undefined {
+  look(): Deadline | undefined {
     if (this.#deadline !== undefined) return this.#deadline
     const pending = pendingEnd(this.#launcherPid)
     if (pending === undefined) return undefined

@@ -3,7 +3,8 @@
  * still time, and the application goes on: only the kubelet knows whom it will choose.
  */
 import { readFile } from 'node:fs/promises'
-import type { Log } from '../../../src/log.ts'
+import { Deadline } from '../../../src/deadline.ts'
+import type { EventLog } from '../../../src/log.ts'
 import { DumpTime } from './dump-time.ts'
 import { availableBytes, evictionBytes, isRelieved, judgeNode, parseMeminfo, parseStall, type Eviction, type NodeSample, type NodeVerdict } from './node-memory.ts' // prettier-ignore
 import { memoryOf, treeOf } from '../../proc/process-tree.ts'
@@ -43,7 +44,7 @@ export type NodeMemoryOptions = {
   isOnTrial: (container: string) => boolean
   /** How long a checkpoint of so many bytes will take. */
   estimateMs: (container: string, bytes: number) => number
-  log: Log
+  log: EventLog
   /** For tests: where meminfo and pressure/memory are, what a tree holds, and what the time is. */
   proc?: string
   bytesOf?: (root: number) => Promise<number>
@@ -89,7 +90,12 @@ export class NodeMemoryTrigger implements Trigger {
     if ('bytes' in this.#eviction && this.#eviction.bytes === 0) return
     const look = () =>
       this.look(containers)
-        .catch((error) => this.#options.log.warn({ err: error }, 'the memory of the node was not looked at'))
+        .catch((error) =>
+          this.#options.log.warn(
+            { event: 'node_memory.unread', err: error },
+            'the memory of the node was not looked at',
+          ),
+        )
         .finally(() => {
           if (this.#timer !== undefined)
             this.#timer = setTimeout(look, this.#near ? everyMsWhenNear : everyMs).unref()
@@ -130,7 +136,10 @@ export class NodeMemoryTrigger implements Trigger {
     containers: ReadonlyMap<string, Checkpointable>,
   ): Promise<void> {
     if (isRelieved(this.#samples, this.#threshold, await this.#dumpMs(containers))) {
-      this.#options.log.info({ availableBytes: sample.availableBytes }, 'the node has memory again')
+      this.#options.log.info(
+        { event: 'node_memory.relieved', availableBytes: sample.availableBytes },
+        'the node has memory again',
+      )
       this.#pressure = undefined
       if (pressure.failed.size === 0) this.#restsUntilMs = pressure.atMs + againMs
       return
@@ -153,7 +162,7 @@ export class NodeMemoryTrigger implements Trigger {
     this.#pressure = { atMs, triedAtMs: atMs, retriesLeft: retries, failed: new Set(), onTrial }
     this.#why = why
     this.#options.log.warn(
-      { why, ...(onTrial.size === 0 ? {} : { justRestored: [...onTrial] }) },
+      { event: 'node_memory.pressed', why, ...(onTrial.size === 0 ? {} : { justRestored: [...onTrial] }) },
       'the node runs out of memory: checkpoints are taken before the kubelet evicts',
     )
     this.#take([...containers.values()].filter(({ plan }) => !onTrial.has(plan.name)))
@@ -185,14 +194,17 @@ export class NodeMemoryTrigger implements Trigger {
         trigger: this.name,
         reason: this.#why ?? '',
         afterwards: 'resume',
-        deadline: Date.now() + checkpointDeadlineMs,
+        deadline: Deadline.in(checkpointDeadlineMs),
       })
       .then(
         (outcome) => (outcome.outcome === 'failed' ? outcome.detail : undefined),
         (error: unknown) => String(error),
       )
     if (detail === undefined) return undefined
-    this.#options.log.error({ container: name, detail }, 'no checkpoint was taken before the eviction')
+    this.#options.log.error(
+      { event: 'node_memory.failed', container: name, detail },
+      'no checkpoint was taken before the eviction',
+    )
     return name
   }
 

@@ -2,14 +2,15 @@
  * The checkpoints that announced deaths ask for: planned by the time that is left, taken one container after another, planned anew for the rest after
  * each, and tried until it is complete, the death is not announced any more, or its time is over.
  */
-import type { Log } from '../../../src/log.ts'
+import { Deadline } from '../../../src/deadline.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { CheckpointLedger } from '../../container/ledger.ts'
 import { folderSource } from './notice-folder.ts'
 import type { Checkpointable } from '../../container/trigger.ts'
 import type { Vitals } from '../../proc/vitals.ts'
 import type { Answer } from './answers.ts'
 import { told, type Death, type Notice } from './notice.ts'
-import { tookMost } from './rates.ts'
+import { tookMost } from '../../container/rates.ts'
 import type { SourceBook } from './source-book.ts'
 import { deadlineOf, explainPlan, planTimeLeft, type Need, type Step } from './time-plan.ts'
 
@@ -26,8 +27,6 @@ const afterDeadlineMs = 20_000
 const retryPausesMs = [1_000, 2_000, 4_000, 8_000, 15_000]
 /** What begins with less than this left comes to nothing. */
 const leastMs = 1_000
-/** Until an application runs that is being started or restored. */
-const lookAgainMs = 1_000
 
 /** What is to be done for a container; what it is by now, `current` tells. `at`: when that was decided, by Date.now(). */
 export type Task = { death: Death; answer: Answer; at: number }
@@ -43,7 +42,7 @@ export type AnnouncedParts = {
   current: (task: Task) => Current | { passOver: string }
   /** It was ended, and is held for this checkpoint. */
   holds: (name: string, checkpoint: string) => void
-  log: Log
+  log: EventLog
 }
 
 type Outcome = 'taken' | 'failed' | 'skipped'
@@ -68,6 +67,7 @@ export class AnnouncedCheckpoints {
   readonly #parts: AnnouncedParts
   readonly #since = performance.now()
   last: LastAnswer | undefined
+  readonly #wakers = new Set<() => void>()
 
   constructor(parts: AnnouncedParts) {
     this.#parts = parts
@@ -98,21 +98,42 @@ export class AnnouncedCheckpoints {
     const ready = batch.pending.filter(({ nextAt }) => nextAt <= Date.now())
     const vitals = await Promise.all(ready.map(({ name }) => this.#parts.vitals(name)))
     const running = ready.filter((_, index) => vitals[index] !== undefined)
-    // A container that starts, is restored or is being dumped has its turn when it runs.
-    for (const one of ready.filter((each) => !running.includes(each))) this.#waits(batch, one)
     if (running.length > 0) return this.#turn(batch, running)
-    const soonest = Math.min(...batch.pending.map(({ nextAt }) => nextAt))
-    if (batch.pending.length > 0) await pause(Math.max(10, soonest - Date.now()))
+    for (const one of ready) this.#waits(batch, one)
+    if (batch.pending.length > 0) await this.#change(batch)
   }
 
+  /** A container that starts, is restored or is being dumped has its turn when it runs. */
   #waits(batch: Batch, one: Pending): void {
     const { name, task, isTold } = one
     if (Date.now() >= this.#until(one, batch))
       return this.#end(batch, one, 'skipped', 'the application did not run in time')
     if (!isTold)
-      this.#parts.log.info({ container: name, answer: task.answer }, 'a notice is answered when the application runs') // prettier-ignore
+      this.#parts.log.info({ event: 'notice.waiting', container: name, answer: task.answer }, 'a notice is answered when the application runs') // prettier-ignore
     one.isTold = true
-    one.nextAt = Date.now() + lookAgainMs
+  }
+
+  /** Resolves when one of the applications runs, what is announced has changed, or the next of the pauses or deadlines is over. */
+  async #change(batch: Batch): Promise<void> {
+    const over = new AbortController()
+    const now = Date.now()
+    const waiting = batch.pending.filter(({ nextAt }) => nextAt <= now)
+    const instants = batch.pending.map((one) => (one.nextAt > now ? one.nextAt : this.#until(one, batch)))
+    const timer = setTimeout(() => over.abort(), Math.max(10, Math.min(...instants) - now)).unref()
+    const changed = new Promise<void>((resolve) => {
+      over.signal.addEventListener('abort', () => resolve())
+      this.#wakers.add(resolve)
+      over.signal.addEventListener('abort', () => this.#wakers.delete(resolve))
+    })
+    const runs = waiting.map(({ name }) => this.#parts.container(name)?.runs(over.signal) ?? changed)
+    await Promise.race([changed, ...runs])
+    clearTimeout(timer)
+    over.abort()
+  }
+
+  /** What is announced has changed: whoever waits looks again. */
+  changed(): void {
+    for (const wake of this.#wakers) wake()
   }
 
   async #turn(batch: Batch, running: readonly Pending[]): Promise<void> {
@@ -135,39 +156,50 @@ export class AnnouncedCheckpoints {
     if (!isNew) return
     note.plan = explainPlan([...known.values()])
     const answer = pending[0]?.task.answer
-    this.#parts.log.warn({ notice: told(because), answer, plan: note.plan }, 'a notice is answered')
+    this.#parts.log.warn(
+      { event: 'notice.answered', notice: told(because), answer, plan: note.plan },
+      'a notice is answered',
+    )
   }
 
   async #checkpoint(batch: Batch, one: Pending, { plan }: Step, until: number): Promise<void> {
-    const { ledger, holds } = this.#parts
+    const { holds } = this.#parts
     const { name } = one
     const container = this.#parts.container(name)
     if (container === undefined) return this.#end(batch, one, 'failed')
-    // What is under way may take long: whether the death is still announced is known only when the turn has come.
-    await ledger.idle(name, AbortSignal.timeout(Math.max(0, until - Date.now())))
-    const current = this.#current(one, batch)
-    if ('passOver' in current) return this.#passOver(batch, one, current)
-    const { answer, because, deadline } = current
-    // An application that is ended for a checkpoint stands still while it is stored: not for one that will hardly be complete in time.
-    const ends = answer === 'checkpoint-and-hold' && plan === 'full' && until < (deadline ?? 0)
-    const outcome = await container.checkpoint({
-      // What the owner enables it by.
-      trigger: because.source === folderSource ? 'manual' : 'spot',
-      reason: `${because.source}: ${because.detail}`.slice(0, 200),
-      afterwards: ends ? 'end' : 'resume',
-      deadline: until,
-    })
+    let passed: PassOver | undefined
+    let ends = false
+    let source = ''
+    // What is under way may take long: whether the death is still announced is known only when the request's turn has come.
+    const atTurn = () => {
+      const current = this.#current(one, batch)
+      passed = 'passOver' in current ? current : undefined
+      if ('passOver' in current) return current
+      const { answer, because, deadline } = current
+      source = because.source
+      // An application that is ended for a checkpoint stands still while it is stored: not for one that will hardly be complete in time.
+      ends = answer === 'checkpoint-and-hold' && plan === 'full' && until < (deadline ?? 0)
+      const reason = `${source}: ${because.detail}`.slice(0, 200)
+      return { reason, afterwards: ends ? 'end' : 'resume', deadline: Deadline.at(until) } as const
+    }
+    const terms = atTurn()
+    if ('passOver' in terms) return this.#passOver(batch, one, terms)
+    // What the owner enables it by.
+    const trigger = source === folderSource ? 'manual' : 'spot'
+    const outcome = await container.checkpoint({ trigger, ...terms, atTurn, retryPausesMs: [] })
+    if (passed !== undefined) return this.#passOver(batch, one, passed)
     if (outcome.outcome === 'taken') {
       if (ends) holds(name, outcome.id)
       return this.#end(batch, one, 'taken')
     }
     // It died, and may be started again.
     if (outcome.reason === 'not-running') return this.#waits(batch, one)
-    this.#again(batch, one, deadline)
+    this.#again(batch, one)
   }
 
-  #again(batch: Batch, one: Pending, deadline: number | undefined): void {
+  #again(batch: Batch, one: Pending): void {
     const now = Date.now()
+    const deadline = this.#deadline(one)
     const leftMs = this.#until(one, batch) - now
     const pauseMs =
       retryPausesMs[one.failures++] ?? (deadline === undefined ? undefined : retryPausesMs.at(-1))
@@ -188,10 +220,14 @@ export class AnnouncedCheckpoints {
     return isNewer ? { passOver: 'a checkpoint was taken since it was heard', isDone: 'taken' } : current
   }
 
+  #deadline({ task }: Pick<Pending, 'task'>): number | undefined {
+    const current = this.#parts.current(task)
+    return 'passOver' in current ? task.death.deadline : current.deadline
+  }
+
   /** By when it must be complete. What the machine outlives has a little more. */
   #until({ task }: Pending, { heardAt }: Batch): number {
-    const current = this.#parts.current(task)
-    const deadline = 'passOver' in current ? task.death.deadline : current.deadline
+    const deadline = this.#deadline({ task })
     if (deadline === undefined) return heardAt + patientMs
     if (Date.now() < deadline - marginMs) return Math.min(heardAt + patientMs, deadline - marginMs)
     return Math.max(deadline, heardAt) + afterDeadlineMs
@@ -219,8 +255,4 @@ export class AnnouncedCheckpoints {
     batch.outcomes.push(outcome)
     if (reason !== undefined) this.#parts.ledger.skipped(one.name, 'spot', reason)
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref())
 }

@@ -6,16 +6,18 @@
 import { constants, watch, type FSWatcher } from 'node:fs'
 import { mkdir, open, readdir, stat } from 'node:fs/promises'
 import { describeError } from '../../../src/errors.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import { longestFileBytes, readNoticeFile } from './notice-file.ts'
 import type { Hear, Notice } from './notice.ts'
 import type { SourceBook } from './source-book.ts'
 
 export const folderSource = 'folder'
-/** inotify tells of what is written on this machine, through whichever mount. In case it did not, all is looked at so often. */
-const watchedEveryMs = 10_000
-/** And without inotify (its instances are counted for all of the node's root), or while a file is still being written. */
-const unwatchedEveryMs = 1_000
+const usualPace = {
+  /** inotify tells of what is written on this machine, through whichever mount. In case it did not, all is looked at so often. */
+  watchedMs: 10_000,
+  /** And without inotify (its instances are counted for all of the node's root), or while a file is still being written. */
+  unwatchedMs: 1_000,
+} as const
 /** Several writes come together. */
 const gatherMs = 50
 const mostFiles = 100
@@ -31,9 +33,9 @@ export type NoticeFolderParts = {
   containers: readonly string[]
   hear: Hear
   book: SourceBook
-  log: Log
-  /** For tests: looked at so often, watched or not. */
-  everyMs?: number
+  log: EventLog
+  /** For tests. */
+  pace?: { watchedMs: number; unwatchedMs: number }
 }
 
 export class NoticeFolder {
@@ -71,7 +73,10 @@ export class NoticeFolder {
       book.answered(folderSource, Date.now())
     } catch (error) {
       book.failed(folderSource, describeError(error), Date.now())
-      log.debug({ err: error, path }, 'the folder of notices could not be read')
+      log.debug(
+        { event: 'notice_folder.unread', err: error, path },
+        'the folder of notices could not be read',
+      )
     }
     this.#isLooking = false
     this.#lookIn(this.#hasChanged ? gatherMs : this.#pauseMs)
@@ -79,7 +84,8 @@ export class NoticeFolder {
 
   get #pauseMs(): number {
     const isSlow = this.#watched !== undefined && !this.#isBeingWritten
-    return this.#parts.everyMs ?? (isSlow ? watchedEveryMs : unwatchedEveryMs)
+    const { watchedMs, unwatchedMs } = this.#parts.pace ?? usualPace
+    return isSlow ? watchedMs : unwatchedMs
   }
 
   #lookIn(ms: number): void {
@@ -103,7 +109,10 @@ export class NoticeFolder {
       watcher.on('error', () => this.#unwatch())
       this.#watched = { watcher, folder }
     } catch (error) {
-      this.#parts.log.debug({ err: error, path }, 'the folder of notices cannot be watched')
+      this.#parts.log.debug(
+        { event: 'notice_folder.unwatched', err: error, path },
+        'the folder of notices cannot be watched',
+      )
     }
   }
 
@@ -179,7 +188,10 @@ export class NoticeFolder {
   #tell(name: string, why: string): void {
     if (this.#told.get(name) === why) return
     this.#told.set(name, why)
-    this.#parts.log.warn({ file: name.slice(0, 255), why }, 'a notice could not be read')
+    this.#parts.log.warn(
+      { event: 'notice.unreadable', file: name.slice(0, 255), why },
+      'a notice could not be read',
+    )
   }
 }
 

@@ -2,7 +2,7 @@
  * What can still be done before a death, from what it takes and what is left. Pure. One container after another: side by side they
  * would share the disk, and at the deadline each might have half a checkpoint.
  */
-import { estimate, type Took } from './rates.ts'
+import { estimate, type Took } from '../../container/rates.ts'
 
 export type Need = {
   container: string

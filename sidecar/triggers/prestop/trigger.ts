@@ -1,5 +1,6 @@
 /** The pod was told to end, and the container's preStop (the launcher) asks for its last checkpoint. */
-import type { Log } from '../../../src/log.ts'
+import { Deadline } from '../../../src/deadline.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { LauncherConnection } from '../../launcher-socket/launcher-server.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
@@ -8,10 +9,10 @@ const patience = { everyMs: 1_000, lastsMs: 5_000 } as const
 
 export class PrestopTrigger implements Trigger {
   readonly name = 'prestop'
-  readonly #log: Log
+  readonly #log: EventLog
   #containers: ReadonlyMap<string, Checkpointable> = new Map()
 
-  constructor(log: Log) {
+  constructor(log: EventLog) {
     this.#log = log
   }
 
@@ -26,7 +27,7 @@ export class PrestopTrigger implements Trigger {
   async asked(connection: LauncherConnection, name: string, budgetMs: number): Promise<void> {
     const container = this.#containers.get(name)
     if (container === undefined) return connection.say({ verb: 'failed', reason: 'container-unknown' })
-    const deadline = Date.now() + budgetMs
+    const deadline = Deadline.in(budgetMs)
     container.ending(deadline)
     const reassure = () => connection.say({ verb: 'wait', ms: patience.lastsMs })
     reassure()
@@ -41,7 +42,7 @@ export class PrestopTrigger implements Trigger {
       if (outcome.outcome === 'taken') connection.say({ verb: 'taken', id: outcome.id })
       else connection.say({ verb: 'failed', reason: outcome.reason })
     } catch (error) {
-      this.#log.error({ err: error, container: name }, 'the last checkpoint failed')
+      this.#log.error({ event: 'prestop.failed', err: error, container: name }, 'the last checkpoint failed')
       connection.say({ verb: 'failed', reason: 'internal' })
     } finally {
       clearInterval(timer)

@@ -20,6 +20,19 @@ t.test('a pod that is never restarted ends with its container’s exit code and 
   }
 })
 
+t.test('what is awaited of a pod that has ended is given up at once', async (t) => {
+  const run = await busyboxNode(t)
+  const pod = await run({ ...never, containers: [shell('app', 'echo up')] })
+  // Without a deadline of its own the test's is what ends it.
+  const deadlineMs = 3_600_000
+  await t.rejects(pod.waitForLog('app', /never/, { deadlineMs }), /ended without line 1 of app/)
+  await t.rejects(
+    pod.waitFor('a second life', () => false, deadlineMs),
+    /ended without a second life/,
+  )
+  t.equal((await pod.waitForLog('app', /up/, { deadlineMs })).text, 'up', 'what was there before is found')
+})
+
 t.test(
   'a crashed container gets a fresh writable layer, keeps its emptyDir, and its log goes on',
   async (t) => {

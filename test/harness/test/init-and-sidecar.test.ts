@@ -138,6 +138,6 @@ t.test('readiness follows the readiness probe, by HTTP at the pod’s address', 
   })
   await pod.waitFor('running', ({ containerStatuses: [app] }) => app?.state.kind === 'running')
   t.notOk(pod.status().containerStatuses[0]?.ready)
-  await pod.waitUntilReady(10_000)
+  await pod.waitUntilReady()
   t.ok(pod.status().containerStatuses[0]?.ready)
 })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Deadline } from '../../../src/deadline.ts'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint/request.ts'
 import {
   ContainerCheckpoints,
@@ -11,24 +12,30 @@ import {
   type ContainerEvent,
 } from '../../../sidecar/container/state.ts'
 import type { Store } from '../../../src/store/store.ts'
+import type { CheckpointHooks } from '../../../sidecar/checkpoint/checkpoint.ts'
 import { quietLog } from '../quiet-log.ts'
-import { containerPlan, until } from '../stand-ins.ts'
+import { containerPlan } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 /** As the keeper feeds it, with a checkpoint that is complete when it is told. */
 function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
   let container: Container = newContainer
   const complete = Promise.withResolvers<void>()
+  const dumped = Promise.withResolvers<void>()
+  const taken: string[] = []
   let queue = Promise.resolve()
   let isReleased = false
+  const states: string[] = []
   const dispatch = (event: ContainerEvent) => {
     const step = reduce(container, event)
     container = step.container
+    states.push(container.state.at)
     for (const effect of step.effects) {
       if (effect.do === 'refuse') checkpoints.refuse(effect)
       if (effect.do !== 'take') continue
-      checkpoints.toBeTaken()
       queue = queue.then(() => checkpoints.take(effect))
     }
+    checkpoints.changed()
   }
   const parts = {
     around: { podPlan: { keep: 3 }, store: { prune } },
@@ -38,11 +45,23 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
     state: () => container.state,
     dispatch,
     launcher: () => 'x',
-    takeOne: async (_: unknown, __: unknown, { afterwards, held, goingOn, trigger }: CheckpointRequest) => {
-      await held?.()
-      await complete.promise
+    takeOne: async (
+      _: unknown,
+      __: unknown,
+      { afterwards, trigger }: CheckpointRequest,
+      hooks: CheckpointHooks,
+    ) => {
+      taken.push(trigger)
+      await hooks.held()
       const ended = afterwards === 'end'
-      if (!ended) goingOn?.()
+      if (!ended) {
+        await dumped.promise
+        hooks.goingOn()
+        hooks.storing()
+      }
+      const { promise, reject } = Promise.withResolvers<void>()
+      hooks.breakOff.addEventListener('abort', () => reject(new Error('broken off')))
+      await Promise.race([complete.promise, promise])
       return { manifest: { id: `of ${trigger}`, totalBytes: 1 }, ended, phases: {}, cpuMs: 0 }
     },
   }
@@ -50,10 +69,22 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
     parts as unknown as ContainerCheckpointsParts,
   )
   dispatch({ event: 'running', launcherPid: 2, root: process.pid })
-  return { checkpoints, complete: () => complete.resolve(), isReleased: () => isReleased }
+  const finish = () => {
+    dumped.resolve()
+    complete.resolve()
+  }
+  return {
+    checkpoints,
+    complete: finish,
+    dumped: () => dumped.resolve(),
+    taken,
+    dispatch,
+    state: () => container.state,
+    isReleased: () => isReleased,
+  }
 }
 
-const request = (trigger: string, afterwards: 'end' | 'resume' = 'end'): CheckpointRequest => ({ trigger, reason: '', afterwards, deadline: Date.now() + 30_000 }) // prettier-ignore
+const request = (trigger: string, afterwards: 'end' | 'resume' = 'end'): CheckpointRequest => ({ trigger, reason: '', afterwards, deadline: Deadline.in(30_000) }) // prettier-ignore
 
 t.test('what is about to be saved is not taken for what was saved before it', async (t) => {
   const { checkpoints, complete } = checkpointsOf()
@@ -75,7 +106,11 @@ t.test('who waited behind another checkpoint that ended the application is told 
   complete()
   t.match(await first, { outcome: 'taken', id: 'of spot' })
   t.match(await second, { outcome: 'taken', id: 'of spot' })
-  t.match(await manual, { outcome: 'failed' }, 'but not who wanted it to go on')
+  t.match(
+    await manual,
+    { outcome: 'taken', id: 'of spot' },
+    'and what wanted it to go on: nothing has happened since',
+  )
   t.match(await checkpoints.ask(request('prestop')), { id: 'of spot' }, 'nor later')
 })
 
@@ -96,3 +131,42 @@ t.test('nobody waits for old checkpoints to be removed, but whoever is to take o
   removed.resolve()
   await until('the claim to be released', isReleased)
 })
+
+t.test('a request that ends the application breaks off a checkpoint that is only being stored', async (t) => {
+  const { checkpoints, complete, dumped, taken } = checkpointsOf()
+  const periodic = checkpoints.ask(request('interval', 'resume'))
+  dumped()
+  await until('it to be stored only', () => checkpoints.doing === 'being-saved')
+  const last = checkpoints.ask(request('prestop'))
+  await until('the last one to begin', () => taken.includes('prestop'))
+  complete()
+  t.match(await last, { outcome: 'taken', id: 'of prestop', ended: true })
+  t.match(
+    await periodic,
+    { outcome: 'taken', id: 'of prestop' },
+    'which serves the one that was broken off, too',
+  )
+})
+
+t.test('an application that crashes while its checkpoint is being stored is let end at once', async (t) => {
+  const { checkpoints, complete, dumped, dispatch, state } = checkpointsOf()
+  const periodic = checkpoints.ask(request('interval', 'resume'))
+  dumped()
+  await until('it to be stored only', () => checkpoints.doing === 'being-saved')
+  dispatch({ event: 'gone', code: 7 })
+  t.match(state(), { at: 'gone', code: 7 })
+  complete()
+  t.match(await periodic, { outcome: 'taken' }, 'and the checkpoint is stored all the same')
+})
+
+t.test(
+  'the storing of what is not wanted any more is stopped, and waited for no longer than told',
+  async (t) => {
+    const { checkpoints, dumped } = checkpointsOf()
+    const periodic = checkpoints.ask(request('interval', 'resume'))
+    dumped()
+    await until('it to be stored only', () => checkpoints.doing === 'being-saved')
+    await checkpoints.stopStoring(5_000)
+    t.match(await periodic, { outcome: 'failed' })
+  },
+)

@@ -1,22 +1,17 @@
 /** Without the tools under /reprieve: what is left of the keeper then is that the application runs, in time. */
+import type { CheckpointOutcome } from '../../../sidecar/checkpoint/request.ts'
 import t, { type Test } from 'tap'
+import { Deadline } from '../../../src/deadline.ts'
 import { emptySlotRecord } from '../../../src/slot-record.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { ContainerKeeper } from '../../../sidecar/container/keeper.ts'
 import { isAlive } from '../../../sidecar/proc/process-tree.ts'
-import {
-  containerPlan,
-  Heard,
-  podPlan,
-  program,
-  sleeper,
-  standInStore,
-  surroundings,
-  until,
-} from '../stand-ins.ts'
+import { containerPlan, Heard, podPlan, program, sleeper, standInStore, surroundings } from '../stand-ins.ts'
+import { fakeClock } from '../../fake-clock.ts'
+import { until } from '../../until.ts'
 
 const request = (deadlineMs: number) =>
-  ({ trigger: 'manual', reason: 'r', afterwards: 'resume', deadline: Date.now() + deadlineMs }) as const
+  ({ trigger: 'manual', reason: 'r', afterwards: 'resume', deadline: Deadline.in(deadlineMs) }) as const
 
 function keep(parts: Partial<Store> = {}, lifeOf?: (pid: number) => string) {
   const store = standInStore(parts)
@@ -34,13 +29,14 @@ const launcher = async (t: Test) => (await sleeper(t, 'elsewhere')).pid
 t.test('without its tools it has the application started', async (t) => {
   const { keeper, connection, run } = keep()
   const pid = await launcher(t)
+  const clock = fakeClock(t)
   run(pid, { state: 'waiting' })
   t.strictSame(connection.verbs, ['wait'], 'and says at once that it is at it')
-  await until('the verdict', () => connection.verbs.includes('start'), 20_000)
+  await until('the verdict', () => connection.verbs.includes('start'))
   keeper.hear(connection, { verb: 'started', root: pid })
   t.match(keeper.status, { container: 'app', state: { at: 'running', root: pid, onTrial: undefined } })
   const before = connection.verbs.length
-  await new Promise((resolve) => setTimeout(resolve, 2_500))
+  await clock.pass(60_000)
   t.equal(connection.verbs.length, before, 'and then leaves it in peace')
 })
 
@@ -159,8 +155,10 @@ t.test('a launcher that waits for its turn hears of us all the while', async (t)
   run(2 ** 22 + 1, { state: 'gone', code: 0 })
   await until('the record to be asked for', () => connection.verbs.length === 1)
   connection.messages.length = 0
-  run(await launcher(t), { state: 'waiting' })
-  await new Promise((resolve) => setTimeout(resolve, 4_500))
+  const pid = await launcher(t)
+  const clock = fakeClock(t)
+  run(pid, { state: 'waiting' })
+  await clock.pass(4_500)
   t.strictSame(connection.verbs, ['wait', 'wait', 'wait'])
   release?.()
   await keeper.settled()
@@ -184,7 +182,7 @@ t.test('a store that fails does not keep the launcher', async (t) => {
 
 t.test('told to end, status 0 is no finished work', async (t) => {
   const { keeper, connection, run, store } = keep()
-  keeper.ending(Date.now() + 1_000)
+  keeper.ending(Deadline.in(1_000))
   run(await launcher(t), { state: 'gone', code: 0 })
   await keeper.settled()
   t.strictSame(store.calls, [])
@@ -197,8 +195,7 @@ t.test(
     const { keeper, connection, run, store } = keep()
     const pid = await launcher(t)
     run(pid, { state: 'running', root: pid })
-    const before = Date.now()
-    t.ok(keeper.endsStandingStill() >= before + podPlan.checkpointBudgetMs)
+    t.ok(keeper.endsStandingStill().leftMs > 0)
     keeper.passOn()
     t.strictSame(connection.messages, [
       { verb: 'withhold', ms: podPlan.checkpointBudgetMs + 5_000 },
@@ -232,10 +229,11 @@ t.test('a checkpoint is answered by its deadline, also behind something that han
   const pid = await launcher(t)
   run(pid, { state: 'gone', code: 0 })
   run(pid, { state: 'running', root: pid })
-  const began = Date.now()
-  const outcome = await keeper.checkpoint(request(100))
+  const clock = fakeClock(t)
+  let outcome: CheckpointOutcome | undefined
+  void keeper.checkpoint(request(100)).then((what) => (outcome = what))
+  await clock.until('the answer', () => outcome, 6_000)
   t.match(outcome, { outcome: 'failed', reason: 'deadline-passed' })
-  t.ok(Date.now() - began < 8_000)
 })
 
 t.test('a signal is passed on to the root of the tree, and to nothing else', async (t) => {

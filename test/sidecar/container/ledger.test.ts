@@ -1,19 +1,24 @@
 import t from 'tap'
+import { Deadline } from '../../../src/deadline.ts'
 import { CheckpointLedger } from '../../../sidecar/container/ledger.ts'
-import type { CheckpointRequest } from '../../../sidecar/checkpoint/request.ts'
-import type { CheckpointOutcome } from '../../../sidecar/container/asked-checkpoints.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../sidecar/checkpoint/request.ts'
 
 const request = (trigger: string): CheckpointRequest => ({
   trigger,
   reason: 'r',
   afterwards: 'resume',
-  deadline: Date.now() + 5_000,
+  deadline: Deadline.in(5_000),
 })
 
 function watched(checkpoint: (request: CheckpointRequest) => Promise<CheckpointOutcome>) {
   const ledger = new CheckpointLedger()
-  const endings: number[] = []
-  const container = ledger.watch({ plan: { name: 'app' }, ending: (at) => void endings.push(at), checkpoint })
+  const endings: Deadline[] = []
+  const container = ledger.watch({
+    plan: { name: 'app' },
+    runs: async () => undefined,
+    ending: (at) => void endings.push(at),
+    checkpoint,
+  })
   return { ledger, container, endings }
 }
 
@@ -38,35 +43,43 @@ t.test('passes on what is asked, and remembers who asked and what became of it',
     { container: 'app', trigger: 'spot', outcome: 'failed', count: 1 },
     { container: 'app', trigger: 'interval', outcome: 'skipped', count: 1 },
   ])
-  container.ending(7)
-  t.same(endings, [7])
+  const by = Deadline.in(7)
+  container.ending(by)
+  t.equal(endings[0], by)
 })
 
-t.test('knows what is under way, and lets others wait for it, but not for ever', async (t) => {
-  let finish: ((outcome: CheckpointOutcome) => void) | undefined
-  const { ledger, container } = watched(() => new Promise((resolve) => (finish = resolve)))
-  const taking = container.checkpoint(request('manual'))
-  t.equal(ledger.isUnderWay('app'), true)
-  const short = new AbortController()
-  setTimeout(() => short.abort(), 50)
-  await ledger.idle('app', short.signal)
-  t.equal(ledger.isUnderWay('app'), true)
-  const idle = ledger.idle('app', AbortSignal.timeout(5_000))
-  finish?.({ outcome: 'taken', id: 'one', phases: {} })
-  await idle
-  t.equal(ledger.isUnderWay('app'), false)
-  await taking
-  await ledger.idle('another', AbortSignal.timeout(5_000))
-})
+t.test(
+  'what was joined into one checkpoint is measured once, and what was passed over is not told of',
+  async (t) => {
+    const outcomes: CheckpointOutcome[] = [
+      { outcome: 'taken', id: 'one', phases: {}, bytes: 1, stoppedMs: 5 },
+      { outcome: 'taken', id: 'one', phases: {}, bytes: 1, stoppedMs: 5 },
+      { outcome: 'failed', reason: 'passed-over', detail: 'the notice was withdrawn' },
+    ]
+    const { ledger, container } = watched(
+      async () => outcomes.shift() ?? { outcome: 'failed', reason: '', detail: '' },
+    )
+    for (const trigger of ['memory', 'interval', 'spot']) await container.checkpoint(request(trigger))
+    t.equal(ledger.measured('app').length, 1)
+    t.equal(ledger.newest('app')?.monotonicMs, 5, 'when it was stopped, not when it was asked for')
+    t.match(ledger.last('app'), { trigger: 'interval', outcome: 'taken' })
+  },
+)
 
-t.test('one that throws is not under way for ever', async (t) => {
-  const { ledger, container } = watched(() => Promise.reject(new Error('unforeseen')))
+t.test('a checkpoint that throws is told as it is', async (t) => {
+  const { container } = watched(() => Promise.reject(new Error('unforeseen')))
   await t.rejects(container.checkpoint(request('manual')), { message: 'unforeseen' })
-  t.equal(ledger.isUnderWay('app'), false)
 })
 
 t.test('keeps the last few measurements only', async (t) => {
-  const { ledger, container } = watched(async () => ({ outcome: 'taken', id: 'one', phases: {}, bytes: 1 }))
+  let id = 0
+  const { ledger, container } = watched(async () => ({
+    outcome: 'taken',
+    id: String(id++),
+    phases: {},
+    bytes: 1,
+    ended: id > 10,
+  }))
   for (let count = 0; count < 10; count++) await container.checkpoint(request('interval'))
   t.equal(ledger.measured('app').length, 3)
   await container.checkpoint({ ...request('prestop'), afterwards: 'end' })

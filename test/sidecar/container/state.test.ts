@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { Deadline } from '../../../src/deadline.ts'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint/request.ts'
 import {
   doingOf,
@@ -11,18 +12,20 @@ import {
   type Effect,
 } from '../../../sidecar/container/state.ts'
 
-const resume: CheckpointRequest = { trigger: 'manual', reason: 'r', afterwards: 'resume', deadline: 1 }
+const resume: CheckpointRequest = {
+  trigger: 'manual',
+  reason: 'r',
+  afterwards: 'resume',
+  deadline: Deadline.in(1_000),
+}
 const end: CheckpointRequest = { ...resume, afterwards: 'end' }
 const running = { at: 'running', launcherPid: 7, root: 9, onTrial: undefined } as const
 const onTrial = { ...running, onTrial: 'ckpt' } as const
 const checkpointing = { ...running, at: 'checkpointing', afterwards: 'resume', goneWith: undefined } as const
 const ending = { ...checkpointing, afterwards: 'end' } as const
 const take = (request: CheckpointRequest): Effect => ({ do: 'take', launcherPid: 7, root: 9, request })
-const refuse = (reason: 'not-running' | 'checkpoint-under-way'): Effect => ({
-  do: 'refuse',
-  request: resume,
-  reason,
-})
+const refuse: Effect = { do: 'refuse', reason: 'not-running' }
+const dumped: ContainerEvent = { event: 'dumped', root: 9 }
 const taken = (ended: boolean): ContainerEvent => ({ event: 'taken', root: 9, ended, checkpoint: 'new' })
 const record = (code: number, checkpoint = 'ckpt'): Effect => ({ do: 'record-early-death', checkpoint, code })
 
@@ -98,23 +101,48 @@ const table: Row[] = [
   ],
   ['a running application can be checkpointed', running, asked, checkpointing, [take(resume)]],
   ['and ended by it', running, { event: 'asked', request: end }, ending, [take(end)]],
-  [
-    'a second checkpoint at once is refused',
-    checkpointing,
-    asked,
-    checkpointing,
-    [refuse('checkpoint-under-way')],
-  ],
-  [
-    'nothing is there to checkpoint while it is prepared',
-    preparing,
-    asked,
-    preparing,
-    [refuse('not-running')],
-  ],
-  ['nor when it is held', held, asked, held, [refuse('not-running')]],
+  ['a second checkpoint at once is refused', checkpointing, asked, checkpointing, [refuse]],
+  ['nothing is there to checkpoint while it is prepared', preparing, asked, preparing, [refuse]],
+  ['nor when it is held', held, asked, held, [refuse]],
   ['a checkpoint that ended it has the launcher stay', ending, taken(true), held, [{ do: 'hold' }]],
   ['one that did not lets it run on', checkpointing, taken(false), running, []],
+  ['what is dumped runs on, and is stored beside that', checkpointing, dumped, running, []],
+  [
+    'what had ended under the dump ends then',
+    { ...checkpointing, goneWith: 3 },
+    dumped,
+    { at: 'gone', code: 3 },
+    [{ do: 'release' }],
+  ],
+  [
+    'what is stored of a running application ends its trial',
+    onTrial,
+    taken(false),
+    running,
+    [{ do: 'record-proved-alive', checkpoint: 'ckpt' }],
+  ],
+  [
+    'what crashes while its checkpoint is stored ends at once',
+    running,
+    gone(7),
+    { at: 'gone', code: 7 },
+    [{ do: 'release' }],
+  ],
+  [
+    'a checkpoint that is stored after that changes nothing',
+    { at: 'gone', code: 7 },
+    taken(false),
+    { at: 'gone', code: 7 },
+    [],
+  ],
+  ['nor does one whose storing failed', onTrial, { event: 'failed', root: 9 }, onTrial, []],
+  [
+    'the dump of a tree that was replaced since changes nothing',
+    { ...checkpointing, root: 10 },
+    dumped,
+    { ...checkpointing, root: 10 },
+    [],
+  ],
   ['a failed one lets it run on', ending, { event: 'failed', root: 9 }, running, []],
   [
     'the outcome of a checkpoint of a tree that was replaced since changes nothing',
@@ -303,6 +331,7 @@ const anyEvent: fc.Arbitrary<ContainerEvent> = fc.oneof(
     taken(true),
     taken(false),
     { event: 'failed', root: 9 },
+    { event: 'dumped', root: 9 },
     { event: 'let-go' },
     { event: 'proved-alive' },
   ),
@@ -370,11 +399,12 @@ t.test('whatever happens, in any order', async (t) => {
 })
 
 t.test('what an application is doing is known while a checkpoint of it is under way, too', async (t) => {
-  t.equal(doingOf(running, 'over'), 'runs')
-  t.equal(doingOf(checkpointing, 'not-yet'), 'to-be-saved')
-  t.equal(doingOf(checkpointing, 'now'), 'stopped')
-  t.equal(doingOf(checkpointing, 'over'), 'being-saved')
-  t.equal(doingOf(ending, 'not-yet'), 'being-ended')
-  t.equal(doingOf({ ...ending, goneWith: 137 }, 'over'), 'gone')
-  t.equal(doingOf(held, 'now'), 'gone')
+  t.equal(doingOf(running, 'over', false), 'runs')
+  t.equal(doingOf(running, 'over', true), 'being-saved')
+  t.equal(doingOf(checkpointing, 'not-yet', false), 'to-be-saved')
+  t.equal(doingOf(checkpointing, 'now', false), 'stopped')
+  t.equal(doingOf(checkpointing, 'over', false), 'being-saved')
+  t.equal(doingOf(ending, 'not-yet', false), 'being-ended')
+  t.equal(doingOf({ ...ending, goneWith: 137 }, 'over', false), 'gone')
+  t.equal(doingOf(held, 'now', false), 'gone')
 })

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import { answerHooks, type HookHandler } from '../../../sidecar/criu/hook-channel.ts'
-import { until } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 /** A real child with a real socket pair as descriptor 3, as CRIU's hook has it. */
 function ask(t: Test, script: string, handler: HookHandler) {

@@ -17,7 +17,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { cgroupFolder } from '../../harness/cgroup.ts'
 import { launcherPath } from '../../launcher/launcher.ts'
-import { program, until } from '../stand-ins.ts'
+import { program } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 /** A container's launcher in a mount namespace with a /reprieve of its own: ours, and stand-ins for the bundled tools. */
 async function container(t: Test) {

@@ -5,7 +5,8 @@ import { listenForLaunchers } from '../../../sidecar/launcher-socket/launcher-se
 import { isAliveNow, shareMounts } from '../../../sidecar/proc/process-tree.ts'
 import { PrestopTrigger } from '../../../sidecar/triggers/prestop/trigger.ts'
 import { quietLog } from '../quiet-log.ts'
-import { containerPlan, peer, shortFolder, sleeper, standInStore, surroundings, until } from '../stand-ins.ts'
+import { containerPlan, peer, shortFolder, sleeper, standInStore, surroundings } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 // A launcher is told by its program (process-tree.test.ts); here, whatever lives in a container of its own is one.
 const isLauncher = (pid: number) => pid > 1 && !shareMounts(pid, process.pid) && isAliveNow(pid)

@@ -7,7 +7,8 @@ import {
   type LauncherConnection,
 } from '../../../sidecar/launcher-socket/launcher-server.ts'
 import { quietLog } from '../quiet-log.ts'
-import { peer, shortFolder, until, type Peer } from '../stand-ins.ts'
+import { peer, shortFolder, type Peer } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 async function listen(t: Test) {
   const path = `${shortFolder(t)}/s.sock`

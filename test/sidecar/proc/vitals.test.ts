@@ -1,6 +1,7 @@
 import t from 'tap'
 import { vitalsOf } from '../../../sidecar/proc/vitals.ts'
-import { program, sleeper, until } from '../stand-ins.ts'
+import { program, sleeper } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 t.test('a program that works uses time, one that sleeps does not', async (t) => {
   const busy = await program(t, ['sh', '-c', 'while :; do :; done'])
@@ -18,7 +19,7 @@ t.test('what children used counts, also when they are gone', async (t) => {
   const parent = await program(t, ['sh', '-c', `sh -c '${loop}'; echo done; exec sleep 100`])
   let said = ''
   parent.stdout?.on('data', (chunk) => (said += String(chunk)))
-  await until('the child to have ended', () => said.includes('done'), 20_000)
+  await until('the child to have ended', () => said.includes('done'))
   t.ok(((await vitalsOf(parent.pid))?.cpuMs ?? 0) >= 10)
 })
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Deadline } from '../../../src/deadline.ts'
 import { CheckpointLedger } from '../../../sidecar/container/ledger.ts'
 import { renderMetrics } from '../../../sidecar/report/metrics.ts'
 import { SourceBook } from '../../../sidecar/triggers/notices/source-book.ts'
@@ -53,6 +54,7 @@ t.test('every source and every checkpoint is told, in the form that Prometheus r
   book.failed('a "quoted"\nname', 'because', Date.parse('2026-03-04T05:06:08Z'))
   const container = ledger.watch({
     plan: { name: 'app' },
+    runs: async () => undefined,
     ending: () => undefined,
     checkpoint: async () => ({ outcome: 'taken', id: 'one', phases: {} }),
   })
@@ -60,7 +62,7 @@ t.test('every source and every checkpoint is told, in the form that Prometheus r
     trigger: 'spot',
     reason: '',
     afterwards: 'end',
-    deadline: Date.now() + 60_000,
+    deadline: Deadline.in(60_000),
   })
   ledger.skipped('other', 'interval', 'no progress')
   const text = renderMetrics({

@@ -2,7 +2,8 @@ import t from 'tap'
 import type { CheckpointManifest } from '../../../src/manifest.ts'
 import { isAlive } from '../../../sidecar/proc/process-tree.ts'
 import { attemptRestore, clearContainer } from '../../../sidecar/restore/restore-attempt.ts'
-import { containerPlan, program, sleeper, standInStore, surroundings, until } from '../stand-ins.ts'
+import { containerPlan, program, sleeper, standInStore, surroundings } from '../stand-ins.ts'
+import { until } from '../../until.ts'
 
 const manifestOf = (pids: number[]): CheckpointManifest => ({
   id: '20260101T000000000Z-0123456789abcdef',
@@ -28,10 +29,8 @@ t.test('whoever has the numbers of a checkpoint is left alone', async (t) => {
     attemptRestore(
       surroundings(standInStore()),
       target,
-      manifestOf([neighbour.pid]),
-      t.testdir({}),
-      async () => true,
-      new AbortController().signal,
+      { manifest: manifestOf([neighbour.pid]), folder: t.testdir({}) },
+      { adopt: async () => true, signal: new AbortController().signal },
     ),
     { code: 'restore-failed', message: `process numbers are taken in this pod: ${neighbour.pid}` },
   )

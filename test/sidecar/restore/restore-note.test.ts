@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
+import { Deadline } from '../../../src/deadline.ts'
 import { ContainerKeeper } from '../../../sidecar/container/keeper.ts'
 import { lifeOf } from '../../../sidecar/proc/process-tree.ts'
 import { endedWith, RestoreNote } from '../../../sidecar/restore/restore-note.ts'
@@ -141,7 +142,7 @@ for (const isEnding of [false, true])
     async (t) => {
       const launcher = await sleeper(t, 'elsewhere')
       const fetch: Store['fetch'] = async () => {
-        if (isEnding) keeper.ending(Date.now() + 1_000)
+        if (isEnding) keeper.ending(Deadline.in(1_000))
         launcher.kill('SIGKILL')
         return { readMs: 0 }
       }

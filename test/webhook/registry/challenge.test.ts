@@ -1,4 +1,5 @@
 import t from 'tap'
+import { cpuMs } from '../../cpu-time.ts'
 import { parseChallenges } from '../../../webhook/registry/challenge.ts'
 
 const read = (header: string) =>
@@ -38,8 +39,8 @@ t.test('what is broken gives what came before it, and never takes long', async (
     ['bearer', {}],
     ['realm', {}],
   ])
-  const begun = performance.now()
+  const begun = cpuMs()
   parseChallenges(`Bearer realm="${'\\"'.repeat(8000)}`)
   parseChallenges('a=,'.repeat(5000))
-  t.ok(performance.now() - begun < 500)
+  t.ok(cpuMs() - begun < 500)
 })

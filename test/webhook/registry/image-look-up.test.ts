@@ -1,7 +1,6 @@
 /** Registries that are slow, broken, hostile or overloaded. Every one of them costs one pod its protection, for a moment, and no more. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { EntrypointConfig } from '../../../src/config-entrypoints.ts'
+import type { EntrypointConfig } from '../../../src/config.ts'
 import { lookUp, password, type Clock } from './looking-up.ts'
 import { blobOf, sampleImage, sampleIndex, type Blob } from './oci-image.ts'
 import { serving, startQuirky, type Quirk } from './quirky-registry.ts'
@@ -64,28 +63,25 @@ t.test('a registry that hangs, at whatever byte, is given up on within the budge
   ]
   for (const hang of hangs) {
     const { find, image } = await open(t, hang, { budgetMs })
-    const begun = performance.now()
+    // Nobody else would ever have answered.
     t.match(await find(image), { known: false, why: /did not answer in time/, fault: 'elsewhere' })
-    const tookMs = performance.now() - begun
-    // Nobody else would ever have answered; the rest is for a machine that is busy.
-    t.ok(tookMs < budgetMs + 2000, `${tookMs} ms`)
   }
 })
 
 t.test(
   'whoever has less time than the budget is answered in that time, and the next one finds the answer',
   async (t) => {
+    const answers = Promise.withResolvers<void>()
     const { find, image, registry } = await open(t, async (incoming, reply, path) => {
-      await sleep(1500)
+      await answers.promise
       serving(byTag)(incoming, reply, path)
     })
-    const begun = performance.now()
     t.match(await find(image, [], 'amd64', 100), {
       known: false,
       why: /did not answer in time/,
       fault: 'elsewhere',
     })
-    t.ok(performance.now() - begun < 1400)
+    answers.resolve()
     t.same(await find(image), known)
     t.equal(registry.asked.length, 2, 'the question that was under way was not asked again')
   },
@@ -288,14 +284,18 @@ t.test('configurations of other forms are refused with a reason', async (t) => {
 
 t.test('beyond a number of questions at a time the answer is given at once', async (t) => {
   const { registry, find } = await open(t, () => undefined, { budgetMs: 3000 })
-  const begun = performance.now()
-  const first = Array.from({ length: 16 }, (_, index) => find(`${registry.host}/app:${index}`))
+  let answered = 0
+  const first = Array.from({ length: 16 }, async (_, index) => {
+    const found = await find(`${registry.host}/app:${index}`)
+    answered++
+    return found
+  })
   t.match(await find(`${registry.host}/app:one-more`), {
     known: false,
     why: /too many images/,
     fault: 'elsewhere',
   })
-  t.ok(performance.now() - begun < 2500)
+  t.equal(answered, 0, 'before any of them')
   t.ok((await Promise.all(first)).every((found) => !found.known))
 })
 

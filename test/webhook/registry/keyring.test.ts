@@ -1,4 +1,5 @@
 import t from 'tap'
+import { cpuMs } from '../../cpu-time.ts'
 import {
   readDockerCfg,
   readDockerConfigJson,
@@ -62,10 +63,10 @@ t.test("docker's own registry is known by the name that docker writes", async (t
 })
 
 t.test('a glob never takes long', async (t) => {
-  const begun = performance.now()
+  const begun = cpuMs()
   t.notOk(globMatches(`${'*a'.repeat(500)}b`, 'a'.repeat(253)))
   t.ok(globMatches(`${'*'.repeat(1000)}`, 'a'.repeat(253)))
-  t.ok(performance.now() - begun < 500)
+  t.ok(cpuMs() - begun < 500)
   t.notOk(globMatches('[a', 'a'))
   t.notOk(globMatches('a\\', 'a'))
   t.ok(globMatches('\\*', '*'))

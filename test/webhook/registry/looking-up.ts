@@ -1,6 +1,6 @@
 /** A look-up as the webhook has one, against servers of the loopback. */
 import { pino } from 'pino'
-import type { EntrypointConfig } from '../../../src/config-entrypoints.ts'
+import type { EntrypointConfig } from '../../../src/config.ts'
 import type { StoredCredential } from '../../../webhook/registry/docker-config.ts'
 import { ImageLookUp } from '../../../webhook/registry/image-look-up.ts'
 import { namedHosts } from '../../../webhook/registry/sources.ts'

@@ -1,6 +1,6 @@
 /** Against Debian's docker-registry, the reference implementation of the protocol. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { until } from '../../until.ts'
 import { makeAuthority, makeLeaf } from '../../../certs/authority.ts'
 import { startRegistry, user, type RunningRegistry } from './docker-registry.ts'
 import { lookUp, password } from './looking-up.ts'
@@ -174,8 +174,7 @@ t.test(
     const { find } = lookUp({ plainHttp }, { clock })
     /** The registry writes its log when it likes. */
     const asked = async (count: number) => {
-      const until = performance.now() + 5000
-      while (manifestsAsked(registry).length < count && performance.now() < until) await sleep(20)
+      await until(`${count} questions`, () => manifestsAsked(registry).length >= count)
       return manifestsAsked(registry).map((line) => line.split(' ')[0])
     }
     await Promise.all(Array.from({ length: 20 }, () => find(`${image}:1`)))

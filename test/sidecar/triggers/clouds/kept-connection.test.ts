@@ -4,7 +4,7 @@ import { createServer, type Socket } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { requestMetadata, type KeptConnection } from '../../../../sidecar/triggers/clouds/metadata-request.ts'
-import { until } from '../../stand-ins.ts'
+import { until } from '../../../until.ts'
 
 const whole = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'
 

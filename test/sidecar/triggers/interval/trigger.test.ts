@@ -1,30 +1,47 @@
 import t, { type Test } from 'tap'
+import { Deadline } from '../../../../src/deadline.ts'
 import { CheckpointLedger } from '../../../../sidecar/container/ledger.ts'
-import type { CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
-import type { CheckpointOutcome } from '../../../../sidecar/container/asked-checkpoints.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import { IntervalTrigger, type IntervalTriggerParts } from '../../../../sidecar/triggers/interval/trigger.ts'
 import type { Vitals } from '../../../../sidecar/proc/vitals.ts'
 import { quietLog } from '../../quiet-log.ts'
-import { until } from '../../stand-ins.ts'
+import { queueOf } from '../../stand-ins.ts'
+import { fakeClock } from '../../../fake-clock.ts'
 
 const everyMs = 100
-const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 type Take = (request: CheckpointRequest, vitals: Vitals) => Promise<CheckpointOutcome>
-const takes: Take = async (_, { cpuMs }) => ({ outcome: 'taken', id: 'one', phases: {}, bytes: 1, cpuMs })
+let taken = 0
+const takes: Take = async (_, { cpuMs }) => ({
+  outcome: 'taken',
+  id: String(taken++),
+  phases: {},
+  bytes: 1,
+  cpuMs,
+})
 
 /** An application that uses a second each time it is looked at, while `works`. */
-async function trigger(t: Test, take: Take = takes, parts: Partial<IntervalTriggerParts> = {}) {
+async function trigger(
+  t: Test,
+  take: Take = takes,
+  parts: Partial<IntervalTriggerParts> = {},
+  clock = fakeClock(t),
+) {
   const application = { works: true, runs: true, vitals: { cpuMs: 0, memoryBytes: 1 } }
   const asked: CheckpointRequest[] = []
   const ledger = new CheckpointLedger()
-  const container = ledger.watch({
-    plan: { name: 'app' },
-    ending: () => undefined,
-    checkpoint: (request) => {
+  const queue = queueOf({
+    isRunning: () => true,
+    take: (request) => {
       asked.push(request)
       return take(request, application.vitals)
     },
+  })
+  const container = ledger.watch({
+    plan: { name: 'app' },
+    runs: async () => undefined,
+    ending: () => undefined,
+    checkpoint: (request) => queue.ask(request),
   })
   const interval = new IntervalTrigger({
     interval: { everyMs },
@@ -41,23 +58,22 @@ async function trigger(t: Test, take: Take = takes, parts: Partial<IntervalTrigg
   })
   await interval.start(new Map([['app', container]]))
   t.teardown(() => interval.stop())
-  return { interval, asked, ledger, container, application }
+  return { clock, interval, asked, ledger, container, application }
 }
 
 t.test('takes a checkpoint every so often, and lets the application go on', async (t) => {
-  const began = Date.now()
-  const { asked } = await trigger(t)
-  await until('five checkpoints', () => asked.length === 5)
-  const tookMs = Date.now() - began
-  t.ok(tookMs > 4 * 0.9 * everyMs + 0.5 * everyMs - 20, `${tookMs} ms for five`)
+  const { clock, asked } = await trigger(t)
+  await clock.until('five checkpoints', () => asked.length === 5)
+  t.ok(clock.ms() >= (4 * 0.9 + 0.5) * everyMs, `${clock.ms()} ms for five`)
+  t.ok(clock.ms() <= (4 * 1.1 + 1.5) * everyMs + 50, `${clock.ms()} ms for five`)
   t.match(asked[4], { trigger: 'interval', afterwards: 'resume', reason: 'every 0 s' })
 })
 
 t.test('a checkpoint that others asked for begins the interval anew', async (t) => {
-  const { asked, container } = await trigger(t, takes, { interval: { everyMs: 300 } })
+  const { clock, asked, container } = await trigger(t, takes, { interval: { everyMs: 300 } })
   for (let count = 0; count < 8; count++) {
-    await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 1_000 }) // prettier-ignore
-    await wait(100)
+    await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(1_000) }) // prettier-ignore
+    await clock.pass(100)
   }
   t.ok(asked.every((request) => request.trigger === 'manual'))
 })
@@ -66,52 +82,56 @@ t.test('takes none while another one is under way', async (t) => {
   let finish: (() => void) | undefined
   let underWay = 0
   let most = 0
-  const { asked } = await trigger(t, async (request, vitals) => {
+  const { clock, asked } = await trigger(t, async (request, vitals) => {
     most = Math.max(most, ++underWay)
     if (request.trigger === 'manual') await new Promise<void>((resolve) => (finish = resolve))
     underWay--
     return takes(request, vitals)
   }).then((all) => {
-    void all.container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 9_000 }) // prettier-ignore
+    void all.container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(9_000) }) // prettier-ignore
     return all
   })
-  await wait(5 * everyMs)
+  await clock.pass(5 * everyMs)
   t.equal(asked.length, 1)
   finish?.()
-  await until('the interval to go on', () => asked.length > 2)
+  await clock.until('the interval to go on', () => asked.length > 2)
   t.equal(most, 1)
 })
 
 t.test('takes none of an application that made no progress, says so, and goes on when it does', async (t) => {
-  const { interval, asked, ledger, application } = await trigger(t)
-  await until('the first', () => asked.length === 1)
+  const { clock, interval, asked, ledger, application } = await trigger(t)
+  await clock.until('the first', () => asked.length === 1)
   application.works = false
-  await until('a turn to be skipped', () => ledger.last('app')?.outcome === 'skipped')
+  await clock.until('a turn to be skipped', () => ledger.last('app')?.outcome === 'skipped')
   const before = asked.length
-  await wait(4 * everyMs)
+  await clock.pass(4 * everyMs)
   t.equal(asked.length, before)
   t.match(ledger.last('app'), { trigger: 'interval', detail: 'no progress since the last checkpoint' })
   t.match(interval.status, [{ container: 'app', noProgressSince: String }])
   application.works = true
-  await until('the next', () => asked.length > before)
+  await clock.until('the next', () => asked.length > before)
   t.match(interval.status, [{ noProgressSince: undefined }])
 })
 
 t.test('what does not run is looked at again', async (t) => {
-  const { asked, application } = await trigger(t)
+  const { clock, asked, application } = await trigger(t)
   application.runs = false
-  await wait(4 * everyMs)
+  await clock.pass(4 * everyMs)
   t.same(asked, [])
   application.runs = true
-  await until('the first', () => asked.length > 0)
+  await clock.until('the first', () => asked.length > 0)
 })
 
 t.test('dumps that fail are tried ever more seldom', async (t) => {
-  const { asked } = await trigger(t, async () => ({ outcome: 'failed', reason: 'dump-failed', detail: '' }))
-  await until('four', () => asked.length === 4)
-  const began = Date.now()
-  await until('the fifth', () => asked.length === 5)
-  t.ok(Date.now() - began > 7 * everyMs, 'the fifth after eight intervals')
+  const { clock, asked } = await trigger(t, async () => ({
+    outcome: 'failed',
+    reason: 'dump-failed',
+    detail: '',
+  }))
+  await clock.until('four', () => asked.length === 4)
+  const began = clock.ms()
+  await clock.until('the fifth', () => asked.length === 5)
+  t.ok(clock.ms() - began > 7 * everyMs, 'the fifth after eight intervals')
 })
 
 t.test('reckons by itself how often, once it knows what a checkpoint costs', async (t) => {
@@ -119,7 +139,7 @@ t.test('reckons by itself how often, once it knows what a checkpoint costs', asy
     t,
     async () => ({
       outcome: 'taken',
-      id: 'one',
+      id: String(taken++),
       phases: { frozenMs: 2_000, totalMs: 4_000 },
       bytes: 1,
       cpuMs: 1,
@@ -127,7 +147,7 @@ t.test('reckons by itself how often, once it knows what a checkpoint costs', asy
     { interval: 'auto' },
   )
   t.match(interval.status, [{ everyMs: 300_000 }])
-  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 1_000 }) // prettier-ignore
+  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(1_000) }) // prettier-ignore
   t.match(interval.status, [{ everyMs: Math.round(Math.sqrt(2 * 2_000 * 86_400_000)) }])
 })
 
@@ -142,24 +162,25 @@ t.test('a clock that is set back or forward neither stops it nor hurries it', as
   for (const byMs of [-3_600_000, 3_600_000])
     await t.test(`by ${byMs} ms`, async (t) => {
       const times: number[] = []
-      const { asked } = await trigger(t, (request, vitals) => {
+      const { clock, asked } = await trigger(t, (request, vitals) => {
         times.push(performance.now())
         return takes(request, vitals)
       })
-      await until('two checkpoints', () => asked.length >= 2)
+      await clock.until('two checkpoints', () => asked.length >= 2)
       setClock(t, byMs)
-      await until('five more', () => asked.length >= 7)
+      await clock.until('five more', () => asked.length >= 7)
       const pauses = times.slice(1).map((time, index) => time - (times[index] ?? 0))
-      t.ok(Math.min(...pauses) > 0.9 * everyMs - 20, `${pauses.map(Math.round).join(', ')} ms`)
+      t.ok(Math.min(...pauses) >= 0.9 * everyMs, `${pauses.join(', ')} ms`)
     })
 })
 
 t.test('when the next is due is told by the clock on the wall, whatever the interval', async (t) => {
+  const clock = fakeClock(t)
   setClock(t, -3_600_000)
   const year = 8_760 * 3_600_000
   for (const everyMs of [10_000, year, Number.MAX_SAFE_INTEGER]) {
     const began = Date.now()
-    const { interval } = await trigger(t, takes, { interval: { everyMs } })
+    const { interval } = await trigger(t, takes, { interval: { everyMs } }, clock)
     const [{ nextAt }] = interval.status as [{ nextAt: string }]
     t.ok(Date.parse(nextAt) >= Math.min(began + everyMs / 2 - 1, 8.64e15), nextAt)
     t.ok(Date.parse(nextAt) <= Date.now() + 1.5 * everyMs + 1, nextAt)
@@ -167,24 +188,24 @@ t.test('when the next is due is told by the clock on the wall, whatever the inte
 })
 
 t.test('memory that changed counts as well, whoever asked for the checkpoint before', async (t) => {
-  const { interval, asked, container, application } = await trigger(t, async (_, vitals) => ({
+  const { clock, interval, asked, container, application } = await trigger(t, async (_, vitals) => ({
     outcome: 'taken',
-    id: 'one',
+    id: String(taken++),
     phases: {},
     bytes: 1,
     ...vitals,
   }))
   application.works = false
-  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 1_000 }) // prettier-ignore
-  await until('a turn to be skipped', () => JSON.stringify(interval.status).includes('noProgressSince'))
+  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(1_000) }) // prettier-ignore
+  await clock.until('a turn to be skipped', () => JSON.stringify(interval.status).includes('noProgressSince'))
   t.equal(asked.length, 1)
   application.vitals = { ...application.vitals, memoryBytes: 4_097 }
-  await until('the next', () => asked.length === 2)
+  await clock.until('the next', () => asked.length === 2)
 })
 
 t.test('takes none once it was stopped', async (t) => {
-  const { interval, asked } = await trigger(t)
+  const { clock, interval, asked } = await trigger(t)
   await interval.stop()
-  await wait(3 * everyMs)
+  await clock.pass(3 * everyMs)
   t.same(asked, [])
 })

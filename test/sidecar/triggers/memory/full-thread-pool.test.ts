@@ -9,7 +9,8 @@ import { answerCrossing } from '../../../../sidecar/triggers/memory/pressure.ts'
 import type { Answered } from '../../../../sidecar/triggers/memory/remedies.ts'
 import { Tripwire } from '../../../../sidecar/triggers/memory/tripwire.ts'
 import { quietLog } from '../../quiet-log.ts'
-import { containerPlan, until } from '../../stand-ins.ts'
+import { containerPlan } from '../../stand-ins.ts'
+import { until } from '../../../until.ts'
 import { brakeBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
 
 /** More than there are threads. A pipe that nobody writes to hangs who opens it. */
@@ -88,8 +89,8 @@ t.test('it is frozen, and goes on although what was begun about it hangs', async
     },
     { limitBytes, usage: { currentBytes: 90 * mebibyte, reclaimableBytes: 0 } },
   )
-  await until('it to be frozen', () => of.read('cgroup.freeze') === '1', withinMs)
-  await until('it to be let go', () => of.read('cgroup.freeze') === '0', withinMs)
+  await until('it to be frozen', () => of.read('cgroup.freeze') === '1')
+  await until('it to be let go', () => of.read('cgroup.freeze') === '0')
   t.equal(of.read('memory.high'), 'max', 'and not held by the brake either')
   t.match(told, [{ did: 'nothing', why: /after 100 ms of standing still/ }])
   t.ok(isFull())

@@ -15,7 +15,13 @@ export function plainCgroup(t: Test) {
   t.teardown(() => rmSync(folder, { recursive: true }))
   const file = (name: string) => join(folder, name)
   const set = (name: string, value: number | string) => writeFileSync(file(name), String(value))
-  const read = (name: string) => readFileSync(file(name), 'utf8').trim()
+  /** The kernel's are never empty; a plain file is, for a moment, while another thread writes it anew. */
+  const read = (name: string): string => {
+    for (let tries = 1; ; tries++) {
+      const text = readFileSync(file(name), 'utf8').trim()
+      if (text !== '' || tries === 100_000) return text
+    }
+  }
   const uses = (bytes: number) => set('memory.current', bytes)
   set('memory.max', limitBytes)
   set('memory.high', 'max')

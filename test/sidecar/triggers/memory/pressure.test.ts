@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { Deadline } from '../../../../src/deadline.ts'
 import type { Test } from 'tap'
 import type { MemoryPlan } from '../../../../src/pod-plan.ts'
-import type { CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
-import type { CheckpointOutcome } from '../../../../sidecar/container/asked-checkpoints.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import { MemoryCgroup } from '../../../../sidecar/triggers/memory/memory-cgroup.ts'
 import { answerCrossing } from '../../../../sidecar/triggers/memory/pressure.ts'
 import {
@@ -18,7 +18,8 @@ import {
 import type { Growth } from '../../../../sidecar/triggers/memory/resource-grower.ts'
 import type { Standstill } from '../../../../sidecar/triggers/memory/standstill.ts'
 import { quietLog } from '../../quiet-log.ts'
-import { program, until } from '../../stand-ins.ts'
+import { program } from '../../stand-ins.ts'
+import { until } from '../../../until.ts'
 
 const mebibyte = 1024 ** 2
 const limitBytes = 1024 * mebibyte
@@ -46,7 +47,7 @@ type Setting = {
   dumped?: (raise: Raise) => Promise<void>
   need?: { memoryBytes: number; podUid: string }
   records?: (bytes: number, raise: Raise) => Promise<void>
-  doing?: () => PressedContainer['doing']
+  doing?: (isFrozen: boolean) => PressedContainer['doing']
   /** How often it was to be ended in vain already. */
   failed?: number
   /** The limit when it stands still, where it is not that of the crossing. */
@@ -94,7 +95,7 @@ async function answered(t: Test, setting: Setting) {
       plan: { ...plan, ...setting.plan },
       container: {
         get doing() {
-          return setting.doing?.() ?? 'runs'
+          return setting.doing?.(isFrozen()) ?? 'runs'
         },
         podUid: 'this',
         isOnTrial: setting.onTrial ?? false,
@@ -143,7 +144,7 @@ async function answered(t: Test, setting: Setting) {
       ending: {
         endsStandingStill: () => {
           note('its end is kept from it')
-          return Date.now() + 5_000
+          return Deadline.in(5_000)
         },
         passOn: () => note('it hears of its end'),
       },
@@ -407,11 +408,12 @@ t.test('and hears of it where it could not be saved, without the brake', async (
   t.match(answer, { did: 'nothing', why: /told to end.*io_uring/ })
 })
 
-/** It is told to end when it is asked for the sixth time what it does. */
+/** It is told to end as soon as it is asked what it does while it is frozen. */
 function toldLate(launcherPid: number, is: PressedContainer['doing']): Setting['doing'] {
-  let looks = 0
-  return () => {
-    if (looks++ === 5) process.kill(launcherPid, 'SIGTERM')
+  let isTold = false
+  return (isFrozen) => {
+    if (isFrozen && !isTold) process.kill(launcherPid, 'SIGTERM')
+    isTold ||= isFrozen
     return is
   }
 }
@@ -437,7 +439,7 @@ t.test('and before it is let go because it stood still for too long', async (t) 
   const { did } = await answered(t, {
     launcherPid,
     plan: { answer: 'checkpoint' },
-    boundMs: 100,
+    boundMs: 2_000,
     doing: toldLate(launcherPid, 'to-be-saved'),
   })
   const [kept, letGo] = ['its end is kept from it, frozen', 'brake let go, frozen'].map((what) =>

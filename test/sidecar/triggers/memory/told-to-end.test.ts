@@ -1,7 +1,9 @@
 import t from 'tap'
+import { Deadline } from '../../../../src/deadline.ts'
 import { fakeSidecar } from '../../../launcher/fake-sidecar.ts'
-import { kill, launch, until } from '../../../launcher/launcher.ts'
+import { kill, launch } from '../../../launcher/launcher.ts'
 import { pendingEnd, ToldToEnd } from '../../../../sidecar/triggers/memory/told-to-end.ts'
+import { until } from '../../../until.ts'
 
 t.test('what tells a launcher to end that stands still is seen before it takes it', async (t) => {
   const sidecar = await fakeSidecar(t)
@@ -14,11 +16,12 @@ t.test('what tells a launcher to end that stands still is seen before it takes i
   process.kill(launcher.pid, 'SIGSTOP')
   process.kill(launcher.pid, 'SIGURG')
   const said: string[] = []
+  const by = Deadline.in(123)
   const end = new ToldToEnd(launcher.pid, {
     endsStandingStill: () => {
       said.push('ends')
       talk.say('withhold ms=60000')
-      return 123
+      return by
     },
     passOn: () => void said.push('passed on'),
   })
@@ -29,7 +32,7 @@ t.test('what tells a launcher to end that stands still is seen before it takes i
   process.kill(launcher.pid, 'SIGTERM')
   await until('it to be pending', () => pendingEnd(launcher.pid) === 15)
   t.equal(await waiting, 'told')
-  t.equal(end.look(), 123)
+  t.equal(end.look(), by)
   t.equal(end.code, 143)
   t.strictSame(said, ['ends'], 'once')
   process.kill(launcher.pid, 'SIGCONT')

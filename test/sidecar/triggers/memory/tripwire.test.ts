@@ -4,8 +4,12 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { Tripwire, type Crossing } from '../../../../sidecar/triggers/memory/tripwire.ts'
 import { quietLog } from '../../quiet-log.ts'
-import { until } from '../../stand-ins.ts'
+import { fakeClock } from '../../../fake-clock.ts'
+import { until } from '../../../until.ts'
 import { brakeBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
+
+/** How often all is looked at. */
+const lookMs = 5_000
 
 /** Of the earlier life, whose brake is set. */
 function leftBehind(t: Test) {
@@ -26,6 +30,7 @@ const tooManyWatches = () => {
 }
 
 t.test('without inotify the brake is set, and usage looked at now and then', async (t) => {
+  const clock = fakeClock(t)
   const of = leftBehind(t)
   of.cgroup.watchEvents = tooManyWatches
   const crossings: Crossing[] = []
@@ -36,12 +41,14 @@ t.test('without inotify the brake is set, and usage looked at now and then', asy
   await wire.start()
   t.equal(wire.state, 'armed')
   of.uses(90 * mebibyte)
-  await until('a look', () => crossings.length > 0, 10_000)
+  await clock.pass(lookMs)
+  await until('a look', () => crossings.length > 0)
   t.match(crossings, [{ limitBytes, usage: { currentBytes: 90 * mebibyte } }])
   t.equal(of.read('memory.high'), 'max')
 })
 
 t.test('what was let go is braked again when there is room, and that is told', async (t) => {
+  const clock = fakeClock(t)
   const of = plainCgroup(t)
   let relieved = 0
   const wire = new Tripwire({
@@ -55,14 +62,16 @@ t.test('what was let go is braked again when there is room, and that is told', a
   t.teardown(() => wire.stop())
   of.uses(90 * mebibyte)
   await wire.start()
-  await until('it to be let go', () => wire.state === 'let-go', 10_000)
+  await until('it to be let go', () => wire.state === 'let-go')
   t.equal(relieved, 0)
   of.uses(20 * mebibyte)
-  await until('the brake', () => wire.state === 'armed', 10_000)
+  await clock.pass(lookMs)
+  await until('the brake', () => wire.state === 'armed')
   t.equal(relieved, 1)
 })
 
 t.test('what can be watched again is', async (t) => {
+  const clock = fakeClock(t)
   const of = leftBehind(t)
   const watchEvents = of.cgroup.watchEvents.bind(of.cgroup)
   let tries = 0
@@ -73,10 +82,16 @@ t.test('what can be watched again is', async (t) => {
     await wire.letGo()
   })
   await wire.start()
-  await until('a second try', () => tries === 2, 10_000)
+  await clock.pass(lookMs)
+  await until('a second try', () => tries === 2)
   of.uses(90 * mebibyte)
   of.set('memory.events', 'high 1\n')
-  await until('the event', () => crossings.length > 0, 2_000)
+  // Before the next look: only the event tells. What comes of it may rest in between.
+  const nextLookMs = clock.ms() + lookMs
+  await until('the event', async () => {
+    if (clock.ms() + 20 < nextLookMs) await clock.pass(10)
+    return crossings.length > 0
+  })
   t.equal(crossings.length, 1)
 })
 
@@ -90,6 +105,7 @@ t.test('what cannot be started leaves nothing set, of an earlier life neither', 
 })
 
 t.test('while a crossing is being answered the brake stays let go, however usage falls', async (t) => {
+  const clock = fakeClock(t)
   const of = plainCgroup(t)
   const answered = Promise.withResolvers<void>()
   let told = 0
@@ -105,12 +121,16 @@ t.test('while a crossing is being answered the brake stays let go, however usage
   await wire.start()
   await until('the crossing', () => told === 1)
   of.uses(10 * mebibyte)
-  const before = looks
-  await until('two looks', () => looks >= before + 2, 15_000)
+  for (let count = 0; count < 2; count++) {
+    const before = looks
+    await clock.pass(lookMs)
+    await until('a look', () => looks > before)
+  }
   t.equal(wire.state, 'let-go')
   t.equal(of.read('memory.high'), 'max')
   answered.resolve()
-  await until('the brake', () => wire.state === 'armed', 10_000)
+  await clock.pass(lookMs)
+  await until('the brake', () => wire.state === 'armed')
 })
 
 t.test('a crossing that is answered after the end sets no brake', async (t) => {
@@ -135,13 +155,15 @@ t.test('a crossing that is answered after the end sets no brake', async (t) => {
 })
 
 t.test('a brake that others take away comes back, whether their writing is told or not', async (t) => {
+  const clock = fakeClock(t)
   for (const isTold of [true, false]) {
     const of = plainCgroup(t)
     if (!isTold) of.cgroup.watchEvents = tooManyWatches
     const wire = wireOf(t, of, async () => undefined)
     await wire.start()
     of.set('memory.high', 'max')
-    await until('the brake', () => of.read('memory.high') === String(brakeBytes), isTold ? 2_000 : 10_000)
+    if (!isTold) await clock.pass(lookMs)
+    await until('the brake', () => of.read('memory.high') === String(brakeBytes))
     t.equal(wire.state, 'armed')
   }
 })
@@ -154,7 +176,7 @@ t.test('what others set while the brake stands is what is kept to, and put back'
   t.equal(of.read('memory.high'), String(60 * mebibyte), 'a lower one stays')
   // As the kubelet does after it has raised a limit, with MemoryQoS.
   of.set('memory.high', 90 * mebibyte)
-  await until('the brake', () => of.read('memory.high') === String(brakeBytes), 10_000)
+  await until('the brake', () => of.read('memory.high') === String(brakeBytes))
   await wire.letGo()
   t.equal(of.read('memory.high'), String(90 * mebibyte))
   of.set('memory.high', 95 * mebibyte)
@@ -169,7 +191,7 @@ t.test(
     const first = wireOf(t, of, async () => undefined)
     await first.start()
     of.set('memory.high', 90 * mebibyte)
-    await until('the brake', () => of.read('memory.high') === String(brakeBytes), 10_000)
+    await until('the brake', () => of.read('memory.high') === String(brakeBytes))
     // Killed here: its successor finds the brake as it was left.
     const second = wireOf(t, of, async () => undefined)
     await second.start()

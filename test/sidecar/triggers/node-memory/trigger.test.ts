@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { CheckpointOutcome } from '../../../../sidecar/container/asked-checkpoints.ts'
-import type { CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import {
   NodeMemoryTrigger,
   type NodeMemoryOptions,
@@ -43,6 +42,7 @@ function node(t: Test, availableAt: (second: number) => number, parts: Partial<N
       name,
       {
         plan: { name },
+        runs: async () => undefined,
         ending: () => undefined,
         checkpoint: (request: CheckpointRequest) =>
           new Promise<CheckpointOutcome>((done) => void asked.push({ atMs: played.nowMs, name, request, done })), // prettier-ignore

@@ -5,9 +5,13 @@ import t, { type Test } from 'tap'
 import { NoticeFolder } from '../../../../sidecar/triggers/notices/notice-folder.ts'
 import type { Notice } from '../../../../sidecar/triggers/notices/notice.ts'
 import { SourceBook } from '../../../../sidecar/triggers/notices/source-book.ts'
-import { shortFolder, until } from '../../stand-ins.ts'
+import { shortFolder } from '../../stand-ins.ts'
+import { until } from '../../../until.ts'
 
-async function watch(t: Test, everyMs: number | 'usual' = 200) {
+/** Nothing but inotify tells of what is written. */
+const toldOnly = { watchedMs: 86_400_000, unwatchedMs: 1_000 }
+
+async function watch(t: Test, pace = { watchedMs: 200, unwatchedMs: 200 }) {
   const path = `${shortFolder(t)}/notices`
   const lines: { msg: string; file: string; why: string }[] = []
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[0]) }) // prettier-ignore
@@ -17,8 +21,7 @@ async function watch(t: Test, everyMs: number | 'usual' = 200) {
     heard.notices = notices
     heard.turns++
   }
-  const pace = everyMs === 'usual' ? {} : { everyMs }
-  const folder = new NoticeFolder({ path, containers: ['app'], hear, book, log, ...pace })
+  const folder = new NoticeFolder({ path, containers: ['app'], hear, book, log, pace })
   t.teardown(() => folder.stop())
   await folder.start()
   /** As one should: under another name first. */
@@ -94,48 +97,48 @@ t.test('a flood of files is bounded', async (t) => {
   await until('and there again', () => heard.notices.length === 1)
 })
 
-t.test('what is written is heard of at once, in a folder that was made anew as well', async (t) => {
-  const { path, put, heard, ids } = await watch(t, 'usual')
+t.test('what is written is heard of by inotify, in a folder that was made anew as well', async (t) => {
+  const { path, put, heard, ids } = await watch(t, toldOnly)
   put('a.json', '{}')
-  await until('the first', () => heard.notices.length === 1, 3_000)
+  await until('the first', () => heard.notices.length === 1)
   writeFileSync(`${path}/b.json`, '{"reason": "half')
   writeFileSync(`${path}/b.json`, '{"reason": "whole"}')
-  await until('the second', () => heard.notices.length === 2, 3_000)
+  await until('the second', () => heard.notices.length === 2)
   rmSync(`${path}/a.json`)
-  await until('the first to be withdrawn', () => ids().join() === 'b.json', 3_000)
+  await until('the first to be withdrawn', () => ids().join() === 'b.json')
   rmSync(path, { recursive: true })
-  await until('all to be withdrawn', () => heard.notices.length === 0, 3_000)
+  await until('all to be withdrawn', () => heard.notices.length === 0)
   put('c.json', '{}')
-  await until('the third', () => heard.notices.length === 1, 3_000)
+  await until('the third', () => heard.notices.length === 1)
 })
 
 t.test('what was half when it was seen is looked at again soon', async (t) => {
-  const { path, heard } = await watch(t, 'usual')
+  const { path, heard } = await watch(t, toldOnly)
   writeFileSync(`${path}/a.json`, '{"reason": "half')
   const { turns } = heard
-  await until('it to be seen', () => heard.turns > turns, 3_000)
+  await until('it to be seen', () => heard.turns > turns)
   const later = heard.turns
-  await until('it to be looked at again', () => heard.turns > later, 3_000)
+  await until('it to be looked at again', () => heard.turns > later)
 })
 
 t.test('another file that never was readable keeps none that is being written waiting', async (t) => {
-  const { path, heard, folder } = await watch(t, 'usual')
+  const { path, heard, folder } = await watch(t, toldOnly)
   // Read in this order, and old enough to be given up.
   writeFileSync(`${path}/z.json`, 'nonsense')
   utimesSync(`${path}/z.json`, 1_700_000_000, 1_700_000_000)
   writeFileSync(`${path}/a.json`, '{"reason": "half')
-  await until('both to be seen', () => heard.turns > 1, 3_000)
+  await until('both to be seen', () => heard.turns > 1)
   await new Promise((resolve) => setTimeout(resolve, 200))
   const later = heard.turns
-  await until('it to be looked at again', () => heard.turns > later, 3_000)
+  await until('it to be looked at again', () => heard.turns > later)
   folder.stop()
 })
 
 t.test('what is written without a pause keeps nothing from being heard', async (t) => {
-  const { path, put, heard } = await watch(t, 'usual')
+  const { path, put, heard } = await watch(t, toldOnly)
   const busy = setInterval(() => writeFileSync(`${path}/log.txt`, String(Date.now())), 5)
   t.teardown(() => clearInterval(busy))
   await new Promise((resolve) => setTimeout(resolve, 100))
   put('a.json', '{}')
-  await until('the notice', () => heard.notices.length === 1, 3_000)
+  await until('the notice', () => heard.notices.length === 1)
 })

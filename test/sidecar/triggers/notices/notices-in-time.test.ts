@@ -1,16 +1,16 @@
 /** What becomes of announced ends over seconds and minutes, by a clock that the test moves. */
-import { mock } from 'node:test'
 import t, { type Test } from 'tap'
-import type { CheckpointOutcome } from '../../../../sidecar/container/asked-checkpoints.ts'
+import { Deadline } from '../../../../src/deadline.ts'
 import { CheckpointLedger } from '../../../../sidecar/container/ledger.ts'
-import type { CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import type { Notice } from '../../../../sidecar/triggers/notices/notice.ts'
 import { SourceBook } from '../../../../sidecar/triggers/notices/source-book.ts'
 import { NoticeTrigger } from '../../../../sidecar/triggers/notices/trigger.ts'
 import { quietLog } from '../../quiet-log.ts'
+import { queueOf } from '../../stand-ins.ts'
+import { fakeClock } from '../../../fake-clock.ts'
 
 const start = Date.parse('2026-03-04T05:06:07Z')
-const realImmediate = setImmediate
 const restartMs = 3_000
 const failed = (why: string) => ({ outcome: 'failed', reason: why, detail: '' }) as const
 
@@ -26,7 +26,7 @@ type Asked = { at: number; name: string; afterwards: string; reason: string; unt
 
 /** Containers that are held, let go and restarted as the keeper does it. All times in seconds from the start. */
 async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
-  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: start })
+  const clock = fakeClock(t, { startMs: start, stepMs: 100 })
   const seconds = () => Math.round((Date.now() - start) / 100) / 10
   const apps = new Map(names.map((name): [string, App] => [name, { running: true, held: false, takesMs: 500, fails: () => undefined, memoryBytes: 1 << 20, ...more }])) // prettier-ignore
   const appOf = (name: string) => {
@@ -36,7 +36,10 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
   }
   const [asked, letGo]: [Asked[], [number, string][]] = [[], []]
   const [ledger, book] = [new CheckpointLedger(), new SourceBook()]
-  const restart = (name: string) => setTimeout(() => (appOf(name).running = true), restartMs)
+  const restart = (name: string) => setTimeout(() => {
+    appOf(name).running = true
+    queues.get(name)?.look()
+  }, restartMs) // prettier-ignore
   const notices = new NoticeTrigger({
     book,
     ledger,
@@ -53,8 +56,7 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
   const checkpoint = async (name: string, request: CheckpointRequest): Promise<CheckpointOutcome> => {
     const app = appOf(name)
     const { afterwards, reason, deadline } = request
-    asked.push({ at: seconds(), name, afterwards, reason, untilMs: deadline - start })
-    if (!app.running) return failed('not-running')
+    asked.push({ at: seconds(), name, afterwards, reason, untilMs: Date.now() + deadline.leftMs - start })
     app.running = false
     await new Promise((resolve) => setTimeout(resolve, app.takesMs))
     const why = app.fails()
@@ -64,19 +66,20 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
     app.held = afterwards === 'end'
     return { outcome: 'taken', id: 'one', phases: { startMs: 1, dumpMs: 100, totalMs: app.takesMs }, bytes: 1e6, memoryBytes: app.memoryBytes } // prettier-ignore
   }
-  const container = (name: string) =>
-    ledger.watch({ plan: { name }, ending: () => undefined, checkpoint: (request) => checkpoint(name, request) }) // prettier-ignore
-  await notices.start(new Map(names.map((name) => [name, container(name)])))
-  t.teardown(async () => {
-    await notices.stop()
-    mock.timers.reset()
-  })
-  const pass = async (until: number) => {
-    while (Date.now() - start < until * 1_000) {
-      mock.timers.tick(100)
-      for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => realImmediate(resolve))
-    }
+  const queues = new Map(names.map((name) => [name, queueOf({ isRunning: () => appOf(name).running, take: (request) => checkpoint(name, request) })])) // prettier-ignore
+  const runs = async (name: string, signal: AbortSignal) => {
+    while (!appOf(name).running && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 100))
   }
+  const container = (name: string) =>
+    ledger.watch({
+      plan: { name },
+      runs: (signal) => runs(name, signal),
+      ending: () => undefined,
+      checkpoint: (request) => queues.get(name)?.ask(request) ?? Promise.reject(new Error(name)),
+    })
+  await notices.start(new Map(names.map((name) => [name, container(name)])))
+  t.teardown(() => notices.stop())
+  const pass = (until: number) => clock.pass(until * 1_000 - clock.ms())
   return { notices, asked, letGo, apps, appOf, ledger, container, pass }
 }
 
@@ -127,19 +130,16 @@ t.test('an application that dies under its dump has its turn when it runs again'
   t.match(notices.status, { held: ['app'] })
 })
 
-t.test('a store that comes back in the last seconds is not too late', async (t) => {
-  for (const [lead, back] of [
-    [30, 26],
-    [10, 7],
-  ] as const) {
+for (const [lead, back] of [
+  [30, 26],
+  [10, 7],
+] as const)
+  t.test(`a store that comes back in the last seconds is not too late, of ${lead}`, async (t) => {
     const { notices, ledger, pass } = await world(t, ['app'], { fails: () => (Date.now() < start + back * 1_000 ? 'store-failed' : undefined), takesMs: 50 }) // prettier-ignore
     notices.hear('a', [notice('a', lead)])
     await pass(lead - 1)
-    t.match(ledger.last('app'), { outcome: 'taken' }, `${lead} s`)
-    await notices.stop()
-    mock.timers.reset()
-  }
-})
+    t.match(ledger.last('app'), { outcome: 'taken' })
+  })
 
 t.test('what a machine outlives has a little more, and is not ended', async (t) => {
   const { notices, asked, ledger, pass } = await world(t, ['app'], { fails: () => (Date.now() < start + 12_000 ? 'store-failed' : undefined), takesMs: 50 }) // prettier-ignore
@@ -147,18 +147,15 @@ t.test('what a machine outlives has a little more, and is not ended', async (t) 
   await pass(20)
   t.match(ledger.last('app'), { outcome: 'taken' })
   t.match(asked.at(-1), { afterwards: 'resume' })
-  const late = await laterWorld(t, 10)
-  t.match(late, [{ afterwards: 'resume' }], 'also where it is heard in the last second')
 })
 
-async function laterWorld(t: Test, lead: number): Promise<Asked[]> {
-  mock.timers.reset()
+t.test('also where it is heard in the last second', async (t) => {
   const { notices, asked, pass } = await world(t)
-  await pass(lead - 0.9)
-  notices.hear('a', [notice('a', lead)])
-  await pass(lead + 5)
-  return asked
-}
+  await pass(9.1)
+  notices.hear('a', [notice('a', 10)])
+  await pass(15)
+  t.match(asked, [{ afterwards: 'resume' }])
+})
 
 t.test('a deadline that is put off while its checkpoint fails is the one that counts', async (t) => {
   const { notices, asked, pass } = await world(t, ['app'], { fails: () => (Date.now() < start + 35_000 ? 'store-failed' : undefined) }) // prettier-ignore
@@ -190,7 +187,7 @@ t.test('two notices that wait for their turn at once are one checkpoint', async 
 
 t.test('what only prepares does nothing where a checkpoint is already under way', async (t) => {
   const { notices, asked, container, pass } = await world(t)
-  void container('app').checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: start + 60_000 }) // prettier-ignore
+  void container('app').checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Deadline.in(9_000) }) // prettier-ignore
   notices.hear('aws/scheduled', [reboot(86_400)])
   await pass(10)
   t.equal(asked.length, 1)

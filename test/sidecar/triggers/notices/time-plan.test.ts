@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Measured } from '../../../../sidecar/container/ledger.ts'
-import { assumed, estimate, tookMost } from '../../../../sidecar/triggers/notices/rates.ts'
+import { assumed, estimate, tookMost } from '../../../../sidecar/container/rates.ts'
 import {
   deadlineOf,
   explainPlan,

@@ -1,18 +1,23 @@
 import t, { type Test } from 'tap'
+import { Deadline } from '../../../../src/deadline.ts'
 import { CheckpointLedger } from '../../../../sidecar/container/ledger.ts'
 import type { Log } from '../../../../src/log.ts'
-import type { CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
-import type { CheckpointOutcome } from '../../../../sidecar/container/asked-checkpoints.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import type { LetGo } from '../../../../sidecar/container/state.ts'
 import type { Notice } from '../../../../sidecar/triggers/notices/notice.ts'
 import { SourceBook } from '../../../../sidecar/triggers/notices/source-book.ts'
 import { NoticeTrigger } from '../../../../sidecar/triggers/notices/trigger.ts'
 import { quietLog } from '../../quiet-log.ts'
-import { until } from '../../stand-ins.ts'
+import { queueOf } from '../../stand-ins.ts'
+import { fakeClock, type FakeClock } from '../../../fake-clock.ts'
 
 const taken: CheckpointOutcome = { outcome: 'taken', id: 'one', phases: {}, bytes: 1 }
 /** Long enough for all that gathers, and for a timer that is due. */
-const settle = () => new Promise((resolve) => setTimeout(resolve, 400))
+const settle = () => clock.pass(400)
+const until = (what: string, holds: () => unknown) => clock.until(what, holds)
+
+let clock: FakeClock
+t.beforeEach((t) => void (clock = fakeClock(t)))
 
 type Take = (request: CheckpointRequest) => Promise<CheckpointOutcome>
 
@@ -34,14 +39,13 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     log: { ...quietLog, warn: (...words: unknown[]) => said.push(words) } as unknown as Log,
   }
   const notices = new NoticeTrigger(parts)
+  const queues = new Map(names.map((name) => [name, queueOf({ isRunning: () => !idle.has(name), take: (request) => (asked.push({ name, ...request }), take(request)) })])) // prettier-ignore
   const container = (name: string) =>
     ledger.watch({
       plan: { name },
+      runs: (signal) => until('it to run', () => signal.aborted || !idle.has(name)),
       ending: () => undefined,
-      checkpoint: (request) => {
-        asked.push({ name, ...request })
-        return take(request)
-      },
+      checkpoint: (request) => queues.get(name)?.ask(request) ?? Promise.reject(new Error(name)),
     })
   await notices.start(new Map(names.map((name) => [name, container(name)])))
   t.teardown(() => notices.stop())
@@ -64,7 +68,7 @@ t.test('twenty notices of one death from four sources are answered by one checkp
   await settle()
   t.equal(asked.length, 1)
   t.match(asked, [{ name: 'app', trigger: 'spot', afterwards: 'end', reason: 'a: d' }])
-  const left = (asked[0]?.deadline ?? 0) - Date.now()
+  const left = asked[0]?.deadline.leftMs ?? 0
   t.ok(left < 59_000 && left > 50_000, 'complete before the deadline, with a margin')
   t.same(book.states.map(({ noticesSeen }) => noticesSeen), [5, 5, 5, 5, 1]) // prettier-ignore
   t.match(book.states[0]?.lead, { usedMs: Number })
@@ -85,7 +89,7 @@ t.test('nor what is withdrawn while another checkpoint is under way', async (t) 
     t,
     () => new Promise((resolve) => (finish = resolve)),
   )
-  const manual = container('app').checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Date.now() + 9_000 }) // prettier-ignore
+  const manual = container('app').checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(9_000) }) // prettier-ignore
   notices.hear('a', [notice('a')])
   await settle()
   t.equal(asked.length, 1, 'its turn has not come')
@@ -184,7 +188,7 @@ t.test(
 
 t.test('a warning of an end that may come takes a checkpoint only if there is none', async (t) => {
   const { notices, asked, container } = await trigger(t, undefined, ['app', 'other'])
-  await container('other').checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Date.now() + 9_000 }) // prettier-ignore
+  await container('other').checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Deadline.in(9_000) }) // prettier-ignore
   notices.hear('a', [notice('a', { kind: 'machine-rebooted', deadline: Date.now() + 86_400_000, certainty: 'likely' })]) // prettier-ignore
   await settle()
   t.match(asked.slice(1), [{ name: 'app', trigger: 'spot', afterwards: 'resume' }])
@@ -263,7 +267,7 @@ t.test('what cannot be complete in time is not begun, or does not end the applic
     [3_000, undefined],
   ] as const) {
     const { notices, asked, ledger, container } = await trigger(t, async () => slow)
-    await container('app').checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Date.now() + 9_000 }) // prettier-ignore
+    await container('app').checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Deadline.in(9_000) }) // prettier-ignore
     notices.hear('a', [notice('a', { deadline: Date.now() + leftMs })])
     await settle()
     t.equal(asked[1]?.afterwards, afterwards, `${leftMs} ms`)
@@ -336,18 +340,18 @@ t.test('a machine that outlived its deadline is saved from, and its application 
   notices.hear('a', [notice('a', { deadline: Date.now() - 5_000 })])
   await until('the checkpoint', () => asked.length === 1)
   t.match(asked, [{ afterwards: 'resume' }])
-  t.ok((asked[0]?.deadline ?? 0) > Date.now() + 10_000)
+  t.ok((asked[0]?.deadline.leftMs ?? 0) > 10_000)
 })
 
 t.test('a slow checkpoint leaves the next container its time', async (t) => {
   const took = { outcome: 'taken', id: 'one', phases: { startMs: 1, dumpMs: 1_000, totalMs: 8_000 }, bytes: 2 ** 30 } as const // prettier-ignore
   const { notices, asked, container } = await trigger(t, async () => took, ['app', 'other'])
   for (const name of ['app', 'other'])
-    await container(name).checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Date.now() + 9_000 }) // prettier-ignore
+    await container(name).checkpoint({ trigger: 'interval', reason: '', afterwards: 'resume', deadline: Deadline.in(9_000) }) // prettier-ignore
   const deadline = Date.now() + 60_000
   notices.hear('a', [notice('a', { deadline })])
   await until('both', () => asked.length === 4)
-  const left = asked.slice(2).map((request) => deadline - request.deadline)
+  const left = asked.slice(2).map((request) => Math.round((deadline - request.deadline.epochMs) / 100) * 100)
   t.same(left, [11_000, 1_000], 'eight seconds and a quarter, and a second for the machine itself')
 })
 

@@ -1,15 +1,16 @@
 import t from 'tap'
-import type { CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
-import type { CheckpointOutcome } from '../../../../sidecar/container/asked-checkpoints.ts'
+import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import { PrestopTrigger } from '../../../../sidecar/triggers/prestop/trigger.ts'
 import { quietLog } from '../../quiet-log.ts'
 import { Heard } from '../../stand-ins.ts'
+import { fakeClock } from '../../../fake-clock.ts'
 
 async function asked(checkpoint: (request: CheckpointRequest) => Promise<CheckpointOutcome>, name = 'app') {
   const events: string[] = []
   const requests: CheckpointRequest[] = []
   const container = {
     plan: { name: 'app' },
+    runs: async () => undefined,
     ending: () => void events.push('ending'),
     checkpoint: (request: CheckpointRequest) => {
       events.push('checkpoint')
@@ -26,6 +27,7 @@ async function asked(checkpoint: (request: CheckpointRequest) => Promise<Checkpo
 const taken: CheckpointOutcome = { outcome: 'taken', id: 'one', phases: {} }
 
 t.test('ends the application with a checkpoint, within the budget', async (t) => {
+  fakeClock(t)
   const { connection, events, requests } = await asked(async () => taken)
   t.strictSame(connection.messages, [
     { verb: 'wait', ms: 5_000 },
@@ -33,16 +35,19 @@ t.test('ends the application with a checkpoint, within the budget', async (t) =>
   ])
   t.strictSame(events, ['ending', 'checkpoint'], 'an exit from here on is no sign of finished work')
   t.match(requests, [{ trigger: 'prestop', afterwards: 'end' }])
-  t.ok(Math.abs((requests[0]?.deadline ?? 0) - Date.now() - 20_000) < 1_000)
+  t.equal(requests[0]?.deadline.leftMs, 20_000)
 })
 
 t.test('keeps the hook waiting while it works, and no longer', async (t) => {
-  const { connection } = await asked(async () => {
+  const clock = fakeClock(t)
+  const asking = asked(async () => {
     await new Promise((resolve) => setTimeout(resolve, 2_300))
     return taken
   })
+  await clock.pass(2_300)
+  const { connection } = await asking
   t.strictSame(connection.verbs, ['wait', 'wait', 'wait', 'taken'])
-  await new Promise((resolve) => setTimeout(resolve, 1_200))
+  await clock.pass(10_000)
   t.equal(connection.verbs.length, 4)
 })
 

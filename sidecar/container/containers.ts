@@ -1,0 +1,74 @@
+/** The protected containers of this pod: what triggers, launchers and reports ask of one by its name. */
+import { mkdir } from 'node:fs/promises'
+import { volumePaths } from '../../src/volume.ts'
+import type { Vitals } from '../proc/vitals.ts'
+import type { Surroundings } from '../setup/surroundings.ts'
+import { ContainerKeeper, type KeeperStatus } from './keeper.ts'
+import { CheckpointLedger, type CheckpointEntry } from './ledger.ts'
+import { estimate, tookMost } from './rates.ts'
+import type { LetGo } from './state.ts'
+import type { Checkpointable } from './trigger.ts'
+
+export class Containers {
+  readonly ledger = new CheckpointLedger()
+  readonly keepers: ReadonlyMap<string, ContainerKeeper>
+  /** The same containers, as triggers ask for their checkpoints. */
+  readonly asked: ReadonlyMap<string, Checkpointable>
+
+  constructor(around: Surroundings) {
+    const { containers } = around.podPlan
+    this.keepers = new Map(
+      containers.map((plan, index) => [plan.name, new ContainerKeeper(around, plan, index)]),
+    )
+    this.asked = new Map([...this.keepers].map(([name, keeper]) => [name, this.ledger.watch(keeper)]))
+  }
+
+  get names(): string[] {
+    return [...this.keepers.keys()]
+  }
+
+  /** @throws Error of the file system where the shared volume cannot be written */
+  async makeFolders(): Promise<void> {
+    for (const name of this.names) await mkdir(`${volumePaths.run}/${name}`, { recursive: true })
+  }
+
+  /** What the application has used and holds; undefined while none runs. */
+  async vitals(name: string): Promise<Vitals | undefined> {
+    return this.keepers.get(name)?.vitals()
+  }
+
+  /** The same of an application that should be saved unasked: not of one that has not yet proved good what it came from. */
+  async vitalsToSave(name: string): Promise<Vitals | undefined> {
+    return this.isOnTrial(name) ? undefined : this.vitals(name)
+  }
+
+  isOnTrial(name: string): boolean {
+    return this.keepers.get(name)?.isOnTrial === true
+  }
+
+  /** The root of the application's tree while it runs. */
+  rootOf(name: string): number | undefined {
+    return this.keepers.get(name)?.root
+  }
+
+  /** How long a checkpoint of so many bytes of memory takes, by what the last ones took. */
+  estimateMs(name: string, memoryBytes: number): number {
+    const { startMs, dumpMs, storeMs } = estimate(tookMost(this.ledger.measured(name)), memoryBytes)
+    return startMs + dumpMs + storeMs
+  }
+
+  async letGo(name: string): Promise<LetGo> {
+    return (await this.keepers.get(name)?.letGo()) ?? { outcome: 'not-held' }
+  }
+
+  get status(): (KeeperStatus & { lastAsked: CheckpointEntry | undefined })[] {
+    return [...this.keepers.values()].map((keeper) =>
+      Object.assign(keeper.status, { lastAsked: this.ledger.last(keeper.plan.name) }),
+    )
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.keepers.values()].map((keeper) => keeper.settled()))
+  }
+}

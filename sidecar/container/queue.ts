@@ -1,0 +1,208 @@
+/**
+ * The requests for a checkpoint of one container, in one queue. One checkpoint is under way at a time; requests that wait meanwhile are joined,
+ * and the most urgent of them is taken next. A request that ends the application breaks off a checkpoint that is only being stored. Every request
+ * is answered by its deadline. The queue polls nothing: it looks again when something changes, or when a pause is over.
+ */
+import {
+  passedOver,
+  type CheckpointOutcome,
+  type CheckpointRequest,
+  type Terms,
+} from '../checkpoint/request.ts'
+
+/** How much later than its deadline a request is answered at the latest: its checkpoint is cut short at the deadline, and cleans up. */
+export const answerGraceMs = 5_000
+/** Before each further try of a checkpoint that ends the application: a dump fails, say, while an earlier sidecar's CRIU still stops the tree. */
+const endingPausesMs = [200, 1_000, 3_000]
+/** A try with less time left than this comes to nothing. */
+const leastMs = 1_000
+
+/** The most urgent first. A request that ends the application comes before any that does not. */
+const urgency = ['prestop', 'memory', 'spot', 'node-memory', 'manual', 'interval']
+
+/** What the container can do about a request now. */
+export type Situation =
+  | 'running'
+  /** The application is stopped for a checkpoint, or is about to be. */
+  | 'checkpointing'
+  | 'not-running'
+  /** The application was ended for a checkpoint, and its container is kept open. */
+  | { endedWith: CheckpointOutcome }
+
+export type QueueParts = {
+  situation: () => Situation
+  /** Takes one checkpoint. Resolves when it is over, never rejects. */
+  begin: (request: CheckpointRequest) => Promise<CheckpointOutcome>
+  /** Cuts short the storing of the checkpoint that is under way. */
+  breakOff: () => void
+}
+
+type Entry = {
+  request: CheckpointRequest
+  answer: (outcome: CheckpointOutcome) => void
+  expiry: NodeJS.Timeout | undefined
+  /** In a row. */
+  failures: number
+  /** By `performance.now()`; not tried again before. */
+  notBeforeMs: number
+}
+
+type Turn = { entries: Entry[]; isStoring: boolean; isBrokenOff: boolean }
+
+export class CheckpointQueue {
+  readonly #parts: QueueParts
+  #pending: Entry[] = []
+  #turn: Turn | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(parts: QueueParts) {
+    this.#parts = parts
+  }
+
+  /** Whether a checkpoint is being stored while the application runs. */
+  get isStoring(): boolean {
+    return this.#turn?.isStoring === true
+  }
+
+  /** Resolves by the request's deadline with what became of it. */
+  ask(request: CheckpointRequest): Promise<CheckpointOutcome> {
+    return new Promise((resolve) => {
+      const entry: Entry = { request, answer: resolve, expiry: undefined, failures: 0, notBeforeMs: 0 }
+      entry.answer = (outcome) => {
+        clearTimeout(entry.expiry)
+        resolve(outcome)
+      }
+      this.#expire(entry)
+      if (request.joinsUnderWay === true && this.#turn !== undefined) this.#turn.entries.push(entry)
+      else this.#pending.push(entry)
+      this.look()
+    })
+  }
+
+  /** The checkpoint that is under way is complete on the local disk, and is only being stored. */
+  storing(): void {
+    if (this.#turn === undefined) return
+    this.#turn.isStoring = true
+    this.look()
+  }
+
+  /** To be called whenever the situation has changed. */
+  look(): void {
+    clearTimeout(this.#timer)
+    const situation = this.#parts.situation()
+    if (typeof situation === 'object') return this.#answer(this.#pending.splice(0), situation.endedWith)
+    if (situation === 'not-running') this.#refuse()
+    if (this.#turn !== undefined) this.#breakOffForEnd(this.#turn)
+    else if (situation === 'running') {
+      const best = this.#best()
+      if (best !== undefined) return void this.#take(best)
+    }
+    this.#lookLater()
+  }
+
+  /** A timer of Node's has a limit: a far deadline is timed in parts. */
+  #expire(entry: Entry): void {
+    const due = entry.request.deadline.plus(answerGraceMs)
+    entry.expiry = setTimeout(() => {
+      if (!due.isOver) return this.#expire(entry)
+      this.#pending = this.#pending.filter((each) => each !== entry)
+      entry.answer({ outcome: 'failed', reason: 'deadline-passed', detail: 'no checkpoint was complete in time' }) // prettier-ignore
+    }, due.timerMs)
+  }
+
+  #refuse(): void {
+    const refused = this.#pending.filter(({ request }) => request.waits !== true)
+    this.#pending = this.#pending.filter(({ request }) => request.waits === true)
+    this.#answer(refused, {
+      outcome: 'failed',
+      reason: 'not-running',
+      detail: 'the application does not run',
+    })
+  }
+
+  #breakOffForEnd(turn: Turn): void {
+    const ends = this.#ready().some(({ request }) => request.afterwards === 'end')
+    if (!ends || !turn.isStoring || turn.isBrokenOff) return
+    turn.isBrokenOff = true
+    this.#parts.breakOff()
+  }
+
+  #ready(): Entry[] {
+    const now = performance.now()
+    return this.#pending.filter(({ notBeforeMs }) => notBeforeMs <= now)
+  }
+
+  /** The most urgent request whose turn has come, by its terms as they are now. */
+  #best(): Entry | undefined {
+    for (const entry of this.#ready()) {
+      const terms: Terms | { passOver: string } = entry.request.atTurn?.() ?? entry.request
+      if ('passOver' in terms) {
+        this.#pending = this.#pending.filter((each) => each !== entry)
+        this.#answer([entry], { outcome: 'failed', reason: passedOver, detail: terms.passOver })
+        continue
+      }
+      const { reason, afterwards, deadline } = terms
+      entry.request = { ...entry.request, reason, afterwards, deadline }
+    }
+    return this.#ready().sort((one, other) => rankOf(one.request) - rankOf(other.request))[0]
+  }
+
+  #lookLater(): void {
+    const now = performance.now()
+    const paused = this.#pending.filter(({ notBeforeMs }) => notBeforeMs > now)
+    if (paused.length === 0) return
+    const soonestMs = Math.min(...paused.map(({ notBeforeMs }) => notBeforeMs))
+    this.#timer = setTimeout(() => this.look(), Math.ceil(soonestMs - now)).unref()
+  }
+
+  async #take(best: Entry): Promise<void> {
+    const { afterwards } = best.request
+    const joins = ({ request }: Entry) => afterwards === 'end' || request.afterwards === 'resume'
+    const turn: Turn = { entries: this.#pending.filter(joins), isStoring: false, isBrokenOff: false }
+    this.#pending = this.#pending.filter((entry) => !joins(entry))
+    this.#turn = turn
+    const { entries } = turn
+    const held = async () => {
+      for (const { request } of entries) await request.held?.()
+    }
+    const outcome = await this.#parts.begin({ ...best.request, held })
+    this.#turn = undefined
+    if (outcome.outcome === 'taken') this.#answer(entries, outcome)
+    else for (const entry of entries) this.#failed({ entry, outcome, isBest: entry === best, turn })
+    this.look()
+  }
+
+  #failed({
+    entry,
+    outcome,
+    isBest,
+    turn,
+  }: {
+    entry: Entry
+    outcome: CheckpointOutcome & { outcome: 'failed' }
+    isBest: boolean
+    turn: Turn
+  }): void {
+    const { request } = entry
+    const wasNotItsOwn = turn.isBrokenOff || (!isBest && outcome.reason === 'deadline-passed')
+    const waits = outcome.reason === 'not-running' && request.waits === true
+    if ((wasNotItsOwn || waits) && !request.deadline.isOver) return void this.#pending.push(entry)
+    const pauses = request.retryPausesMs ?? (request.afterwards === 'end' ? endingPausesMs : [])
+    const pauseMs = pauses[entry.failures++]
+    const { leftMs } = request.deadline
+    if (pauseMs === undefined || leftMs < leastMs || outcome.reason === 'not-running')
+      return this.#answer([entry], outcome)
+    // Not past the deadline: what comes after it is the grace that the pod's owner gave.
+    entry.notBeforeMs = performance.now() + Math.min(pauseMs, leftMs - leastMs / 2)
+    this.#pending.push(entry)
+  }
+
+  #answer(entries: readonly Entry[], outcome: CheckpointOutcome): void {
+    for (const { answer } of entries) answer(outcome)
+  }
+}
+
+function rankOf({ afterwards, trigger }: CheckpointRequest): number {
+  const at = urgency.indexOf(trigger)
+  return (afterwards === 'end' ? 0 : urgency.length) + (at < 0 ? urgency.length - 1 : at)
+}

@@ -1,0 +1,98 @@
+/** The triggers that the plan names, built in one place from the pod's containers. The pod's end is always heeded. */
+import { volumePaths } from '../../src/volume.ts'
+import type { Containers } from '../container/containers.ts'
+import type { Trigger } from '../container/trigger.ts'
+import type { Surroundings } from '../setup/surroundings.ts'
+import { CloudWatcher } from './clouds/cloud-watcher.ts'
+import { cloudsOf } from './clouds/clouds.ts'
+import { IntervalTrigger } from './interval/trigger.ts'
+import { ManualTrigger } from './manual/trigger.ts'
+import { MemoryTrigger } from './memory/trigger.ts'
+import { NodeMemoryTrigger } from './node-memory/trigger.ts'
+import type { Hear } from './notices/notice.ts'
+import { NoticeFolder } from './notices/notice-folder.ts'
+import { SourceBook } from './notices/source-book.ts'
+import { NoticeTrigger } from './notices/trigger.ts'
+import { PrestopTrigger } from './prestop/trigger.ts'
+
+export class Triggers {
+  readonly prestop: PrestopTrigger
+  readonly sources = new SourceBook()
+  readonly #containers: Containers
+  readonly #notices: NoticeTrigger
+  readonly #interval: IntervalTrigger | undefined
+  readonly #memory: MemoryTrigger
+  readonly #nodeMemory: NodeMemoryTrigger
+  readonly #all: readonly Trigger[]
+  readonly #clouds: CloudWatcher
+  readonly #isCloudAsked: boolean
+  readonly #folder: NoticeFolder | undefined
+
+  constructor({ podPlan, log }: Surroundings, containers: Containers) {
+    const { triggers: wanted, interval } = podPlan
+    const { ledger } = containers
+    const book = this.sources
+    this.#containers = containers
+    this.prestop = new PrestopTrigger(log)
+    const manual = wanted.includes('manual') ? new ManualTrigger(volumePaths.control, log) : undefined
+    const vitals = (name: string) => containers.vitals(name)
+    this.#notices = new NoticeTrigger({ book, ledger, vitals, letGo: (name) => containers.letGo(name), log })
+    this.#interval =
+      wanted.includes('interval') && interval !== 'off'
+        ? new IntervalTrigger({
+            interval,
+            meanTimeBetweenFailuresMs: podPlan.meanTimeBetweenFailuresMs,
+            lineage: podPlan.lineage,
+            ledger,
+            vitals: (name) => containers.vitalsToSave(name),
+            log,
+          })
+        : undefined
+    const isMemoryWatched = wanted.includes('memory')
+    this.#memory = new MemoryTrigger(isMemoryWatched ? containers.keepers.values() : [], log)
+    this.#nodeMemory = new NodeMemoryTrigger({
+      evictionBytes: isMemoryWatched ? podPlan.nodeEvictionBytes : 0,
+      evictionPercent: isMemoryWatched ? podPlan.nodeEvictionPercent : undefined,
+      rootOf: (name) => containers.rootOf(name),
+      isOnTrial: (name) => containers.isOnTrial(name),
+      estimateMs: (name, bytes) => containers.estimateMs(name, bytes),
+      log,
+    })
+    const all = [this.prestop, manual, this.#notices, this.#interval, this.#memory, this.#nodeMemory]
+    this.#all = all.filter((trigger) => trigger !== undefined)
+    const hear: Hear = (source, notices) => this.#notices.hear(source, notices)
+    const clouds = wanted.includes('spot') ? cloudsOf(podPlan.cloud) : []
+    this.#isCloudAsked = clouds.length > 0
+    this.#clouds = new CloudWatcher(clouds, hear, book, log)
+    this.#folder =
+      manual && new NoticeFolder({ path: volumePaths.notices, containers: containers.names, hear, book, log })
+  }
+
+  /** Whoever may ask for a checkpoint here. */
+  get names(): string[] {
+    return this.#all.map((trigger) => trigger.name)
+  }
+
+  async start(): Promise<void> {
+    for (const [name, keeper] of this.#containers.keepers)
+      keeper.observe(({ at }) => void (at === 'held' || this.#notices.released(name)))
+    for (const trigger of this.#all) await trigger.start(this.#containers.asked)
+    if (this.#isCloudAsked) this.#clouds.start()
+    await this.#folder?.start()
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#all.map((trigger) => trigger.stop()))
+  }
+
+  get status(): Record<string, unknown> {
+    return {
+      cloud: this.#clouds.found,
+      sources: this.sources.states,
+      notices: this.#notices.status,
+      interval: this.#interval?.status,
+      memory: this.#memory.status,
+      nodeMemory: this.#nodeMemory.status,
+    }
+  }
+}

@@ -1,0 +1,284 @@
+/** The schema of config.yaml: what the administrator may write, its defaults, and what each key means. `scripts/config-docs.ts` publishes it. */
+import { Type, type Static, type TSchema } from '@sinclair/typebox'
+import { amount, bytesAbove0, duration, endpoint, evictionThreshold, quantityFrom } from './config-forms.ts'
+import { cloudChoices } from './pod-plan.ts'
+
+/** Capabilities that an administrator may take from the sidecar where the nodes do not grant them, at a price. */
+export const optionalCapabilities = ['SYS_RESOURCE', 'SYS_TIME', 'NET_ADMIN', 'DAC_READ_SEARCH'] as const
+export const statusHosts = ['127.0.0.1', '0.0.0.0', '::'] as const
+
+const closed = { additionalProperties: false } as const
+/** A section that may be left out. */
+const section = { ...closed, default: {} } as const
+
+function text(pattern: string, expected: string, about: { description: string; default?: string }) {
+  return Type.String({ pattern, expected, ...about })
+}
+
+function oneOf<const T extends string>(accepted: readonly T[], about: { description: string; default: T }) {
+  return Type.Unsafe<T>({ type: 'string', enum: [...accepted], ...about })
+}
+
+/** A mapping of which the administrator chooses the keys. */
+function byName<T extends TSchema>(value: T, names: { pattern: string; expected: string }, more: object) {
+  return Type.Unsafe<Record<string, Static<T>>>({
+    type: 'object',
+    additionalProperties: value,
+    propertyNames: { type: 'string', ...names },
+    default: {},
+    ...more,
+  })
+}
+
+const port = (description: string, port: number) =>
+  Type.Integer({ minimum: 0, maximum: 65_535, default: port, description })
+const objectName = {
+  pattern: '^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$',
+  expected: 'the name of an object',
+} as const
+const span = (description: string, fallback: string) =>
+  duration('1s', '1h', ', for example 90s', { description, default: fallback })
+
+const directory = (description: string) =>
+  text('^/(?!.*(?:^|/)\\.\\.(?:/|$)).*$', 'an absolute path without ".."', { description })
+const store = Type.Object(
+  {
+    hostPath: Type.Optional(
+      Type.Object(
+        {
+          path: directory('a directory of the node'),
+          type: oneOf(['DirectoryOrCreate', 'Directory'], {
+            default: 'DirectoryOrCreate',
+            description: 'whether the kubelet makes the directory',
+          }),
+        },
+        closed,
+      ),
+    ),
+    nfs: Type.Optional(
+      Type.Object(
+        {
+          server: text(
+            '^[A-Za-z0-9:[\\]][A-Za-z0-9.:[\\]-]{0,252}$',
+            'a host name or an address',
+            { description: 'the NFS server' }, // prettier-ignore
+          ),
+          path: directory('the exported directory'),
+        },
+        closed,
+      ),
+    ),
+    persistentVolumeClaim: Type.Optional(
+      Type.Object(
+        { claimName: Type.String({ ...objectName, description: "a claim in the pod's namespace" }) },
+        closed,
+      ),
+    ),
+  },
+  {
+    ...closed,
+    minProperties: 1,
+    maxProperties: 1,
+    expected: 'exactly one of hostPath, nfs, persistentVolumeClaim',
+  },
+)
+
+const resourceList = (description: string, given: { cpu?: string; memory?: string }) =>
+  Type.Object(
+    {
+      cpu: Type.Optional(amount({ description: 'processor time' })),
+      memory: Type.Optional(amount({ description: 'memory' })),
+    },
+    { ...closed, default: given, description },
+  )
+/**
+ * No limits by default: the page cache of a dump counts towards the memory limit, and a dump that waits for the disk keeps the application
+ * frozen; the restore init container writes a whole checkpoint.
+ */
+const resources = (whose: string) =>
+  Type.Object(
+    {
+      requests: resourceList(`requests of ${whose} in Burstable pods`, { cpu: '20m', memory: '64Mi' }),
+      limits: resourceList(`limits of ${whose} in Burstable pods`, {}),
+      guaranteed: Type.Object(
+        {
+          cpu: amount({ default: '500m', description: 'processor time' }),
+          memory: amount({ default: '256Mi', description: 'memory' }),
+        },
+        { ...section, description: `requests and limits of ${whose} in Guaranteed pods` },
+      ),
+    },
+    section,
+  )
+
+const host = String.raw`(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?`
+const hosts = (pattern: string, expected: string) => Type.Array(Type.String({ pattern, expected }))
+const file = (description: string) => Type.Optional(Type.String({ minLength: 1, expected: 'a text', description })) // prettier-ignore
+const address = (description: string) => Type.String({ minLength: 1, expected: 'a text', default: '0.0.0.0', description }) // prettier-ignore
+const certificate = (name: string, description: string) =>
+  Type.String({ minLength: 1, expected: 'a text', default: `/run/reprieve/certs/${name}`, description })
+
+export const configSchema = Type.Object(
+  {
+    namespace: text('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$', 'the name of a namespace', {
+      default: 'reprieve-system',
+      description: 'the namespace of Reprieve itself; the webhook never changes its pods',
+    }),
+    image: text('^\\S{1,1024}$', 'an image reference', {
+      description:
+        'the injected image; without it the environment variable REPRIEVE_IMAGE, which the manifests set',
+    }),
+    imagePullPolicy: oneOf(['IfNotPresent', 'Always', 'Never'], {
+      default: 'IfNotPresent',
+      description: 'the pull policy of the injected containers',
+    }),
+    stores: byName(
+      store,
+      { pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$', expected: 'a DNS label' },
+      {
+        required: ['default'],
+        description: 'the stores by name; `default` is the store of pods that name none',
+      },
+    ),
+    keep: Type.Integer({ minimum: 1, maximum: 100, default: 3, description: 'checkpoints that are kept for pods that do not say' }), // prettier-ignore
+    checkpointBudget: span(
+      "how long a checkpoint at the pod's end may take; the grace period of every protected pod grows by it and 5 s",
+      '120s',
+    ),
+    restoreBudget: span('how long fetching and verifying a checkpoint may delay the start of a pod', '300s'),
+    statusPort: port('the status port of the sidecar in the pod; 0 for none', 9464),
+    statusHost: oneOf(statusHosts, {
+      default: '127.0.0.1',
+      description:
+        'the address of the status port; `0.0.0.0` or `::` lets Prometheus read `/metrics`, and nothing else, from outside the pod',
+    }),
+    cloud: oneOf(cloudChoices, { default: 'auto', description: 'the cloud whose notices the sidecars read; `auto` detects it' }), // prettier-ignore
+    cloudEndpoint: Type.Optional(
+      endpoint({ description: "the address of the metadata service, instead of the cloud's own" }),
+    ),
+    meanTimeBetweenFailures: duration('1m', '87600h', ', for example 24h', {
+      default: '24h',
+      description: 'of a machine, from every cause; the interval `auto` is computed from it',
+    }),
+    sidecar: Type.Object(
+      {
+        withoutCapabilities: Type.Array(
+          Type.Unsafe<(typeof optionalCapabilities)[number]>({
+            type: 'string',
+            enum: [...optionalCapabilities],
+          }),
+          {
+            uniqueItems: true,
+            default: [],
+            description: 'capabilities that the sidecar does without, where the nodes do not grant them',
+          },
+        ),
+        resources: resources('the sidecar'),
+      },
+      section,
+    ),
+    restore: Type.Object({ resources: resources('the restore init container') }, section),
+    memory: Type.Object(
+      {
+        max: Type.Optional(
+          bytesAbove0({
+            description:
+              'how far a container may grow whose pod does not say; without it four times its memory limit',
+          }),
+        ),
+        resizeSocket: Type.Optional(
+          text('^/(?!.*(?:^|/)\\.\\.(?:/|$))\\S+$', 'an absolute path without ".."', {
+            description:
+              'the Unix socket, as containers of the pod see it, of the service that resizes them in place',
+          }),
+        ),
+        nodeEviction: evictionThreshold({
+          default: '100Mi',
+          description:
+            '`memory.available` of the `evictionHard` of the kubelets: a quantity, or a share of the node such as `5%`',
+        }),
+      },
+      section,
+    ),
+    guard: Type.Object(
+      {
+        allowedGroups: Type.Array(text('^.{1,256}$', 'the name of a group', { description: 'a group' }), {
+          default: ['system:masters'],
+          description: 'the groups whose members may reach into the sidecar',
+        }),
+      },
+      section,
+    ),
+    entrypoints: Type.Object(
+      {
+        from: oneOf(['registry', 'nowhere'], {
+          default: 'registry',
+          description:
+            'where the webhook reads the entrypoint of an image whose container has no command; `nowhere` leaves such containers unprotected',
+        }),
+        budget: duration('500ms', '8s', '', {
+          default: '4s',
+          description:
+            "how long the creation of a pod may wait for a registry; at most six tenths of the API server's time-out",
+        }),
+        architecture: Type.Optional(
+          text('^[a-z0-9]{1,16}$', 'an architecture as nodes are labelled with it, for example amd64', {
+            description:
+              "the image of an index for pods whose node selection names no architecture; without it the webhook's own",
+          }),
+        ),
+        plainHttp: Type.Array(
+          Type.String({ pattern: `^${host}$`, expected: 'a host, with a port if need be' }),
+          {
+            default: [],
+            description: 'hosts, with their ports, that the webhook asks without TLS',
+          },
+        ),
+        mirrors: byName(
+          hosts(`^${host}(?:/[a-z0-9]+(?:[._/-][a-z0-9]+)*)?$`, 'a host, with a port and a path if need be'),
+          { pattern: `^${host}$`, expected: 'the domain of images' },
+          { description: 'by the domain of images: the mirrors that the webhook asks first, in this order' },
+        ),
+        caFile: file('PEM certificates that the webhook trusts besides the usual ones; read at the start'),
+        credentialsFile: file(
+          'a docker `config.json` whose credentials the webhook uses beside those of the pod',
+        ),
+      },
+      section,
+    ),
+    overload: Type.Object(
+      {
+        requests: Type.Integer({ minimum: 1, maximum: 100_000, default: 1000, description: 'reviews that may be under way at a time' }), // prettier-ignore
+        // No less than one body may have (webhook/server.ts): each must be able to come through.
+        bytes: quantityFrom('10Mi', {
+          default: '32Mi',
+          description: 'the size of all reviews under way together',
+        }),
+        delay: duration('100ms', '10s', '', { default: '3s', description: "how long a review may wait before the webhook reads it; at most half of the API server's time-out" }), // prettier-ignore
+      },
+      section,
+    ),
+    listen: Type.Object(
+      {
+        host: address('the address of the admission port'),
+        port: port('the admission port, over TLS', 8443),
+        adminHost: address('the address of the admin port'),
+        adminPort: port('the port of `/healthz`, `/readyz` and `/metrics`', 8080),
+        certFile: certificate('tls.crt', 'the serving certificate; read again every few seconds'),
+        keyFile: certificate('tls.key', 'the key of the serving certificate'),
+        webhookConfiguration: Type.String({
+          ...objectName,
+          default: 'reprieve',
+          description:
+            'the name of both webhook configurations, whose `caBundle` must trust the serving certificate',
+        }),
+        drain: span('how long a shutdown waits for requests under way', '10s'),
+      },
+      section,
+    ),
+  },
+  closed,
+)
+
+/** A file that the schema has accepted, with its defaults. */
+export type ConfigFile = Static<typeof configSchema>
