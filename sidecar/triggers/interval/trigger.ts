@@ -13,6 +13,7 @@ import type { Vitals } from '../../proc/vitals.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
 /** What a manual checkpoint gets: nobody waits for it. */
+// @deadline A periodic checkpoint does not end | It is given up
 const deadlineMs = 600_000
 /** An application that does not run, or made no progress, is looked at again so soon at the latest. */
 const lookAgainMs = 60_000

@@ -9,6 +9,7 @@ import type { Log } from '../../../src/log.ts'
 import { lifeOf } from '../../proc/process-tree.ts'
 import { MemoryCgroup } from './memory-cgroup.ts'
 
+// @deadline A sidecar died and left the application frozen | `launcher guard` or the next sidecar thaws it; retries
 const againMs = 1_000
 const prefix = 'brake-'
 

@@ -23,6 +23,7 @@ const checkpointDeadlineMs = 600_000
 const againMs = 5 * 60_000
 /** One that failed is tried again sooner, so often and after so long. */
 const retries = 3
+// @deadline A checkpoint for a full node fails | Three retries, each after this pause
 const retryMs = 10_000
 
 export type NodeMemoryStatus = {

@@ -5,6 +5,7 @@ import type { LauncherConnection } from '../../launcher-socket/launcher-server.t
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
 /** How often the waiting hook hears from us, and how long each word lasts. */
+// @deadline(lastsMs) The sidecar hangs at the pod's end | The user's `preStop` runs, counted from its last message
 const patience = { everyMs: 1_000, lastsMs: 5_000 } as const
 
 export class PrestopTrigger implements Trigger {
