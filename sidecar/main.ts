@@ -1,5 +1,5 @@
 /** The sidecar: builds its parts, connects them, and starts. With `--explain` it prints what it does for which notice, and ends. */
-import { createLog } from '../src/log.ts'
+import { createLog, type EventLog } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
 import { Containers } from './container/containers.ts'
 import { Dispatcher } from './launcher-socket/dispatcher.ts'
@@ -28,20 +28,22 @@ if (process.argv.includes('--explain')) {
   process.exit()
 }
 const around = readSurroundings(process.env, createLog('sidecar'))
-const { podPlan, identity, made, log } = around
+const { podPlan, identity, made } = around
+const log: EventLog = around.log
 // Before anything that can fail or take long.
 const marked = podPlan.containers.map(({ name }) => ({
   frozenMark: frozenMarkOf(name),
   // Of its own: the watch of the memory may begin meanwhile, and mounts as well.
-  open: (pid: number) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, log),
-  log: log.child({ container: name }),
+  open: (pid: number) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, around.log),
+  log: around.log.child({ container: name }),
 }))
 for (const one of marked) void thawLeftFrozen(one)
 const thawAll = () => marked.forEach(thawAtTheEnd)
 process.on('exit', thawAll)
 await moveAside(log)
 const { missing } = await installTools()
-if (missing.length > 0) log.error({ missing }, 'tools are missing: applications run unprotected')
+if (missing.length > 0)
+  log.error({ event: 'tools.missing', missing }, 'tools are missing: applications run unprotected')
 void clearLeftovers(await findLeftovers(log), log)
 
 const containers = new Containers(around)
@@ -77,12 +79,12 @@ await serveStatus(
   },
   log,
 )
-log.info({ containers: containers.names }, 'the sidecar is ready')
+log.info({ event: 'sidecar.ready', containers: containers.names }, 'the sidecar is ready')
 collectWhenIdle()
 
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
-    log.info({ signal: name }, 'the sidecar was told to end')
+    log.info({ event: 'sidecar.stopping', signal: name }, 'the sidecar was told to end')
     // What is under way may take longer than we are given.
     thawAll()
     const settled = containers.settled().then(() => triggers.stop())

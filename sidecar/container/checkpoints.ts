@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Deadline } from '../../src/deadline.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
@@ -23,7 +23,7 @@ export type ContainerCheckpointsParts = {
   around: Surroundings
   plan: ContainerPlan
   claim: SlotClaim
-  log: Log
+  log: EventLog
   state: () => ContainerState
   dispatch: (event: ContainerEvent) => void
   /** The version of the launcher that was heard last. */
@@ -154,8 +154,13 @@ export class ContainerCheckpoints {
       this.#goingOn()
       const reason = (error as { code?: string }).code ?? 'dump-failed'
       const about = { err: error, trigger: request.trigger }
-      if (signal.aborted) log.info(about, 'the storing of a checkpoint was broken off')
-      else log.error(about, 'no checkpoint was taken: the application goes on')
+      if (signal.aborted)
+        log.info({ event: 'checkpoint.broken_off', ...about }, 'the storing of a checkpoint was broken off')
+      else
+        log.error(
+          { event: 'checkpoint.failed', ...about },
+          'no checkpoint was taken: the application goes on',
+        )
       dispatch({ event: 'failed', root })
       return { outcome: { outcome: 'failed', reason, detail: describeError(error) } }
     }
@@ -180,7 +185,10 @@ export class ContainerCheckpoints {
       breakOff: this.#breakOff.signal,
     })
     const { id, totalBytes, trigger, reason } = manifest
-    log.info({ checkpoint: id, trigger, reason, ended, totalBytes, ...phases }, 'a checkpoint was taken')
+    log.info(
+      { event: 'checkpoint.taken', checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
+      'a checkpoint was taken',
+    )
     const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes } // prettier-ignore
     if (ended) this.#endedWith = outcome
     dispatch({ event: 'taken', root, ended, checkpoint: id })
@@ -207,7 +215,7 @@ export class ContainerCheckpoints {
     try {
       await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs))
     } catch (error) {
-      log.warn({ err: error }, 'old checkpoints were not removed')
+      log.warn({ event: 'checkpoint.not_pruned', err: error }, 'old checkpoints were not removed')
     }
   }
 

@@ -2,7 +2,7 @@
  * Keeps one protected container: feeds its launcher's words and the triggers' requests to the reducer, and carries out the
  * effects, one after another. Its checkpoints are taken by checkpoints.ts, its restores by preparation.ts.
  */
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../checkpoint/request.ts'
@@ -43,7 +43,7 @@ export type KeeperStatus = {
 export class ContainerKeeper {
   readonly plan: ContainerPlan
   readonly #around: Surroundings
-  readonly #log: Log
+  readonly #log: EventLog
   readonly #claim: SlotClaim
   readonly #memory: SlotMemory
   readonly #talk = new LauncherTalk()
@@ -310,7 +310,12 @@ export class ContainerKeeper {
     const step = reduce(this.#container, event)
     this.#container = step.container
     this.#log.debug(
-      { event, state: step.container.state, effects: step.effects.map((effect) => effect.do) },
+      {
+        event: 'container.stepped',
+        cause: event,
+        state: step.container.state,
+        effects: step.effects.map((effect) => effect.do),
+      },
       'event',
     )
     for (const changed of this.#observers) changed(step.container.state)
@@ -321,7 +326,9 @@ export class ContainerKeeper {
       else
         this.#queue = this.#queue
           .then(() => this.#carryOut(effect))
-          .catch((error) => this.#log.error({ err: error }, 'an effect failed'))
+          .catch((error) =>
+            this.#log.error({ event: 'container.effect_failed', err: error }, 'an effect failed'),
+          )
     }
     this.#checkpoints.changed()
   }
@@ -353,9 +360,10 @@ export class ContainerKeeper {
     if (this.#container.state.at === 'held') return
     this.#queue = this.#queue.then(async () => {
       const outcome = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
-      if (outcome.outcome === 'busy') this.#log.warn({ holder: outcome.holder }, 'the lineage is not ours')
+      if (outcome.outcome === 'busy')
+        this.#log.warn({ event: 'slot_lock.busy', holder: outcome.holder }, 'the lineage is not ours')
       // Where the application began before its turn came, what was fetched for it lies there still.
-      if (this.#waiting === undefined) await clearFetched(this.plan.name, this.#log)
+      if (this.#waiting === undefined) await clearFetched(this.plan.name, this.#around.log)
     })
   }
 
@@ -365,7 +373,12 @@ export class ContainerKeeper {
     if (!('root' in state) || state.root !== root || number < 1 || number > 64) return
     treeOf(root)
       .then((tree) => tree.length > 0 && sendSignal(root, number))
-      .catch((error) => this.#log.warn({ err: error, number, root }, 'a signal was not passed on'))
+      .catch((error) =>
+        this.#log.warn(
+          { event: 'signal.not_passed_on', err: error, number, root },
+          'a signal was not passed on',
+        ),
+      )
   }
 }
 

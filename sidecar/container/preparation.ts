@@ -1,6 +1,6 @@
 /** Prepares for one waiting launcher after another (preparation.ts), and tells each its own verdict: never what was made for another. */
 import { describeError, ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import type { Waiting } from './state.ts'
 import type { LauncherTalk, Tree } from '../launcher-socket/launcher-talk.ts'
@@ -20,7 +20,7 @@ export type PreparationParts = {
   index: number
   claim: SlotClaim
   talk: LauncherTalk
-  log: Log
+  log: EventLog
   /** The life of the launcher that waits at the moment, if one does. */
   waiting: () => string | undefined
   isEnding: () => boolean
@@ -86,9 +86,15 @@ export class ContainerPreparation {
       this.#status.restoredFrom = undefined
       if (prepared.outcome === 'restored') return this.#restored(prepared.restored)
       if (prepared.outcome === 'ended' || !this.#waits(launcher)) return
-      log.info({ rejected: prepared.rejected }, 'starting the application from its beginning')
+      log.info(
+        { event: 'application.started_afresh', rejected: prepared.rejected },
+        'starting the application from its beginning',
+      )
     } catch (error) {
-      log.error({ err: error }, 'preparing failed: starting the application from its beginning')
+      log.error(
+        { event: 'restore.preparation_failed', err: error },
+        'preparing failed: starting the application from its beginning',
+      )
       this.#status.rejected = [{ id: '*', reason: 'restore-failed', detail: describeError(error) }]
     } finally {
       this.#underWay = undefined
@@ -112,7 +118,7 @@ export class ContainerPreparation {
     this.#status.restoredFrom = manifest.id
     this.#status.restorePhases = phases
     this.#parts.log.info(
-      { checkpoint: manifest.id, ...phases },
+      { event: 'restore.completed', checkpoint: manifest.id, ...phases },
       'the application went on from its checkpoint',
     )
   }

@@ -1,5 +1,5 @@
 /** Brings each launcher's words to the keeper of its container, and each preStop to its trigger. */
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { fetchHook } from './hook-fetch.ts'
 import type { FromLauncher } from './launcher-messages.ts'
 import type { LauncherConnection, LauncherListener } from './launcher-server.ts'
@@ -22,7 +22,7 @@ export class Dispatcher implements LauncherListener {
   readonly #keepers: ReadonlyMap<string, LauncherHearer>
   readonly #prestop: PrestopHearer
   readonly #isLauncher: (pid: number) => boolean
-  readonly #log: Log
+  readonly #log: EventLog
   readonly #introduced = new WeakMap<LauncherConnection, { keeper: LauncherHearer; pid: number }>()
   readonly #asking = new WeakSet<LauncherConnection>()
   readonly #fetching = new WeakSet<LauncherConnection>()
@@ -31,7 +31,7 @@ export class Dispatcher implements LauncherListener {
     keepers: ReadonlyMap<string, LauncherHearer>,
     prestop: PrestopHearer,
     isLauncher: (pid: number) => boolean,
-    log: Log,
+    log: EventLog,
   ) {
     this.#keepers = keepers
     this.#prestop = prestop
@@ -80,7 +80,7 @@ export class Dispatcher implements LauncherListener {
       !shareMounts(message.pid, root)
     ) {
       this.#log.warn(
-        { container: message.container, pid: message.pid },
+        { event: 'launcher.refused', container: message.container, pid: message.pid },
         'a connection that is no launcher of this pod was refused',
       )
       return

@@ -7,7 +7,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Deadline } from '../../src/deadline.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { AnnouncedEnd, parseNote, type Note } from './slot-note.ts'
 import type { Identity } from '../setup/surroundings.ts'
@@ -35,10 +35,10 @@ const noteDeadlineMs = 5_000
 export class SlotClaim {
   readonly #lockFile: () => Promise<string>
   readonly #identity: Identity
-  readonly #log: Log
+  readonly #log: EventLog
   #keeper: ChildProcess | undefined
 
-  constructor(lockFile: () => Promise<string>, identity: Identity, log: Log) {
+  constructor(lockFile: () => Promise<string>, identity: Identity, log: EventLog) {
     this.#lockFile = lockFile
     this.#identity = identity
     this.#log = log
@@ -132,7 +132,7 @@ export class SlotClaim {
   /** Somebody ended the process that held the lock: it is taken again before the next checkpoint is written. */
   #lost(): void {
     this.#keeper = undefined
-    this.#log.warn('the claim on the lineage was lost')
+    this.#log.warn({ event: 'slot_lock.lost' }, 'the claim on the lineage was lost')
   }
 
   /** For people and for who waits; the lock itself is the kernel's. */
@@ -144,7 +144,10 @@ export class SlotClaim {
         signal: AbortSignal.timeout(noteDeadlineMs),
       })
     } catch (error) {
-      this.#log.warn({ err: error }, 'the claim on the lineage could not be signed')
+      this.#log.warn(
+        { event: 'slot_lock.not_signed', err: error },
+        'the claim on the lineage could not be signed',
+      )
     }
   }
 }

@@ -3,7 +3,7 @@
  * sort below older ones (and be pruned, or passed over at a restore), and finished work would not be.
  */
 import { instantOfCheckpointId } from '../../src/checkpoint-id.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
 import type { Store } from '../../src/store/store.ts'
 
@@ -13,17 +13,20 @@ const deadlineMs = 2_000
 const lastMs = Date.parse('9999-12-31T23:59:59.999Z')
 
 /** Now, or where that is not later than all that the store knows of the slot, one millisecond after that. Never rejects. */
-export async function instantInSlot(store: Store, slot: Slot, log: Log, now = Date.now): Promise<Date> {
+export async function instantInSlot(store: Store, slot: Slot, log: EventLog, now = Date.now): Promise<Date> {
   const latestMs = await latestOf(store, slot).catch((error: unknown) => {
     log.warn(
-      { err: error },
+      { event: 'slot.not_listed', err: error },
       'what the slot holds could not be listed: the clock of this node is taken as it is',
     )
     return undefined
   })
   const nowMs = now()
   if (latestMs === undefined || latestMs < nowMs || latestMs >= lastMs) return new Date(nowMs)
-  log.warn({ behindMs: latestMs - nowMs }, 'the clock of this node is behind what the slot holds')
+  log.warn(
+    { event: 'clock.behind', behindMs: latestMs - nowMs },
+    'the clock of this node is behind what the slot holds',
+  )
   return new Date(latestMs + 1)
 }
 

@@ -1,6 +1,6 @@
 /** What the store remembers of a slot beside its checkpoints, written only by the pod that holds the slot. */
 import { ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { Slot, SlotRecord } from '../../src/manifest.ts'
 import { diedEarly, finished, needs, provedAlive } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -14,11 +14,11 @@ export class SlotMemory {
   readonly #store: Store
   readonly #slot: Slot
   readonly #claim: SlotClaim
-  readonly #log: Log
+  readonly #log: EventLog
   /** One after the other, as they were asked for: each writes what it has read, changed. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(store: Store, slot: Slot, claim: SlotClaim, log: Log) {
+  constructor(store: Store, slot: Slot, claim: SlotClaim, log: EventLog) {
     this.#store = store
     this.#slot = slot
     this.#claim = claim
@@ -26,13 +26,19 @@ export class SlotMemory {
   }
 
   async diedEarly(checkpoint: string, code: number): Promise<void> {
-    this.#log.error({ checkpoint, code }, 'the application died, and its checkpoint is to blame')
+    this.#log.error(
+      { event: 'checkpoint.blamed', checkpoint, code },
+      'the application died, and its checkpoint is to blame',
+    )
     await this.#update((record) => diedEarly(record, checkpoint, `exit code ${code}`))
   }
 
   /** The whole container was killed while it was being restored. */
   async killedInRestore(checkpoint: string): Promise<void> {
-    this.#log.error({ checkpoint }, 'the container was killed while its checkpoint was being restored')
+    this.#log.error(
+      { event: 'restore.killed', checkpoint },
+      'the container was killed while its checkpoint was being restored',
+    )
     await this.#update((record) => diedEarly(record, checkpoint, 'the container was killed in the restore'))
   }
 
@@ -56,14 +62,22 @@ export class SlotMemory {
     const instant = (await instantInSlot(this.#store, this.#slot, this.#log, now)).toISOString()
     const end = () => this.#update((record) => finished(record, instant))
     const recorded = await end().catch((error: unknown) => {
-      this.#log.warn({ err: error }, 'the end of the work could not be recorded: trying once more')
+      this.#log.warn(
+        { event: 'lineage.end_not_recorded', err: error },
+        'the end of the work could not be recorded: trying once more',
+      )
       return end()
     })
     if (!recorded) return
-    this.#log.info('the application finished: its lineage ends')
+    this.#log.info({ event: 'lineage.finished' }, 'the application finished: its lineage ends')
     await this.#store
       .removeBefore(this.#slot, instant, AbortSignal.timeout(recordDeadlineMs))
-      .catch((error) => this.#log.warn({ err: error }, 'the checkpoints of finished work were not removed'))
+      .catch((error) =>
+        this.#log.warn(
+          { event: 'lineage.not_cleared', err: error },
+          'the checkpoints of finished work were not removed',
+        ),
+      )
   }
 
   /** False where another pod has the slot: what it remembers is not this one's to change. */

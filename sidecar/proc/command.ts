@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 
 export type CommandResult = {
   outcome: 'exited' | 'killed' | 'deadline' | 'aborted' | 'unstartable'
@@ -16,7 +16,7 @@ export type CommandResult = {
 }
 
 export type CommandOptions = {
-  log: Log
+  log: EventLog
   deadlineMs: number
   signal?: AbortSignal
   /** As for child_process.spawn; streams 1 and 2 are collected where they are pipes. */
@@ -50,7 +50,10 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
       options.signal?.removeEventListener('abort', abort)
       const result: CommandResult = { outcome, code, signal, ...text, ms: performance.now() - began }
       if (error !== undefined) result.error = error
-      options.log.debug({ argv, outcome, code, signal, ms: Math.round(result.ms) }, 'command ended')
+      options.log.debug(
+        { event: 'command.ended', argv, outcome, code, signal, ms: Math.round(result.ms) },
+        'command ended',
+      )
       resolve(result)
     }
     const stop = (why: 'deadline' | 'aborted') => {

@@ -3,7 +3,7 @@
  * to the pause process, the launchers, this sidecar and to probes, in an order that differs each time. So the application
  * gets numbers from a range of its own, far above those.
  */
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { mustRun } from './command.ts'
 import { volumePaths } from '../../src/volume.ts'
 
@@ -22,13 +22,13 @@ export function rangeStart(index: number, containers: number): number {
 }
 
 /** Makes the kernel give the next process of the pod a number above `pid` (proc(5) ns_last_pid). Best effort: told in the log. */
-export async function setLastPid(pid: number, log: Log): Promise<boolean> {
+export async function setLastPid(pid: number, log: EventLog): Promise<boolean> {
   try {
     await mustRun([volumePaths.launcher, 'lastpid', String(pid)], { log, deadlineMs: 5_000 })
     return true
   } catch (error) {
     log.warn(
-      { err: error, pid },
+      { event: 'next_pid.unset', err: error, pid },
       'the next process number could not be set: a restore may find its numbers taken',
     )
     return false
@@ -43,7 +43,7 @@ export function isInRange(pid: number): boolean {
  * A sidecar that was restarted may have got numbers of an application's range, which a restore in this pod would need: it then
  * ends, and its guard starts it again with numbers above them.
  */
-export async function moveAside(log: Log): Promise<void> {
+export async function moveAside(log: EventLog): Promise<void> {
   if (isInRange(process.pid) && (await setLastPid(asidePid, log))) process.exit(movedAsideCode)
 }
 const movedAsideCode = 75

@@ -4,7 +4,7 @@
  * fixed answers to GET.
  */
 import { createServer, type Server, type Socket } from 'node:net'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 
 /** `metrics`: in the text format of Prometheus. */
 export type StatusSource = { ready: () => boolean; status: () => unknown; metrics: () => string }
@@ -16,7 +16,7 @@ const longestRequestBytes = 8192
 export async function serveStatus(
   { port, host = '127.0.0.1' }: { port: number; host?: string | undefined },
   source: StatusSource,
-  log: Log,
+  log: EventLog,
 ): Promise<Server | undefined> {
   if (port === 0) return undefined
   const server = createServer((socket) => serve(socket, source, log))
@@ -27,14 +27,14 @@ export async function serveStatus(
       server.listen(port, host, resolve)
     })
   } catch (error) {
-    log.warn({ err: error, port }, 'the status port could not be had')
+    log.warn({ event: 'status.unavailable', err: error, port }, 'the status port could not be had')
     return undefined
   }
-  server.on('error', (error) => log.warn({ err: error }, 'the status server failed'))
+  server.on('error', (error) => log.warn({ event: 'status.failed', err: error }, 'the status server failed'))
   return server
 }
 
-function serve(socket: Socket, source: StatusSource, log: Log): void {
+function serve(socket: Socket, source: StatusSource, log: EventLog): void {
   let text = ''
   // From the start, not since the last byte: who drips its request would keep the few connections for hours.
   const timer = setTimeout(() => socket.destroy(), requestDeadlineMs)
@@ -56,7 +56,7 @@ function isInPod({ remoteAddress = '' }: Socket): boolean {
   return ['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(remoteAddress)
 }
 
-function answer(requestLine: string, source: StatusSource, inPod: boolean, log: Log): string {
+function answer(requestLine: string, source: StatusSource, inPod: boolean, log: EventLog): string {
   const [method, target = ''] = requestLine.split(' ')
   if (method !== 'GET') return respond('405 Method Not Allowed', 'text/plain', 'only GET\n')
   const path = target.split('?')[0]
@@ -65,7 +65,10 @@ function answer(requestLine: string, source: StatusSource, inPod: boolean, log: 
     return tell(path, source)
   } catch (error) {
     // Thrown on into the socket's listener it would end the sidecar, and with it the pod's protection.
-    log.error({ err: error, path }, 'a request for the status could not be answered')
+    log.error(
+      { event: 'status.unanswered', err: error, path },
+      'a request for the status could not be answered',
+    )
     return respond('500 Internal Server Error', 'text/plain', 'this cannot be told: the log says why\n')
   }
 }

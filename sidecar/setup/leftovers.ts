@@ -6,7 +6,7 @@
 import { readFile, readdir, rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { everyProcess, isAlive, killAll } from '../proc/process-tree.ts'
 import { toolArgv } from './tools.ts'
@@ -21,25 +21,39 @@ const ownEndMs = 30_000
 export type Leftovers = { dumps: number[]; folders: string[] }
 
 /** To be called before anything new is begun. Best effort: told in the log. */
-export async function findLeftovers(log: Log): Promise<Leftovers> {
+export async function findLeftovers(log: EventLog): Promise<Leftovers> {
   try {
     return { dumps: await dumpsUnderWay(), folders: await halfDumps() }
   } catch (error) {
-    log.warn({ reason: describeError(error) }, 'what an earlier sidecar left was not looked for')
+    log.warn(
+      { event: 'leftovers.not_sought', reason: describeError(error) },
+      'what an earlier sidecar left was not looked for',
+    )
     return { dumps: [], folders: [] }
   }
 }
 
 /** Takes up to half a minute: nothing need wait for it, a dump that meets another one under way is tried again. */
-export async function clearLeftovers({ dumps, folders }: Leftovers, log: Log): Promise<void> {
+export async function clearLeftovers({ dumps, folders }: Leftovers, log: EventLog): Promise<void> {
   try {
     await endOfAll(dumps, ownEndMs)
     const left = await killAll(dumps, killDeadlineMs)
-    if (dumps.length > 0) log.warn({ dumps, left }, 'a dump that an earlier sidecar began was ended')
+    if (dumps.length > 0)
+      log.warn(
+        { event: 'leftovers.dump_ended', dumps, left },
+        'a dump that an earlier sidecar began was ended',
+      )
     for (const folder of folders) await rm(folder, { recursive: true, force: true })
-    if (folders.length > 0) log.warn({ folders }, 'half a dump that an earlier sidecar began was removed')
+    if (folders.length > 0)
+      log.warn(
+        { event: 'leftovers.dump_removed', folders },
+        'half a dump that an earlier sidecar began was removed',
+      )
   } catch (error) {
-    log.warn({ reason: describeError(error) }, 'what an earlier sidecar left was not cleared')
+    log.warn(
+      { event: 'leftovers.not_cleared', reason: describeError(error) },
+      'what an earlier sidecar left was not cleared',
+    )
   }
 }
 

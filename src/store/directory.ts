@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { instantOfCheckpointId } from '../checkpoint-id.ts'
 import { makeFolder } from '../durable-file.ts'
 import { ReprieveError, errnoOf } from '../errors.ts'
-import type { Log } from '../log.ts'
+import type { EventLog } from '../log.ts'
 import type { Slot } from '../manifest.ts'
 import { emptySlotRecord } from '../slot-record.ts'
 import { makeDraftFolder } from './draft-folder.ts'
@@ -23,7 +23,7 @@ export type DirectoryStoreOptions = {
   name: string
   /** Absolute; made, for this user alone, if it does not exist. */
   path: string
-  log?: Log
+  log?: EventLog
   /** Default `link-or-copy`. */
   transfer?: Transfer
   /** Partials of writers on other machines are removed when untouched for so long. Default one hour. */

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileMode, folderMode, syncFolder, withFile, writeNewFile } from '../durable-file.ts'
 import { ReprieveError, errnoOf } from '../errors.ts'
 import { completeManifest, requireManifest, serializeManifest } from '../manifest-codec.ts'
-import type { Log } from '../log.ts'
+import type { EventLog } from '../log.ts'
 import type { CheckpointDraft, StoredFile } from '../manifest.ts'
 import { withEarlySync } from './early-sync.ts'
 import { streamHashed, type Write } from './hashed-stream.ts'
@@ -31,7 +31,7 @@ const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constant
 const filesAtOnce = 2
 
 export async function putCheckpoint(
-  place: { slotFolder: string; transfer: Transfer; log: Log | undefined },
+  place: { slotFolder: string; transfer: Transfer; log: EventLog | undefined },
   draft: CheckpointDraft,
   sourceDir: string,
   signal: AbortSignal,
@@ -125,14 +125,17 @@ async function giveName(partial: string, final: string, id: string): Promise<voi
 }
 
 /** Removes what a failed put has written, under a hidden name first: half a checkpoint must not be listed. */
-async function withdraw(written: string, trash: string, log: Log | undefined): Promise<void> {
+async function withdraw(written: string, trash: string, log: EventLog | undefined): Promise<void> {
   try {
     await rename(written, trash)
     await rm(trash, { recursive: true })
   } catch (error) {
     // The failure of the put itself is what the caller must hear; a leftover is removed by a later prune.
     if (errnoOf(error) !== 'ENOENT')
-      log?.warn({ err: error, path: written }, 'what a failed put wrote could not be removed')
+      log?.warn(
+        { event: 'store.partial_left', err: error, path: written },
+        'what a failed put wrote could not be removed',
+      )
   }
 }
 
