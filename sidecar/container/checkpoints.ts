@@ -11,7 +11,7 @@ import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../checkpoint/request.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
-import type { SlotClaim } from '../lineage/slot-claim.ts'
+import type { SlotLock } from '../lineage/slot-lock.ts'
 import { launcherHashOf } from '../proc/process-tree.ts'
 import { vitalsOf } from '../proc/vitals.ts'
 import { lineageBusy } from '../restore/preparation.ts'
@@ -22,7 +22,7 @@ import { doingOf, type ContainerEvent, type ContainerState, type Doing, type Eff
 export type ContainerCheckpointsParts = {
   around: Surroundings
   plan: ContainerPlan
-  claim: SlotClaim
+  lock: SlotLock
   log: EventLog
   state: () => ContainerState
   dispatch: (event: ContainerEvent) => void
@@ -172,7 +172,7 @@ export class ContainerCheckpoints {
     // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not keep a checkpoint waiting.
     let memoryBytes: number | undefined
     void vitalsOf(root).then((vitals) => (memoryBytes = vitals?.memoryBytes), () => undefined) // prettier-ignore
-    await this.#requireClaim(request.deadline)
+    await this.#requireLock(request.deadline)
     const target = { plan, launcherPid, launcher, root }
     const { manifest, ended, phases, cpuMs } = await takeOne(around, target, request, {
       held: () => this.#held(request),
@@ -197,13 +197,13 @@ export class ContainerCheckpoints {
 
   /** After a checkpoint that ended the application, a replacement that may be waiting can go on as soon as this is over. */
   async #tidy({ slot, outcome: { id, ended } }: Taken): Promise<void> {
-    const { claim, log, plan } = this.#parts
+    const { lock, log, plan } = this.#parts
     await markCheckpoint(plan.name, id, log)
     this.#pruned = Promise.all([this.#pruned, this.#prune(slot)])
     if (ended !== true) return
     await this.#pruned
     // Nothing more is written.
-    claim.release()
+    lock.release()
   }
 
   /**
@@ -232,8 +232,8 @@ export class ContainerCheckpoints {
   }
 
   /** @throws ReprieveError `lineage-busy`: what another pod of the lineage has stored is not to be mixed with this one's. */
-  async #requireClaim(deadline: Deadline): Promise<void> {
-    const outcome = await this.#parts.claim.take(0, deadline.signal())
+  async #requireLock(deadline: Deadline): Promise<void> {
+    const outcome = await this.#parts.lock.take(0, deadline.signal())
     if (outcome.outcome === 'busy') {
       const { detail, reason } = lineageBusy(outcome.holder)
       throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })

@@ -24,9 +24,9 @@ import type { FromLauncher, RunPosition } from '../launcher-socket/launcher-mess
 import type { LauncherConnection } from '../launcher-socket/launcher-server.ts'
 import { LauncherTalk } from '../launcher-socket/launcher-talk.ts'
 import { asidePid, setLastPid } from '../proc/pid-range.ts'
-import { claimOf, clearFetched } from '../restore/preparation.ts'
+import { lockOf, clearFetched } from '../restore/preparation.ts'
 import { isAliveNow, lifeOf as lifeOfProcess, signal as sendSignal, treeOf } from '../proc/process-tree.ts'
-import type { SlotClaim } from '../lineage/slot-claim.ts'
+import type { SlotLock } from '../lineage/slot-lock.ts'
 import { recordDeadlineMs, SlotMemory } from '../lineage/slot-memory.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { vitalsOf, type Vitals } from '../proc/vitals.ts'
@@ -44,7 +44,7 @@ export class ContainerKeeper {
   readonly plan: ContainerPlan
   readonly #around: Surroundings
   readonly #log: EventLog
-  readonly #claim: SlotClaim
+  readonly #lock: SlotLock
   readonly #memory: SlotMemory
   readonly #talk = new LauncherTalk()
   readonly #preparation: ContainerPreparation
@@ -65,13 +65,13 @@ export class ContainerKeeper {
     this.plan = plan
     this.#lifeOf = lifeOf
     this.#log = around.log.child({ container: plan.name })
-    this.#claim = claimOf(around, plan)
+    this.#lock = lockOf(around, plan)
     const slot = { lineage: around.podPlan.lineage, container: plan.name }
-    this.#memory = new SlotMemory(around.store, slot, this.#claim, this.#log)
+    this.#memory = new SlotMemory(around.store, slot, this.#lock, this.#log)
     this.#checkpoints = new ContainerCheckpoints({
       around,
       plan,
-      claim: this.#claim,
+      lock: this.#lock,
       log: this.#log,
       state: () => this.#container.state,
       dispatch: (event) => this.#dispatch(event),
@@ -81,7 +81,7 @@ export class ContainerKeeper {
       around,
       plan,
       index,
-      claim: this.#claim,
+      lock: this.#lock,
       talk: this.#talk,
       log: this.#log,
       waiting: () => this.#waiting,
@@ -133,7 +133,7 @@ export class ContainerKeeper {
         const { state } = this.#container
         if ('launcherPid' in state)
           this.#dispatch({ event: 'running', launcherPid: state.launcherPid, root: message.root })
-        this.#reclaim()
+        this.#retakeLock()
         return
       }
       case 'adopted':
@@ -167,7 +167,7 @@ export class ContainerKeeper {
         return this.#dispatch({ event: 'gone', ...ended(at) })
       default:
         this.#dispatch({ event: 'running', launcherPid, root: at.root })
-        this.#reclaim()
+        this.#retakeLock()
     }
   }
 
@@ -178,7 +178,7 @@ export class ContainerKeeper {
   /** The pod was told to end. */
   ending(deadline: Deadline): void {
     this.#dispatch({ event: 'ending' })
-    void this.#claim.leaving(deadline)
+    void this.#lock.leaving(deadline)
   }
 
   /**
@@ -270,7 +270,7 @@ export class ContainerKeeper {
   async letGo(): Promise<LetGo> {
     const isHeld = () => this.#container.state.at === 'held'
     if (!isHeld()) return { outcome: 'not-held' }
-    const turn = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
+    const turn = await this.#lock.take(0, AbortSignal.timeout(recordDeadlineMs))
     if (turn.outcome === 'busy')
       return turn.isNamed ? { outcome: 'taken-over', holder: turn.holder } : { outcome: 'unknown' }
     if (!isHeld()) return { outcome: 'not-held' }
@@ -356,10 +356,10 @@ export class ContainerKeeper {
   }
 
   /** What held the slot's lock died with an earlier life of this sidecar: an application that runs takes it again at once. */
-  #reclaim(): void {
+  #retakeLock(): void {
     if (this.#container.state.at === 'held') return
     this.#queue = this.#queue.then(async () => {
-      const outcome = await this.#claim.take(0, AbortSignal.timeout(recordDeadlineMs))
+      const outcome = await this.#lock.take(0, AbortSignal.timeout(recordDeadlineMs))
       if (outcome.outcome === 'busy')
         this.#log.warn({ event: 'slot_lock.busy', holder: outcome.holder }, 'the lineage is not ours')
       // Where the application began before its turn came, what was fetched for it lies there still.

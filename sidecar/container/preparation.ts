@@ -7,7 +7,7 @@ import type { LauncherTalk, Tree } from '../launcher-socket/launcher-talk.ts'
 import { rangeStart, setLastPid } from '../proc/pid-range.ts'
 import { prepare, type Rejected } from '../restore/preparation.ts'
 import type { Restored } from '../restore/restore-attempt.ts'
-import type { SlotClaim } from '../lineage/slot-claim.ts'
+import type { SlotLock } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
 /** All of a preparation. The launcher loses patience after 30 min (PROTOCOL.md): stop before, and start the application in order. */
@@ -18,7 +18,7 @@ export type PreparationParts = {
   plan: ContainerPlan
   /** Of the container in the pod's plan. */
   index: number
-  claim: SlotClaim
+  lock: SlotLock
   talk: LauncherTalk
   log: EventLog
   /** The life of the launcher that waits at the moment, if one does. */
@@ -61,7 +61,7 @@ export class ContainerPreparation {
   }
 
   async run({ inOrder = false, ...launcher }: Waiting & { inOrder?: boolean }): Promise<void> {
-    const { around, plan, index, claim, isEnding, killedInRestore, talk, log } = this.#parts
+    const { around, plan, index, lock, isEnding, killedInRestore, talk, log } = this.#parts
     // Its turn came late: the launcher lost patience, or is another one by now.
     if (!this.#waits(launcher)) return
     const abort = new AbortController()
@@ -73,7 +73,7 @@ export class ContainerPreparation {
         plan,
         ...launcher,
         inOrder,
-        claim,
+        lock,
         isReplaced: () => this.#isReplaced(launcher),
         isEnding,
         killedInRestore,

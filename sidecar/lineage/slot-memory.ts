@@ -5,7 +5,7 @@ import type { Slot, SlotRecord } from '../../src/manifest.ts'
 import { diedEarly, finished, needs, provedAlive } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { instantInSlot } from './slot-instant.ts'
-import type { SlotClaim } from './slot-claim.ts'
+import type { SlotLock } from './slot-lock.ts'
 
 /** Reading and writing one small file; a hung file server must not hold the container's end up for longer. */
 export const recordDeadlineMs = 10_000
@@ -13,15 +13,15 @@ export const recordDeadlineMs = 10_000
 export class SlotMemory {
   readonly #store: Store
   readonly #slot: Slot
-  readonly #claim: SlotClaim
+  readonly #lock: SlotLock
   readonly #log: EventLog
   /** One after the other, as they were asked for: each writes what it has read, changed. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(store: Store, slot: Slot, claim: SlotClaim, log: EventLog) {
+  constructor(store: Store, slot: Slot, lock: SlotLock, log: EventLog) {
     this.#store = store
     this.#slot = slot
-    this.#claim = claim
+    this.#lock = lock
     this.#log = log
   }
 
@@ -89,7 +89,7 @@ export class SlotMemory {
 
   async #updateNow(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
     const signal = AbortSignal.timeout(recordDeadlineMs)
-    if ((await this.#claim.take(0, signal)).outcome === 'busy') return false
+    if ((await this.#lock.take(0, signal)).outcome === 'busy') return false
     const record = await this.#store.readRecord(this.#slot, signal)
     await this.#store.writeRecord(this.#slot, change(record), signal)
     return true

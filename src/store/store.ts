@@ -42,7 +42,7 @@ export interface Store {
   /** Removes every checkpoint of the slot made before the instant (ISO 8601). */
   removeBefore(slot: Slot, instant: string, signal: AbortSignal): Promise<{ removed: string[] }>
   /**
-   * A file, made with its folder if missing, whose flock(2) whoever writes the slot holds (sidecar/lineage/slot-claim.ts).
+   * A file, made with its folder if missing, whose flock(2) whoever writes the slot holds (sidecar/lineage/slot-lock.ts).
    * @throws ReprieveError `store-failed`
    */
   lockFile(slot: Slot, signal: AbortSignal): Promise<string>

@@ -5,7 +5,7 @@ import { makeCheckpointId } from '../../../src/checkpoint-id.ts'
 import type { CheckpointManifest } from '../../../src/manifest.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { takeCheckpoint } from '../../../sidecar/checkpoint/checkpoint.ts'
-import { SlotClaim } from '../../../sidecar/lineage/slot-claim.ts'
+import { SlotLock } from '../../../sidecar/lineage/slot-lock.ts'
 import { instantInSlot } from '../../../sidecar/lineage/slot-instant.ts'
 import { SlotMemory } from '../../../sidecar/lineage/slot-memory.ts'
 import { sampleDraft } from '../../store/samples.ts'
@@ -94,12 +94,12 @@ t.test('finished work ends after the newest of its checkpoints', async (t) => {
       return { removed: [] }
     },
   })
-  const claim = new SlotClaim(
+  const lock = new SlotLock(
     () => Promise.reject(new Error('no lock')),
     { name: '', uid: '', node: '' },
     quietLog,
   )
-  await new SlotMemory(store, slot, claim, quietLog).finished(() => nowMs)
+  await new SlotMemory(store, slot, lock, quietLog).finished(() => nowMs)
   t.equal(store.record.finishedAt, at(nowMs + 3_600_001))
   t.strictSame(removed, [at(nowMs + 3_600_001)])
 })

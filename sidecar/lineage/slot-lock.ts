@@ -12,15 +12,15 @@ import { volumePaths } from '../../src/volume.ts'
 import { AnnouncedEnd, parseNote, type Note } from './slot-note.ts'
 import type { Identity } from '../setup/surroundings.ts'
 
-export type ClaimOutcome =
-  | { outcome: 'held' }
+export type LockOutcome =
+  | { outcome: 'taken' }
   /** Another pod has it, as far as anyone can tell; `isNamed`: it does, and has signed. */
   | { outcome: 'busy'; holder: string; isNamed: boolean }
   /** The store cannot lock: nobody is kept out, as nobody can be. */
   | { outcome: 'unfenced'; why: string }
 
-const taken = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
-const unanswered = { ...taken, holder: 'unknown: the store did not answer' } as const
+const busy = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
+const unanswered = { ...busy, holder: 'unknown: the store did not answer' } as const
 
 /**
  * How long a pod waits for one that was not told to end: as long as it takes a deleted pod's preStop to say so (the kubelet
@@ -32,11 +32,11 @@ const leaveGraceMs = 5_000
 /** Reading and writing a note of a hundred bytes. */
 const noteDeadlineMs = 5_000
 
-export class SlotClaim {
+export class SlotLock {
   readonly #lockFile: () => Promise<string>
   readonly #identity: Identity
   readonly #log: EventLog
-  #keeper: ChildProcess | undefined
+  #process: ChildProcess | undefined
 
   constructor(lockFile: () => Promise<string>, identity: Identity, log: EventLog) {
     this.#lockFile = lockFile
@@ -44,22 +44,22 @@ export class SlotClaim {
     this.#log = log
   }
 
-  get held(): boolean {
-    return this.#keeper !== undefined
+  get isTaken(): boolean {
+    return this.#process !== undefined
   }
 
   /** Takes the slot, or says who has it; `waitMs` 0 only looks. Never rejects. */
-  async take(waitMs: number, signal: AbortSignal): Promise<ClaimOutcome> {
-    if (this.held) return { outcome: 'held' }
+  async take(waitMs: number, signal: AbortSignal): Promise<LockOutcome> {
+    if (this.isTaken) return { outcome: 'taken' }
     try {
       const file = await this.#lockFile()
       const outcome = await this.#lock(file, waitMs, signal)
-      if (outcome.outcome === 'held') await this.#note({})
-      if (outcome !== taken) return outcome
+      if (outcome.outcome === 'taken') await this.#note({})
+      if (outcome !== busy) return outcome
       const note = await readNote(file)
       // Not yet signed by who has it where it is the note that this pod left.
       const isNamed = note !== undefined && note.uid !== this.#identity.uid
-      return isNamed ? { ...taken, holder: note.pod, isNamed } : taken
+      return isNamed ? { ...busy, holder: note.pod, isNamed } : busy
     } catch (error) {
       // One that does not answer may have another pod at work in it; one that refuses (read-only, say) has none that writes.
       if (error instanceof ReprieveError && error.data.aborted === true) return unanswered
@@ -68,7 +68,7 @@ export class SlotClaim {
   }
 
   /** Waits its turn: for a pod that is being ended until it has, for one that is not only long enough to be sure. */
-  async await(signal: AbortSignal): Promise<ClaimOutcome> {
+  async await(signal: AbortSignal): Promise<LockOutcome> {
     const announced = new AnnouncedEnd()
     let until = Date.now() + waitForRunningMs
     for (;;) {
@@ -84,24 +84,24 @@ export class SlotClaim {
   /** Tells who waits that this pod ends, and by when. */
   async leaving(deadline: Deadline): Promise<void> {
     const { outcome } = await this.take(0, AbortSignal.timeout(noteDeadlineMs))
-    if (outcome === 'held') await this.#note({ leavesBy: deadline.epochMs, leavesInMs: deadline.leftMs })
+    if (outcome === 'taken') await this.#note({ leavesBy: deadline.epochMs, leavesInMs: deadline.leftMs })
   }
 
   release(): void {
-    this.#keeper?.stdin?.destroy()
-    this.#keeper = undefined
+    this.#process?.stdin?.destroy()
+    this.#process = undefined
   }
 
-  #lock(file: string, waitMs: number, signal: AbortSignal): Promise<ClaimOutcome> {
+  #lock(file: string, waitMs: number, signal: AbortSignal): Promise<LockOutcome> {
     return new Promise((resolve) => {
       const child = spawn(volumePaths.launcher, ['lock', String(waitMs), file], {
         stdio: ['pipe', 'pipe', 'pipe'],
       })
       let said = ''
-      const finish = (outcome: ClaimOutcome) => {
+      const finish = (outcome: LockOutcome) => {
         clearTimeout(timer)
         signal.removeEventListener('abort', giveUp)
-        if (outcome.outcome === 'held') this.#keeper = child
+        if (outcome.outcome === 'taken') this.#process = child
         else child.stdin.destroy()
         resolve(outcome)
       }
@@ -115,15 +115,15 @@ export class SlotClaim {
       child.stdin.on('error', () => undefined)
       child.stdout.on('data', (chunk: Buffer) => {
         said += chunk.toString('latin1')
-        if (said === 'held\n') finish({ outcome: 'held' })
-        if (said === 'busy\n') finish(taken)
+        if (said === 'held\n') finish({ outcome: 'taken' })
+        if (said === 'busy\n') finish(busy)
       })
       child.stderr.on('data', (chunk: Buffer) => {
         said += chunk.toString('utf8')
       })
       child.on('error', (error) => finish({ outcome: 'unfenced', why: error.message }))
       child.on('close', () => {
-        if (this.#keeper === child) this.#lost()
+        if (this.#process === child) this.#lost()
         finish({ outcome: 'unfenced', why: said.trim() })
       })
     })
@@ -131,7 +131,7 @@ export class SlotClaim {
 
   /** Somebody ended the process that held the lock: it is taken again before the next checkpoint is written. */
   #lost(): void {
-    this.#keeper = undefined
+    this.#process = undefined
     this.#log.warn({ event: 'slot_lock.lost' }, 'the claim on the lineage was lost')
   }
 
