@@ -74,7 +74,7 @@ export async function takeCheckpoint(
 /** What is told of a checkpoint while it is taken. */
 export type CheckpointHooks = {
   /** CRIU has stopped every task. */
-  held: () => Promise<void>
+  stopped: () => Promise<void>
   /** CRIU is about to let an application run that goes on; where CRIU died, when that is known. */
   goingOn: () => void
   /** The application runs again, and its checkpoint is only being stored. */
@@ -182,7 +182,7 @@ class Checkpoint {
   #whenFrozen(): void {
     this.#frozenAt = Date.now()
     this.#parts.hooks
-      .held()
+      .stopped()
       .catch((error: unknown) => this.#parts.log.error({ err: error }, 'letting go failed'))
     this.#archive = this.#archiveOptions().then(archiveEphemeral).catch(asError)
     this.#standing = this.#lookAround().catch(asError)

@@ -17,7 +17,7 @@ import { vitalsOf } from '../proc/vitals.ts'
 import { lineageBusy } from '../restore/preparation.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { CheckpointQueue, type Situation } from './queue.ts'
-import { doingOf, type ContainerEvent, type ContainerState, type Doing, type Effect, type Hold } from './state.ts' // prettier-ignore
+import { doingOf, type ContainerEvent, type ContainerState, type Doing, type Effect, type CriuPhase } from './state.ts' // prettier-ignore
 
 export type ContainerCheckpointsParts = {
   around: Surroundings
@@ -41,9 +41,9 @@ const pruneDeadlineMs = 60_000
 export class ContainerCheckpoints {
   readonly #parts: ContainerCheckpointsParts
   readonly #queue: CheckpointQueue
-  #heldListeners: (() => Promise<void>)[] = []
+  #stoppedListeners: (() => Promise<void>)[] = []
   #goingOnListeners: (() => void)[] = []
-  #criuHolds: Hold = 'not-yet'
+  #criuPhase: CriuPhase = 'not-yet'
   /** By `performance.now()`. */
   #stoppedMs = 0
   /** Answers the queue, which has begun one. */
@@ -72,7 +72,7 @@ export class ContainerCheckpoints {
   }
 
   get doing(): Doing {
-    return doingOf(this.#parts.state(), this.#criuHolds, this.#queue.isStoring)
+    return doingOf(this.#parts.state(), this.#criuPhase, this.#queue.isStoring)
   }
 
   /** Resolves by the request's deadline with what became of it. */
@@ -86,8 +86,8 @@ export class ContainerCheckpoints {
   }
 
   /** Calls back whenever CRIU has stopped every task of the application, for whichever checkpoint. */
-  whenHeld(held: () => Promise<void>): void {
-    this.#heldListeners.push(held)
+  whenStopped(stopped: () => Promise<void>): void {
+    this.#stoppedListeners.push(stopped)
   }
 
   /** Calls back just before CRIU lets an application run that goes on, for whichever checkpoint. */
@@ -138,8 +138,8 @@ export class ContainerCheckpoints {
   #begin(request: CheckpointRequest): Promise<CheckpointOutcome> {
     const over = Promise.withResolvers<CheckpointOutcome>()
     this.#over = over.resolve
-    // It may have to wait behind what is done for the container already: what CRIU held before must not count for it.
-    this.#criuHolds = 'not-yet'
+    // It may have to wait behind what is done for the container already: the phase of an earlier checkpoint must not count for it.
+    this.#criuPhase = 'not-yet'
     this.#parts.dispatch({ event: 'asked', request })
     return over.promise
   }
@@ -175,7 +175,7 @@ export class ContainerCheckpoints {
     await this.#requireLock(request.deadline)
     const target = { plan, launcherPid, launcher, root }
     const { manifest, ended, phases, cpuMs } = await takeOne(around, target, request, {
-      held: () => this.#held(request),
+      stopped: () => this.#stopped(request),
       goingOn: () => this.#goingOn(),
       storing: () => {
         this.#queue.storing()
@@ -219,15 +219,15 @@ export class ContainerCheckpoints {
     }
   }
 
-  async #held(request: CheckpointRequest): Promise<void> {
-    this.#criuHolds = 'now'
+  async #stopped(request: CheckpointRequest): Promise<void> {
+    this.#criuPhase = 'now'
     this.#stoppedMs = performance.now()
-    for (const held of [request.held, ...this.#heldListeners]) await held?.()
+    for (const stopped of [request.stopped, ...this.#stoppedListeners]) await stopped?.()
   }
 
   #goingOn(): void {
-    if (this.#criuHolds !== 'now') return
-    this.#criuHolds = 'over'
+    if (this.#criuPhase !== 'now') return
+    this.#criuPhase = 'over'
     for (const goingOn of this.#goingOnListeners) goingOn()
   }
 

@@ -235,9 +235,9 @@ export class ContainerKeeper {
     this.#observers.push(changed)
   }
 
-  /** Calls back whenever CRIU holds every task of the application, for whichever checkpoint. */
-  whenHeld(held: () => Promise<void>): void {
-    this.#checkpoints.whenHeld(held)
+  /** Calls back whenever CRIU has stopped every task of the application, for whichever checkpoint. */
+  whenStopped(stopped: () => Promise<void>): void {
+    this.#checkpoints.whenStopped(stopped)
   }
 
   /** Calls back just before CRIU lets go of an application that goes on, for whichever checkpoint. */

@@ -162,10 +162,10 @@ export class CheckpointQueue {
     this.#pending = this.#pending.filter((entry) => !joins(entry))
     this.#turn = turn
     const { entries } = turn
-    const held = async () => {
-      for (const { request } of entries) await request.held?.()
+    const stopped = async () => {
+      for (const { request } of entries) await request.stopped?.()
     }
-    const outcome = await this.#parts.begin({ ...best.request, held })
+    const outcome = await this.#parts.begin({ ...best.request, stopped })
     this.#turn = undefined
     if (outcome.outcome === 'taken') this.#answer(entries, outcome)
     else for (const entry of entries) this.#failed({ entry, outcome, isBest: entry === best, turn })

@@ -89,14 +89,14 @@ export type Doing =
   | 'gone'
 
 /** How far CRIU is with the checkpoint that is under way. */
-export type Hold = 'not-yet' | 'now' | 'over'
+export type CriuPhase = 'not-yet' | 'now' | 'over'
 
-export function doingOf(state: ContainerState, hold: Hold, isStoring: boolean): Doing {
+export function doingOf(state: ContainerState, phase: CriuPhase, isStoring: boolean): Doing {
   if (state.at === 'running') return isStoring ? 'being-saved' : 'runs'
   if (state.at !== 'checkpointing' || state.goneWith !== undefined) return 'gone'
-  if (hold === 'now') return 'stopped'
+  if (phase === 'now') return 'stopped'
   if (state.afterwards === 'end') return 'being-ended'
-  return hold === 'over' ? 'being-saved' : 'to-be-saved'
+  return phase === 'over' ? 'being-saved' : 'to-be-saved'
 }
 
 export const newContainer: Container = { state: { at: 'absent' }, ending: false }

@@ -17,7 +17,7 @@ export type WatchedContainer = PressedContainer &
     /** Calls back with each new state. */
     observe(changed: (state: ContainerState) => void): void
     /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
-    whenHeld(held: () => Promise<void>): void
+    whenStopped(stopped: () => Promise<void>): void
     /** Calls back just before CRIU lets go of an application that goes on. */
     whenGoingOn(goingOn: () => void): void
   }
@@ -58,7 +58,7 @@ export class MemoryTrigger implements Trigger {
     this.#asked = asked
     for (const container of this.#containers) {
       container.observe((state) => this.#follow(container, state))
-      container.whenHeld(async () => this.#watches.get(container.plan.name)?.held())
+      container.whenStopped(async () => this.#watches.get(container.plan.name)?.stopped())
       container.whenGoingOn(() => this.#watches.get(container.plan.name)?.goesOn())
     }
   }

@@ -52,7 +52,7 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
       hooks: CheckpointHooks,
     ) => {
       taken.push(trigger)
-      await hooks.held()
+      await hooks.stopped()
       const ended = afterwards === 'end'
       if (!ended) {
         await dumped.promise
