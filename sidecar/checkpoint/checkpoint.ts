@@ -75,8 +75,8 @@ export async function takeCheckpoint(
 export type CheckpointHooks = {
   /** CRIU has stopped every task. */
   stopped: () => Promise<void>
-  /** CRIU is about to let an application run that goes on; where CRIU died, when that is known. */
-  goingOn: () => void
+  /** CRIU is about to resume the application; where CRIU died, when that is known. */
+  resuming: () => void
   /** The application runs again, and its checkpoint is only being stored. */
   storing: () => void
   /** Cuts the storing short that `storing` told of. */
@@ -137,7 +137,7 @@ class Checkpoint {
         frozen: () => this.#whenFrozen(),
         dumped: async () => {
           const answer = await this.#whenDumped()
-          if (answer === 'abort' || this.#parts.request.afterwards === 'resume') this.#parts.hooks.goingOn()
+          if (answer === 'abort' || this.#parts.request.afterwards === 'resume') this.#parts.hooks.resuming()
           return answer
         },
         // The deadline itself is ours (#deadline); this one is for a CRIU that does not come to its end after it was let go.

@@ -42,7 +42,7 @@ export class ContainerCheckpoints {
   readonly #parts: ContainerCheckpointsParts
   readonly #queue: CheckpointQueue
   #stoppedListeners: (() => Promise<void>)[] = []
-  #goingOnListeners: (() => void)[] = []
+  #resumingListeners: (() => void)[] = []
   #criuPhase: CriuPhase = 'not-yet'
   /** By `performance.now()`. */
   #stoppedMs = 0
@@ -90,9 +90,9 @@ export class ContainerCheckpoints {
     this.#stoppedListeners.push(stopped)
   }
 
-  /** Calls back just before CRIU lets an application run that goes on, for whichever checkpoint. */
-  whenGoingOn(goingOn: () => void): void {
-    this.#goingOnListeners.push(goingOn)
+  /** Calls back just before CRIU resumes an application, for whichever checkpoint. */
+  whenResuming(resuming: () => void): void {
+    this.#resumingListeners.push(resuming)
   }
 
   /** What is being stored is not wanted any more: the work is done. Resolves when nothing is written, or after `mostMs`. */
@@ -151,7 +151,7 @@ export class ContainerCheckpoints {
     try {
       return await this.#complete(effect, dumped)
     } catch (error) {
-      this.#goingOn()
+      this.#resuming()
       const reason = (error as { code?: string }).code ?? 'dump-failed'
       const about = { err: error, trigger: request.trigger }
       if (signal.aborted)
@@ -176,7 +176,7 @@ export class ContainerCheckpoints {
     const target = { plan, launcherPid, launcher, root }
     const { manifest, ended, phases, cpuMs } = await takeOne(around, target, request, {
       stopped: () => this.#stopped(request),
-      goingOn: () => this.#goingOn(),
+      resuming: () => this.#resuming(),
       storing: () => {
         this.#queue.storing()
         dispatch({ event: 'dumped', root })
@@ -225,10 +225,10 @@ export class ContainerCheckpoints {
     for (const stopped of [request.stopped, ...this.#stoppedListeners]) await stopped?.()
   }
 
-  #goingOn(): void {
+  #resuming(): void {
     if (this.#criuPhase !== 'now') return
     this.#criuPhase = 'over'
-    for (const goingOn of this.#goingOnListeners) goingOn()
+    for (const resuming of this.#resumingListeners) resuming()
   }
 
   /** @throws ReprieveError `lineage-busy`: what another pod of the lineage has stored is not to be mixed with this one's. */

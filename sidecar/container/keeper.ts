@@ -240,9 +240,9 @@ export class ContainerKeeper {
     this.#checkpoints.whenStopped(stopped)
   }
 
-  /** Calls back just before CRIU lets go of an application that goes on, for whichever checkpoint. */
-  whenGoingOn(goingOn: () => void): void {
-    this.#checkpoints.whenGoingOn(goingOn)
+  /** Calls back just before CRIU resumes an application, for whichever checkpoint. */
+  whenResuming(resuming: () => void): void {
+    this.#checkpoints.whenResuming(resuming)
   }
 
   recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined> {

@@ -143,7 +143,7 @@ export function reduce(container: Container, event: ContainerEvent): Step {
       return to(state, { do: 'refuse', reason: 'not-running' })
     case 'dumped':
       return state.at === 'checkpointing' && state.root === event.root
-        ? goesOn(runningAgain(state), ending, state.goneWith)
+        ? resumed(runningAgain(state), ending, state.goneWith)
         : to(state)
     case 'taken':
     case 'failed':
@@ -219,11 +219,11 @@ function whenCheckpointEnded(
   }
   const goneWith = state.at === 'checkpointing' ? state.goneWith : undefined
   const running = runningAgain(state)
-  if (event.event === 'failed') return goesOn(running, ending, goneWith)
+  if (event.event === 'failed') return resumed(running, ending, goneWith)
   // A newer checkpoint of it exists now: the one it came from is no longer on trial. Taken of a memory that is still full, it is no better.
   const { onTrial, suspects = [], ...rest } = running
   const all = suspects.length > 0 ? [...suspects, event.checkpoint] : suspects
-  const step = goesOn({ ...rest, onTrial: undefined, ...suspected(all) }, ending, goneWith)
+  const step = resumed({ ...rest, onTrial: undefined, ...suspected(all) }, ending, goneWith)
   return { container: step.container, effects: [...proved({ ...running, onTrial }), ...step.effects] }
 }
 
@@ -232,7 +232,7 @@ function runningAgain({ launcherPid, root, onTrial, suspects }: Running): Runnin
 }
 
 /** @param goneWith the code that it ended with meanwhile */
-function goesOn(running: Running, ending: boolean, goneWith: number | undefined): Step {
+function resumed(running: Running, ending: boolean, goneWith: number | undefined): Step {
   const container: Container = { state: { at: 'running', ...running }, ending }
   return goneWith === undefined ? { container, effects: [] } : whenGone(container, goneWith)
 }

@@ -135,7 +135,7 @@ export class MemoryWatch {
   }
 
   /** CRIU is about to let go: before the application runs, so that it cannot fill what it has left while nothing holds it. */
-  goesOn(): void {
+  resuming(): void {
     this.#standstill?.again()
     if (!this.#owesBrake) return
     this.#owesBrake = false

@@ -19,7 +19,7 @@ export type WatchedContainer = PressedContainer &
     /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
     whenStopped(stopped: () => Promise<void>): void
     /** Calls back just before CRIU lets go of an application that goes on. */
-    whenGoingOn(goingOn: () => void): void
+    whenResuming(resuming: () => void): void
   }
 
 export type MemoryStatus = {
@@ -59,7 +59,7 @@ export class MemoryTrigger implements Trigger {
     for (const container of this.#containers) {
       container.observe((state) => this.#follow(container, state))
       container.whenStopped(async () => this.#watches.get(container.plan.name)?.stopped())
-      container.whenGoingOn(() => this.#watches.get(container.plan.name)?.goesOn())
+      container.whenResuming(() => this.#watches.get(container.plan.name)?.resuming())
     }
   }
 

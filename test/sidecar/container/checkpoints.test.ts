@@ -56,7 +56,7 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
       const ended = afterwards === 'end'
       if (!ended) {
         await dumped.promise
-        hooks.goingOn()
+        hooks.resuming()
         hooks.storing()
       }
       const { promise, reject } = Promise.withResolvers<void>()

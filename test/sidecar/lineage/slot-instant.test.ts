@@ -80,7 +80,7 @@ t.test('a checkpoint by a clock that is behind is named after those in the slot'
     afterwards: 'resume',
     deadline: Deadline.in(5_000),
   } as const
-  const hooks = { stopped: async () => undefined, goingOn: () => undefined, storing: () => undefined, breakOff: new AbortController().signal } // prettier-ignore
+  const hooks = { stopped: async () => undefined, resuming: () => undefined, storing: () => undefined, breakOff: new AbortController().signal } // prettier-ignore
   await t.rejects(takeCheckpoint(surroundings(store), target, request, hooks), /where the test ends/)
   t.match(asked, [new RegExp(`^${makeCheckpointId(new Date(ahead + 1)).slice(0, 20)}`)])
 })

@@ -28,7 +28,7 @@ async function trigger(
   mkdirSync(`${run}/app`, { recursive: true })
   const observers: ((state: ContainerState) => void)[] = []
   const stopped: (() => Promise<void>)[] = []
-  const goingOn: (() => void)[] = []
+  const resuming: (() => void)[] = []
   let doing: WatchedContainer['doing'] = 'runs'
   const container: WatchedContainer = {
     plan: { ...containerPlan, memory: { ...containerPlan.memory, ...plan } },
@@ -47,7 +47,7 @@ async function trigger(
     passOn: () => undefined,
     observe: (changed) => observers.push(changed),
     whenStopped: (listener) => void stopped.push(listener),
-    whenGoingOn: (listener) => void goingOn.push(listener),
+    whenResuming: (listener) => void resuming.push(listener),
     ...parts,
   }
   let tries = 0
@@ -69,7 +69,7 @@ async function trigger(
     watchBeforeRetry: () => watchBeforeRetry,
     does: (what: typeof doing) => void (doing = what),
     stopped: () => Promise.all(stopped.map((listener) => listener())),
-    goingOn: () => goingOn.forEach((listener) => listener()),
+    resuming: () => resuming.forEach((listener) => listener()),
   }
 }
 
@@ -168,7 +168,7 @@ t.test(
     await of.stopped()
     t.equal(of.read('cgroup.freeze'), '0')
     t.equal(of.read('memory.high'), 'max')
-    of.goingOn()
+    of.resuming()
     t.equal(of.read('cgroup.freeze'), '1', 'at once')
     await until('the brake', () => of.read('memory.high') === String(brakeBytes))
     hub.grant()
@@ -185,12 +185,12 @@ t.test('a crossing that comes while CRIU seizes it does not hold CRIU’s instru
   await until('it to be watched', () => of.memory.status[0]?.watch === 'armed')
   await of.stopped()
   t.equal(of.read('memory.high'), String(brakeBytes), 'far below, the brake stays')
-  of.goingOn()
+  of.resuming()
   of.uses(84 * mebibyte)
   await of.stopped()
   t.equal(of.read('memory.high'), 'max')
   of.uses(10 * mebibyte)
-  of.goingOn()
+  of.resuming()
   await until('the brake', () => of.read('memory.high') === String(brakeBytes))
 })
 
@@ -231,7 +231,7 @@ t.test('between two tries of a checkpoint that is to end it there is frost and b
         await of.stopped()
         seen.push(`${request.afterwards}: ${of.read('cgroup.freeze')} ${of.read('memory.high')}`)
         of.does('runs')
-        of.goingOn()
+        of.resuming()
         await until(
           'the brake',
           () => request.afterwards !== 'end' || of.read('memory.high') === String(brakeBytes),
