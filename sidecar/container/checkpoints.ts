@@ -132,7 +132,9 @@ export class ContainerCheckpoints {
   #situation(): Situation {
     const { at } = this.#parts.state()
     if (at === 'running' || at === 'checkpointing') return at
-    return at === 'held' && this.#endedWith !== undefined ? { endedWith: this.#endedWith } : 'not-running'
+    return at === 'kept-open' && this.#endedWith !== undefined
+      ? { endedWith: this.#endedWith }
+      : 'not-running'
   }
 
   #begin(request: CheckpointRequest): Promise<CheckpointOutcome> {

@@ -255,25 +255,25 @@ export class ContainerKeeper {
 
   /** Ends the held container with the code, for whoever looks after the pod to see. */
   leave(code: number): void {
-    if (this.#container.state.at !== 'held') return
-    // A launcher that has not seen the end yet does not obey: it is told again when it has (#hold).
+    if (this.#container.state.at !== 'kept-open') return
+    // A launcher that has not seen the end yet does not obey: it is told again when it has (#keepOpen).
     this.#leaving = code
-    this.#hold()
+    this.#keepOpen()
   }
 
-  #hold(): void {
+  #keepOpen(): void {
     this.#talk.say({ verb: 'hold' })
     if (this.#leaving !== undefined) this.#talk.say({ verb: 'release', code: this.#leaving })
   }
 
   /** Lets a container end that is held for a checkpoint, to go on from it when it is started again. */
   async letGo(): Promise<LetGo> {
-    const isHeld = () => this.#container.state.at === 'held'
-    if (!isHeld()) return { outcome: 'not-held' }
+    const isKeptOpen = () => this.#container.state.at === 'kept-open'
+    if (!isKeptOpen()) return { outcome: 'not-held' }
     const turn = await this.#lock.take(0, AbortSignal.timeout(recordDeadlineMs))
     if (turn.outcome === 'busy')
       return turn.isNamed ? { outcome: 'taken-over', holder: turn.holder } : { outcome: 'unknown' }
-    if (!isHeld()) return { outcome: 'not-held' }
+    if (!isKeptOpen()) return { outcome: 'not-held' }
     this.#dispatch({ event: 'let-go' })
     return { outcome: 'let-go' }
   }
@@ -322,7 +322,7 @@ export class ContainerKeeper {
     if (step.container.state.at === 'running') for (const done of this.#runsWaiters) done()
     for (const effect of step.effects) {
       if (effect.do === 'refuse') this.#checkpoints.refuse(effect)
-      else if (effect.do === 'hold') this.#hold()
+      else if (effect.do === 'keep-open') this.#keepOpen()
       else
         this.#queue = this.#queue
           .then(() => this.#carryOut(effect))
@@ -339,7 +339,7 @@ export class ContainerKeeper {
         return this.#preparation.run(effect)
       case 'take':
         return this.#checkpoints.take(effect)
-      case 'release':
+      case 'let-end':
         await setLastPid(asidePid, this.#log)
         return this.#talk.say({ verb: 'release' })
       case 'record-finished':
@@ -357,7 +357,7 @@ export class ContainerKeeper {
 
   /** What held the slot's lock died with an earlier life of this sidecar: an application that runs takes it again at once. */
   #retakeLock(): void {
-    if (this.#container.state.at === 'held') return
+    if (this.#container.state.at === 'kept-open') return
     this.#queue = this.#queue.then(async () => {
       const outcome = await this.#lock.take(0, AbortSignal.timeout(recordDeadlineMs))
       if (outcome.outcome === 'busy')

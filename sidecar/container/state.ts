@@ -27,7 +27,7 @@ export type ContainerState =
   | ({ at: 'running' } & Running)
   | ({ at: 'checkpointing'; afterwards: 'resume' | 'end'; goneWith: number | undefined } & Running)
   /** Ended for a checkpoint that is in the store; the launcher holds the container open. */
-  | { at: 'held'; launcherPid: number }
+  | { at: 'kept-open'; launcherPid: number }
   /** The application ended by itself. */
   | { at: 'gone'; code: number }
 
@@ -61,8 +61,8 @@ export type Effect =
   /** `inOrder`: the container before was told to end, or its launcher said how it did: a restore that was under way in it did not kill it. */
   | ({ do: 'prepare'; inOrder?: true } & Waiting)
   | { do: 'take'; launcherPid: number; root: number; request: CheckpointRequest }
-  | { do: 'hold' }
-  | { do: 'release' }
+  | { do: 'keep-open' }
+  | { do: 'let-end' }
   /** Status 0 without having been told to end: the work is done, the lineage ends. */
   | { do: 'record-finished' }
   | { do: 'record-early-death'; checkpoint: string; code: number }
@@ -150,7 +150,7 @@ export function reduce(container: Container, event: ContainerEvent): Step {
       return whenCheckpointEnded(container, event)
     case 'let-go':
       // CRIU killed the application, and its launcher exits as that did; what is started in its place goes on from the checkpoint.
-      return state.at === 'held' ? to({ at: 'gone', code: killedCode }, { do: 'release' }) : to(state)
+      return state.at === 'kept-open' ? to({ at: 'gone', code: killedCode }, { do: 'let-end' }) : to(state)
     case 'proved-alive':
       if ((state.at === 'running' || state.at === 'checkpointing') && state.onTrial !== undefined)
         return to({ ...state, onTrial: undefined }, ...proved(state))
@@ -197,13 +197,13 @@ function whenGone({ state, ending }: Container, code: number): Step {
   if (state.at === 'checkpointing') {
     // Whether the checkpoint ended it, or it ended under the dump, is known when the dump is over. Until then the launcher stays: it would
     // leave by itself after 2 s, and clearing a large dump away takes longer.
-    return { container: { state: { ...state, goneWith: code }, ending }, effects: [{ do: 'hold' }] }
+    return { container: { state: { ...state, goneWith: code }, ending }, effects: [{ do: 'keep-open' }] }
   }
-  if (state.at === 'held') return { container: { state, ending }, effects: [{ do: 'hold' }] }
+  if (state.at === 'kept-open') return { container: { state, ending }, effects: [{ do: 'keep-open' }] }
   const effects: Effect[] = []
   if (code === 0 && !ending) effects.push({ do: 'record-finished' })
   else if (!ending && state.at === 'running') effects.push(...blamed(state, code))
-  return { container: { state: { at: 'gone', code }, ending }, effects: [...effects, { do: 'release' }] }
+  return { container: { state: { at: 'gone', code }, ending }, effects: [...effects, { do: 'let-end' }] }
 }
 
 function whenCheckpointEnded(
@@ -214,8 +214,8 @@ function whenCheckpointEnded(
   const isIts = (state.at === 'checkpointing' || state.at === 'running') && state.root === event.root
   if (!isIts) return { container: { state, ending }, effects: [] }
   if (event.event === 'taken' && event.ended) {
-    const held: ContainerState = { at: 'held', launcherPid: state.launcherPid }
-    return { container: { state: held, ending }, effects: [{ do: 'hold' }] }
+    const keptOpen: ContainerState = { at: 'kept-open', launcherPid: state.launcherPid }
+    return { container: { state: keptOpen, ending }, effects: [{ do: 'keep-open' }] }
   }
   const goneWith = state.at === 'checkpointing' ? state.goneWith : undefined
   const running = runningAgain(state)

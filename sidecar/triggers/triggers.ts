@@ -75,7 +75,7 @@ export class Triggers {
 
   async start(): Promise<void> {
     for (const [name, keeper] of this.#containers.keepers)
-      keeper.observe(({ at }) => void (at === 'held' || this.#notices.released(name)))
+      keeper.observe(({ at }) => void (at === 'kept-open' || this.#notices.released(name)))
     for (const trigger of this.#all) await trigger.start(this.#containers.asked)
     if (this.#isCloudAsked) this.#clouds.start()
     await this.#folder?.start()
