@@ -6,7 +6,7 @@ import type { Surroundings } from '../setup/surroundings.ts'
 import { ContainerKeeper, type KeeperStatus } from './keeper.ts'
 import { CheckpointLedger, type CheckpointEntry } from './ledger.ts'
 import { estimate, tookMost } from './rates.ts'
-import type { LetGo } from './state.ts'
+import type { EndKeptOpen } from './state.ts'
 import type { Checkpointable } from './trigger.ts'
 
 export class Containers {
@@ -57,8 +57,8 @@ export class Containers {
     return startMs + dumpMs + storeMs
   }
 
-  async letGo(name: string): Promise<LetGo> {
-    return (await this.keepers.get(name)?.letGo()) ?? { outcome: 'not-held' }
+  async endKeptOpen(name: string): Promise<EndKeptOpen> {
+    return (await this.keepers.get(name)?.endKeptOpen()) ?? { outcome: 'not-kept-open' }
   }
 
   get status(): (KeeperStatus & { lastAsked: CheckpointEntry | undefined })[] {

@@ -18,7 +18,7 @@ import {
   type ContainerState,
   type Doing,
   type Effect,
-  type LetGo,
+  type EndKeptOpen,
 } from './state.ts'
 import type { FromLauncher, RunPosition } from '../launcher-socket/launcher-messages.ts'
 import type { LauncherConnection } from '../launcher-socket/launcher-server.ts'
@@ -267,15 +267,15 @@ export class ContainerKeeper {
   }
 
   /** Lets a container end that is held for a checkpoint, to go on from it when it is started again. */
-  async letGo(): Promise<LetGo> {
+  async endKeptOpen(): Promise<EndKeptOpen> {
     const isKeptOpen = () => this.#container.state.at === 'kept-open'
-    if (!isKeptOpen()) return { outcome: 'not-held' }
+    if (!isKeptOpen()) return { outcome: 'not-kept-open' }
     const turn = await this.#lock.take(0, AbortSignal.timeout(recordDeadlineMs))
     if (turn.outcome === 'busy')
       return turn.isNamed ? { outcome: 'taken-over', holder: turn.holder } : { outcome: 'unknown' }
-    if (!isKeptOpen()) return { outcome: 'not-held' }
-    this.#dispatch({ event: 'let-go' })
-    return { outcome: 'let-go' }
+    if (!isKeptOpen()) return { outcome: 'not-kept-open' }
+    this.#dispatch({ event: 'end-kept-open' })
+    return { outcome: 'ended' }
   }
 
   /** It was restored, and has not lived long enough to prove its checkpoint good: no other one should follow from it yet. */

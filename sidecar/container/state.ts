@@ -47,11 +47,11 @@ export type ContainerEvent =
   | { event: 'fills-again' }
   | { event: 'relieved' }
   /** What it is held for did not come. */
-  | { event: 'let-go' }
+  | { event: 'end-kept-open' }
 
-/** What became of the wish to let a held container end. */
-export type LetGo =
-  | { outcome: 'let-go' | 'not-held' }
+/** What came of the request to end a container that is kept open. */
+export type EndKeptOpen =
+  | { outcome: 'ended' | 'not-kept-open' }
   /** Another pod has the lineage, and has gone on from there itself. */
   | { outcome: 'taken-over'; holder: string }
   /** The store does not say who has it: another pod may. */
@@ -148,7 +148,7 @@ export function reduce(container: Container, event: ContainerEvent): Step {
     case 'taken':
     case 'failed':
       return whenCheckpointEnded(container, event)
-    case 'let-go':
+    case 'end-kept-open':
       // CRIU killed the application, and its launcher exits as that did; what is started in its place goes on from the checkpoint.
       return state.at === 'kept-open' ? to({ at: 'gone', code: killedCode }, { do: 'let-end' }) : to(state)
     case 'proved-alive':

@@ -36,7 +36,13 @@ export class Triggers {
     this.prestop = new PrestopTrigger(log)
     const manual = wanted.includes('manual') ? new ManualTrigger(volumePaths.control, log) : undefined
     const vitals = (name: string) => containers.vitals(name)
-    this.#notices = new NoticeTrigger({ book, ledger, vitals, letGo: (name) => containers.letGo(name), log })
+    this.#notices = new NoticeTrigger({
+      book,
+      ledger,
+      vitals,
+      endKeptOpen: (name) => containers.endKeptOpen(name),
+      log,
+    })
     this.#interval =
       wanted.includes('interval') && interval !== 'off'
         ? new IntervalTrigger({

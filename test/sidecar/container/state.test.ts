@@ -42,11 +42,11 @@ const table: Row[] = [
   [
     'what was held in vain is let go',
     keptOpen,
-    { event: 'let-go' },
+    { event: 'end-kept-open' },
     { at: 'gone', code: 137 },
     [{ do: 'let-end' }],
   ],
-  ['what runs is not', onTrial, { event: 'let-go' }, onTrial, []],
+  ['what runs is not', onTrial, { event: 'end-kept-open' }, onTrial, []],
   [
     'a launcher that waits is prepared for',
     absent,
@@ -338,7 +338,7 @@ const anyEvent: fc.Arbitrary<ContainerEvent> = fc.oneof(
     taken(false),
     { event: 'failed', root: 9 },
     { event: 'dumped', root: 9 },
-    { event: 'let-go' },
+    { event: 'end-kept-open' },
     { event: 'proved-alive' },
   ),
 )
