@@ -1,4 +1,4 @@
-/** The sidecar: builds its parts, connects them, and starts. With `--explain` it prints what it does for which notice, and ends. */
+/** The sidecar: builds its parts, connects them and starts. With `--explain` it prints its answer to each notice and exits. */
 import { createLog, type EventLog } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
 import { Containers } from './container/containers.ts'
@@ -17,10 +17,10 @@ import { cgroupMount, MemoryCgroup } from './triggers/memory/memory-cgroup.ts'
 import { explainAnswers } from './triggers/notices/answers.ts'
 import { Triggers } from './triggers/triggers.ts'
 
-/** Of libuv's, read at their first use. Of its usual four, storing one checkpoint takes all, and for good where the store hangs. */
+/** The threads of libuv, read at their first use. Storing one checkpoint takes all of the usual four, for ever where the store hangs. */
 process.env.UV_THREADPOOL_SIZE ??= '8'
 
-/** What is under way when the pod ends has deadlines of its own; something that hangs all the same must not hold the pod. */
+/** Everything under way when the pod ends has its own deadline. If something hangs all the same, the pod must still end. */
 const settleDeadlineMs = 60_000
 
 if (process.argv.includes('--explain')) {
@@ -30,10 +30,10 @@ if (process.argv.includes('--explain')) {
 const around = readSurroundings(process.env, createLog('sidecar'))
 const { podPlan, identity, made } = around
 const log: EventLog = around.log
-// Before anything that can fail or take long.
+// Before anything that can fail or take long: an earlier sidecar may have left the application frozen.
 const marked = podPlan.containers.map(({ name }) => ({
   frozenMark: frozenMarkOf(name),
-  // Of its own: the watch of the memory may begin meanwhile, and mounts as well.
+  // A mount of its own: the memory watch may start meanwhile and mounts the same cgroup.
   open: (pid: number) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, around.log),
   log: around.log.child({ container: name }),
 }))
@@ -85,7 +85,7 @@ collectWhenIdle()
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
     log.info({ event: 'sidecar.stopping', signal: name }, 'the sidecar was told to end')
-    // What is under way may take longer than we are given.
+    // The checkpoints under way may take longer than the kubelet waits.
     thawAll()
     const settled = containers.settled().then(() => triggers.stop())
     const tooLong = new Promise((resolve) => setTimeout(resolve, settleDeadlineMs))

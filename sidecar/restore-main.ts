@@ -1,13 +1,13 @@
 /**
- * The restore init container: installs the tools, brings the newest valid checkpoint of each container. It never fails the pod:
- * what it could not do the sidecar tries again, or the application starts from its beginning.
+ * The restore init container: installs the tools and fetches the newest valid checkpoint of each container. It never fails the pod:
+ * the sidecar tries again, or the application starts from its beginning.
  */
 import { createLog, type EventLog } from '../src/log.ts'
 import { bringNewest } from './restore/bring-newest.ts'
 import { readSurroundings } from './setup/surroundings.ts'
 import { installTools } from './setup/tools.ts'
 
-/** The whole of it; a checkpoint that cannot be fetched in this time is fetched no faster by waiting longer. */
+/** For the whole init container. A store that needs longer is too slow to wait for. */
 const deadlineMs = 600_000
 
 const restoreLog = createLog('restore')

@@ -1,6 +1,6 @@
 /**
- * The checkpoints of one container: triggers ask for them, the queue says whose turn it is, and whoever must know hears when CRIU has stopped the
- * application and when it runs on. An application that goes on runs as soon as it is dumped: its checkpoint is stored beside all else that is done.
+ * The checkpoints of one container. The triggers ask for them and the queue orders the requests. Listeners hear when CRIU has stopped the
+ * application and when CRIU resumes it. A resumed application runs while its checkpoint is being stored.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeError, ReprieveError } from '../../src/errors.ts'
@@ -26,7 +26,7 @@ export type ContainerCheckpointsParts = {
   log: EventLog
   state: () => ContainerState
   dispatch: (event: ContainerEvent) => void
-  /** The version of the launcher that was heard last. */
+  /** The version of the launcher that spoke last. */
   launcher: () => string
   /** For tests. */
   takeOne?: typeof takeCheckpoint
@@ -35,7 +35,7 @@ export type ContainerCheckpointsParts = {
 type Take = Effect & { do: 'take' }
 type Taken = { outcome: CheckpointOutcome & { outcome: 'taken' }; slot: Slot }
 
-/** Some large files on a slow file server. */
+/** Time to remove some large files from a slow file server. */
 const pruneDeadlineMs = 60_000
 
 export class ContainerCheckpoints {
@@ -46,15 +46,15 @@ export class ContainerCheckpoints {
   #criuPhase: CriuPhase = 'not-yet'
   /** By `performance.now()`. */
   #stoppedMs = 0
-  /** Answers the queue, which has begun one. */
+  /** Answers the queue, which began the checkpoint. */
   #over: (outcome: CheckpointOutcome) => void = () => undefined
   #breakOff = new AbortController()
-  /** Once the checkpoint that is being stored is, or is not. */
+  /** Resolves when the checkpoint under way is stored, or has failed. */
   #stored: Promise<unknown> = Promise.resolve()
-  /** What the application was ended with whose container is kept open. */
+  /** The checkpoint that ended the application, while its container is kept open. */
   #endedWith: CheckpointOutcome | undefined
   #last: CheckpointOutcome | undefined
-  /** Once all that is old has been removed, or its time was over. */
+  /** Resolves when the old checkpoints are removed, or the deadline has passed. */
   #pruned: Promise<unknown> = Promise.resolve()
 
   constructor(parts: ContainerCheckpointsParts) {
@@ -66,7 +66,7 @@ export class ContainerCheckpoints {
     })
   }
 
-  /** What became of the newest that was asked for. */
+  /** The outcome of the newest request. */
   get last(): CheckpointOutcome | undefined {
     return this.#last
   }
@@ -75,12 +75,12 @@ export class ContainerCheckpoints {
     return doingOf(this.#parts.state(), this.#criuPhase, this.#queue.isStoring)
   }
 
-  /** Resolves by the request's deadline with what became of it. */
+  /** Resolves with the outcome by the request's deadline. */
   async ask(request: CheckpointRequest): Promise<CheckpointOutcome> {
     return (this.#last = await this.#queue.ask(request))
   }
 
-  /** To be called after each event: requests may wait for what has changed. */
+  /** To be called after each event: a request may wait for a change of the container. */
   changed(): void {
     this.#queue.look()
   }
@@ -95,7 +95,7 @@ export class ContainerCheckpoints {
     this.#resumingListeners.push(resuming)
   }
 
-  /** What is being stored is not wanted any more: the work is done. Resolves when nothing is written, or after `mostMs`. */
+  /** Stops the storing of a checkpoint after the work is done. Resolves when nothing is being written, or after `mostMs`. */
   async stopStoring(mostMs: number): Promise<void> {
     this.#breakOff.abort()
     await Promise.race([this.#stored, delay(mostMs, undefined, { ref: false })])
@@ -110,7 +110,7 @@ export class ContainerCheckpoints {
     this.#over({ outcome: 'failed', reason, detail: 'the application does not run' })
   }
 
-  /** Resolves as soon as the application runs on, or is ended with its checkpoint. */
+  /** Resolves as soon as the application runs again, or has ended with its checkpoint. */
   async take(effect: Take): Promise<void> {
     const dumped = Promise.withResolvers<void>()
     const over = this.#over
@@ -140,7 +140,7 @@ export class ContainerCheckpoints {
   #begin(request: CheckpointRequest): Promise<CheckpointOutcome> {
     const over = Promise.withResolvers<CheckpointOutcome>()
     this.#over = over.resolve
-    // It may have to wait behind what is done for the container already: the phase of an earlier checkpoint must not count for it.
+    // The checkpoint may wait for an earlier effect: until it begins, the phase of the last checkpoint must not count for it.
     this.#criuPhase = 'not-yet'
     this.#parts.dispatch({ event: 'asked', request })
     return over.promise
@@ -171,7 +171,7 @@ export class ContainerCheckpoints {
   async #complete({ launcherPid, root, request }: Take, dumped: () => void): Promise<Taken> {
     const { around, plan, log, dispatch, launcher: lastLauncher, takeOne = takeCheckpoint } = this.#parts // prettier-ignore
     const launcher = (await launcherHashOf(root)) ?? lastLauncher()
-    // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not keep a checkpoint waiting.
+    // In parallel and not awaited: it takes milliseconds, and a checkpoint must not wait for a read that hangs.
     let memoryBytes: number | undefined
     void vitalsOf(root).then((vitals) => (memoryBytes = vitals?.memoryBytes), () => undefined) // prettier-ignore
     await this.#requireLock(request.deadline)
@@ -197,20 +197,20 @@ export class ContainerCheckpoints {
     return { outcome, slot: manifest.slot }
   }
 
-  /** After a checkpoint that ended the application, a replacement that may be waiting can go on as soon as this is over. */
+  /** After a checkpoint that ended the application, a waiting replacement can start as soon as this is done. */
   async #tidy({ slot, outcome: { id, ended } }: Taken): Promise<void> {
     const { lock, log, plan } = this.#parts
     await markCheckpoint(plan.name, id, log)
     this.#pruned = Promise.all([this.#pruned, this.#prune(slot)])
     if (ended !== true) return
     await this.#pruned
-    // Nothing more is written.
+    // The sidecar writes nothing more to the slot.
     lock.release()
   }
 
   /**
-   * Nobody waits for it behind one that goes on: its next checkpoint may be of a full memory, that is throttled for seconds only. It is not cut short
-   * for that: a removal that hangs cannot be, and would keep whatever comes after it waiting in the store.
+   * The next checkpoint does not wait for this one: its application may have a full memory, which is throttled for seconds only. Nor does
+   * it abort this: a removal that hangs cannot be aborted, and later calls would wait for it in the store.
    */
   async #prune(slot: Slot): Promise<void> {
     const { around, log } = this.#parts
@@ -233,7 +233,7 @@ export class ContainerCheckpoints {
     for (const resuming of this.#resumingListeners) resuming()
   }
 
-  /** @throws ReprieveError `lineage-busy`: what another pod of the lineage has stored is not to be mixed with this one's. */
+  /** @throws ReprieveError `lineage-busy`: two pods of one lineage must not store checkpoints in turns */
   async #requireLock(deadline: Deadline): Promise<void> {
     const outcome = await this.#parts.lock.take(0, deadline.signal())
     if (outcome.outcome === 'busy') {

@@ -1,13 +1,13 @@
-/** The socket that launchers connect to: lines in, lines out, nothing held for a peer that does not read. */
+/** The socket of the launchers: lines in, lines out. Nothing is buffered for a peer that does not read. */
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { EventLog } from '../../src/log.ts'
 import { formatMessage, parseMessage, type FromLauncher, type ToLauncher } from './launcher-messages.ts'
 
 const longestLineBytes = 4096
-/** Our words are short and few: a peer that lets this many pile up does not read. */
+/** The sidecar's messages are short and few: a peer with so much unread does not read. */
 const mostUnreadBytes = 64 * 1024
-/** More than a pod's containers and their preStops can need; whoever connects beyond it is turned away. */
+/** More than the containers of a pod and their preStop hooks can need. Further connections are refused. */
 const mostConnections = 256
 
 export type LauncherConnection = {

@@ -1,13 +1,13 @@
 /**
- * A file beside the launchers' socket, there while the container has a checkpoint to go on from: a launcher waits longer then for a
- * sidecar that is late (PATIENCE_WITH_CHECKPOINT_MS in launcher/run/run.c). Left by the restore init container and by each
- * checkpoint that is taken.
+ * A file beside the socket of the launchers that exists while the container has a checkpoint to resume from. With it a launcher waits
+ * longer for a late sidecar (PATIENCE_WITH_CHECKPOINT_MS in launcher/run/run.c). The restore init container and each new checkpoint
+ * write it.
  */
 import { rm, writeFile } from 'node:fs/promises'
 import { volumePaths } from '../../src/volume.ts'
 import type { EventLog } from '../../src/log.ts'
 
-/** @param id of the checkpoint; undefined: there is none any more. Only a hint: what fails here fails nothing */
+/** Only a hint: a failure here is logged. @param id of the checkpoint; undefined where there is none any more */
 export async function markCheckpoint(
   container: string,
   id: string | undefined,

@@ -1,7 +1,7 @@
 /**
- * Two pods never run one checkpoint, nor write one slot: whoever does holds a lock (flock(2)) on a file in the store. The kernel
- * or the file server gives it back the moment its holder dies. A replacement often starts while the pod it replaces is
- * still being checkpointed (Deployments, and Jobs by default, do not wait for the old pod to end): it waits its turn.
+ * The slot lock. Two pods never run from one checkpoint, nor write one slot: a pod first takes a lock (flock(2)) on a file in the store.
+ * The kernel or the file server releases it as soon as the pod dies. A replacement often starts while the pod it replaces still takes
+ * its last checkpoint (Deployments, and Jobs by default, do not wait for the old pod to end): it waits its turn.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -14,22 +14,22 @@ import type { Identity } from '../setup/surroundings.ts'
 
 export type LockOutcome =
   | { outcome: 'taken' }
-  /** Another pod has it, as far as anyone can tell; `isNamed`: it does, and has signed. */
+  /** Another pod seems to have the lock; `isNamed`: it has, and the note in the file names it. */
   | { outcome: 'busy'; holder: string; isNamed: boolean }
-  /** The store cannot lock: nobody is kept out, as nobody can be. */
+  /** The store cannot lock: no other pod is kept out. */
   | { outcome: 'unfenced'; why: string }
 
 const busy = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
 const unanswered = { ...busy, holder: 'unknown: the store did not answer' } as const
 
 /**
- * How long a pod waits for one that was not told to end: as long as it takes a deleted pod's preStop to say so (the kubelet
- * runs it within a second or two of the deletion). After that the other one is alive and well, a replica of the same lineage.
+ * How long a pod waits for another one that has not announced its end. The kubelet runs the preStop hook of a deleted pod, which announces
+ * the end, within a second or two. After this time the other pod is a running replica of the same lineage.
  */
 const waitForRunningMs = 15_000
-/** A pod that leaves gets its announced time and this much more to end. */
+/** A pod that ends gets its announced time and this much more. */
 const leaveGraceMs = 5_000
-/** Reading and writing a note of a hundred bytes. */
+/** For reading or writing a note of a hundred bytes. */
 const noteDeadlineMs = 5_000
 
 export class SlotLock {
@@ -48,7 +48,7 @@ export class SlotLock {
     return this.#process !== undefined
   }
 
-  /** Takes the slot, or says who has it; `waitMs` 0 only looks. Never rejects. */
+  /** Takes the lock, or names the pod that has it; `waitMs` 0 does not wait. Never rejects. */
   async take(waitMs: number, signal: AbortSignal): Promise<LockOutcome> {
     if (this.isTaken) return { outcome: 'taken' }
     try {
@@ -57,17 +57,17 @@ export class SlotLock {
       if (outcome.outcome === 'taken') await this.#note({})
       if (outcome !== busy) return outcome
       const note = await readNote(file)
-      // Not yet signed by who has it where it is the note that this pod left.
+      // A note of this pod itself is old: the pod that has the lock has not written its own yet.
       const isNamed = note !== undefined && note.uid !== this.#identity.uid
       return isNamed ? { ...busy, holder: note.pod, isNamed } : busy
     } catch (error) {
-      // One that does not answer may have another pod at work in it; one that refuses (read-only, say) has none that writes.
+      // If the store does not answer, another pod may write there. If it refuses (read-only, for example), no pod can.
       if (error instanceof ReprieveError && error.data.aborted === true) return unanswered
       return { outcome: 'unfenced', why: describeError(error) }
     }
   }
 
-  /** Waits its turn: for a pod that is being ended until it has, for one that is not only long enough to be sure. */
+  /** Waits its turn: for a pod that announces its end until then, for any other pod only `waitForRunningMs`. */
   async await(signal: AbortSignal): Promise<LockOutcome> {
     const announced = new AnnouncedEnd()
     let until = Date.now() + waitForRunningMs
@@ -81,7 +81,7 @@ export class SlotLock {
     }
   }
 
-  /** Tells who waits that this pod ends, and by when. */
+  /** Announces to waiting pods that this pod ends, and by when. */
   async leaving(deadline: Deadline): Promise<void> {
     const { outcome } = await this.take(0, AbortSignal.timeout(noteDeadlineMs))
     if (outcome === 'taken') await this.#note({ leavesBy: deadline.epochMs, leavesInMs: deadline.leftMs })
@@ -109,7 +109,7 @@ export class SlotLock {
         child.kill('SIGKILL')
         finish(unanswered)
       }
-      // A hung file server hangs open(2) as well.
+      // On a hung file server open(2) hangs as well.
       const timer = setTimeout(giveUp, waitMs + noteDeadlineMs)
       signal.addEventListener('abort', giveUp)
       child.stdin.on('error', () => undefined)
@@ -129,13 +129,13 @@ export class SlotLock {
     })
   }
 
-  /** Somebody ended the process that held the lock: it is taken again before the next checkpoint is written. */
+  /** The process that had the lock ended: the sidecar takes the lock again before it writes the next checkpoint. */
   #lost(): void {
     this.#process = undefined
     this.#log.warn({ event: 'slot_lock.lost' }, 'the claim on the lineage was lost')
   }
 
-  /** For people and for who waits; the lock itself is the kernel's. */
+  /** For people and for waiting pods; the lock itself is the kernel's. */
   async #note(more: Pick<Note, 'leavesBy' | 'leavesInMs'>): Promise<void> {
     const { name, uid, node } = this.#identity
     const note: Note = { pod: name, uid, node, ...more }

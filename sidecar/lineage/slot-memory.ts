@@ -1,4 +1,4 @@
-/** What the store remembers of a slot beside its checkpoints, written only by the pod that holds the slot. */
+/** The record of a slot in the store, beside its checkpoints. Only the pod that has the slot lock writes it. */
 import { ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot, SlotRecord } from '../../src/manifest.ts'
@@ -7,7 +7,7 @@ import type { Store } from '../../src/store/store.ts'
 import { instantInSlot } from './slot-instant.ts'
 import type { SlotLock } from './slot-lock.ts'
 
-/** Reading and writing one small file; a hung file server must not hold the container's end up for longer. */
+/** For reading or writing one small file: a hung file server must not delay the end of the container for longer. */
 export const recordDeadlineMs = 10_000
 
 export class SlotMemory {
@@ -15,7 +15,7 @@ export class SlotMemory {
   readonly #slot: Slot
   readonly #lock: SlotLock
   readonly #log: EventLog
-  /** One after the other, as they were asked for: each writes what it has read, changed. */
+  /** The updates run one after another, since each writes what it read, changed. */
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(store: Store, slot: Slot, lock: SlotLock, log: EventLog) {
@@ -33,7 +33,7 @@ export class SlotMemory {
     await this.#update((record) => diedEarly(record, checkpoint, `exit code ${code}`))
   }
 
-  /** The whole container was killed while it was being restored. */
+  /** The whole container was killed during its restore. */
   async killedInRestore(checkpoint: string): Promise<void> {
     this.#log.error(
       { event: 'restore.killed', checkpoint },
@@ -46,7 +46,7 @@ export class SlotMemory {
     await this.#update((record) => provedAlive(record, checkpoint))
   }
 
-  /** What the next pod has to have. @throws ReprieveError where it could not be written, or the slot is another pod's */
+  /** Records the memory that the next pod needs. @throws ReprieveError where that fails, or another pod has the slot lock */
   async needs(memoryBytes: number, podUid: string): Promise<void> {
     if (!(await this.#update((record) => needs(record, { memoryBytes, podUid }))))
       throw new ReprieveError('lineage-busy', 'another pod of the same lineage has the slot')
@@ -57,7 +57,7 @@ export class SlotMemory {
     return (await this.#store.readRecord(this.#slot, AbortSignal.timeout(recordDeadlineMs))).needs
   }
 
-  /** The work is done: nothing made so far may ever be restored. Recorded first, then its checkpoints are freed. */
+  /** The work is done: no checkpoint so far may be restored. First this is recorded, then the checkpoints are removed. */
   async finished(now = Date.now): Promise<void> {
     const instant = (await instantInSlot(this.#store, this.#slot, this.#log, now)).toISOString()
     const end = () => this.#update((record) => finished(record, instant))
@@ -80,7 +80,7 @@ export class SlotMemory {
       )
   }
 
-  /** False where another pod has the slot: what it remembers is not this one's to change. */
+  /** False where another pod has the slot lock: only that pod may change the record. */
   #update(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
     const done = this.#turn.then(() => this.#updateNow(change))
     this.#turn = done.catch(() => undefined)
