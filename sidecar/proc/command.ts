@@ -6,9 +6,9 @@ export type CommandResult = {
   outcome: 'exited' | 'killed' | 'deadline' | 'aborted' | 'unstartable'
   /** Exit status when `exited`. */
   code: number | null
-  /** What ended it when `killed`. */
+  /** The signal that ended it when `killed`. */
   signal: string | null
-  /** At most the first 64 KiB of each stream that was piped to us. */
+  /** At most the first 64 KiB of each stream that is a pipe. */
   stdout: string
   stderr: string
   ms: number
@@ -27,7 +27,7 @@ export type CommandOptions = {
 }
 
 const collectBytes = 64 * 1024
-/** What is killed closes its streams at once; what does not is held up by a hung mount, or left a child that holds them. */
+/** A killed command closes its streams at once, unless it hangs in a mount or a child of it keeps them open. */
 const lingerMs = 1_000
 
 /** Runs an external command to its end, its deadline or the abort, whichever is first. Never rejects. */
@@ -83,7 +83,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
       })
     }
     child.on('error', (error) => finish('unstartable', null, null, error))
-    // A grandchild may hold on to an extra channel: it must not make us wait past the command's own end.
+    // A grandchild may keep an extra channel open: nothing must wait for it after the command has ended.
     child.on('exit', () => {
       for (const stream of child?.stdio.slice(3) ?? []) stream?.destroy()
     })
@@ -97,7 +97,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
   })
 }
 
-/** The same, for a command that has to succeed. @throws ReprieveError `command-failed` */
+/** The same for a command that must succeed. @throws ReprieveError `command-failed` */
 export async function mustRun(
   argv: readonly string[],
   options: CommandOptions & { okCodes?: number[] },

@@ -3,7 +3,7 @@ import type { StorePlan } from '../pod-plan.ts'
 import { createDirectoryStore } from './directory.ts'
 import type { Store } from './store.ts'
 
-/** The store that a plan names. Nothing is touched before its first use. */
+/** The store that a plan names. It touches nothing before its first use. */
 export function openStore(plan: StorePlan, log: EventLog): Store {
   switch (plan.kind) {
     case 'directory':

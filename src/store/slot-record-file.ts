@@ -10,8 +10,8 @@ import { partialName, recordName } from './slot-folder.ts'
 import { ownWriterMark } from './writer-mark.ts'
 
 /**
- * A record that cannot be read costs what it remembered, never a restore: it is put aside for people to look at, and
- * the slot goes on with an empty one. A disk that cannot read at all is another matter, and throws.
+ * A damaged record costs what it remembered, never a restore: it is renamed for people to examine, and the slot gets an empty one. An
+ * error of the disk is thrown.
  */
 export async function readSlotRecord(slotFolder: string, log: EventLog | undefined): Promise<SlotRecord> {
   const path = join(slotFolder, recordName)
