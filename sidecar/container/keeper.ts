@@ -29,6 +29,8 @@ export const earlyDeathMs = 60_000
 export type KeeperStatus = {
   container: string
   state: Container['state']
+  /** A checkpoint of the running application is being stored. */
+  storing: boolean
   lastCheckpoint: CheckpointOutcome | undefined
 } & PreparationStatus
 
@@ -100,6 +102,7 @@ export class ContainerKeeper {
     return {
       container: this.plan.name,
       state: this.#container.state,
+      storing: this.#checkpoints.doing === 'being-saved',
       ...this.#preparation.status,
       lastCheckpoint,
     }

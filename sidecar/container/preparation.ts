@@ -11,6 +11,7 @@ import type { SlotLock } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
 /** For a whole preparation. The launcher waits 30 min at most (PROTOCOL.md): the sidecar stops before and lets the application start. */
+// @deadline A preparation does not end | The sidecar gives up and starts the application
 const preparationDeadlineMs = 25 * 60_000
 
 export type PreparationParts = {

@@ -11,6 +11,7 @@ import {
 } from '../checkpoint/request.ts'
 
 /** A request is answered at most so long after its deadline: at the deadline its checkpoint is aborted and cleans up. */
+// @deadline A checkpoint takes longer than `checkpointBudget` | It is cut short, and the user's own `preStop` runs
 export const answerGraceMs = 5_000
 /** Before each retry of a checkpoint that ends the application. A dump fails, for example, while the CRIU of an earlier sidecar has the tree. */
 const endingPausesMs = [200, 1_000, 3_000]

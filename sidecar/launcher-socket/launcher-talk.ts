@@ -3,7 +3,9 @@ import type { ToLauncher } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
 
 /** How often the sidecar writes to a waiting launcher, and how long each message is valid. */
+// @deadline(lastsMs) The sidecar hangs while it prepares | The application starts, counted from its last message
 const patience = { everyMs: 2_000, lastsMs: 10_000 } as const
+// @deadline The launcher does not adopt the restored tree | The sidecar undoes the restore
 const adoptionDeadlineMs = 10_000
 /**
  * The same while the container is kept open. After so long a silence the sidecar hangs. The launcher then ends the container: the

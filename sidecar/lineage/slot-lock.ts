@@ -26,8 +26,10 @@ const unanswered = { ...busy, holder: 'unknown: the store did not answer' } as c
  * How long a pod waits for another one that has not announced its end. The kubelet runs the preStop hook of a deleted pod, which announces
  * the end, within a second or two. After this time the other pod is a running replica of the same lineage.
  */
+// @deadline Another pod of the lineage is alive | The application starts without protection
 const waitForRunningMs = 15_000
 /** A pod that ends gets its announced time and this much more. */
+// @deadline Another pod of the lineage is being ended | Unprotected start, this long after the end it announced
 const leaveGraceMs = 5_000
 /** For reading or writing a note of a hundred bytes. */
 const noteDeadlineMs = 5_000

@@ -49,6 +49,7 @@ t.test('what the pod wishes goes into its plan', async (t) => {
         'reprieve.dev/restore': 'never',
         'reprieve.dev/triggers': 'manual',
         'reprieve.dev/interval': '15m',
+        'reprieve.dev/external-files': 'ignore',
       },
     }),
   )
@@ -60,6 +61,7 @@ t.test('what the pod wishes goes into its plan', async (t) => {
       restore: 'never',
       triggers: ['manual'],
       interval: { everyMs: 900_000 },
+      externalFiles: 'ignore',
     },
   })
 })
