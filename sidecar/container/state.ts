@@ -49,7 +49,7 @@ export type ContainerEvent =
   /** The announced end of the pod did not come. */
   | { event: 'end-kept-open' }
 
-/** What came of the request to end a container that is kept open. */
+/** The outcome of the request to end a container that is kept open. */
 export type EndKeptOpen =
   | { outcome: 'ended' | 'not-kept-open' }
   /** Another pod has taken the slot lock and runs from the checkpoint. */
