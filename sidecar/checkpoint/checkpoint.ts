@@ -86,9 +86,9 @@ export async function takeCheckpoint(
 /** What is told of a checkpoint while it is taken. */
 export type CheckpointHooks = {
   /** CRIU has stopped every task. */
-  held: () => Promise<void>
-  /** CRIU is about to let an application run that goes on; where CRIU died, when that is known. */
-  goingOn: () => void
+  stopped: () => Promise<void>
+  /** CRIU is about to resume the application; where CRIU died, when that is known. */
+  resuming: () => void
   /** The application runs again, and its checkpoint is only being stored. */
   storing: () => void
   /** Cuts the storing short that `storing` told of. */
@@ -151,7 +151,7 @@ class Checkpoint {
         frozen: () => this.#whenFrozen(),
         dumped: async () => {
           const answer = await this.#whenDumped()
-          if (answer === 'abort' || this.#parts.request.afterwards === 'resume') this.#parts.hooks.goingOn()
+          if (answer === 'abort' || this.#parts.request.afterwards === 'resume') this.#parts.hooks.resuming()
           return answer
         },
         // The deadline itself is ours (#deadline); this one is for a CRIU that does not come to its end after it was let go.
@@ -196,7 +196,7 @@ class Checkpoint {
   #whenFrozen(): void {
     this.#frozenAt = Date.now()
     this.#parts.hooks
-      .held()
+      .stopped()
       .catch((error: unknown) => this.#parts.log.error({ err: error }, 'letting go failed'))
     this.#archive = this.#archiveOptions().then(archiveEphemeral).catch(asError)
     this.#standing = this.#lookAround().catch(asError)

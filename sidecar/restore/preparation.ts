@@ -22,7 +22,7 @@ import {
   type Restored,
 } from './restore-attempt.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
-import { SlotClaim } from '../lineage/slot-claim.ts'
+import { SlotLock } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
 
@@ -44,7 +44,7 @@ export type Prepared =
   | { outcome: 'ended'; rejected: Rejected[] }
 
 /** Making a folder of the store. */
-const claimDeadlineMs = 5_000
+const lockDeadlineMs = 5_000
 
 /** Where the checkpoint to restore is put, by the restore init container or by the sidecar. */
 export function fetchedFolder(container: string, id: string): string {
@@ -95,10 +95,10 @@ export async function fetchCheckpoint(
   return folder
 }
 
-export function claimOf(around: Surroundings, plan: ContainerPlan): SlotClaim {
+export function lockOf(around: Surroundings, plan: ContainerPlan): SlotLock {
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
-  const lockFile = () => around.store.lockFile(slot, AbortSignal.timeout(claimDeadlineMs))
-  return new SlotClaim(lockFile, around.identity, around.log.child({ container: plan.name }))
+  const lockFile = () => around.store.lockFile(slot, AbortSignal.timeout(lockDeadlineMs))
+  return new SlotLock(lockFile, around.identity, around.log.child({ container: plan.name }))
 }
 
 /** Left by the restore init container when another pod of the lineage was still alive after it had waited. */
@@ -119,7 +119,7 @@ export type PrepareOptions = {
   /** The container before is known to have ended in order. */
   inOrder: boolean
   adopt: (id: string, root: number, supervisor: number, statusFile: string) => Promise<boolean>
-  claim: SlotClaim
+  lock: SlotLock
   /** Another launcher waits in its place by now, for which what was fetched is of use. */
   isReplaced: () => boolean
   /** The pod was told to end: that its container does is no sign of a bad checkpoint. */
@@ -146,7 +146,7 @@ async function prepareFrom({
   life,
   inOrder,
   adopt,
-  claim,
+  lock,
   isReplaced,
   isEnding,
   killedInRestore,
@@ -165,7 +165,7 @@ async function prepareFrom({
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
   const waited = await exists(busyMark(plan.name))
-  const turn = waited ? await claim.take(0, signal) : await claim.await(signal)
+  const turn = waited ? await lock.take(0, signal) : await lock.await(signal)
   if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
   if (turn.outcome === 'unfenced') log.warn({ why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)

@@ -118,7 +118,7 @@ export class MemoryWatch {
    * CRIU waits for its own instructions in the application, which are neither to be frozen nor held by the brake: a checkpoint may be asked for
    * just when a crossing is being answered, or a crossing come just when one was asked for.
    */
-  async held(): Promise<void> {
+  async stopped(): Promise<void> {
     if (this.#cgroup.version !== 2) return
     const isFrozen = this.#cgroup.isFrozen()
     try {
@@ -133,7 +133,7 @@ export class MemoryWatch {
   }
 
   /** CRIU is about to let go: before the application runs, so that it cannot fill what it has left while nothing holds it. */
-  goesOn(): void {
+  resuming(): void {
     this.#standstill?.again()
     if (!this.#owesBrake) return
     this.#owesBrake = false
@@ -145,7 +145,7 @@ export class MemoryWatch {
 
   async #crossed(crossing: Crossing): Promise<void> {
     // CRIU's own instructions have come to the brake.
-    if (this.#parts.container.doing === 'stopped') return this.held()
+    if (this.#parts.container.doing === 'stopped') return this.stopped()
     this.#isAnswering = true
     // What has just been restored is not saved anew.
     const isOnTrial = this.#parts.container.isOnTrial

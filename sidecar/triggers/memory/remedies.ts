@@ -211,7 +211,7 @@ function requestOf({ standstill, end }: Standing, afterwards: 'resume' | 'end'):
     deadline: Deadline.in(checkpointDeadlineMs),
     // CRIU's own instructions run inside the tasks: they must neither be frozen nor held by the brake. For one that is to end with this, and may
     // have to be dumped once more, both come back if it goes on (MemoryWatch): it must not fill the rest between two tries.
-    held: async () => {
+    stopped: async () => {
       end?.look()
       if (afterwards === 'resume') await standstill.release()
     },

@@ -105,7 +105,7 @@ async function answered(t: Test, setting: Setting) {
           requests.push(request)
           await store()
           if (setting.hangsUntil !== undefined) note('the store answers')
-          await request.held?.()
+          await request.stopped?.()
           // As the watch does.
           standing?.interrupt()
           note('held by CRIU')
