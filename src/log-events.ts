@@ -34,6 +34,36 @@ export const logEvents = {
   'certificate.keep_failed': 'The certs process could not write or publish certificates and tries again.',
   'certs.stopped': 'The certs process stopped.',
   'certs.failed': 'The certs process cannot run and exits with 1; `error` names the reason.',
+  // The triggers of the sidecar.
+  'cloud.clock_differs':
+    'The clocks of cloud and machine differ by `aheadMs`; the sidecar moves the deadlines.',
+  'cloud.failed': 'The sidecar met an internal error and no longer asks the cloud.',
+  'cloud.found': 'The metadata service of a cloud answers.',
+  'cloud.hidden': 'A metadata server of the node answers in the cloud’s place and tells no notices.',
+  'cloud.lost': 'The metadata service stopped answering; the sidecar looks for it again.',
+  'cloud.missing': 'No metadata service answers; the sidecar looks again.',
+  'cloud.source_failed': 'One source of the metadata service fails; the sidecar asks it less often.',
+  'control.broke': 'A connection to the control socket ended with an error.',
+  'interval.failed': 'The interval trigger met an internal error and looks again in a minute.',
+  'interval.skipped':
+    'The application made no progress since the last checkpoint, so the interval trigger asked for none.',
+  'node_memory.failed': 'A checkpoint for a node that is about to evict failed; `detail` says why.',
+  'node_memory.pressed': 'The node is about to evict, so the sidecar takes checkpoints.',
+  'node_memory.relieved': 'The node is no longer about to evict.',
+  'node_memory.unread': 'The memory of the node could not be read; the sidecar reads it again.',
+  'notice.answered': 'The sidecar carries out the plan for a notice; `answer` and `plan` say what.',
+  'notice.changed': 'A source changed what it had announced.',
+  'notice.failed': 'The sidecar met an internal error while it answered a notice.',
+  'notice.heard': 'A source announced something new.',
+  'notice.unreadable': 'A file in the folder of notices is no notice; `why` names what is wrong.',
+  'notice.waiting': 'A notice asks for a checkpoint of an application that does not run yet.',
+  'notice.withdrawn': 'A source no longer announces it.',
+  'notice_folder.unread': 'The folder of notices could not be read; the sidecar reads it again.',
+  'notice_folder.unwatched':
+    'The kernel gives no watch for the folder of notices; the sidecar reads it from time to time.',
+  'prestop.failed': 'The sidecar met an internal error while it took the last checkpoint.',
+  'notice.end_overdue':
+    'The announced end did not come; the line says what became of the container that was kept open for it.',
 } as const
 
 export type LogEvent = keyof typeof logEvents

@@ -13,12 +13,13 @@ import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
 import { rearmExpiredTimers } from '../criu/expired-timers.ts'
+import { writersByPath } from '../criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
 import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
+import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
-import { openExternalFiles } from '../files/external-files.ts'
 import { isAlive, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
 import { instantInSlot } from '../lineage/slot-instant.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
@@ -87,6 +88,7 @@ export type CheckpointHooks = {
 const sweepDeadlineMs = 2_000
 
 /** Killing or waking a tree of ten thousand tasks takes about a second. */
+// @deadline CRIU does not end after its last instruction | The sidecar kills it
 const lettingGoMs = 60_000
 
 /** `pids`: of all threads. */
@@ -216,7 +218,7 @@ class Checkpoint {
     return {
       processes,
       pids: await threadsOf(processes),
-      externalFiles: await openExternalFiles(processes, mountPoints, external),
+      externalFiles: await heldExternalFiles({ pids: processes, mountPoints, external }),
     }
   }
 
@@ -229,8 +231,14 @@ class Checkpoint {
       await rearmExpiredTimers(`${this.#parts.folder}/criu`, this.#parts.log)
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing
-      if (standing !== undefined && !(standing instanceof Error))
+      if (standing !== undefined && !(standing instanceof Error)) {
         this.#cpuMs = await cpuMsOf(standing.processes)
+        standing.externalFiles = await withSoleWriters(standing.externalFiles, {
+          writers: () => writersByPath(`${this.#parts.folder}/criu`),
+          pids: standing.processes,
+          isEnding: this.#parts.request.afterwards === 'end',
+        })
+      }
       if (this.#parts.request.afterwards === 'end') {
         this.#put = await this.#store(
           await this.#draft({ frozenMs: Date.now() - this.#frozenAt, dumpMs: Date.now() - this.#frozenAt }),

@@ -37,6 +37,8 @@ export const earlyDeathMs = 60_000
 export type KeeperStatus = {
   container: string
   state: Container['state']
+  /** A checkpoint of the running application is being stored. */
+  storing: boolean
   lastCheckpoint: CheckpointOutcome | undefined
 } & PreparationStatus
 
@@ -114,6 +116,7 @@ export class ContainerKeeper {
     return {
       container: this.plan.name,
       state: this.#container.state,
+      storing: this.#checkpoints.doing === 'being-saved',
       ...this.#preparation.status,
       lastCheckpoint,
     }

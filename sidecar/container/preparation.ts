@@ -11,6 +11,7 @@ import type { SlotClaim } from '../lineage/slot-claim.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
 /** All of a preparation. The launcher loses patience after 30 min (PROTOCOL.md): stop before, and start the application in order. */
+// @deadline A preparation does not end | The sidecar gives up and starts the application
 const preparationDeadlineMs = 25 * 60_000
 
 export type PreparationParts = {

@@ -11,6 +11,7 @@ import {
 } from '../checkpoint/request.ts'
 
 /** How much later than its deadline a request is answered at the latest: its checkpoint is cut short at the deadline, and cleans up. */
+// @deadline A checkpoint takes longer than `checkpointBudget` | It is cut short, and the user's own `preStop` runs
 export const answerGraceMs = 5_000
 /** Before each further try of a checkpoint that ends the application: a dump fails, say, while an earlier sidecar's CRIU still stops the tree. */
 const endingPausesMs = [200, 1_000, 3_000]

@@ -4,12 +4,10 @@
  * open when this was written). The longer a dump takes until it comes to a timer, the surer it has expired. It is noted as due in
  * one interval instead.
  */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import type { Log } from '../../src/log.ts'
+import { rewriteFilesImage, withEntriesChanged } from './image-entries.ts'
 import { encodeMessage, encodeNumber, fieldsOf, type Field } from './protobuf.ts'
 
-/** criu/include/magic.h: IMG_COMMON_MAGIC and FILES_MAGIC; each entry comes after its length. */
-const magic = Buffer.from('1943565438313056', 'hex')
 /** images/fdinfo.proto: how an entry of a timer begins, file_entry.type being TIMERFD, and file_entry.tfd. */
 const timerType = Buffer.from([8, 17])
 const timerField = 12
@@ -30,17 +28,11 @@ const absolute = 1
  * timer then, and not the checkpoint.
  */
 export async function rearmExpiredTimers(imagesFolder: string, log: Log): Promise<void> {
-  const file = `${imagesFolder}/files.img`
-  const draft = `${file}.new`
   try {
-    const rearmed = withTimersRearmed(await readFile(file))
-    if (rearmed === undefined) return
-    await writeFile(draft, rearmed.image, { mode: 0o600 })
-    await rename(draft, file)
-    log.debug({ timers: rearmed.timers }, 'timers had expired when they were dumped')
+    const timers = await rewriteFilesImage(imagesFolder, withTimersRearmed)
+    if (timers > 0) log.debug({ timers }, 'timers had expired when they were dumped')
   } catch (error) {
-    await rm(draft, { force: true }).catch(() => undefined)
-    log.warn({ err: error, file }, 'a timer that had expired may stand still after a restore')
+    log.warn({ err: error, imagesFolder }, 'a timer that had expired may stand still after a restore')
   }
 }
 
@@ -48,29 +40,8 @@ export async function rearmExpiredTimers(imagesFolder: string, log: Log): Promis
  * @returns undefined where there is none to rearm
  * @throws Error for what is no such image
  */
-export function withTimersRearmed(image: Buffer): { image: Buffer; timers: number } | undefined {
-  if (!image.subarray(0, magic.length).equals(magic))
-    throw new Error('it does not begin as an image of files')
-  const parts: Buffer[] = [magic]
-  let timers = 0
-  for (let at = magic.length; at < image.length;) {
-    const end = at + 4 + image.readUInt32LE(at)
-    if (end > image.length) throw new Error('its last entry is cut short')
-    const rearmed = rearm(image.subarray(at + 4, end))
-    if (rearmed === undefined) parts.push(image.subarray(at, end))
-    else {
-      timers++
-      parts.push(lengthOf(rearmed), rearmed)
-    }
-    at = end
-  }
-  return timers === 0 ? undefined : { image: Buffer.concat(parts), timers }
-}
-
-function lengthOf(entry: Buffer): Buffer {
-  const length = Buffer.alloc(4)
-  length.writeUInt32LE(entry.length)
-  return length
+export function withTimersRearmed(image: Buffer): { image: Buffer; changed: number } | undefined {
+  return withEntriesChanged(image, rearm)
 }
 
 /** @returns undefined for what is no such timer */

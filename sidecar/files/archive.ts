@@ -20,6 +20,8 @@ export const archiveFiles = {
   tar: 'ephemeral.tar',
   list: 'ephemeral.list',
   deleted: 'deleted.list',
+  /** Files of volumes that are as they were before the application's first instruction: what init containers had put there. */
+  unchanged: 'unchanged.list',
   /** Names that sockets are bound to: CRIU makes them itself. A restore that fails half-way leaves some. */
   sockets: 'sockets.list',
   remapsTar: 'remaps.tar',
@@ -48,6 +50,7 @@ export async function archiveEphemeral(
     const deleted = await findDeleted(options, found)
     await writeFile(`${options.folder}/${archiveFiles.list}`, joinNames(found.paths))
     await writeFile(`${options.folder}/${archiveFiles.deleted}`, joinNames(deleted))
+    await writeFile(`${options.folder}/${archiveFiles.unchanged}`, joinNames(found.unchanged))
     await writeFile(`${options.folder}/${archiveFiles.sockets}`, joinNames(found.sockets))
     await createTar(options, archiveFiles.list, archiveFiles.tar)
     return { entries: found.paths.length, deleted: deleted.length, ms: performance.now() - began }
@@ -81,17 +84,25 @@ export async function archiveLinkRemaps(options: ArchiveOptions, since: number):
   }
 }
 
-type Changed = { paths: string[]; sockets: string[]; directories: Set<string>; others: Set<string> }
+type Changed = {
+  paths: string[]
+  sockets: string[]
+  unchanged: string[]
+  directories: Set<string>
+  others: Set<string>
+}
 
 async function findChanged(options: ArchiveOptions): Promise<Changed> {
   const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
-  const kept = ['-printf', '%y%p\\0']
-  const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), ...kept]
-  const entries: string[] = []
+  const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), '-printf', 'n%y%p\\0']
+  const kept = ['(', ...changedOnly, '-o', '-printf', 'o%y%p\\0', ')']
+  const found: string[] = []
   // The image's own files are there again. What a volume held when this container began (an init container's or a neighbour's) is
   // not, or not the same; and in a folder that was renamed nothing has a new ctime.
   for (const [root, tests] of roots.map((root) => [root, root === '/' ? changedOnly : kept] as const))
-    entries.push(...splitNames(await findNames(options, walkArguments([root], mountPoints, ...tests))))
+    found.push(...splitNames(await findNames(options, walkArguments([root], mountPoints, ...tests))))
+  const entries = found.map((entry) => entry.slice(1))
+  const unchanged = found.filter((entry) => /^o[fl]/.test(entry)).map((entry) => entry.slice(2))
   const sockets = entries.filter((entry) => entry.startsWith('s')).map((entry) => entry.slice(1))
   const paths = entries.filter((entry) => !entry.startsWith('s')).map((entry) => entry.slice(1))
   const named = (isDirectory: boolean) =>
@@ -100,6 +111,7 @@ async function findChanged(options: ArchiveOptions): Promise<Changed> {
   return {
     paths: paths.filter((path) => path !== '/'),
     sockets,
+    unchanged,
     directories: named(true),
     others: named(false),
   }

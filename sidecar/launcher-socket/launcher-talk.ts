@@ -3,7 +3,9 @@ import type { ToLauncher } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
 
 /** How often a waiting launcher hears from us, and how long each word lasts. */
+// @deadline(lastsMs) The sidecar hangs while it prepares | The application starts, counted from its last message
 const patience = { everyMs: 2_000, lastsMs: 10_000 } as const
+// @deadline The launcher does not adopt the restored tree | The sidecar undoes the restore
 const adoptionDeadlineMs = 10_000
 /**
  * The same while its container is kept open. A sidecar that says nothing for so long hangs: the launcher then ends the container, since

@@ -26,8 +26,10 @@ const unanswered = { ...taken, holder: 'unknown: the store did not answer' } as 
  * How long a pod waits for one that was not told to end: as long as it takes a deleted pod's preStop to say so (the kubelet
  * runs it within a second or two of the deletion). After that the other one is alive and well, a replica of the same lineage.
  */
+// @deadline Another pod of the lineage is alive | The application starts without protection
 const waitForRunningMs = 15_000
 /** A pod that leaves gets its announced time and this much more to end. */
+// @deadline Another pod of the lineage is being ended | Unprotected start, this long after the end it announced
 const leaveGraceMs = 5_000
 /** Reading and writing a note of a hundred bytes. */
 const noteDeadlineMs = 5_000

@@ -35,6 +35,13 @@ export async function startOf(pid: number): Promise<number> {
   return (booted + Math.floor(ticks / 100) - 1) * 1_000
 }
 
+/** When the process began, in milliseconds since the epoch, by today's clock; to some 20 ms. */
+export async function startByClockOf(pid: number): Promise<number> {
+  const ticks = await startTicksOf(pid)
+  const upSeconds = Number((await readFile('/proc/uptime', 'latin1')).split(' ')[0])
+  return Date.now() - (upSeconds * 1_000 - ticks * 10)
+}
+
 /**
  * Tells a process from a later one that has its number, as a container's next launcher mostly has (asidePid): the number, and the
  * tick of the machine's clock at which it began. At once, as `isAliveNow`.

@@ -14,15 +14,23 @@ import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import { takeBaseline } from '../files/baseline.ts'
 import { exists } from '../../src/exists.ts'
 import { containerProcesses } from '../proc/process-tree.ts'
-import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
+import {
+  attemptRestore,
+  clearContainer,
+  requireFitExternalFiles,
+  takeBackEarlier,
+  type Restored,
+} from './restore-attempt.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
 import { SlotClaim } from '../lineage/slot-claim.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
 
 /** A listing is a few small files; a store that takes longer hangs, and the application must not hang with it. */
+// @deadline The store does not list its checkpoints | The application starts from its beginning
 const listDeadlineMs = 30_000
 /** And a checkpoint that comes slower than 20 MB/s is not worth waiting for. */
+// @deadline(baseMs) The store is slow | The next older checkpoint; 1 s more for each 20 MB
 const fetchDeadline = { baseMs: 30_000, slowBytesPerMs: 20_000 } as const
 
 export type Rejected = { id: string; reason: string; detail: string }
@@ -169,6 +177,8 @@ async function prepareFrom({
     const folder = fetchedFolder(plan.name, manifest.id)
     let adopted = false
     try {
+      // Before it is fetched: what does not fit need not be.
+      await requireFitExternalFiles(around, { plan, launcherPid }, manifest)
       // The restore init container has fetched and verified the newest one already, and put its manifest there last.
       if (!(await isFetched(folder, manifest))) await fetchCheckpoint(around, manifest, signal)
       await provideLauncher(folder, manifest)

@@ -5,6 +5,7 @@
 import { ReprieveError } from '../errors.ts'
 
 /** A call that is out for so long after it was given up hangs: who comes then is refused at once. Until then it may just be slow. */
+// @deadline The store does not answer a call that was given up | Further calls fail at once until it answers
 export const hangsAfterMs = 30_000
 
 type Call = { action: string; givenUpAt: number; settled: Promise<void> }

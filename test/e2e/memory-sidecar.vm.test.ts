@@ -176,7 +176,7 @@ t.test(
   },
 )
 
-/** What README.md promises of it. */
+/** The promise of docs/limits.md. */
 const sidecarBoundMiB = 64
 
 /** What the kernel cannot take back from a cgroup: all but page cache and what slab it can shrink. */

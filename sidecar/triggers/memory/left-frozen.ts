@@ -9,6 +9,7 @@ import type { Log } from '../../../src/log.ts'
 import { volumePaths } from '../../../src/volume.ts'
 import { MemoryCgroup } from './memory-cgroup.ts'
 
+// @deadline A sidecar died and left the application frozen | `launcher guard` or the next sidecar thaws it; retries
 const againMs = 1_000
 
 type Mark = { launcherPid: number; folder: string | undefined }

@@ -11,8 +11,10 @@ import { standstillMs, type Standstill, type StandstillParts } from './standstil
 import type { EndedContainer, ToldToEnd } from './told-to-end.ts'
 
 /** A resize that the kubelet accepts is in force within a second (0.25 s on Kubernetes 1.36); one that it defers may never be. */
+// @deadline A resize is not answered, or not put into force | The next answer to a full memory; for each of both
 const growDeadlineMs = 10_000
 /** As long as a checkpoint asked for by hand may take: nobody else's deadline is near. */
+// @deadline A checkpoint for a full memory does not end | It is given up
 export const checkpointDeadlineMs = 600_000
 /** sysexits(3), EX_TEMPFAIL: "the user is invited to retry". Not 0, or a Job would take it for done. */
 export const rescheduleCode = 75

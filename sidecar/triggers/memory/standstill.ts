@@ -8,6 +8,8 @@ import { mark } from './left-frozen.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
 
 /** From when the application has all that can be had in place, until CRIU holds it. */
+// @deadline An ending checkpoint waits, and the memory is full | The application is thawed
+// @deadline The store hangs, and the memory is full | Thawed; the checkpoint begins when the store answers
 export const standstillMs = 10_000
 
 export type StandstillParts = {

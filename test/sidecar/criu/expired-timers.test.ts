@@ -6,6 +6,7 @@ import { must } from '../../../scripts/command.ts'
 import { rearmExpiredTimers, withTimersRearmed } from '../../../sidecar/criu/expired-timers.ts'
 import { encodeMessage, encodeNumber, fieldsOf } from '../../../sidecar/criu/protobuf.ts'
 import { quietLog } from '../quiet-log.ts'
+import { imageOf } from './image-of.ts'
 
 /** images/timerfd.proto, from `id` to `insec`. */
 type Timer = { ticks: number; flags?: number; value: [number, number]; interval: [number, number] }
@@ -19,18 +20,6 @@ function timerEntry(id: number, { ticks, flags = 0, value, interval }: Timer): B
 
 const regular = Buffer.concat([encodeNumber(1, 1), encodeNumber(2, 9), encodeMessage(3, encodeMessage(6, Buffer.from('/a')))]) // prettier-ignore
 
-function imageOf(...entries: Buffer[]): Buffer {
-  const magic = Buffer.alloc(8)
-  magic.writeUInt32LE(0x54564319, 0)
-  magic.writeUInt32LE(0x56303138, 4)
-  const parts = entries.flatMap((entry) => {
-    const length = Buffer.alloc(4)
-    length.writeUInt32LE(entry.length)
-    return [length, entry]
-  })
-  return Buffer.concat([magic, ...parts])
-}
-
 const second: [number, number] = [1, 250_000_000]
 
 t.test(
@@ -39,7 +28,7 @@ t.test(
     const expired = { ticks: 3, value: [0, 0] as [number, number], interval: second }
     const rearmed = withTimersRearmed(imageOf(regular, timerEntry(300, expired), regular))
     t.same(rearmed, {
-      timers: 1,
+      changed: 1,
       image: imageOf(regular, timerEntry(300, { ...expired, value: second }), regular),
     })
   },

@@ -1,48 +1,21 @@
 /** What a restore brings into a container is taken back, also by a sidecar that knows of it from the staging volume only. */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import {
-  chmodSync,
-  copyFileSync,
   mkdirSync,
   readFileSync,
   readdirSync,
   rmdirSync,
   rmSync,
   unlinkSync,
-  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { cgroupFolder } from '../../harness/cgroup.ts'
-import { launcherPath } from '../../launcher/launcher.ts'
 import { program } from '../stand-ins.ts'
 import { until } from '../../until.ts'
-
-/** A container's launcher in a mount namespace with a /reprieve of its own: ours, and stand-ins for the bundled tools. */
-async function container(t: Test) {
-  mkdirSync('/reprieve', { recursive: true })
-  const mounted = 'mount -t tmpfs none /reprieve && exec sleep 100'
-  const { pid } = await program(t, ['unshare', '--mount', 'sh', '-c', mounted], (pid) =>
-    readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sleep'),
-  )
-  const volume = `/proc/${pid}/root/reprieve`
-  for (const name of ['bin', 'lib', 'staging/app/id.fetched'])
-    mkdirSync(join(volume, name), { recursive: true })
-  copyFileSync(launcherPath, join(volume, 'bin/launcher'))
-  writeFileSync(join(volume, 'lib/ld.so'), '#!/bin/sh\nshift 2\nexec "$@"\n')
-  chmodSync(join(volume, 'lib/ld.so'), 0o755)
-  for (const tool of ['tar', 'find']) symlinkSync(`/usr/bin/${tool}`, join(volume, 'bin', tool))
-  return { pid, volume, checkpoint: join(volume, 'staging/app/id.fetched') }
-}
-
-/** One life of a sidecar in the namespace of `where`; false where it failed. */
-function life(where: number, ...words: (string | number)[]): boolean {
-  const argv = [process.execPath, join(import.meta.dirname, 'unpacking.ts'), ...words.map(String)]
-  return spawnSync('nsenter', [`--mount=/proc/${where}/ns/mnt`, ...argv], { timeout: 30_000 }).status === 0
-}
-const unpack = (pid: number) => life(pid, pid, 'unpack', '/reprieve/staging/app/id.fetched')
+import { container, life, unpack } from './unpack-stage.ts'
 
 const filesOf = (folder: string) =>
   Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]))

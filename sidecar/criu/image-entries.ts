@@ -1,0 +1,71 @@
+/** The frame of CRIU's images: a magic number, then entries, each after its length (criu/image.c, criu/protobuf.c). */
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+
+/** criu/include/magic.h: IMG_COMMON_MAGIC and FILES_MAGIC. */
+const filesMagic = Buffer.from('1943565438313056', 'hex')
+
+/** @throws Error for what is no image of files, or cut short */
+export function* fileEntriesOf(image: Buffer): Generator<Buffer> {
+  if (!image.subarray(0, filesMagic.length).equals(filesMagic))
+    throw new Error('it does not begin as an image of files')
+  for (let at = filesMagic.length; at < image.length;) {
+    const end = at + 4 + image.readUInt32LE(at)
+    if (end > image.length) throw new Error('its last entry is cut short')
+    yield image.subarray(at + 4, end)
+    at = end
+  }
+}
+
+/**
+ * @param change returns undefined for an entry that stays as it is
+ * @returns undefined where every entry stays
+ * @throws Error for what is no image of files, or cut short
+ */
+export function withEntriesChanged(
+  image: Buffer,
+  change: (entry: Buffer) => Buffer | undefined,
+): { image: Buffer; changed: number } | undefined {
+  const parts: Buffer[] = []
+  let changed = 0
+  // Most of a hundred thousand entries stay: they are taken over in long pieces.
+  let [at, kept] = [filesMagic.length, 0]
+  for (const entry of fileEntriesOf(image)) {
+    const other = change(entry)
+    if (other !== undefined) {
+      parts.push(image.subarray(kept, at), lengthOf(other), other)
+      kept = at + 4 + entry.length
+      changed++
+    }
+    at += 4 + entry.length
+  }
+  return changed === 0 ? undefined : { image: Buffer.concat([...parts, image.subarray(kept)]), changed }
+}
+
+/**
+ * Changes a dump's `files.img`. The file is replaced, never written to: in a store's own draft folder it is a second name of
+ * the stored one.
+ * @returns how many entries were changed
+ */
+export async function rewriteFilesImage(
+  imagesFolder: string,
+  change: (image: Buffer) => { image: Buffer; changed: number } | undefined,
+): Promise<number> {
+  const file = `${imagesFolder}/files.img`
+  const draft = `${file}.new`
+  try {
+    const rewritten = change(await readFile(file))
+    if (rewritten === undefined) return 0
+    await writeFile(draft, rewritten.image, { mode: 0o600 })
+    await rename(draft, file)
+    return rewritten.changed
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => undefined)
+    throw error
+  }
+}
+
+function lengthOf(entry: Buffer): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(entry.length)
+  return length
+}

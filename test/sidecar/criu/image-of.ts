@@ -1,0 +1,12 @@
+/** An image of files as CRIU writes it: two magic numbers, then each entry after its length. */
+export function imageOf(...entries: Buffer[]): Buffer {
+  const magic = Buffer.alloc(8)
+  magic.writeUInt32LE(0x54564319, 0)
+  magic.writeUInt32LE(0x56303138, 4)
+  const parts = entries.flatMap((entry) => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(entry.length)
+    return [length, entry]
+  })
+  return Buffer.concat([magic, ...parts])
+}
