@@ -12,7 +12,7 @@ import { collectWhenIdle } from './setup/idle-memory.ts'
 import { clearLeftovers, findLeftovers } from './setup/leftovers.ts'
 import { readSurroundings } from './setup/surroundings.ts'
 import { installTools } from './setup/tools.ts'
-import { frozenMarkOf, thawAtTheEnd, thawLeftFrozen } from './triggers/memory/left-frozen.ts'
+import { thawLeftFrozen } from './triggers/memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from './triggers/memory/memory-cgroup.ts'
 import { explainAnswers } from './triggers/notices/answers.ts'
 import { Triggers } from './triggers/triggers.ts'
@@ -30,15 +30,13 @@ if (process.argv.includes('--explain')) {
 const around = readSurroundings(process.env, createLog('sidecar'))
 const { podPlan, identity, made, log } = around
 // Before anything that can fail or take long.
-const marked = podPlan.containers.map(({ name }) => ({
-  frozenMark: frozenMarkOf(name),
-  // Of its own: the watch of the memory may begin meanwhile, and mounts as well.
-  open: (pid: number) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, log),
-  log: log.child({ container: name }),
-}))
-for (const one of marked) void thawLeftFrozen(one)
-const thawAll = () => marked.forEach(thawAtTheEnd)
-process.on('exit', thawAll)
+for (const { name } of podPlan.containers)
+  void thawLeftFrozen({
+    folder: `${volumePaths.run}/${name}`,
+    // A mount of its own: the watch of the memory may begin meanwhile, and mounts as well.
+    open: (pid) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, log),
+    log: log.child({ container: name }),
+  })
 await moveAside(log)
 const { missing } = await installTools()
 if (missing.length > 0) log.error({ missing }, 'tools are missing: applications run unprotected')
@@ -83,8 +81,6 @@ collectWhenIdle()
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
     log.info({ signal: name }, 'the sidecar was told to end')
-    // What is under way may take longer than we are given.
-    thawAll()
     const settled = containers.settled().then(() => triggers.stop())
     const tooLong = new Promise((resolve) => setTimeout(resolve, settleDeadlineMs))
     void Promise.race([settled, tooLong]).then(() => process.exit(0))

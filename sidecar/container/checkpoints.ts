@@ -3,6 +3,7 @@
  * application and when it runs on. An application that goes on runs as soon as it is dumped: its checkpoint is stored beside all else that is done.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import { obstacleOf } from '../../src/dump-obstacles.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Deadline } from '../../src/deadline.ts'
 import type { Log } from '../../src/log.ts'
@@ -152,7 +153,7 @@ export class ContainerCheckpoints {
       return await this.#complete(effect, dumped)
     } catch (error) {
       this.#goingOn()
-      const reason = (error as { code?: string }).code ?? 'dump-failed'
+      const reason = obstacleOf(error) ?? (error as { code?: string }).code ?? 'dump-failed'
       const about = { err: error, trigger: request.trigger }
       if (signal.aborted) log.info(about, 'the storing of a checkpoint was broken off')
       else log.error(about, 'no checkpoint was taken: the application goes on')
