@@ -53,9 +53,10 @@ export async function createArchive(argv: readonly string[], options: CommandOpt
 
 const mostTold = 4
 
-/** Names are quoted: none of them ends a line. What is gone by now is no loss. */
+/** Names are quoted: none of them ends a line. A name that is gone, or whose folder has become something else, is no loss. */
 function isUnread(line: string): boolean {
-  return /: Warning: (Cannot |Read error )/.test(line) && !line.endsWith(': No such file or directory')
+  const isGone = /: (No such file or directory|Not a directory)$/.test(line)
+  return /: Warning: (Cannot |Read error )/.test(line) && !isGone
 }
 
 function eachErrorLine(child: ChildProcess, heard: (line: string) => void): void {
