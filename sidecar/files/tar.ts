@@ -53,9 +53,12 @@ export async function createArchive(argv: readonly string[], options: CommandOpt
 
 const mostTold = 4
 
-/** Names are quoted: none of them ends a line. What is gone by now is no loss. */
+/** What is gone by now, or lies below what is no folder any more, is no loss. */
+const gone = /: (No such file or directory|Not a directory)$/
+
+/** Names are quoted: none of them ends a line. */
 function isUnread(line: string): boolean {
-  return /: Warning: (Cannot |Read error )/.test(line) && !line.endsWith(': No such file or directory')
+  return /: Warning: (Cannot |Read error )/.test(line) && !gone.test(line)
 }
 
 function eachErrorLine(child: ChildProcess, heard: (line: string) => void): void {
