@@ -24,7 +24,8 @@ async function archived(t: Test, folder: string, names: string[]): Promise<strin
 t.test('a name that has gone is left out', async (t) => {
   const folder = t.testdir({ here: 'x' })
   const here = join(folder, 'here')
-  t.same(await archived(t, folder, [here, join(folder, 'gone'), join(folder, 'Cannot open: x')]), [here])
+  const names = [here, join(folder, 'gone'), join(folder, 'Cannot open: x'), join(here, 'below a file')]
+  t.same(await archived(t, folder, names), [here])
 })
 
 t.test('so is a name in a folder that has become a file', async (t) => {
