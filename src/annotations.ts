@@ -23,6 +23,7 @@ export type Wishes = {
   key?: string
   restore?: string
   externalFiles?: ExternalFilesChoice
+  seccomp?: 'default' | 'keep'
 }
 
 /** `problem` says what would have been accepted. */
@@ -145,6 +146,14 @@ const readers: {
         ? { problem: `one of ${externalFilesChoices.join(', ')}` }
         : { value: choice }
     },
+  },
+  seccomp: {
+    name: 'seccomp',
+    values: '`default`, `keep`',
+    fallback: '`default`',
+    meaning: 'Whether a container without a profile gets one.',
+    read: (text) =>
+      text === 'default' || text === 'keep' ? { value: text } : { problem: 'default or keep' },
   },
 }
 

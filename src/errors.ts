@@ -31,7 +31,7 @@ export const errorCodes = {
   'dump-failed': {
     meaning: 'CRIU could not dump the application; it goes on running',
     remedy:
-      "The message quotes CRIU. `bytes free`: raise the pod's ephemeral-storage limit, or free space in the store. `prlimit` or rlimits: the application is not root and the sidecar lacks SYS_RESOURCE. io_uring: switch it off in the program (`UV_USE_IO_URING=0` for Node). A missing tool: the image is broken; see `missingTools` in `/status`.",
+      "The message quotes CRIU. `bytes free`: raise the pod's ephemeral-storage limit, or free space in the store. `prlimit` or rlimits: the application is not root and the sidecar lacks SYS_RESOURCE. A missing tool: the image is broken; see `missingTools` in `/status`.",
   },
   'archive-failed': {
     meaning: 'the files beside the memory could not be archived; the application goes on running',

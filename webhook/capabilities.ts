@@ -40,6 +40,11 @@ export const sidecarCapabilities: Readonly<Record<string, string>> = {
 
 const names = Object.keys(sidecarCapabilities)
 
-export function sidecarCapabilityNames(without: readonly OptionalCapability[]): string[] {
-  return names.filter((name) => !without.some((left) => left === name))
+/** @param granted what the protected containers were given (grantedCapabilities): the sidecar is given that, too, and no more */
+export function sidecarCapabilityNames(
+  without: readonly OptionalCapability[],
+  granted: readonly string[],
+): string[] {
+  const own = names.filter((name) => !without.some((left) => left === name))
+  return granted.includes('ALL') ? ['ALL'] : [...new Set([...own, ...granted])]
 }

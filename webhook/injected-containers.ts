@@ -14,24 +14,27 @@ type Frame = { container: Framed; head: string; tail: string }
 
 const framesByConfig = new WeakMap<Config, Map<QosClass, Frame[]>>()
 
+/** What of the pod shows in our containers: its class, and what its protected containers may do beyond the default. */
+export type Surrounding = { qos: QosClass; capabilities: readonly string[] }
+
 /** The restore init container, then the sidecar. */
-export function injectedContainers(plan: PodPlan, config: Config, qos: QosClass): Written[] {
+export function injectedContainers(plan: PodPlan, config: Config, pod: Surrounding): Written[] {
   const planText = textOf(plan)
   const quoted = JSON.stringify(planText)
-  return framesOf(config, qos).map(({ container, head, tail }) => ({
+  return framesOf(config, pod).map(({ container, head, tail }) => ({
     container: { ...container, env: [{ name: planVariable, value: planText }, ...container.env.slice(1)] },
     text: head + quoted + tail,
   }))
 }
 
-function framesOf(config: Config, qos: QosClass): Frame[] {
+/** Kept for pods that add no capabilities, as most do: there are as many sets of them as people think of. */
+function framesOf(config: Config, pod: Surrounding): Frame[] {
+  const make = () => [restoreContainer('', config, pod.qos), sidecarContainer('', config, pod)].map(frameOf)
+  if (pod.capabilities.length > 0) return make()
   let frames = framesByConfig.get(config)
   if (frames === undefined) framesByConfig.set(config, (frames = new Map<QosClass, Frame[]>()))
-  let found = frames.get(qos)
-  if (found === undefined) {
-    found = [restoreContainer, sidecarContainer].map((make) => frameOf(make('', config, qos)))
-    frames.set(qos, found)
-  }
+  let found = frames.get(pod.qos)
+  if (found === undefined) frames.set(pod.qos, (found = make()))
   return found
 }
 
@@ -73,7 +76,7 @@ function restoreContainer(planText: string, config: Config, qos: QosClass): Fram
 }
 
 /** A native sidecar: an init container that is restarted always, and outlives the main containers. */
-function sidecarContainer(planText: string, config: Config, qos: QosClass): Framed {
+function sidecarContainer(planText: string, config: Config, { qos, capabilities }: Surrounding): Framed {
   return {
     name: injectedNames.sidecarContainer,
     ...common(planText, config),
@@ -94,7 +97,10 @@ function sidecarContainer(planText: string, config: Config, qos: QosClass): Fram
       ...asRoot,
       // Kubernetes refuses SYS_ADMIN without it; and no_new_privs would stay on whatever the sidecar restores.
       allowPrivilegeEscalation: true,
-      capabilities: { drop: ['ALL'], add: sidecarCapabilityNames(config.sidecar.withoutCapabilities) },
+      capabilities: {
+        drop: ['ALL'],
+        add: sidecarCapabilityNames(config.sidecar.withoutCapabilities, capabilities),
+      },
       seccompProfile: { type: 'Unconfined' },
       appArmorProfile: { type: 'Unconfined' },
     },

@@ -7,6 +7,8 @@ import type { Config } from '../src/config.ts'
 import type { PodPlan } from '../src/pod-plan.ts'
 import { volumePaths, volumeRoot } from '../src/volume.ts'
 import type { Commands } from './entrypoints.ts'
+import { goListenerOperations } from './go-listeners.ts'
+import { grantedCapabilities } from './added-capabilities.ts'
 import { injectedNames } from './image-paths.ts'
 import { looksInjected } from './injected.ts'
 import { injectedContainers } from './injected-containers.ts'
@@ -15,6 +17,7 @@ import { patchText } from './patch-text.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
 import { qosClassOf } from './quality-of-service.ts'
+import { seccompOperations, seccompWarning } from './seccomp-profile.ts'
 
 /** How much later than its budget a checkpoint that hangs is given up (`answerGraceMs` of sidecar/container/queue.ts). */
 const answerSeconds = 5
@@ -45,8 +48,12 @@ export function mutate(
 ): Patch {
   const store = config.stores.get(plan.store.name)
   if (looksInjected(pod) || store === undefined) return { operations: [], text: '[]', warnings: [] }
-  const injected = injectedContainers(plan, config, qosClassOf(pod))
   const spec = pod.spec
+  const guarded = spec.containers.filter(({ name }) => plan.containers.some((one) => one.name === name))
+  const injected = injectedContainers(plan, config, {
+    qos: qosClassOf(pod),
+    capabilities: grantedCapabilities(guarded),
+  })
   const operations: Operation[] = [
     ...addMember(pod.metadata.labels, '/metadata/labels', injectedLabel, 'true'),
     { op: 'add', path: '/spec/shareProcessNamespace', value: true },
@@ -70,13 +77,22 @@ export function mutate(
     ),
   ]
   const warnings: string[] = []
+  const confined: string[] = []
   for (const [index, container] of spec.containers.entries()) {
-    if (!plan.containers.some(({ name }) => name === container.name)) continue
+    if (!guarded.includes(container)) continue
     const hook = prestopCommand(container, plan.checkpointBudgetMs)
     warnings.push(...hook.warnings)
     const command = commands.get(container.name) ?? []
-    operations.push(...protect(container, `/spec/containers/${index}`, command, hook.command))
+    const path = `/spec/containers/${index}`
+    const seccomp = seccompOperations(pod, container, path)
+    if (seccomp.length > 0) confined.push(container.name)
+    operations.push(
+      ...protect(container, path, command, hook.command),
+      ...goListenerOperations(container, path),
+      ...seccomp,
+    )
   }
+  warnings.push(...seccompWarning(confined))
   for (const { index, limit, request } of raisesFor(pod, plan, needs)) {
     const resources = `/spec/containers/${index}/resources`
     operations.push({ op: 'replace', path: `${resources}/limits/memory`, value: limit })

@@ -72,6 +72,7 @@ export type Pod = {
     shareProcessNamespace?: Maybe<boolean>
     restartPolicy?: Maybe<string>
     terminationGracePeriodSeconds?: Maybe<number>
+    securityContext?: unknown
     resources?: unknown
   }
 }

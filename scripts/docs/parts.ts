@@ -7,6 +7,7 @@ import { Gcp } from '../../sidecar/triggers/clouds/gcp.ts'
 import { cloudSources } from '../../sidecar/triggers/clouds/source-table.ts'
 import { explainAnswers } from '../../sidecar/triggers/notices/answers.ts'
 import { annotationTable } from '../../src/annotations.ts'
+import { dumpObstacles } from '../../src/dump-obstacles.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { logEvents } from '../../src/log-events.ts'
 import { notTakenReasons } from '../../src/not-taken-reasons.ts'
@@ -34,6 +35,7 @@ export async function parts(root: string): Promise<Parts> {
     ['restore-reasons', reasons(rejectionReasons)],
     ['not-taken-reasons', reasons(notTakenReasons)],
     ['overload-reasons', table(['Reason', 'Meaning'], Object.entries(overloadReasons).map(([name, meaning]) => [code(name), sentence(meaning)]))], // prettier-ignore
+    ['dump-obstacles', list(Object.entries(dumpObstacles).map(([name, { means }]) => ({ name, text: sentence(means) })))], // prettier-ignore
     ['error-codes', reasons(errorCodes)],
     ['deadlines', deadlines(root)],
     ['log-events', pairs(['Event', 'Meaning'], Object.entries(logEvents).map(([event, meaning]) => [code(event), meaning]))], // prettier-ignore

@@ -12,7 +12,7 @@ import type { ContainerPlan } from '../../src/pod-plan.ts'
 import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
-import { rearmExpiredTimers } from '../criu/expired-timers.ts'
+import { mendImages } from '../criu/mended-images.ts'
 import { writersByPath } from '../criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
 import type { CheckpointRequest } from './request.ts'
@@ -58,11 +58,22 @@ export async function takeCheckpoint(
   const log = around.log.child({ container: target.plan.name, checkpoint: id })
   try {
     for (const path of [`${folder}/criu`, work]) await mkdir(path, { recursive: true, mode: 0o700 })
-    await requireRoom(target.root, folder)
+    const roomBytes = await requireRoom(target.root, folder)
     // Its file is mapped into every dumped tree, and must be there, byte for byte, where the tree is restored.
     const launcher = `launcher-${target.launcher}`
     await copyFile(`${volumePaths.bin}/${launcher}`, `${folder}/${launcher}`)
-    return await new Checkpoint({ around, target, request, hooks, id, instant, folder, work, log }).take()
+    return await new Checkpoint({
+      around,
+      target,
+      request,
+      hooks,
+      id,
+      instant,
+      folder,
+      work,
+      roomBytes,
+      log,
+    }).take()
   } finally {
     // A complete checkpoint must not become a failed one because its scratch files were in the way.
     for (const path of [work, folder])
@@ -103,6 +114,7 @@ type Parts = {
   instant: Date
   folder: string
   work: string
+  roomBytes: number
   log: Log
 }
 
@@ -195,12 +207,13 @@ class Checkpoint {
     const listed = await readBaseline(`${volumePaths.run}/${plan.name}`)
     // An application that began without us: what changed since then is known, what it deleted is not.
     const baseline = listed ?? { instantMs: await startOf(launcherPid), names: undefined }
-    const { folder, log } = this.#parts
+    const { folder, roomBytes, log } = this.#parts
     return {
       pid: launcherPid,
       plan,
       baseline,
       folder,
+      roomBytes,
       deadlineMs: this.#leftMs(),
       signal: this.#abort.signal,
       log,
@@ -228,7 +241,7 @@ class Checkpoint {
       const archived = await this.#archive
       if (archived instanceof Error) throw archived
       await archiveLinkRemaps(await this.#archiveOptions(), this.#frozenAt - 50)
-      await rearmExpiredTimers(`${this.#parts.folder}/criu`, this.#parts.log)
+      await mendImages(`${this.#parts.folder}/criu`, this.#parts.log)
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing
       if (standing !== undefined && !(standing instanceof Error)) {

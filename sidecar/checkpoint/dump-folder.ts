@@ -41,13 +41,17 @@ async function onOneDisk(one: string, other: string): Promise<boolean> {
   return (await stat(one)).dev === (await stat(other)).dev
 }
 
-/** A dump that fills the disk fails late and harms neighbours: refuse before freezing when it cannot fit. */
-export async function requireRoom(root: number, folder: string): Promise<void> {
+/**
+ * A dump that fills the disk fails late and harms neighbours: refuse before freezing when it cannot fit.
+ * @returns the bytes that are left for the files beside the memory, which are known only once all stands still
+ */
+export async function requireRoom(root: number, folder: string): Promise<number> {
   const needBytes = await memoryOf(await treeOf(root))
   const { bavail, bsize } = await statfs(folder)
-  if (bavail * bsize < needBytes)
-    throw new ReprieveError(
-      'dump-failed',
-      `${folder} has ${bavail * bsize} bytes free, the application's memory is ${needBytes}`,
-    )
+  const freeBytes = bavail * bsize
+  if (freeBytes >= needBytes) return freeBytes - needBytes
+  throw new ReprieveError(
+    'dump-failed',
+    `${folder} has ${freeBytes} bytes free, the application's memory is ${needBytes}`,
+  )
 }

@@ -3,6 +3,7 @@
  * application and when CRIU resumes it. A resumed application runs while its checkpoint is being stored.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import { obstacleOf } from '../../src/dump-obstacles.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Deadline } from '../../src/deadline.ts'
 import type { EventLog } from '../../src/log.ts'
@@ -154,7 +155,7 @@ export class ContainerCheckpoints {
       return await this.#complete(effect, dumped)
     } catch (error) {
       this.#resuming()
-      const reason = (error as { code?: string }).code ?? 'dump-failed'
+      const reason = obstacleOf(error) ?? (error as { code?: string }).code ?? 'dump-failed'
       const about = { err: error, trigger: request.trigger }
       if (signal.aborted)
         log.info({ event: 'checkpoint.broken_off', ...about }, 'the storing of a checkpoint was broken off')

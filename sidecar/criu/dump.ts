@@ -6,9 +6,13 @@ import type { Log } from '../../src/log.ts'
 import type { StdioPipe } from '../../src/manifest.ts'
 import { commandError, runCommand } from '../proc/command.ts'
 import { enterArgv, toolArgv } from '../setup/tools.ts'
+import { requireCapabilities } from './held-capabilities.ts'
 import { answerHooks, type HookAnswer } from './hook-channel.ts'
-import { criuErrors, frozenMark } from './log.ts'
+import { dumpObstacles, obstacleIn } from '../../src/dump-obstacles.ts'
+import { criuErrorLines, frozenMark } from './log.ts'
 import { dumpArguments } from './options.ts'
+import { requireProgramFiles } from './memory-programs.ts'
+import { connectedSockets } from './outside-sockets.ts'
 import { watchedPaths } from './watched-paths.ts'
 
 export type DumpOptions = {
@@ -33,10 +37,12 @@ export type DumpTimes = { startMs: number; dumpMs: number; frozenMs: number }
 
 /** @throws ReprieveError `dump-failed`; the application then goes on, whatever became of CRIU. */
 export async function dump(options: DumpOptions): Promise<DumpTimes> {
-  const watched = await watchedPaths(options)
+  await requireCapabilities(options.root)
+  await requireProgramFiles(options.root)
+  const held = { watched: await watchedPaths(options), connected: await connectedSockets(options.root) }
   const argv = enterArgv(
     options.launcherPid,
-    ...toolArgv('criu', ...dumpArguments(options.root, options.stdio, options.leaveRunning, watched)),
+    ...toolArgv('criu', ...dumpArguments(options.root, options.stdio, options.leaveRunning, held)),
   )
   const began = performance.now()
   const at = { frozen: 0, dumped: 0 }
@@ -66,12 +72,19 @@ export async function dump(options: DumpOptions): Promise<DumpTimes> {
     })
     const ended = performance.now()
     if (result.outcome !== 'exited' || result.code !== 0) {
-      const why = [await criuErrors(logFile), await shortOfRoom(options.imagesFolder)].filter(
-        (text) => text !== '',
-      )
+      const said = await criuErrorLines(logFile)
+      const why = [...said.slice(0, 4), await shortOfRoom(options.imagesFolder)].filter((text) => text !== '')
       const cause = commandError(argv, result)
       const message = why.length === 0 ? 'CRIU did not finish the dump' : `CRIU: ${why.join(' | ')}`
-      throw new ReprieveError('dump-failed', message, {}, cause)
+      const obstacle = obstacleIn(said.join('\n'))
+      throw obstacle === undefined
+        ? new ReprieveError('dump-failed', message, {}, cause)
+        : new ReprieveError(
+            'dump-failed',
+            `${dumpObstacles[obstacle].means}. ${message}`,
+            { obstacle },
+            cause,
+          )
     }
     return { startMs: at.frozen - began, dumpMs: at.dumped - at.frozen, frozenMs: ended - at.frozen }
   } finally {

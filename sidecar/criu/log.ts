@@ -5,6 +5,11 @@ import { readFile } from 'node:fs/promises'
 const harmless = [/criu\/tun\.c/, /RLIMIT_NOFILE for self/]
 
 export async function criuErrors(file: string): Promise<string> {
+  return (await criuErrorLines(file)).slice(0, 4).join(' | ')
+}
+
+/** All of them, each once. */
+export async function criuErrorLines(file: string): Promise<string[]> {
   const text = await readFile(file, 'utf8').catch(() => '')
   const lines = text
     .split('\n')
@@ -12,7 +17,7 @@ export async function criuErrors(file: string): Promise<string> {
   const short = lines
     .filter((line) => !harmless.some((pattern) => pattern.test(line)))
     .map((line) => line.replace(/^\(\d+\.\d+\) +(?:\d+: )?Error /, '').trim())
-  return [...new Set(short)].slice(0, 4).join(' | ')
+  return [...new Set(short)]
 }
 
 /** CRIU prints this (pr_info in network_lock(), criu/net.c) when every task of the tree has been seized: all stand still. */

@@ -36,12 +36,18 @@ const common = [
   '/reprieve/bin/criu-hook',
 ]
 
-/** @param watched paths of what the application watches by inotify */
+export type Held = {
+  /** Paths of what the application watches by inotify. */
+  watched: readonly string[]
+  /** Inodes of its connected unix sockets: where the other end is outside the tree, CRIU dumps the half. */
+  connected: readonly string[]
+}
+
 export function dumpArguments(
   root: number,
   stdio: readonly StdioPipe[],
   leaveRunning: boolean,
-  watched: readonly string[] = [],
+  { watched, connected }: Held = { watched: [], connected: [] },
 ): string[] {
   return [
     'dump',
@@ -57,6 +63,7 @@ export function dumpArguments(
     '--force-irmap',
     ...watched.flatMap((path) => ['--irmap-scan-path', path]),
     ...stdioInodes(stdio).flatMap((inode) => ['--external', `pipe:[${inode}]`]),
+    ...connected.flatMap((inode) => ['--external', `unix[${inode}]`]),
     ...(leaveRunning ? ['--leave-running'] : []),
   ]
 }

@@ -59,3 +59,34 @@ function encodeVarint(value: number): Buffer {
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128)
   return Buffer.from([...bytes, Math.floor(value / 128 ** bytes.length)])
 }
+
+/**
+ * Changes the fields of one number.
+ * @param change returns a field's new bytes, key included, or undefined where it stays
+ * @returns undefined where all stay
+ */
+export function withChanged(
+  message: Buffer,
+  number: number,
+  change: (field: Field) => Buffer | undefined,
+): Buffer | undefined {
+  let isChanged = false
+  const parts = fieldsOf(message).map((field) => {
+    const changed = field.number === number ? change(field) : undefined
+    isChanged ||= changed !== undefined
+    return changed ?? field.raw
+  })
+  return isChanged ? Buffer.concat(parts) : undefined
+}
+
+/** The same for messages inside of it: `change` is of one's content. */
+export function withMessagesChanged(
+  message: Buffer,
+  number: number,
+  change: (content: Buffer) => Buffer | undefined,
+): Buffer | undefined {
+  return withChanged(message, number, ({ bytes }) => {
+    const changed = change(bytes)
+    return changed === undefined ? undefined : encodeMessage(number, changed)
+  })
+}

@@ -5,21 +5,30 @@
  */
 import { readFile, readdir, readlink, stat } from 'node:fs/promises'
 import type { Log } from '../../src/log.ts'
-import { mustRun } from '../proc/command.ts'
-import { walkArguments } from '../files/find.ts'
+import { ReprieveError } from '../../src/errors.ts'
+import { findEach, walkArguments } from '../files/find.ts'
 import { parseMounts } from '../files/mounts.ts'
 import { treeOf } from '../proc/process-tree.ts'
-import { enterArgv, toolArgv } from '../setup/tools.ts'
 
 /** A large image has a million files, which find walks in 2–5 s; the application runs meanwhile. */
 const findDeadlineMs = 15_000
 /** Where nothing is watched that could be restored. */
 const notFiles = new Set(['proc', 'sysfs', 'cgroup', 'cgroup2', 'devpts', 'mqueue'])
 
-export type WatchOptions = { launcherPid: number; root: number; signal: AbortSignal; log: Log }
+export type WatchOptions = {
+  launcherPid: number
+  root: number
+  workFolder: string
+  signal: AbortSignal
+  log: Log
+}
 
-/** Empty where nothing is watched, the common case, and where it cannot be found out: CRIU then says what it lacks. */
-export async function watchedPaths({ launcherPid, root, signal, log }: WatchOptions): Promise<string[]> {
+/**
+ * Empty where nothing is watched, the common case, and where it cannot be found out: CRIU then says what it lacks.
+ * @throws ReprieveError `dump-failed` for more than CRIU can be told
+ */
+export async function watchedPaths(options: WatchOptions): Promise<string[]> {
+  const { launcherPid, root, workFolder, signal, log } = options
   try {
     const watched = await watchedInodes(await treeOf(root))
     if (watched.size === 0) return []
@@ -32,17 +41,38 @@ export async function watchedPaths({ launcherPid, root, signal, log }: WatchOpti
       const inodes = device === undefined ? undefined : watched.get(device)
       if (inodes === undefined) continue
       const others = mounts.map((mount) => mount.path).filter((other) => other !== path)
-      const tests = [...inodes].map((inode) => ['-inum', inode]).reduce((some, one) => some.concat('-o', one))
-      const find = toolArgv('find', ...walkArguments([path], others, '(', ...tests, ')', '-print0'))
-      const options = { log, signal, deadlineMs: findDeadlineMs, okCodes: [0, 1] }
-      const { stdout } = await mustRun(enterArgv(launcherPid, ...find), options)
-      paths.push(...stdout.split('\0').filter((name) => name !== ''))
+      // All are listed and looked through here: a test for each inode would be asked of each file, and fill the command line.
+      const find = { pid: launcherPid, folder: workFolder, log, signal, deadlineMs: findDeadlineMs }
+      await findEach(find, walkArguments([path], others, '-printf', '%i %p\\0'), (line) => {
+        const end = line.indexOf(' ')
+        if (inodes.has(line.slice(0, end))) paths.push(textOf(line.slice(end + 1)))
+      })
     }
+    requireFit(paths)
     return paths
   } catch (error) {
+    if (error instanceof ReprieveError && error.code === 'dump-failed') throw error
     log.warn({ err: error }, 'the files that the application watches were not found')
     return []
   }
+}
+
+/** Arguments are text. What is none (ext4 keeps any bytes as a name) CRIU is told of by another name than the file has, and finds nothing there. */
+function textOf(latin1: string): string {
+  return Buffer.from(latin1, 'latin1').toString('utf8')
+}
+
+/** All arguments together have a quarter of the stack's limit, 2 MiB where that is the usual 8 MiB (execve(2)). */
+const argumentBytes = 1 << 20
+const bytesBeside = '--irmap-scan-path'.length + 2 + 2 * 8
+
+function requireFit(paths: readonly string[]): void {
+  const bytes = paths.reduce((sum, path) => sum + Buffer.byteLength(path) + bytesBeside, 0)
+  if (bytes > argumentBytes)
+    throw new ReprieveError(
+      'dump-failed',
+      `the application watches ${paths.length} files by inotify; their paths take ${bytes} bytes, and a command line has room for ${argumentBytes}`,
+    )
 }
 
 /** Inode numbers by device, both as /proc/PID/fdinfo shows them but decimal (proc(5)). */

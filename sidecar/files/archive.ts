@@ -5,16 +5,15 @@
  * needed `remaps.tar` with its list.
  */
 import { createReadStream } from 'node:fs'
-import { lstat, open, rm, writeFile } from 'node:fs/promises'
+import { lstat, open, writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
-import { mustRun } from '../proc/command.ts'
-import { enterArgv, toolArgv } from '../setup/tools.ts'
+import { enterArgv } from '../setup/tools.ts'
 import type { Baseline } from './baseline.ts'
-import { instantArgument, walkArguments, requireWhole } from './find.ts'
+import { findNames, instantArgument, walkArguments } from './find.ts'
 import { readEphemeralRoots } from './mounts.ts'
-import { createArguments } from './tar.ts'
+import { createArchive, createArguments } from './tar.ts'
 
 export const archiveFiles = {
   tar: 'ephemeral.tar',
@@ -35,6 +34,8 @@ export type ArchiveOptions = {
   baseline: Baseline
   /** The checkpoint's folder in the staging volume. */
   folder: string
+  /** What the disk has for the archive: tar would fill it up first, and fail then. */
+  roomBytes: number
   deadlineMs: number
   signal: AbortSignal
   log: Log
@@ -47,6 +48,10 @@ export async function archiveEphemeral(
   const began = performance.now()
   try {
     const found = await findChanged(options)
+    if (found.bytes > options.roomBytes)
+      throw new Error(
+        `the changed files take ${Math.round(found.bytes)} bytes, and ${options.folder} has room for ${options.roomBytes} beside the memory`,
+      )
     const deleted = await findDeleted(options, found)
     await writeFile(`${options.folder}/${archiveFiles.list}`, joinNames(found.paths))
     await writeFile(`${options.folder}/${archiveFiles.deleted}`, joinNames(deleted))
@@ -69,7 +74,7 @@ export async function archiveLinkRemaps(options: ArchiveOptions, since: number):
   try {
     // Such a name is a hard link, and making it changed the file's ctime: all names of the file are found, and stay one file.
     const tests = ['-type', 'f', '-links', '+1', '-newerct', instantArgument(since), '-print0']
-    const paths = splitNames(await findNames(options, walkArguments(roots, mountPoints, ...tests)))
+    const paths = await findNames(options, walkArguments(roots, mountPoints, ...tests))
     if (!paths.some((path) => path.includes('/link_remap.'))) return 0
     await writeFile(`${options.folder}/${archiveFiles.remapsList}`, joinNames(paths))
     await createTar(options, archiveFiles.remapsList, archiveFiles.remapsTar)
@@ -90,32 +95,40 @@ type Changed = {
   unchanged: string[]
   directories: Set<string>
   others: Set<string>
+  /** On the disk; a file of several names is several parts of one. */
+  bytes: number
 }
+
+/** `n`: it has changed since the baseline; `o`: it has not. */
+const printed = (flag: 'n' | 'o') => ['-printf', `${flag}%y%b/%n %p\\0`]
 
 async function findChanged(options: ArchiveOptions): Promise<Changed> {
   const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
-  const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), '-printf', 'n%y%p\\0']
-  const kept = ['(', ...changedOnly, '-o', '-printf', 'o%y%p\\0', ')']
-  const found: string[] = []
+  const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), ...printed('n')]
+  const kept = ['(', ...changedOnly, '-o', ...printed('o'), ')']
+  const found: string[][] = []
   // The image's own files are there again. What a volume held when this container began (an init container's or a neighbour's) is
   // not, or not the same; and in a folder that was renamed nothing has a new ctime.
   for (const [root, tests] of roots.map((root) => [root, root === '/' ? changedOnly : kept] as const))
-    found.push(...splitNames(await findNames(options, walkArguments([root], mountPoints, ...tests))))
-  const entries = found.map((entry) => entry.slice(1))
-  const unchanged = found.filter((entry) => /^o[fl]/.test(entry)).map((entry) => entry.slice(2))
-  const sockets = entries.filter((entry) => entry.startsWith('s')).map((entry) => entry.slice(1))
-  const paths = entries.filter((entry) => !entry.startsWith('s')).map((entry) => entry.slice(1))
-  const named = (isDirectory: boolean) =>
-    new Set(entries.filter((entry) => entry.startsWith('d') === isDirectory).map((entry) => entry.slice(1)))
-  // A mount point's own folder belongs to the volume, but its entries may have changed.
-  return {
-    paths: paths.filter((path) => path !== '/'),
-    sockets,
-    unchanged,
-    directories: named(true),
-    others: named(false),
+    found.push(await findNames(options, walkArguments([root], mountPoints, ...tests)))
+  const changed: Changed = { paths: [], sockets: [], unchanged: [], directories: new Set(), others: new Set(), bytes: 0 } // prettier-ignore
+  for (const entry of found.flat()) {
+    const [flag, type, size] = [entry.charAt(0), entry.charAt(1), entry.slice(2, entry.indexOf(' '))]
+    const path = entry.slice(entry.indexOf(' ') + 1)
+    if (flag === 'o' && (type === 'f' || type === 'l')) changed.unchanged.push(path)
+    if (type === 's') changed.sockets.push(path)
+    // A mount point's own folder belongs to the volume, but its entries may have changed.
+    else if (path !== '/') changed.paths.push(path)
+    if (type === 'd') changed.directories.add(path)
+    else changed.others.add(path)
+    const [blocks = 0, names = 1] = size.split('/').map(Number)
+    if (type === 'f') changed.bytes += (blocks * blockBytes) / Math.max(1, names)
   }
+  return changed
 }
+
+/** stat(2), st_blocks. */
+const blockBytes = 512
 
 /**
  * A deletion changes its folder, so only names whose folder changed are looked at. Where a whole folder went, its name alone is
@@ -145,46 +158,18 @@ async function findDeleted(options: ArchiveOptions, changed: Changed): Promise<s
   return [...deleted]
 }
 
-/** Runs find and returns its output, which may be large, by way of a file. Names are bytes: latin1 keeps each one. */
-async function findNames(options: ArchiveOptions, args: string[]): Promise<string> {
-  const output = `${options.folder}/find.out`
-  const file = await open(output, 'w+', 0o600)
-  try {
-    const { stderr } = await mustRun(enterArgv(options.pid, ...toolArgv('find', ...args)), {
-      ...options,
-      stdio: ['ignore', file.fd, 'pipe'],
-      // 1: something could not be read, e.g. a file of another container vanished meanwhile.
-      okCodes: [0, 1],
-    })
-    const { size } = await file.stat()
-    const bytes = Buffer.alloc(size)
-    await file.read(bytes, 0, size, 0)
-    requireWhole(stderr, bytes.at(-1))
-    return bytes.toString('latin1')
-  } finally {
-    await file.close()
-    await rm(output, { force: true })
-  }
-}
-
 async function createTar(options: ArchiveOptions, list: string, tar: string): Promise<void> {
   const names = await open(`${options.folder}/${list}`, 'r')
   const output = await open(`${options.folder}/${tar}`, 'w', 0o600)
   try {
-    await mustRun(enterArgv(options.pid, ...createArguments({ recursion: false })), {
+    await createArchive(enterArgv(options.pid, ...createArguments({ recursion: false })), {
       ...options,
       stdio: ['ignore', output.fd, 'pipe', names.fd],
-      // tar(1): 1 means that a file changed or vanished while it was read: one that another container shares.
-      okCodes: [0, 1],
     })
   } finally {
     await names.close()
     await output.close()
   }
-}
-
-function splitNames(text: string): string[] {
-  return text.split('\0').filter((name) => name !== '')
 }
 
 function joinNames(names: readonly string[]): Buffer {

@@ -41,7 +41,7 @@ export async function takeBaseline(
         const argv = enterArgv(pid, ...toolArgv('find', ...walkArguments(roots, mountPoints, '-print0')))
         const run = { log, deadlineMs: 20_000, okCodes: [0, 1] }
         const { stderr } = await mustRun(argv, { ...run, stdio: ['ignore', file.fd, 'pipe'] })
-        requireWhole(stderr, undefined)
+        requireWhole(stderr, true)
       } finally {
         await file.close()
       }

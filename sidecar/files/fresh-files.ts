@@ -63,7 +63,7 @@ async function olderThanLauncher(options: FreshOptions, names: readonly string[]
       okCodes: [0, 1],
     })
     const found = await readFile(output, 'latin1')
-    requireWhole(stderr, found === '' ? undefined : found.charCodeAt(found.length - 1))
+    requireWhole(stderr, found === '' || found.endsWith('\0'))
     return found.split('\0').filter((name) => name !== '')
   } finally {
     await Promise.all([from.close(), to.close()])

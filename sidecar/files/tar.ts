@@ -1,4 +1,7 @@
 /** Arguments for the bundled GNU tar, run inside the container's mount namespace. Descriptor 3 is the list of names. */
+import type { ChildProcess } from 'node:child_process'
+import { ReprieveError } from '../../src/errors.ts'
+import { mustRun, type CommandOptions } from '../proc/command.ts'
 import { toolArgv } from '../setup/tools.ts'
 
 const faithful = [
@@ -26,6 +29,42 @@ export function createArguments({ recursion }: { recursion: boolean }): string[]
     ...walk,
     ...names,
   )
+}
+
+/**
+ * Runs a tar that writes an archive, and takes it for one only if every file that is there was read: `--ignore-failed-read`, without which a
+ * name that has gone is a failure, fills up with zeros what could not be read, and exits with 0.
+ * @throws ReprieveError `archive-failed`, `command-failed`
+ */
+export async function createArchive(argv: readonly string[], options: CommandOptions): Promise<void> {
+  const unread: string[] = []
+  await mustRun(argv, {
+    ...options,
+    // tar(1): 1 means that a file changed or vanished while it was read: one that another container shares.
+    okCodes: [0, 1],
+    started: (child) =>
+      eachErrorLine(child, (line) => {
+        if (isUnread(line) && unread.length < mostTold) unread.push(line)
+      }),
+  })
+  if (unread.length > 0)
+    throw new ReprieveError('archive-failed', `files could not be read: ${unread.join(' | ')}`, { unread })
+}
+
+const mostTold = 4
+
+/** Names are quoted: none of them ends a line. What is gone by now is no loss. */
+function isUnread(line: string): boolean {
+  return /: Warning: (Cannot |Read error )/.test(line) && !line.endsWith(': No such file or directory')
+}
+
+function eachErrorLine(child: ChildProcess, heard: (line: string) => void): void {
+  let rest = ''
+  child.stderr?.on('data', (chunk: Buffer | string) => {
+    const lines = (rest + String(chunk)).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) heard(line)
+  })
 }
 
 /**

@@ -12,7 +12,7 @@ import { startTicksOf } from '../proc/process-tree.ts'
 import { enterArgv, enterChargedArgv, toolArgv } from '../setup/tools.ts'
 import { archiveFiles } from './archive.ts'
 import { freshFiles, type FreshOptions } from './fresh-files.ts'
-import { createArguments, extractArguments } from './tar.ts'
+import { createArchive, createArguments, extractArguments } from './tar.ts'
 
 export type UnpackOptions = Omit<FreshOptions, 'held'>
 
@@ -93,11 +93,10 @@ async function keep(options: UnpackOptions, list: string, tar: string, recursion
   const names = await open(`${options.folder}/${list}`, 'r')
   const output = await open(`${options.folder}/${tar}`, 'w', 0o600)
   try {
-    // A name that does not exist here, the common case, is no failure (--ignore-failed-read); a full disk is one: 2.
-    await mustRun(enterArgv(options.pid, ...createArguments({ recursion })), {
+    // A name that does not exist here, the common case, is no failure; a full disk is one.
+    await createArchive(enterArgv(options.pid, ...createArguments({ recursion })), {
       ...options,
       stdio: ['ignore', output.fd, 'pipe', names.fd],
-      okCodes: [0, 1],
     })
   } finally {
     await names.close()

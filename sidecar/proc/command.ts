@@ -8,8 +8,10 @@ export type CommandResult = {
   code: number | null
   /** The signal that ended it when `killed`. */
   signal: string | null
-  /** At most the first 64 KiB of each stream that is a pipe. */
+  /** At most the first 64 KiB; the whole unless `isCut`. */
   stdout: string
+  isCut: boolean
+  /** At most the last 64 KiB: a command reports the cause of its failure last. */
   stderr: string
   ms: number
   error?: unknown
@@ -26,7 +28,7 @@ export type CommandOptions = {
   started?: (child: ChildProcess) => void
 }
 
-const collectBytes = 64 * 1024
+const collectLength = 64 * 1024
 /** A killed command closes its streams at once, unless it hangs in a mount or a child of it keeps them open. */
 const lingerMs = 1_000
 
@@ -36,7 +38,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
   const [file = '', ...args] = argv
   return new Promise((resolve) => {
     let ended: CommandResult['outcome'] | undefined
-    const text = { stdout: '', stderr: '' }
+    const text = { stdout: '', isCut: false, stderr: '' }
     let child: ChildProcess | undefined
     let lingering: NodeJS.Timeout | undefined
     const finish = (
@@ -76,12 +78,14 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
       finish('unstartable', null, null, error)
       return
     }
-    for (const name of ['stdout', 'stderr'] as const) {
-      child[name]?.on('data', (chunk: Buffer) => {
-        const room = collectBytes - text[name].length
-        if (room > 0) text[name] += chunk.toString('utf8').slice(0, room)
-      })
-    }
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+      const room = collectLength - text.stdout.length
+      text.stdout += chunk.slice(0, room)
+      text.isCut ||= chunk.length > room
+    })
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+      text.stderr = (text.stderr + chunk).slice(-collectLength)
+    })
     child.on('error', (error) => finish('unstartable', null, null, error))
     // A grandchild may keep an extra channel open: nothing must wait for it after the command has ended.
     child.on('exit', () => {
@@ -97,24 +101,28 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
   })
 }
 
-/** The same for a command that must succeed. @throws ReprieveError `command-failed` */
+/** The same for a command that must succeed and whose whole output is read. @throws ReprieveError `command-failed` */
 export async function mustRun(
   argv: readonly string[],
   options: CommandOptions & { okCodes?: number[] },
 ): Promise<CommandResult> {
   const result = await runCommand(argv, options)
-  if (result.outcome === 'exited' && (options.okCodes ?? [0]).includes(result.code ?? -1)) return result
+  const isOk = result.outcome === 'exited' && (options.okCodes ?? [0]).includes(result.code ?? -1)
+  if (isOk && !result.isCut) return result
   throw commandError(argv, result)
 }
 
 export function commandError(argv: readonly string[], result: CommandResult): ReprieveError {
-  const how = {
-    exited: `exited with ${result.code}`,
-    killed: `was killed by ${result.signal}`,
-    deadline: `ran past its deadline after ${Math.round(result.ms)} ms`,
-    aborted: 'was aborted',
-    unstartable: 'could not be started',
-  }[result.outcome]
+  const isLong = result.outcome === 'exited' && result.isCut
+  const how = isLong
+    ? `wrote more than ${collectLength} characters`
+    : {
+        exited: `exited with ${result.code}`,
+        killed: `was killed by ${result.signal}`,
+        deadline: `ran past its deadline after ${Math.round(result.ms)} ms`,
+        aborted: 'was aborted',
+        unstartable: 'could not be started',
+      }[result.outcome]
   const said = result.stderr.trim().split('\n').slice(-3).join(' | ')
   const name = argv.find((word) => /\/(criu|tar|find)$/.test(word)) ?? argv[0]
   return new ReprieveError(

@@ -14,6 +14,7 @@ import { cutTails, putBackTails, type Cut } from '../files/file-tails.ts'
 import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
 import { requireFitFiles, type ExternalPlace } from '../files/external-files.ts'
+import { fitToPod } from './fit-to-pod.ts'
 import { setLastPid } from '../proc/pid-range.ts'
 import { everyProcess, isAlive, killAll, startByClockOf, threadsOf, treeOf } from '../proc/process-tree.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
@@ -71,9 +72,13 @@ export async function attemptRestore(
     const unpacked = await unpackEphemeral({ ...unpack, held })
     signal.throwIfAborted()
     const roots = await readEphemeralRoots(launcherPid, plan)
+    await fitToPod(`${folder}/criu`, launcherPid, log)
     await stopComparing(`${folder}/criu`, comparisonIn(roots))
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
-      await setLastPid(Math.max(...manifest.process.pids), log)
+      await setLastPid(
+        manifest.process.pids.reduce((most, pid) => Math.max(most, pid), 0),
+        log,
+      )
       try {
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
         const grown = await requireFitExternalFiles(around, target, manifest)

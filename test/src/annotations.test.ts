@@ -24,6 +24,7 @@ t.test('every annotation of the contract is read', async (t) => {
     [p('key')]: 'Run_7.b',
     [p('restore')]: '20260102T030405.678Z-89abcdef',
     [p('external-files')]: 'rewind',
+    [p('seccomp')]: 'keep',
     'other.example/keep': 'x',
   })
   t.same(problems, [])
@@ -40,8 +41,9 @@ t.test('every annotation of the contract is read', async (t) => {
     key: 'Run_7.b',
     restore: '20260102T030405.678Z-89abcdef',
     externalFiles: 'rewind',
+    seccomp: 'keep',
   })
-  t.equal(annotationNames.length, 12)
+  t.equal(annotationNames.length, 14)
 })
 
 t.test('the words that stand for themselves are read', async (t) => {

@@ -49,6 +49,7 @@ t.test('every annotation that is wrong is told at once, with its value and what 
     'reprieve.dev/key': '../another',
     'reprieve.dev/restore': 'the best',
     'reprieve.dev/external-files': 'careful',
+    'reprieve.dev/seccomp': 'none',
   }
   t.same(Object.keys(wrong).sort(), [...annotationNames].sort(), 'all that there are')
   const response = await asked({ object: samplePod({ annotations: wrong }) })

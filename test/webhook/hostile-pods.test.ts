@@ -61,7 +61,7 @@ t.test('annotations of 256 KiB', async (t) => {
   )
   const { told, decision } = ask(samplePod({ annotations: unknown }))
   t.equal(decision.outcome, 'inject')
-  t.equal(told.filter((text) => text !== '').length, 21)
+  t.equal(told.filter((text) => text !== '' && !/seccomp/.test(text)).length, 21)
   t.match(told.join(''), 'and 9980 more')
 })
 

@@ -60,12 +60,27 @@ export function unnamed(pod: Pod, protectedNames: readonly string[]): unknown {
     if (!protectedNames.includes(container.name)) continue
     delete container.command
     dropNamed(container, 'volumeMounts', ['reprieve'])
+    dropGiven(container)
     if (container.lifecycle) {
       delete container.lifecycle.preStop
       if (Object.keys(container.lifecycle).length === 0) delete container.lifecycle
     }
   }
   return copy
+}
+
+/** GODEBUG, and the profile of a container that sets none: which of them were there before is tested for itself. */
+function dropGiven(container: Record<string, unknown>): void {
+  const { env, securityContext } = container
+  if (Array.isArray(env)) {
+    const left = (env as { name: unknown }[]).filter(({ name }) => name !== 'GODEBUG')
+    if (left.length === 0) delete container.env
+    else container.env = left
+  }
+  if (typeof securityContext !== 'object' || securityContext === null) return
+  const { seccompProfile: _, ...rest } = securityContext as Record<string, unknown>
+  if (Object.keys(rest).length === 0) delete container.securityContext
+  else container.securityContext = rest
 }
 
 function dropNamed<K extends string>(

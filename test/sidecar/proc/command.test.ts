@@ -87,7 +87,35 @@ t.test('mustRun lets pass only the codes that are fine', async (t) => {
 
 t.test('an error names the tool, not the linker that starts it, and the last words only', async (t) => {
   const argv = ['/reprieve/lib/ld.so', '/reprieve/bin/tar', '--create']
-  const result = { outcome: 'deadline', code: null, signal: 'SIGKILL', stdout: '', ms: 12.4 } as const
+  const result = {
+    outcome: 'deadline',
+    code: null,
+    signal: 'SIGKILL',
+    stdout: '',
+    isCut: false,
+    ms: 12.4,
+  } as const
   const error = commandError(argv, { ...result, stderr: 'one\ntwo\nthree\nfour\n' })
   t.equal(error.message, '/reprieve/bin/tar ran past its deadline after 12 ms: two | three | four')
+})
+
+t.test('a command whose output is longer than what is kept fails where all of it is wanted', async (t) => {
+  const long = ['sh', '-c', 'head -c 70000 /dev/zero | tr "\\0" x']
+  const result = await runCommand(long, soon)
+  t.match(result, { outcome: 'exited', code: 0, isCut: true })
+  t.equal(result.stdout.length, 65_536)
+  await t.rejects(mustRun(long, soon), {
+    code: 'command-failed',
+    message: /sh wrote more than 65536 characters/,
+  })
+  t.match(await mustRun(['sh', '-c', 'head -c 65536 /dev/zero'], soon), { isCut: false })
+})
+
+t.test('of a long error output its end is kept, which says why', async (t) => {
+  const result = await runCommand(
+    ['sh', '-c', '(head -c 70000 /dev/zero | tr "\\0" x; echo last) >&2; exit 1'],
+    soon,
+  )
+  t.equal(result.stderr.length, 65_536)
+  t.match(result.stderr, /xlast\n$/)
 })

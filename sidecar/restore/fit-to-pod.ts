@@ -1,0 +1,54 @@
+/** What of a checkpoint's images names the pod that it was made in is made to name this one, before CRIU reads them. */
+import { statSync } from 'node:fs'
+import { readFile, readlink } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
+import type { Log } from '../../src/log.ts'
+import { isDated, withTodaysFolder } from '../criu/cluster-paths.ts'
+import { fileEntriesOf, rewriteFilesImage, withEntriesChanged } from '../criu/image-entries.ts'
+import { newAddresses, strangeAddresses, withNewAddresses } from '../criu/pod-addresses.ts'
+import { parseMounts } from '../files/mounts.ts'
+
+/** @throws Error where the image cannot be read or written */
+export async function fitToPod(imagesFolder: string, launcherPid: number, log: Log): Promise<void> {
+  const folders = await todaysFolders(launcherPid)
+  const own = ownAddresses()
+  const changed = new Set<string>()
+  await rewriteFilesImage(imagesFolder, (image) => {
+    const addresses = newAddresses(strangeAddresses(fileEntriesOf(image), own), own)
+    for (const [was, is] of addresses)
+      log.info({ was, is }, 'the pod’s address was changed in the checkpoint')
+    return withEntriesChanged(
+      image,
+      (entry) =>
+        withNewAddresses(entry, addresses) ??
+        withTodaysFolder(
+          entry,
+          folders,
+          (path) => sizeOf(launcherPid, path),
+          (path) => changed.add(path),
+        ),
+    )
+  })
+  for (const path of changed)
+    log.warn({ path }, 'a file that the cluster gives has changed since the checkpoint')
+}
+
+/** By mount point, where the container's volumes have one. */
+async function todaysFolders(pid: number): Promise<Map<string, string>> {
+  const folders = new Map<string, string>()
+  for (const { path } of parseMounts(await readFile(`/proc/${pid}/mountinfo`, 'utf8'))) {
+    const target = await readlink(`/proc/${pid}/root${path}/..data`).catch(() => '')
+    if (isDated(target)) folders.set(path, target)
+  }
+  return folders
+}
+
+function sizeOf(pid: number, path: string): number | undefined {
+  const file = statSync(`/proc/${pid}/root${path}`, { throwIfNoEntry: false })
+  return file?.isFile() ? file.size : undefined
+}
+
+/** Those of this pod's network, in which the sidecar is, too. */
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address))
+}
