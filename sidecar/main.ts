@@ -12,7 +12,7 @@ import { collectWhenIdle } from './setup/idle-memory.ts'
 import { clearLeftovers, findLeftovers } from './setup/leftovers.ts'
 import { readSurroundings } from './setup/surroundings.ts'
 import { installTools } from './setup/tools.ts'
-import { frozenMarkOf, thawAtTheEnd, thawLeftFrozen } from './triggers/memory/left-frozen.ts'
+import { thawLeftFrozen } from './triggers/memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from './triggers/memory/memory-cgroup.ts'
 import { explainAnswers } from './triggers/notices/answers.ts'
 import { Triggers } from './triggers/triggers.ts'
@@ -31,15 +31,13 @@ const around = readSurroundings(process.env, createLog('sidecar'))
 const { podPlan, identity, made } = around
 const log: EventLog = around.log
 // Before anything that can fail or take long: an earlier sidecar may have left the application frozen.
-const marked = podPlan.containers.map(({ name }) => ({
-  frozenMark: frozenMarkOf(name),
-  // A mount of its own: the memory watch may start meanwhile and mounts the same cgroup.
-  open: (pid: number) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, around.log),
-  log: around.log.child({ container: name }),
-}))
-for (const one of marked) void thawLeftFrozen(one)
-const thawAll = () => marked.forEach(thawAtTheEnd)
-process.on('exit', thawAll)
+for (const { name } of podPlan.containers)
+  void thawLeftFrozen({
+    folder: `${volumePaths.run}/${name}`,
+    // A mount of its own: the watch of the memory may begin meanwhile, and mounts as well.
+    open: (pid) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, around.log),
+    log: around.log.child({ container: name }),
+  })
 await moveAside(log)
 const { missing } = await installTools()
 if (missing.length > 0)
@@ -85,8 +83,6 @@ collectWhenIdle()
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
     log.info({ event: 'sidecar.stopping', signal: name }, 'the sidecar was told to end')
-    // The checkpoints under way may take longer than the kubelet waits.
-    thawAll()
     const settled = containers.settled().then(() => triggers.stop())
     const tooLong = new Promise((resolve) => setTimeout(resolve, settleDeadlineMs))
     void Promise.race([settled, tooLong]).then(() => process.exit(0))

@@ -115,11 +115,8 @@ static void attend(struct guard *guard, long long deadline_ms)
 /* The next life may not come to it soon: it fails at its start, or we are told to end. */
 static void clean_up(const struct guard *guard, int failed)
 {
-	if (!guard->run)
-		return;
-	thaw_left_frozen(guard->run);
-	if (guard->told_by || failed >= FAILED_FOR_GOOD)
-		put_back_left_brakes(guard->run);
+	if (guard->run)
+		let_go_what_is_left(guard->run, guard->told_by || failed >= FAILED_FOR_GOOD);
 }
 
 static int keep_running(struct guard *guard)

@@ -292,17 +292,33 @@ export function numbersIn(pod: Pod, pattern: RegExp, container = application): n
   })
 }
 
-/** Runs a pod until its application has said `line`, evicts it, and runs its replacement until that has said it, too. */
+/**
+ * Runs a pod until its application has said `line`, evicts it, and runs its replacement until that has said it, too.
+ * @param sources what the cluster gives to the first pod (0) and to its replacement (1)
+ */
 export async function replaced(
   stage: Stage,
   options: PodOptions,
   line: RegExp,
+  sources: (round: 0 | 1) => VolumeSources = () => ({}),
 ): Promise<{ before: Pod; after: Pod }> {
-  const before = await stage.run(podOf(options))
+  const before = await stage.run(podOf(options), sources(0))
   await before.waitForLog(application, line, { deadlineMs })
   await before.evict()
-  const after = await stage.run(podOf(options))
+  const after = await stage.run(podOf(options), sources(1))
+  const began = await after.waitForLog(sidecar, /went on from its checkpoint|from its beginning/, {
+    deadlineMs,
+  })
+  if (!/went on/.test(began.text))
+    throw new Error(`the replacement began anew: ${lastOutcomes(before, after)}`)
   await after.waitForLog(application, line, { deadlineMs })
-  await after.waitForLog(sidecar, /went on from its checkpoint/, { deadlineMs })
   return { before, after }
+}
+
+/** Why there was no checkpoint, or none that could be restored. */
+function lastOutcomes(before: Pod, after: Pod): string {
+  const entries = [before, after]
+    .flatMap((pod) => sidecarEntries(pod))
+    .filter(({ level }) => level === 'error')
+  return JSON.stringify(entries.map(({ msg, err }) => [msg, err]))
 }

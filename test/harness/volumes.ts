@@ -147,9 +147,17 @@ export function prepareVolume(
   throw new Error(`volume ${volume.name}: the harness knows no such kind (${Object.keys(volume).join(', ')})`)
 }
 
+let folders = 0
+
+/** Another one for each volume of each pod: atomic_writer.go names it by the instant, and a random number. */
+function datedFolder(): string {
+  const instant = new Date().toISOString().slice(0, 19).replaceAll(/[-T:]/g, '_')
+  return `..${instant}.${1_000_000_000 + ++folders}`
+}
+
 /** The layout of pkg/volume/util/atomic_writer.go: files in `..data`, a link to a dated folder, and a link for each. */
 function writeAtomically(folder: string, files: File[], group: number | undefined): void {
-  const dated = '..2026_01_01_00_00_00.000000001'
+  const dated = datedFolder()
   mkdirSync(join(folder, dated), { recursive: true, mode: 0o755 })
   symlinkSync(dated, join(folder, '..data'))
   for (const { path, text, mode } of files) {

@@ -43,7 +43,7 @@ t.test('every annotation of the contract is read', async (t) => {
     externalFiles: 'rewind',
     seccomp: 'keep',
   })
-  t.equal(annotationNames.length, 14)
+  t.equal(annotationNames.length, 13)
 })
 
 t.test('the words that stand for themselves are read', async (t) => {

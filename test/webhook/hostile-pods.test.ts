@@ -184,7 +184,11 @@ t.test('a command that mimics ours', async (t) => {
 t.test('containers that mimic ours', async (t) => {
   const copy = protectedPod()
   copy.metadata.name = 'another'
-  t.match(ask(copy).decision, { outcome: 'refuse', reasons: ['mount-conflict', 'container-conflict'] })
+  t.match(ask(copy).decision, {
+    outcome: 'refuse',
+    reasons: ['mount-conflict', 'container-conflict'],
+    problems: [/./, /./, /looks like a copy of a protected one: make it anew from what its owner wrote/],
+  })
   t.match(ask(copy, 'namespace').decision, { outcome: 'refuse' }, 'it still asks')
   delete copy.metadata.annotations
   t.match(ask(copy, 'namespace').decision, {

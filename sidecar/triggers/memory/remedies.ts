@@ -46,6 +46,7 @@ export type PressureParts = StandstillParts & {
   /** The brake: for the limit that is in force now, or none. */
   brake: { arm(): Promise<void>; letGo(): Promise<void> }
   name: string
+  launcherPid: number
   /** How the pod's end is heard of meanwhile; tests may do without. */
   ending?: EndedContainer
   /** How often it was to be ended for more memory in vain. */

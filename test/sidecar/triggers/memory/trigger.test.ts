@@ -1,5 +1,5 @@
 /** Watches that cannot be begun, of what an earlier life of the sidecar has left behind. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t from 'tap'
 import { Deadline } from '../../../../src/deadline.ts'
@@ -102,15 +102,19 @@ t.test('a watch that cannot be set up is not taken for one, and is tried again',
   t.equal(of.read('memory.high'), String(brakeBytes))
 })
 
-t.test('a mark that is there all the same is heeded when the watch begins', async (t) => {
-  const of = await trigger(t, 0)
-  of.set('cgroup.freeze', 1)
-  writeFileSync(`${of.run}/app/frozen`, String(launcherPid))
-  await of.start()
-  of.becomes(running)
-  await until('it to be let go', () => of.read('cgroup.freeze') === '0')
-  t.notOk(existsSync(`${of.run}/app/frozen`))
-})
+t.test(
+  'a watch that ends while the application stands still lets it go, before the record of it is gone',
+  async (t) => {
+    const of = await trigger(t, 0, {}, { checkpoint: () => new Promise(() => undefined) })
+    of.uses(90 * mebibyte)
+    await of.start()
+    of.becomes(running)
+    await until('it to stand still', () => of.read('cgroup.freeze') === '1')
+    await of.memory.stop()
+    t.equal(of.read('cgroup.freeze'), '0')
+    t.equal(of.read('memory.high'), 'max')
+  },
+)
 
 t.test('what somebody else has frozen is not ours to let go', async (t) => {
   const of = await trigger(t, 0)
