@@ -125,6 +125,75 @@ export const logEvents = {
   'prestop.failed': 'The sidecar met an internal error while it took the last checkpoint.',
   'notice.end_overdue':
     'The announced end did not come; the line says what became of the container that was kept open for it.',
+  // The rooms of the sidecar that freeze, dump and restore.
+  'checkpoint.listener_failed': 'A listener failed when CRIU had stopped the application.',
+  'checkpoint.staging_kept': 'The scratch files of a checkpoint could not be removed.',
+  'files.unlisted': 'The names in the container’s file tree could not be listed.',
+  'images.sockets_closed': 'Unix sockets to neighbour containers were closed in the images.',
+  'images.timers_rearmed': 'Timers that had expired were armed again in the images.',
+  'images.timers_unread': 'The timers in the images could not be read.',
+  'images.watches_unknown': 'The paths of inotify watches could not be found; CRIU looks for them itself.',
+  'memory.end_not_begun':
+    'A checkpoint that ends the application had not begun in time, so the sidecar removed the throttle.',
+  'memory.end_unsaved':
+    'The pod was told to end while the application was frozen, and the last checkpoint failed.',
+  'memory.exhausted': 'The memory is full and cannot grow; a checkpoint is in the store.',
+  'memory.freeze_failed': 'The sidecar could not freeze the application again after another checkpoint.',
+  'memory.frozen_too_long':
+    'Nothing was done for the full memory in time, so the sidecar thawed the application.',
+  'memory.full_again': 'A restored application fills its memory as it did before the checkpoint.',
+  'memory.full_meanwhile':
+    'The memory is full while another checkpoint is under way, so none was begun for it.',
+  'memory.grown': 'The memory limit of the container was raised in place.',
+  'memory.grown_late': 'A resize that was refused before succeeded.',
+  'memory.grown_meanwhile': 'Somebody raised the memory limit while the application was frozen.',
+  'memory.late_save_failed': 'A later try to save a full memory met an internal error.',
+  'memory.need_not_recorded': 'The raised limit could not be recorded in the store; the sidecar tries again.',
+  'memory.release_failed': 'The sidecar could not remove the throttle.',
+  'memory.rescheduled':
+    'The application was ended with a checkpoint, so that its replacement gets more memory.',
+  'memory.retry_failed': 'A later try to raise the memory limit met an internal error.',
+  'memory.saved': 'The memory is full and a checkpoint of it is in the store.',
+  'memory.still_refused': 'A resize that was refused before was refused again.',
+  'memory.thaw_delayed': 'The cgroup that an earlier sidecar may have left frozen cannot be mounted yet.',
+  'memory.thaw_failed': 'The sidecar could not thaw the application.',
+  'memory.thawed': 'The sidecar thawed an application that an earlier sidecar had left frozen.',
+  'memory.throttle_failed': 'The sidecar could not set the throttle (`memory.high`) again.',
+  'memory.throttle_raised':
+    'The application stalls on file pages without filling its memory, so the sidecar raised the throttle.',
+  'memory.unread': 'The sidecar could not read the memory cgroup of the container.',
+  'memory.unsaved': 'The memory is full and the checkpoint failed; `why` names the cause.',
+  'memory.unwatched': 'The watch of a container’s memory could not begin; the sidecar tries again.',
+  'memory.unwatched_events':
+    'The kernel gives no watch for `memory.events`; the sidecar reads it from time to time.',
+  'memory.watched': 'The watch of a container’s memory began.',
+  'restore.address_changed': 'A socket of the checkpoint is bound to the new pod’s address.',
+  'restore.cluster_file_changed':
+    'A file of a config map, secret or projected volume changed since the checkpoint.',
+  'restore.damaged': 'A checkpoint could not be fetched whole; the next older one is tried.',
+  'restore.death_not_recorded':
+    'An early death could not be recorded in the store; this pod passes the checkpoint over.',
+  'restore.draft_failed': 'The store gave no draft folder, so the checkpoint is copied.',
+  'restore.earlier_undo_failed':
+    'Files of a restore that an earlier sidecar had not finished are left in the container.',
+  'restore.earlier_undone':
+    'The sidecar removed the files of a restore that an earlier sidecar had not finished.',
+  'restore.fetched': 'A checkpoint was fetched from the store, and every byte compared.',
+  'restore.fetched_kept': 'A fetched checkpoint could not be removed from staging.',
+  'restore.note_failed': 'The note of a restore in progress could not be removed.',
+  'restore.tail_kept':
+    'A failed restore could not join a moved tail to its file again; `err` names the tail.',
+  'restore.tail_moved':
+    'The application’s own append to a file on a lasting volume was moved to a file beside it.',
+  'restore.undo_failed': 'Files or processes of a failed restore are left in the container.',
+  'slot_lock.unavailable': 'The store cannot lock, so nobody is kept out of the lineage.',
+  'store.leftovers_kept': 'Drafts of writers that died could not be removed from the store.',
+  'checkpoint.passed_over': 'A checkpoint was not used; `reason` and `detail` say why.',
+  'memory.partly_frozen': 'A part of the application could not be frozen; the sidecar goes on without.',
+  'restore.failed':
+    'A checkpoint could not be restored; the sentence says whether the container ended with it.',
+  'restore.nothing_kept':
+    'The store holds no checkpoint that fits; the application starts from its beginning.',
 } as const
 
 export type LogEvent = keyof typeof logEvents

@@ -1,13 +1,10 @@
 import { destination, pino, type DestinationStream, type Logger } from 'pino'
 import type { LogEvent } from './log-events.ts'
 
-/** The logger without the obligation to name an event. `EventLog` replaces it wherever every line has its code. */
-export type Log = Logger
-
 /** A line: the code of its event and what is particular to it, then the sentence. */
 type Line = (fields: { event: LogEvent } & Record<string, unknown>, sentence: string) => void
 
-/** A logger of which every line names its event. Every `Log` is one. */
+/** A logger of which every line names its event. */
 export type EventLog = {
   debug: Line
   info: Line
@@ -21,7 +18,7 @@ export type EventLog = {
  * Structured log, one JSON line an event on standard output, written synchronously: a process that is about to be
  * killed must not lose its last words.
  */
-export function createLog(component: string, bindings: Record<string, unknown> = {}): Log {
+export function createLog(component: string, bindings: Record<string, unknown> = {}): EventLog {
   return logTo(destination({ fd: 1, sync: true }), component, bindings)
 }
 
@@ -33,7 +30,7 @@ export function createLogByTurn(component: string): EventLog {
   return logTo(byTurn(), component, {})
 }
 
-function logTo(stream: DestinationStream, component: string, bindings: Record<string, unknown>): Log {
+function logTo(stream: DestinationStream, component: string, bindings: Record<string, unknown>): Logger {
   return pino(
     {
       base: { component, ...bindings },

@@ -6,7 +6,7 @@
 import { copyFile, mkdir, rm } from 'node:fs/promises'
 import { makeCheckpointId } from '../../src/checkpoint-id.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { CheckpointDraft, CheckpointManifest, ExternalFile, StdioPipe } from '../../src/manifest.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import type { PutResult, Store } from '../../src/store/store.ts'
@@ -50,7 +50,12 @@ export async function takeCheckpoint(
     // Drafts of writers that died may fill the very disk that this one needs.
     around.store
       .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs))
-      .catch((error) => around.log.warn({ err: error }, 'what dead writers left was not removed')),
+      .catch((error) =>
+        around.log.warn(
+          { event: 'store.leftovers_kept', err: error },
+          'what dead writers left was not removed',
+        ),
+      ),
   ])
   const id = makeCheckpointId(instant)
   const folder = await dumpFolder(around.store, slot, id, request)
@@ -78,7 +83,7 @@ export async function takeCheckpoint(
     // A complete checkpoint must not become a failed one because its scratch files were in the way.
     for (const path of [work, folder])
       await rm(path, { recursive: true, force: true }).catch((error) =>
-        log.warn({ err: error }, 'staging was not cleared'),
+        log.warn({ event: 'checkpoint.staging_kept', err: error }, 'staging was not cleared'),
       )
   }
 }
@@ -115,7 +120,7 @@ type Parts = {
   folder: string
   work: string
   roomBytes: number
-  log: Log
+  log: EventLog
 }
 
 class Checkpoint {
@@ -197,7 +202,9 @@ class Checkpoint {
     this.#frozenAt = Date.now()
     this.#parts.hooks
       .stopped()
-      .catch((error: unknown) => this.#parts.log.error({ err: error }, 'letting go failed'))
+      .catch((error: unknown) =>
+        this.#parts.log.error({ event: 'checkpoint.listener_failed', err: error }, 'letting go failed'),
+      )
     this.#archive = this.#archiveOptions().then(archiveEphemeral).catch(asError)
     this.#standing = this.#lookAround().catch(asError)
   }

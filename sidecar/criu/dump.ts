@@ -2,7 +2,7 @@
 import { open, statfs, type FileHandle } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
 import { ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { StdioPipe } from '../../src/manifest.ts'
 import { commandError, runCommand } from '../proc/command.ts'
 import { enterArgv, toolArgv } from '../setup/tools.ts'
@@ -30,7 +30,7 @@ export type DumpOptions = {
   dumped: () => Promise<HookAnswer>
   deadlineMs: number
   signal: AbortSignal
-  log: Log
+  log: EventLog
 }
 
 export type DumpTimes = { startMs: number; dumpMs: number; frozenMs: number }

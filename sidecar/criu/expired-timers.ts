@@ -4,7 +4,7 @@
  * open when this was written). The longer a dump takes until it comes to a timer, the surer it has expired. It is noted as due in
  * one interval instead.
  */
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { rewriteFilesImage, withEntriesChanged } from './image-entries.ts'
 import { encodeMessage, encodeNumber, fieldsOf, type Field } from './protobuf.ts'
 
@@ -27,12 +27,16 @@ const absolute = 1
  * A dump's `files.img`. What it does not understand it leaves as it is, and what it cannot write whole, too: a full disk costs a
  * timer then, and not the checkpoint.
  */
-export async function rearmExpiredTimers(imagesFolder: string, log: Log): Promise<void> {
+export async function rearmExpiredTimers(imagesFolder: string, log: EventLog): Promise<void> {
   try {
     const timers = await rewriteFilesImage(imagesFolder, withTimersRearmed)
-    if (timers > 0) log.debug({ timers }, 'timers had expired when they were dumped')
+    if (timers > 0)
+      log.debug({ event: 'images.timers_rearmed', timers }, 'timers had expired when they were dumped')
   } catch (error) {
-    log.warn({ err: error, imagesFolder }, 'a timer that had expired may stand still after a restore')
+    log.warn(
+      { event: 'images.timers_unread', err: error, imagesFolder },
+      'a timer that had expired may stand still after a restore',
+    )
   }
 }
 

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
 import { ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { StdioPipe } from '../../src/manifest.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { stdioPipesOf } from '../proc/process-tree.ts'
@@ -27,7 +27,7 @@ export type CriuRestoreOptions = {
   restored: (supervisor: number) => Promise<HookAnswer>
   deadlineMs: number
   signal: AbortSignal
-  log: Log
+  log: EventLog
 }
 
 /** Waking a tree of ten thousand tasks takes about a second; a CRIU that hangs then leaves the application standing still. */

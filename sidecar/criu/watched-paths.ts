@@ -4,7 +4,7 @@
  * is given (--irmap-scan-path), file by file while everything stands still: so they are found beforehand, exactly.
  */
 import { readFile, readdir, readlink, stat } from 'node:fs/promises'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { ReprieveError } from '../../src/errors.ts'
 import { findEach, walkArguments } from '../files/find.ts'
 import { parseMounts } from '../files/mounts.ts'
@@ -20,7 +20,7 @@ export type WatchOptions = {
   root: number
   workFolder: string
   signal: AbortSignal
-  log: Log
+  log: EventLog
 }
 
 /**
@@ -53,7 +53,10 @@ export async function watchedPaths(options: WatchOptions): Promise<string[]> {
     return paths
   } catch (error) {
     if (error instanceof ReprieveError && error.code === 'dump-failed') throw error
-    log.warn({ err: error }, 'the files that the application watches were not found')
+    log.warn(
+      { event: 'images.watches_unknown', err: error },
+      'the files that the application watches were not found',
+    )
     return []
   }
 }

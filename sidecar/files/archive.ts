@@ -7,7 +7,7 @@
 import { createReadStream } from 'node:fs'
 import { lstat, open, writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { enterArgv } from '../setup/tools.ts'
 import type { Baseline } from './baseline.ts'
@@ -38,7 +38,7 @@ export type ArchiveOptions = {
   roomBytes: number
   deadlineMs: number
   signal: AbortSignal
-  log: Log
+  log: EventLog
 }
 
 /** @throws ReprieveError `archive-failed` */

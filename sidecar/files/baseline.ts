@@ -3,7 +3,7 @@
  * and the instant, so that changes can (their ctime is later; no program can set a ctime).
  */
 import { open, readFile, rename, writeFile } from 'node:fs/promises'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { mustRun } from '../proc/command.ts'
 import { enterArgv, toolArgv } from '../setup/tools.ts'
@@ -28,7 +28,7 @@ export async function takeBaseline(
   pid: number,
   plan: ContainerPlan,
   folder: string,
-  log: Log,
+  log: EventLog,
 ): Promise<Baseline> {
   const instantMs = Date.now() - coarseClockLagMs
   const names = `${folder}/baseline.names`
@@ -50,7 +50,7 @@ export async function takeBaseline(
     }
   } catch (error) {
     log.warn(
-      { err: error },
+      { event: 'files.unlisted', err: error },
       'listing the container failed: files that the application deletes will be back after a restore',
     )
   }

@@ -8,7 +8,7 @@ import { startByClockOf } from '../proc/process-tree.ts'
 import { enterArgv, toolArgv } from '../setup/tools.ts'
 import { archiveFiles } from './archive.ts'
 import { instantArgument, requireWhole } from './find.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 
 export type FreshOptions = {
   /** Any process of the container. */
@@ -19,7 +19,7 @@ export type FreshOptions = {
   held: () => Promise<ReadonlySet<string>>
   deadlineMs: number
   signal: AbortSignal
-  log: Log
+  log: EventLog
 }
 
 /** Names of files, as bytes in latin1, that are to stay as they are in this container. */

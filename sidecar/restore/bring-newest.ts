@@ -1,7 +1,7 @@
 /** What the restore init container does for one container: it waits its turn, fetches the newest checkpoint that fits, and verifies it. */
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { describeError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { serializeManifest } from '../../src/manifest-codec.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
@@ -18,7 +18,7 @@ export async function bringNewest(
   const turn = await lock.await(signal)
   if (turn.outcome === 'busy') {
     await writeFile(busyMark(plan.name), turn.holder)
-    return bound.warn(lineageBusy(turn.holder), 'no checkpoint was fetched')
+    return bound.warn({ event: 'slot_lock.busy', ...lineageBusy(turn.holder) }, 'no checkpoint was fetched')
   }
   try {
     await fetchNewest(around, plan, bound, signal)
@@ -30,11 +30,12 @@ export async function bringNewest(
 async function fetchNewest(
   around: Surroundings,
   plan: ContainerPlan,
-  bound: Log,
+  bound: EventLog,
   signal: AbortSignal,
 ): Promise<void> {
   const { candidates, rejected } = await findCandidates(around, plan, signal)
-  for (const rejection of rejected) bound.warn(rejection, 'a checkpoint was passed over')
+  for (const rejection of rejected)
+    bound.warn({ event: 'checkpoint.passed_over', ...rejection }, 'a checkpoint was passed over')
   for (const manifest of candidates) {
     try {
       const began = performance.now()
@@ -46,15 +47,15 @@ async function fetchNewest(
       await markCheckpoint(plan.name, manifest.id, bound)
       const ms = Math.round(performance.now() - began)
       return bound.info(
-        { checkpoint: manifest.id, totalBytes: manifest.totalBytes, ms },
+        { event: 'restore.fetched', checkpoint: manifest.id, totalBytes: manifest.totalBytes, ms },
         'a checkpoint was fetched and verified',
       )
     } catch (error) {
       bound.error(
-        { checkpoint: manifest.id, reason: describeError(error) },
+        { event: 'restore.damaged', checkpoint: manifest.id, reason: describeError(error) },
         'a checkpoint was passed over: it is not whole',
       )
     }
   }
-  bound.info('there is no checkpoint to go on from')
+  bound.info({ event: 'restore.nothing_kept' }, 'there is no checkpoint to go on from')
 }

@@ -2,21 +2,24 @@
 import { statSync } from 'node:fs'
 import { readFile, readlink } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { isDated, withTodaysFolder } from '../criu/cluster-paths.ts'
 import { fileEntriesOf, rewriteFilesImage, withEntriesChanged } from '../criu/image-entries.ts'
 import { newAddresses, strangeAddresses, withNewAddresses } from '../criu/pod-addresses.ts'
 import { parseMounts } from '../files/mounts.ts'
 
 /** @throws Error where the image cannot be read or written */
-export async function fitToPod(imagesFolder: string, launcherPid: number, log: Log): Promise<void> {
+export async function fitToPod(imagesFolder: string, launcherPid: number, log: EventLog): Promise<void> {
   const folders = await todaysFolders(launcherPid)
   const own = ownAddresses()
   const changed = new Set<string>()
   await rewriteFilesImage(imagesFolder, (image) => {
     const addresses = newAddresses(strangeAddresses(fileEntriesOf(image), own), own)
     for (const [was, is] of addresses)
-      log.info({ was, is }, 'the pod’s address was changed in the checkpoint')
+      log.info(
+        { event: 'restore.address_changed', was, is },
+        'the pod’s address was changed in the checkpoint',
+      )
     return withEntriesChanged(
       image,
       (entry) =>
@@ -30,7 +33,10 @@ export async function fitToPod(imagesFolder: string, launcherPid: number, log: L
     )
   })
   for (const path of changed)
-    log.warn({ path }, 'a file that the cluster gives has changed since the checkpoint')
+    log.warn(
+      { event: 'restore.cluster_file_changed', path },
+      'a file that the cluster gives has changed since the checkpoint',
+    )
 }
 
 /** By mount point, where the container's volumes have one. */

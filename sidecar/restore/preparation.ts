@@ -4,7 +4,7 @@
  */
 import { mkdir, readFile, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { describeError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { parseManifest } from '../../src/manifest-codec.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
@@ -89,7 +89,12 @@ export async function fetchCheckpoint(
   // In the store itself the files need only be read and compared, not copied; the name in staging then leads there.
   const draft = await around.store
     .draftFolder(manifest.slot, `${manifest.id}.fetched`, bounded)
-    .catch((error: unknown) => around.log.warn({ err: error }, 'the store has no room for a draft: copying'))
+    .catch((error: unknown) =>
+      around.log.warn(
+        { event: 'restore.draft_failed', err: error },
+        'the store has no room for a draft: copying',
+      ),
+    )
   if (draft !== undefined) await symlink(draft, folder)
   await around.store.fetch(manifest, draft ?? folder, bounded)
   return folder
@@ -167,7 +172,8 @@ async function prepareFrom({
   const waited = await exists(busyMark(plan.name))
   const turn = waited ? await lock.take(0, signal) : await lock.await(signal)
   if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
-  if (turn.outcome === 'unfenced') log.warn({ why: turn.why }, 'the lineage could not be claimed')
+  if (turn.outcome === 'unfenced')
+    log.warn({ event: 'slot_lock.unavailable', why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)
   await note.settle(inOrder, killedInRestore)
   const found = await findCandidates(around, plan, signal)
@@ -198,7 +204,7 @@ async function prepareFrom({
       const killed = !adopted && (await endedWith(launcherPid, life))
       // A task that dies before CRIU has let go of the last one makes CRIU fail a restore that was none (finalize_restore_detach).
       log.error(
-        { err: error, checkpoint: manifest.id },
+        { event: 'restore.failed', err: error, checkpoint: manifest.id },
         adopted
           ? 'the application was restored, and ended at once'
           : killed
@@ -260,13 +266,16 @@ async function removeWithDraft(path: string): Promise<void> {
 const isMark = (name: string) => name.endsWith(`.${fetchedMark}`)
 
 /** Not while it may be restored from. A dump that lies beside it stays. Best effort: told in the log. */
-export async function clearFetched(container: string, log: Log): Promise<void> {
+export async function clearFetched(container: string, log: EventLog): Promise<void> {
   const folder = `${volumePaths.staging}/${container}`
   const names = (await readdir(folder).catch(() => [])).filter((name) => /\.fetched(\.|$)/.test(name))
   try {
     for (const name of [...names.filter(isMark), ...names.filter((name) => !isMark(name))])
       await removeWithDraft(`${folder}/${name}`)
   } catch (error) {
-    log.warn({ err: error, container }, 'a checkpoint that was fetched was not removed')
+    log.warn(
+      { event: 'restore.fetched_kept', err: error, container },
+      'a checkpoint that was fetched was not removed',
+    )
   }
 }

@@ -93,7 +93,7 @@ export async function attemptRestore(
       if (!adopted) return 'abort'
       for (const { path, tail, cutBytes } of cuts)
         log.warn(
-          { path, tail, cutBytes },
+          { event: 'restore.tail_moved', path, tail, cutBytes },
           'a file on an external volume had grown: its tail was moved beside it',
         )
       return 'go'
@@ -124,7 +124,10 @@ export async function attemptRestore(
     // An application that was adopted may have written behind the end again.
     if (!adopted)
       for (const err of await putBackTails(target.launcherPid, cuts))
-        log.error({ err }, 'the tail of a file on an external volume was not put back')
+        log.error(
+          { event: 'restore.tail_kept', err },
+          'the tail of a file on an external volume was not put back',
+        )
     throw error instanceof ReprieveError
       ? error
       : new ReprieveError('restore-failed', 'the restore failed', {}, error)
@@ -173,7 +176,10 @@ async function takeBack(
     await killAll(await withoutPod(tree, target.launcherPid), 5_000)
     await undoUnpack({ ...unpack, signal: AbortSignal.timeout(unpack.deadlineMs) })
   } catch (error) {
-    around.log.error({ err: error, container: target.plan.name }, 'a failed restore was not taken back whole')
+    around.log.error(
+      { event: 'restore.undo_failed', err: error, container: target.plan.name },
+      'a failed restore was not taken back whole',
+    )
   }
 }
 
@@ -208,9 +214,15 @@ export async function takeBackEarlier(
     try {
       const undo = { pid, folder: `${staging}/${name}`, deadlineMs: earlierUndoMs, signal, log }
       if (await undoUnpack(undo))
-        log.warn({ folder: name }, 'half a restore of an earlier sidecar was taken back')
+        log.warn(
+          { event: 'restore.earlier_undone', folder: name },
+          'half a restore of an earlier sidecar was taken back',
+        )
     } catch (error) {
-      log.error({ err: error, folder: name }, 'half a restore of an earlier sidecar was not taken back whole')
+      log.error(
+        { event: 'restore.earlier_undo_failed', err: error, folder: name },
+        'half a restore of an earlier sidecar was not taken back whole',
+      )
     }
   }
 }

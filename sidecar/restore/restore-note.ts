@@ -9,7 +9,7 @@
 import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isCheckpointId } from '../../src/checkpoint-id.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { isAlive, lifeOf } from '../proc/process-tree.ts'
 
 /** Killed with the rest of its container, a launcher may end a little later than CRIU. */
@@ -19,11 +19,11 @@ export class RestoreNote {
   readonly #path: string
   readonly #unrecorded: string
   readonly #life: string
-  readonly #log: Log
+  readonly #log: EventLog
   #isBegun = false
 
   /** @param life of the launcher that waits */
-  constructor(runFolder: string, life: string, log: Log) {
+  constructor(runFolder: string, life: string, log: EventLog) {
     this.#path = `${runFolder}/restoring`
     this.#unrecorded = `${runFolder}/killed-unrecorded`
     this.#life = life
@@ -44,7 +44,10 @@ export class RestoreNote {
   async end(): Promise<void> {
     this.#isBegun = false
     await rm(this.#path, { force: true }).catch((error: unknown) =>
-      this.#log.warn({ err: error }, 'that a restore is over could not be noted'),
+      this.#log.warn(
+        { event: 'restore.note_failed', err: error },
+        'that a restore is over could not be noted',
+      ),
     )
   }
 
@@ -62,7 +65,10 @@ export class RestoreNote {
   /** Seen by a sidecar that lives: where the pod ends with the container there will be no next launcher. */
   async killed(checkpoint: string, charge: (checkpoint: string) => Promise<void>): Promise<void> {
     await charge(checkpoint).catch(async (error: unknown) => {
-      this.#log.error({ err: error, checkpoint }, 'an early death was not recorded: passed over in this pod')
+      this.#log.error(
+        { event: 'restore.death_not_recorded', err: error, checkpoint },
+        'an early death was not recorded: passed over in this pod',
+      )
       await appendFile(this.#unrecorded, `${checkpoint}\n`)
     })
     await this.end()

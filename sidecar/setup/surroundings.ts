@@ -1,7 +1,7 @@
 /** The surroundings of the sidecar: plan, pod, versions, store and log. Every part gets them passed in, so that tests can choose them. */
 import { release } from 'node:os'
 import { readFileSync } from 'node:fs'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { parsePodPlan, planVariable, type PodPlan } from '../../src/pod-plan.ts'
 import type { Store } from '../../src/store/store.ts'
 import { openStore } from '../../src/store/open.ts'
@@ -15,11 +15,11 @@ export type Surroundings = {
   identity: Identity
   made: Made
   store: Store
-  log: Log
+  log: EventLog
 }
 
 /** @throws ReprieveError `plan-invalid` */
-export function readSurroundings(env: NodeJS.ProcessEnv, log: Log): Surroundings {
+export function readSurroundings(env: NodeJS.ProcessEnv, log: EventLog): Surroundings {
   const json = env[planVariable]
   if (json === undefined)
     throw new ReprieveError('plan-invalid', `${planVariable} is not set: the webhook sets it`)

@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 
 /** For what a test does not look at. */
-export const quietLog: Log = pino({ level: 'silent' })
+export const quietLog: EventLog = pino({ level: 'silent' })

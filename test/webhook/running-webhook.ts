@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { keepInFolder } from '../../certs/keep.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { Config } from '../../src/config.ts'
 import type { AdmissionReview } from '../../webhook/review.ts'
 import { serveWebhook, type RunningWebhook, type ServeOptions } from '../../webhook/serve.ts'
@@ -59,7 +59,7 @@ export function configFor(folder: string): Config {
   return { ...config, listen: { ...config.listen, ...files, port: 0, adminPort: 0, drainMs: 1000 } }
 }
 
-export function logInto(lines: LogLine[]): Log {
+export function logInto(lines: LogLine[]): EventLog {
   const stream = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
       lines.push(JSON.parse(chunk.toString()) as LogLine)

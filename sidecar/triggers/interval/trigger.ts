@@ -3,6 +3,7 @@
  * turn of its own; any complete checkpoint, whoever asked for it, begins the interval anew.
  */
 import { Deadline } from '../../../src/deadline.ts'
+import { isLasting } from '../../../src/dump-obstacles.ts'
 import type { EventLog } from '../../../src/log.ts'
 import type { IntervalPlan } from '../../../src/pod-plan.ts'
 import type { CheckpointLedger } from '../../container/ledger.ts'
@@ -17,7 +18,7 @@ import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 const deadlineMs = 600_000
 /** An application that does not run, or made no progress, is looked at again so soon at the latest. */
 const lookAgainMs = 60_000
-/** A dump that fails stops the application for nothing: it is tried ever more seldom, up to this. */
+/** A dump that fails stops the application for nothing: it is retried ever more seldom, up to this, and at once so where the program cannot be saved. */
 const longestAfterFailureMs = 3_600_000
 /** The last instant that a Date can tell (ECMA-262, time values). */
 const lastInstant = 8.64e15
@@ -128,8 +129,9 @@ export class IntervalTrigger implements Trigger {
       joinsUnderWay: true,
     })
     turn.failures = outcome.outcome === 'taken' ? 0 : turn.failures + 1
+    if (outcome.outcome === 'taken') return this.#dueIn(name, turn, this.#leftMs(name, turn))
     const later = Math.min(again * 2 ** Math.min(turn.failures - 1, 30), longestAfterFailureMs)
-    this.#dueIn(name, turn, turn.failures === 0 ? this.#leftMs(name, turn) : later)
+    this.#dueIn(name, turn, isLasting(outcome.reason) ? longestAfterFailureMs : later)
   }
 
   #madeProgress(name: string, now: Vitals): boolean {

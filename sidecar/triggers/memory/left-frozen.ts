@@ -5,7 +5,7 @@
  */
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import { lifeOf } from '../../proc/process-tree.ts'
 import { MemoryCgroup } from './memory-cgroup.ts'
 
@@ -22,7 +22,7 @@ export type LeftParts = {
   /** Of the container, where the records lie. */
   folder: string
   open: (launcherPid: number) => Promise<MemoryCgroup>
-  log: Log
+  log: EventLog
   /** For tests. */
   retryMs?: number
 }
@@ -49,9 +49,9 @@ async function thawRecorded(record: string, parts: LeftParts): Promise<void> {
       const cgroup = isMounted ? new MemoryCgroup(2, mounted) : await open(launcherPid)
       if (writtenAt(record) !== written || !cgroup.isFrozen()) return
       cgroup.thaw()
-      return log.warn({ launcherPid }, 'what a sidecar left frozen was let go')
+      return log.warn({ event: 'memory.thawed', launcherPid }, 'what a sidecar left frozen was let go')
     } catch (error) {
-      if (!isTold) log.error({ err: error }, 'what an earlier sidecar may have left frozen cannot be reached yet') // prettier-ignore
+      if (!isTold) log.error({ event: 'memory.thaw_delayed', err: error }, 'what an earlier sidecar may have left frozen cannot be reached yet') // prettier-ignore
     }
     await delay(retryMs)
   }

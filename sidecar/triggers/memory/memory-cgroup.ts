@@ -8,7 +8,7 @@
 import { mkdirSync, readFileSync, watch, writeFileSync, type FSWatcher } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../../src/errors.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import { volumePaths } from '../../../src/volume.ts'
 import { mustRun } from '../../proc/command.ts'
 import {
@@ -41,7 +41,7 @@ export class MemoryCgroup {
   }
 
   /** @throws ReprieveError `command-failed` where it cannot be mounted */
-  static async open(pid: number, at: string, log: Log): Promise<MemoryCgroup> {
+  static async open(pid: number, at: string, log: EventLog): Promise<MemoryCgroup> {
     mkdirSync(at, { recursive: true })
     const argv = [volumePaths.launcher, 'memory-cgroup', `--pid=${pid}`, `--at=${at}`]
     const { stdout } = await mustRun(argv, { log, deadlineMs: mountDeadlineMs })

@@ -2,7 +2,7 @@
  * One container's memory, watched for as long as its launcher lives: each crossing is answered, what was let go for want of memory is
  * asked for again, and neither frost nor brake is in the way of CRIU, whichever checkpoint it takes.
  */
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { ContainerPlan } from '../../../src/pod-plan.ts'
 import { volumePaths } from '../../../src/volume.ts'
 import { recordOf } from './left-frozen.ts'
@@ -33,7 +33,7 @@ export type MemoryWatchParts = {
   told: (answered: Answered) => void
   /** The memory has room again. */
   relieved: () => void
-  log: Log
+  log: EventLog
 }
 
 /** For tests. */
@@ -97,6 +97,7 @@ export class MemoryWatch {
     await this.#wire.start()
     this.#parts.log.info(
       {
+        event: 'memory.watched',
         version: this.#cgroup.version,
         watch: this.state,
         percent: this.#parts.plan.memory.thresholdPercent,
@@ -139,7 +140,7 @@ export class MemoryWatch {
     this.#owesBrake = false
     if (this.state !== 'let-go') return
     this.#wire.arm().catch((error: unknown) => {
-      this.#parts.log.warn({ err: error }, 'the brake could not be set anew')
+      this.#parts.log.warn({ event: 'memory.throttle_failed', err: error }, 'the brake could not be set anew')
     })
   }
 
@@ -175,7 +176,10 @@ export class MemoryWatch {
       this.#tell(answered)
     } catch (error) {
       this.#owesCheckpoint = left
-      this.#parts.log.warn({ err: error }, 'a checkpoint of what was let go without one could not be taken')
+      this.#parts.log.warn(
+        { event: 'memory.late_save_failed', err: error },
+        'a checkpoint of what was let go without one could not be taken',
+      )
     }
   }
 
@@ -191,7 +195,7 @@ export class MemoryWatch {
       await this.#parts.container.recordNeed(bytes)
     } catch (error) {
       this.#unrecordedBytes ??= bytes
-      this.#parts.log.warn({ err: error, bytes }, 'what the application was given could not be recorded for its replacement: it is tried again') // prettier-ignore
+      this.#parts.log.warn({ event: 'memory.need_not_recorded', err: error, bytes }, 'what the application was given could not be recorded for its replacement: it is tried again') // prettier-ignore
     }
   }
 
@@ -209,7 +213,10 @@ export class MemoryWatch {
       if (isUnheard && answered === undefined && (await look(this.#pressure())).isPressure)
         await this.#wire.letGo()
     } catch (error) {
-      this.#parts.log.debug({ err: error }, 'more memory could not be asked for again')
+      this.#parts.log.debug(
+        { event: 'memory.retry_failed', err: error },
+        'more memory could not be asked for again',
+      )
     } finally {
       this.#isAskingAgain = false
     }

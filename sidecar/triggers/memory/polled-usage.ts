@@ -3,7 +3,7 @@
  * of its memory between two looks is lost to the OOM killer; from 85 % of 1 GiB that is 150 MiB in 10 ms.
  */
 import { availableParallelism } from 'node:os'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
 import type { Crossing, TripwireState } from './tripwire.ts'
 import { isPressure, mayRearm, thresholdBytes, unreclaimableBytes, type MemoryUsage } from './usage.ts'
@@ -28,7 +28,7 @@ export type PolledUsageOptions = {
   crossed: (crossing: Crossing) => Promise<void>
   /** What was let go is watched again: there is room. */
   relieved?: () => void
-  log: Log
+  log: EventLog
 }
 
 export class PolledUsage {
@@ -113,7 +113,7 @@ export class PolledUsage {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       if (code !== 'ENOENT' && code !== 'ENODEV')
-        log.warn({ err: error }, 'the memory cgroup could not be looked at')
+        log.warn({ event: 'memory.unread', err: error }, 'the memory cgroup could not be looked at')
     }
     this.#next(afterMs)
   }

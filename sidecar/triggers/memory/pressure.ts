@@ -52,7 +52,10 @@ export async function answerCrossing(
     }
     const facts = factsOf(now)
     const tooLong = (why: string) => {
-      parts.log.warn({ ...facts, why }, 'the application stood still for too long and was let go')
+      parts.log.warn(
+        { event: 'memory.frozen_too_long', ...facts, why },
+        'the application stood still for too long and was let go',
+      )
       parts.told?.({ ...facts, did: 'nothing', why })
     }
     const answered = await decide(
@@ -82,10 +85,16 @@ export async function growLate(parts: PressureParts): Promise<Answered | undefin
   const facts = factsOf(now)
   const why = await grow({ ...parts, end: undefined, limit: () => undefined }, answer.toBytes)
   if (why !== undefined) {
-    log.debug({ ...facts, why }, 'the application can still have no more memory')
+    log.debug(
+      { event: 'memory.still_refused', ...facts, why },
+      'the application can still have no more memory',
+    )
     return undefined
   }
-  log.info({ ...facts, toBytes: answer.toBytes }, 'the application was given more memory after all')
+  log.info(
+    { event: 'memory.grown_late', ...facts, toBytes: answer.toBytes },
+    'the application was given more memory after all',
+  )
   return { ...facts, did: 'grow', toBytes: answer.toBytes }
 }
 
@@ -106,11 +115,17 @@ export async function saveLate(parts: PressureParts): Promise<Answered | undefin
   })
   if (outcome.outcome === 'failed') {
     const why = `no checkpoint: ${outcome.detail}`
-    log.error({ ...facts, why }, 'the application fills its memory, and no checkpoint was taken')
+    log.error(
+      { event: 'memory.unsaved', ...facts, why },
+      'the application fills its memory, and no checkpoint was taken',
+    )
     return { ...facts, did: 'nothing', why }
   }
   const why = 'it was let go without one before'
-  log.info({ ...facts, why }, 'the application fills its memory: a checkpoint was taken')
+  log.info(
+    { event: 'memory.saved', ...facts, why },
+    'the application fills its memory: a checkpoint was taken',
+  )
   // Who was to be given more still has not been.
   return { ...facts, did: 'checkpoint', why, ...(plan.answer === 'checkpoint' ? {} : { exhausted: true }) }
 }
@@ -127,7 +142,7 @@ async function isTime(parts: PressureParts) {
       const why = `the checkpoint that is to end it has not begun after ${ms} ms: it was let go`
       const facts = factsOf(await look(parts))
       log.warn(
-        { ...facts, why },
+        { event: 'memory.end_not_begun', ...facts, why },
         'the checkpoint that is to end the application has not begun: it was let go',
       )
       parts.told?.({ ...facts, did: 'nothing', why })
@@ -168,7 +183,10 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
         continue
       }
       if (parts.end?.look() !== undefined) continue
-      log.info({ ...facts, toBytes: answer.toBytes }, 'the application was given more memory')
+      log.info(
+        { event: 'memory.grown', ...facts, toBytes: answer.toBytes },
+        'the application was given more memory',
+      )
       return { ...facts, did: 'grow', toBytes: answer.toBytes }
     }
     parts.limit()
@@ -179,7 +197,10 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
         const now = await look(parts)
         if (now.limitBytes > limitBytes && !now.isPressure) {
           await parts.brake.arm()
-          log.info({ ...facts, toBytes: now.limitBytes }, 'the application was given more memory meanwhile')
+          log.info(
+            { event: 'memory.grown_meanwhile', ...facts, toBytes: now.limitBytes },
+            'the application was given more memory meanwhile',
+          )
           return { ...facts, did: 'grow', toBytes: now.limitBytes }
         }
         why = await endForMore(parts)
@@ -189,7 +210,7 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
         continue
       }
       log.warn(
-        { ...facts, toBytes: answer.toBytes, code: rescheduleCode },
+        { event: 'memory.rescheduled', ...facts, toBytes: answer.toBytes, code: rescheduleCode },
         'the application was ended with a checkpoint: its replacement is to have more memory',
       )
       return { ...facts, did: 'reschedule', toBytes: answer.toBytes }

@@ -93,7 +93,10 @@ export async function endAsTold(parts: Standing, facts: Facts): Promise<Answered
   })
   if (outcome.outcome === 'failed') {
     await standstill.release()
-    log.error({ ...facts, why: outcome.detail }, 'the application ends without a last checkpoint')
+    log.error(
+      { event: 'memory.end_unsaved', ...facts, why: outcome.detail },
+      'the application ends without a last checkpoint',
+    )
     return { ...facts, did: 'nothing', why: `${why}; no checkpoint: ${outcome.detail}` }
   }
   container.leave(end?.code ?? 0)
@@ -116,14 +119,20 @@ export async function checkpoint(
     await brake.letGo()
     const restored = 'it has just been restored: the checkpoint that it came from is kept'
     const why = joined(because, restored)
-    log.warn({ ...facts, why }, 'the application fills its memory as it did before')
+    log.warn(
+      { event: 'memory.full_again', ...facts, why },
+      'the application fills its memory as it did before',
+    )
     return { ...facts, did: 'nothing', why }
   }
   await aboutToBeSaved(parts)
   if (container.doing !== 'runs') {
     await brake.letGo()
     const why = joined(because, 'a checkpoint of it is under way')
-    log.warn({ ...facts, why }, 'the application fills its memory while a checkpoint is under way')
+    log.warn(
+      { event: 'memory.full_meanwhile', ...facts, why },
+      'the application fills its memory while a checkpoint is under way',
+    )
     return { ...facts, did: 'nothing', why }
   }
   const outcome = await container.checkpoint(requestOf(parts, 'resume'))
@@ -133,15 +142,18 @@ export async function checkpoint(
   else await brake.letGo()
   if (outcome.outcome === 'failed') {
     const why = joined(because, `no checkpoint: ${outcome.detail}`)
-    log.error({ ...facts, why }, 'the application fills its memory, and no checkpoint was taken')
+    log.error(
+      { event: 'memory.unsaved', ...facts, why },
+      'the application fills its memory, and no checkpoint was taken',
+    )
     return { ...facts, did: 'nothing', why }
   }
   if (because === undefined || hasMore) {
-    log.info(facts, 'the application fills its memory: a checkpoint was taken')
+    log.info({ event: 'memory.saved', ...facts }, 'the application fills its memory: a checkpoint was taken')
     return { ...facts, did: 'checkpoint' }
   }
   const why = because
-  log.warn({ ...facts, why }, 'the application fills its memory and can have no more: it goes on with a checkpoint kept') // prettier-ignore
+  log.warn({ event: 'memory.exhausted', ...facts, why }, 'the application fills its memory and can have no more: it goes on with a checkpoint kept') // prettier-ignore
   return { ...facts, did: 'checkpoint', why, exhausted: true }
 }
 
@@ -167,7 +179,11 @@ export async function grow(
     await delay(10)
   }
   limit()
-  await brake.arm().catch((error) => log.warn({ err: error }, 'the brake could not be set anew'))
+  await brake
+    .arm()
+    .catch((error) =>
+      log.warn({ event: 'memory.throttle_failed', err: error }, 'the brake could not be set anew'),
+    )
   return undefined
 }
 

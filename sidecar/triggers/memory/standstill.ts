@@ -2,7 +2,7 @@
  * The application stands still while it is decided what becomes of its memory, but not for longer than its users can bear: what has
  * not begun by then (the store hangs, most often) goes on while it runs. Nothing here waits for a disk or for a thread of libuv's.
  */
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
 
 /** From when the application has all that can be had in place, until CRIU holds it. */
@@ -13,7 +13,7 @@ export const standstillMs = 10_000
 export type StandstillParts = {
   cgroup: MemoryCgroup
   brake: { letGo(): Promise<void> }
-  log: Log
+  log: EventLog
   /** Called before it goes on for whatever reason that is not the end of the answer: what must not reach it yet has to be seen now. */
   beforeThaw?: () => void
   /** For tests. */
@@ -42,7 +42,11 @@ export class Standstill {
     const { cgroup, log } = this.#parts
     if (cgroup.version !== 2) return
     this.#stands = true
-    if (!(await cgroup.freeze())) log.warn('not all of the application stands still: what is done goes on')
+    if (!(await cgroup.freeze()))
+      log.warn(
+        { event: 'memory.partly_frozen' },
+        'not all of the application stands still: what is done goes on',
+      )
   }
 
   /** It lasts so long from now on, unless it ends before. The first call counts. */
@@ -67,7 +71,8 @@ export class Standstill {
     this.#isInterrupted = false
     if (!this.#stands) return
     cgroup.freeze().catch((error: unknown) => {
-      if (!isGone(error)) log.error({ err: error }, 'the application could not be frozen again')
+      if (!isGone(error))
+        log.error({ event: 'memory.freeze_failed', err: error }, 'the application could not be frozen again')
     })
     if (this.#tooLong !== undefined) this.#bound(this.#tooLong)
   }
@@ -88,7 +93,8 @@ export class Standstill {
     try {
       await brake.letGo()
     } catch (error) {
-      if (!isGone(error)) log.error({ err: error }, 'the brake could not be let go')
+      if (!isGone(error))
+        log.error({ event: 'memory.release_failed', err: error }, 'the brake could not be let go')
     }
     await this.end()
   }
@@ -108,7 +114,8 @@ export function thaw({ cgroup, log }: Pick<StandstillParts, 'cgroup' | 'log'>): 
   try {
     cgroup.thaw()
   } catch (error) {
-    if (!isGone(error)) log.error({ err: error }, 'the application could not be let go')
+    if (!isGone(error))
+      log.error({ event: 'memory.thaw_failed', err: error }, 'the application could not be let go')
   }
 }
 

@@ -1,5 +1,5 @@
 /** The memory of each application fills up. Its watch (../memory/memory-watch.ts) lives as long as its launcher, and is begun here. */
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { ContainerPlan } from '../../../src/pod-plan.ts'
 import type { ContainerState } from '../../container/state.ts'
 import { MemoryWatch, type MemoryWatchPlaces } from './memory-watch.ts'
@@ -36,7 +36,7 @@ const [firstRetryMs, lastRetryMs] = [1_000, 60_000]
 export class MemoryTrigger implements Trigger {
   readonly name = 'memory'
   readonly #containers: readonly WatchedContainer[]
-  readonly #log: Log
+  readonly #log: EventLog
   #asked: ReadonlyMap<string, Checkpointable> = new Map()
   readonly #watches = new Map<string, MemoryWatch>()
   readonly #answers = new Map<string, Answered>()
@@ -47,7 +47,7 @@ export class MemoryTrigger implements Trigger {
   readonly #places: MemoryWatchPlaces | undefined
 
   /** @param places for tests */
-  constructor(containers: Iterable<WatchedContainer>, log: Log, places?: MemoryWatchPlaces) {
+  constructor(containers: Iterable<WatchedContainer>, log: EventLog, places?: MemoryWatchPlaces) {
     this.#containers = [...containers]
     this.#log = log
     this.#places = places
@@ -113,7 +113,10 @@ export class MemoryTrigger implements Trigger {
 
   #inTurn(name: string, work: () => Promise<void>): void {
     const turn = (this.#turns.get(name) ?? Promise.resolve()).then(work).catch((error) => {
-      this.#log.warn({ err: error, container: name }, 'the memory of a container is not watched')
+      this.#log.warn(
+        { event: 'memory.unwatched', err: error, container: name },
+        'the memory of a container is not watched',
+      )
     })
     this.#turns.set(name, turn)
   }

@@ -5,7 +5,7 @@
  */
 import type { FSWatcher } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import { Brake } from './brake.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
 import { Stall } from './stall.ts'
@@ -27,7 +27,7 @@ export type TripwireOptions = {
   crossed: (crossing: Crossing) => Promise<void>
   /** What was let go is watched again: there is room. */
   relieved?: () => void
-  log: Log
+  log: EventLog
   /** For tests. */
   lookMs?: number
 }
@@ -86,7 +86,10 @@ export class Tripwire {
     const unwatched = (error: unknown) => {
       this.#unwatch()
       if (!this.#toldUnwatched)
-        log.warn({ err: error, everyMs: this.#lookMs }, 'memory.events cannot be watched')
+        log.warn(
+          { event: 'memory.unwatched_events', err: error, everyMs: this.#lookMs },
+          'memory.events cannot be watched',
+        )
       this.#toldUnwatched = true
     }
     try {
@@ -259,7 +262,7 @@ export class Tripwire {
       if (!isStalled || this.#brake.stands(givenWayBytes(limitBytes, percent))) return
       this.#gaveWayAt = limitBytes
       log.info(
-        { ...usage, limitBytes },
+        { event: 'memory.throttle_raised', ...usage, limitBytes },
         'the application waits for memory all the time and does not fill it: the brake gives way',
       )
     }
@@ -268,7 +271,11 @@ export class Tripwire {
 
   /** A cgroup that is gone went with its container. */
   #tell(error: unknown): void {
-    if (!isGone(error)) this.#options.log.warn({ err: error }, 'the memory cgroup could not be looked at')
+    if (!isGone(error))
+      this.#options.log.warn(
+        { event: 'memory.unread', err: error },
+        'the memory cgroup could not be looked at',
+      )
   }
 }
 

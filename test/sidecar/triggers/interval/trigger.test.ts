@@ -209,3 +209,14 @@ t.test('takes none once it was stopped', async (t) => {
   await clock.pass(3 * everyMs)
   t.same(asked, [])
 })
+
+t.test('a program that cannot be saved is not stopped again and again', async (t) => {
+  const { clock, asked } = await trigger(t, async () => ({
+    outcome: 'failed',
+    reason: 'uses-mptcp',
+    detail: 'it has an MPTCP socket',
+  }))
+  await clock.until('the first', () => asked.length === 1)
+  await clock.pass(600_000)
+  t.equal(asked.length, 1)
+})

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { Deadline } from '../../../../src/deadline.ts'
 import { CheckpointLedger } from '../../../../sidecar/container/ledger.ts'
-import type { Log } from '../../../../src/log.ts'
+import type { EventLog } from '../../../../src/log.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
 import type { EndKeptOpen } from '../../../../sidecar/container/state.ts'
 import type { Notice } from '../../../../sidecar/triggers/notices/notice.ts'
@@ -37,7 +37,7 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     endKeptOpen: async (name: string): Promise<EndKeptOpen> =>
       answers[letGo.push(name) - 1] ?? { outcome: 'ended' },
     letGoAgainMs: 50,
-    log: { ...quietLog, warn: (...words: unknown[]) => said.push(words) } as unknown as Log,
+    log: { ...quietLog, warn: (...words: unknown[]) => said.push(words) } as unknown as EventLog,
   }
   const notices = new NoticeTrigger(parts)
   const queues = new Map(names.map((name) => [name, queueOf({ isRunning: () => !idle.has(name), take: (request) => (asked.push({ name, ...request }), take(request)) })])) // prettier-ignore
