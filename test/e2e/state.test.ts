@@ -158,10 +158,10 @@ t.test('System V shared memory cannot be dumped: the reason is told, and the pro
   )
   await pod.waitForLog(application, /^turn 3$/, { deadlineMs })
   t.match(await askControl(pod, { afterwards: 'resume' }), {
-    app: { outcome: 'failed', reason: 'dump-failed' },
+    app: { outcome: 'failed', reason: 'uses-shared-memory' },
   })
   const [container] = (await statusOf(pod)).containers
-  t.match(container?.lastCheckpoint?.detail, /SysV/i, 'the status says why')
+  t.match(container?.lastCheckpoint?.detail, /System V shared memory.*shm_open/, 'the status says why')
   const turns = pod.logLines(application).length
   await pod.waitForLog(application, /^turn /, { nth: turns + 3, deadlineMs })
   writeFileSync(join(control, 'detach'), '')
