@@ -7,21 +7,26 @@ export REPRIEVE_CACHE ?= /var/cache/reprieve
 IMAGE ?= localhost/reprieve:latest
 BENCHES := $(patsubst bench/%.ts,%,$(filter-out bench/lib%,$(wildcard bench/*.ts)))
 
-.PHONY: help setup check format test smoke unit test-vm e2e soak demo image image-archive bench clean clean-cache
+.PHONY: help setup check format docs test smoke unit test-vm e2e soak demo image image-archive bench clean clean-cache
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 setup: ## installs what is missing: npm and Debian packages, root filesystems (once)
 	@scripts/setup.sh
 
-check: setup ## format, lint, types, layering
+check: setup ## format, lint, types, layering, documents
 	prettier --check --log-level warn .
 	oxlint
 	tsc --noEmit
 	node scripts/check-layers.ts
+	node scripts/check-prose.ts
+	node scripts/docs.ts --check
 
 format: setup ## writes the format that check wants
 	prettier --write --log-level warn .
+
+docs: setup ## writes the generated parts of the documents, and their pictures
+	node scripts/docs.ts
 
 test: setup ## every test, those that run containers one after the other: fifty minutes
 	@scripts/test.sh all

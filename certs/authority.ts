@@ -34,7 +34,7 @@ export function makeAuthority(commonName: string, validity: Validity): KeyedCert
 }
 
 /**
- * It never outlives its authority: a leaf of an expired one is trusted by nobody.
+ * It never outlives its authority: no client trusts a leaf of an expired one.
  * @param dnsNames at least one; the first is the common name
  */
 export function makeLeaf(

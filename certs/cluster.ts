@@ -1,6 +1,6 @@
 /**
  * The objects of a cluster in which certificates are kept, and their writes: the Secret that replicas of the webhook mount, and the caBundle of
- * both webhook configurations. Every write names the version that it replaces, so that of two writers one is told to look again.
+ * both webhook configurations. Every write names the version that it replaces, so that one of two writers gets a conflict and reads again.
  */
 import type { KubeAnswer, KubeApi } from '../src/kube-api.ts'
 import { fileNames, type CertificateSet } from './certificate-set.ts'
@@ -9,7 +9,7 @@ import { refused } from './refused.ts'
 /** `webhookConfiguration`: the name of both, the mutating and the validating one. */
 export type ClusterNames = { namespace: string; secret: string; webhookConfiguration: string }
 
-/** `conflict`: somebody else has written in between, or taken it away. */
+/** `conflict`: another writer has changed or deleted the object in between. */
 export type Written = 'written' | 'conflict'
 
 export type FoundSecret = {
@@ -34,7 +34,7 @@ type ConfigurationObject = {
   webhooks?: { clientConfig?: { caBundle?: string } }[]
 }
 
-/** Either may be absent: whoever does without the guard deletes its configuration. */
+/** Either may be absent: an administrator who does not use the guard deletes its configuration. */
 const kinds = ['validatingwebhookconfigurations', 'mutatingwebhookconfigurations'] as const
 
 export async function readSecret(api: KubeApi, { namespace, secret }: ClusterNames): Promise<FoundSecret> {
@@ -55,7 +55,7 @@ export async function readSecret(api: KubeApi, { namespace, secret }: ClusterNam
   return { set, object, now }
 }
 
-/** @param found what it replaces; what others have put beside ours is kept */
+/** @param found what it replaces; keys that others have added are kept */
 export async function writeSecret(
   api: KubeApi,
   { namespace, secret }: ClusterNames,

@@ -1,4 +1,4 @@
-/** The certificates as files in a folder, where they are made locally: what a webhook serves with, and the CA's key too. */
+/** The certificates as files in a folder, where they are made locally: the serving pair of a webhook, and the key of the CA. */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileNames, type CertificateSet } from './certificate-set.ts'
@@ -14,7 +14,7 @@ export async function readCertificateFiles(folder: string): Promise<CertificateS
   return Object.fromEntries(read.map(([field, text]) => [field, text ?? ''])) as CertificateSet
 }
 
-/** Each by write and rename; whoever reads between two sees a pair that does not fit, and looks again. */
+/** Each by write and rename. A webhook that reads between two of them finds a pair that does not match, and reads again. */
 export async function writeCertificateFiles(folder: string, files: CertificateSet): Promise<void> {
   await mkdir(folder, { recursive: true })
   for (const [field, name] of fields) {

@@ -17,7 +17,7 @@ import type { Settling } from './settling.ts'
 export type Kept = {
   /** The writes of this pass, in order. */
   changed: (WriteReason | 'published')[]
-  /** `settling`: a new CA is published and not used yet. `waiting`: there is something to do, and another one holds the lease. */
+  /** `settling`: a new CA is published and not used yet. `waiting`: a write is due, and another replica holds the lease. */
   state: 'done' | 'settling' | 'waiting'
 }
 
@@ -26,7 +26,7 @@ export type Cluster = { api: KubeApi; names: ClusterNames; lease: Lease; settlin
 /** A rotation takes six; the rest is for conflicts. */
 const mostSteps = 20
 
-/** Everything in one folder, the CA's key included: for local use and for tests. Its own ca.crt is what is trusted. */
+/** Everything in one folder, the CA's key included: for local use and for tests. Its own ca.crt is the trusted bundle. */
 export async function keepInFolder(folder: string, terms: Terms, now: Date): Promise<Kept> {
   const changed: Kept['changed'] = []
   let set = await readCertificateFiles(folder)

@@ -35,6 +35,7 @@ type Spec = {
 }
 type Stored = { metadata?: { resourceVersion?: string }; spec?: Spec }
 
+// @deadline `reprieve-certs` dies while it rotates certificates | Its replacement continues from there
 export const leaseDurationMs = 15_000
 export const leaseMarginMs = 6_000
 

@@ -17,6 +17,7 @@ import { readOptions, type CertsOptions } from './options.ts'
 import { Settling } from './settling.ts'
 
 /** Less than what is left of a lease when something is written. */
+// @deadline The API server does not answer `reprieve-certs` | It tries again, from what was written
 const requestTimeoutMs = 5_000
 /** While another one is at work or a CA settles, and after a pass that failed; then twice as long each time. */
 const soonMs = 2_000

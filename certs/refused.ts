@@ -1,7 +1,7 @@
 import { ReprieveError } from '../src/errors.ts'
 import type { KubeAnswer } from '../src/kube-api.ts'
 
-/** An answer that nobody wanted, with the API server's own words (a `Status` object). */
+/** The error for an unexpected answer, with the message of the API server (a `Status` object). */
 export function refused(what: string, name: string, { status, body }: KubeAnswer): ReprieveError {
   const message = (body as { message?: unknown } | undefined)?.message
   const words = typeof message === 'string' && message !== '' ? ` (${message.slice(0, 300)})` : ''

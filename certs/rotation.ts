@@ -1,7 +1,7 @@
 /**
- * The next thing to be done about a set of certificates. Pure but for the randomness of new keys, and with no memory of its own: whoever
- * comes after a crash sees what was done and goes on from there. One step is one write, in an order that no API server ever
- * has to trust what it was not told of:
+ * The next step for a set of certificates. Pure but for the randomness of new keys, and without state of its own: a process that starts after a
+ * crash reads the last write and goes on from there. One step is one write, in an order in which no API server ever meets a
+ * certificate that it does not trust yet:
  *
  *   a new CA enters the Secret → it stands beside the old one in every caBundle, for a while → a leaf of it enters the Secret
  *   → the last leaf of the old CA expires, so that no replica can serve one → the old CA leaves every caBundle → and the Secret
@@ -47,7 +47,7 @@ export type Step =
 /** Renewed when less than this part of its life is left. */
 const renewAtPart = 1 / 3
 const authorityName = 'reprieve'
-/** Of two kilobytes each, in objects of at most 1.5 MiB; more than three are a fault that somebody repeats. */
+/** Of two kilobytes each, in objects of at most 1.5 MiB; more than three result from a fault that repeats. */
 export const mostAuthorities = 8
 
 export function nextStep(seen: Seen, terms: Terms): Step {
@@ -97,7 +97,7 @@ export function nextStep(seen: Seen, terms: Terms): Step {
   return { do: 'nothing' }
 }
 
-/** There is nothing that anybody trusts, so nobody can be hurt by a leaf that comes before its trust. */
+/** API servers trust no CA yet, so a leaf that precedes its CA breaks no connection. */
 function makeAll({ now }: Seen, terms: Terms): Step {
   const authority = makeAuthority(authorityName, { from: now, days: terms.caDays, keyBits: terms.keyBits })
   const leaf = makeLeaf(authority, terms.dnsNames, {
@@ -130,7 +130,7 @@ function setOf(
   const leaves = [...(read.leaf === undefined ? [] : [read.leaf.certificate]), ...certificatesIn(cert)]
   const ledger = new Map<string, Date>()
   for (const authority of authorities) {
-    // Of a CA that nobody recorded, leaves may have been issued until now, and they live no longer than ours do.
+    // A CA without a record may have issued leaves until now. They live no longer than ours do.
     const recorded =
       read.leavesUntil.get(authority.fingerprint256) ?? new Date(now.getTime() + terms.leafDays * dayMs)
     const untils = leaves.filter((one) => isIssuedBy(one, authority)).map((one) => one.validToDate)

@@ -1,6 +1,6 @@
 /**
- * Since when each CA stands in every caBundle, as far as this process has seen. API servers learn of a change one by one, through watches, so what was published just
- * now may be unknown to some. It is not written down anywhere: whoever comes after a crash waits anew.
+ * The time since which each CA stands in every caBundle, as far as this process has seen. API servers learn of a change one by one, through watches,
+ * so some may not know the newest CA. The time is not stored: a process that starts after a crash waits anew.
  */
 import { certificatesIn } from './certificate-set.ts'
 
@@ -15,7 +15,7 @@ export class Settling {
     this.#clock = clock
   }
 
-  /** @param published the caBundle of every entry; without any, nobody is to be told */
+  /** @param published the caBundle of every entry; without any, no API server has to learn of a CA */
   observe(published: readonly string[]): void {
     const now = this.#clock()
     const [first = new Set<string>(), ...others] = [...new Set(published)].map(

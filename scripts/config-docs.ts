@@ -1,16 +1,9 @@
 /**
- * Publishes the schema of the configuration: `manifests/config.schema.json`, for editors and for those who validate before they apply, and
- * the table of keys for the documentation.
- *
- *   node scripts/config-docs.ts            writes the file
- *   node scripts/config-docs.ts --check    fails where the file is stale
+ * The schema of the configuration for others: `manifests/config.schema.json`, for editors and for those who validate before they apply, and
+ * its keys for the documentation. `make docs` writes both.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { TSchema } from '@sinclair/typebox'
 import { configSchema } from '../src/config-schema.ts'
-
-const file = join(import.meta.dirname, '../manifests/config.schema.json')
 
 /** A deployment gives it by the environment. */
 const givenElsewhere = new Set(['image'])
@@ -64,14 +57,6 @@ export function configKeys(schema: TSchema = configSchema, prefix = ''): ConfigK
   })
 }
 
-/** Markdown, with a row for each key. */
-export function configTable(): string {
-  const rows = configKeys().map((one) => [`\`${one.key}\``, one.type, one.default, one.meaning])
-  return [['key', 'type', 'default', 'meaning'], ['---', '---', '---', '---'], ...rows]
-    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`)
-    .join('')
-}
-
 function typeOf({ type, enum: accepted, expected, items, minimum, maximum, propertyNames }: TSchema): string {
   if (Array.isArray(accepted)) return accepted.map((one) => `\`${String(one)}\``).join(', ')
   if (type === 'integer') return `${String(minimum)} to ${String(maximum)}`
@@ -87,12 +72,4 @@ function defaultOf({ default: own, properties = {} }: TSchema): string {
   const isEmpty = typeof value === 'object' && Object.keys(value as object).length === 0
   if (isEmpty) return 'none'
   return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
-}
-
-if (import.meta.main) {
-  if (!process.argv.includes('--check')) writeFileSync(file, schemaText())
-  else if (readFileSync(file, 'utf8') !== schemaText()) {
-    process.stderr.write('manifests/config.schema.json is stale: node scripts/config-docs.ts\n')
-    process.exitCode = 1
-  }
 }

@@ -1,5 +1,5 @@
-/** The sidecar: builds its parts, connects them, and starts. With `--explain` it prints what it does for which notice, and ends. */
-import { createLog } from '../src/log.ts'
+/** The sidecar: builds its parts, connects them and starts. With `--explain` it prints its answer to each notice and exits. */
+import { createLog, type EventLog } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
 import { Containers } from './container/containers.ts'
 import { Dispatcher } from './launcher-socket/dispatcher.ts'
@@ -12,15 +12,15 @@ import { collectWhenIdle } from './setup/idle-memory.ts'
 import { clearLeftovers, findLeftovers } from './setup/leftovers.ts'
 import { readSurroundings } from './setup/surroundings.ts'
 import { installTools } from './setup/tools.ts'
-import { frozenMarkOf, thawAtTheEnd, thawLeftFrozen } from './triggers/memory/left-frozen.ts'
+import { thawLeftFrozen } from './triggers/memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from './triggers/memory/memory-cgroup.ts'
 import { explainAnswers } from './triggers/notices/answers.ts'
 import { Triggers } from './triggers/triggers.ts'
 
-/** Of libuv's, read at their first use. Of its usual four, storing one checkpoint takes all, and for good where the store hangs. */
+/** The threads of libuv, read at their first use. Storing one checkpoint takes all of the usual four, for ever where the store hangs. */
 process.env.UV_THREADPOOL_SIZE ??= '8'
 
-/** What is under way when the pod ends has deadlines of its own; something that hangs all the same must not hold the pod. */
+/** Everything under way when the pod ends has its own deadline. If something hangs all the same, the pod must still end. */
 const settleDeadlineMs = 60_000
 
 if (process.argv.includes('--explain')) {
@@ -28,20 +28,20 @@ if (process.argv.includes('--explain')) {
   process.exit()
 }
 const around = readSurroundings(process.env, createLog('sidecar'))
-const { podPlan, identity, made, log } = around
-// Before anything that can fail or take long.
-const marked = podPlan.containers.map(({ name }) => ({
-  frozenMark: frozenMarkOf(name),
-  // Of its own: the watch of the memory may begin meanwhile, and mounts as well.
-  open: (pid: number) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, log),
-  log: log.child({ container: name }),
-}))
-for (const one of marked) void thawLeftFrozen(one)
-const thawAll = () => marked.forEach(thawAtTheEnd)
-process.on('exit', thawAll)
+const { podPlan, identity, made } = around
+const log: EventLog = around.log
+// Before anything that can fail or take long: an earlier sidecar may have left the application frozen.
+for (const { name } of podPlan.containers)
+  void thawLeftFrozen({
+    folder: `${volumePaths.run}/${name}`,
+    // A mount of its own: the watch of the memory may begin meanwhile, and mounts as well.
+    open: (pid) => MemoryCgroup.open(pid, `${cgroupMount(name)}-left`, around.log),
+    log: around.log.child({ container: name }),
+  })
 await moveAside(log)
 const { missing } = await installTools()
-if (missing.length > 0) log.error({ missing }, 'tools are missing: applications run unprotected')
+if (missing.length > 0)
+  log.error({ event: 'tools.missing', missing }, 'tools are missing: applications run unprotected')
 void clearLeftovers(await findLeftovers(log), log)
 
 const containers = new Containers(around)
@@ -77,14 +77,12 @@ await serveStatus(
   },
   log,
 )
-log.info({ containers: containers.names }, 'the sidecar is ready')
+log.info({ event: 'sidecar.ready', containers: containers.names }, 'the sidecar is ready')
 collectWhenIdle()
 
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
-    log.info({ signal: name }, 'the sidecar was told to end')
-    // What is under way may take longer than we are given.
-    thawAll()
+    log.info({ event: 'sidecar.stopping', signal: name }, 'the sidecar was told to end')
     const settled = containers.settled().then(() => triggers.stop())
     const tooLong = new Promise((resolve) => setTimeout(resolve, settleDeadlineMs))
     void Promise.race([settled, tooLong]).then(() => process.exit(0))

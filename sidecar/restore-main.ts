@@ -1,23 +1,31 @@
 /**
- * The restore init container: installs the tools, brings the newest valid checkpoint of each container. It never fails the pod:
- * what it could not do the sidecar tries again, or the application starts from its beginning.
+ * The restore init container: installs the tools and fetches the newest valid checkpoint of each container. It never fails the pod:
+ * the sidecar tries again, or the application starts from its beginning.
  */
-import { createLog } from '../src/log.ts'
+import { createLog, type EventLog } from '../src/log.ts'
 import { bringNewest } from './restore/bring-newest.ts'
 import { readSurroundings } from './setup/surroundings.ts'
 import { installTools } from './setup/tools.ts'
 
-/** The whole of it; a checkpoint that cannot be fetched in this time is fetched no faster by waiting longer. */
+/** For the whole init container. A store that needs longer is too slow to wait for. */
 const deadlineMs = 600_000
 
-const log = createLog('restore')
+const restoreLog = createLog('restore')
+const log: EventLog = restoreLog
 try {
   const { launcher, missing } = await installTools()
-  if (missing.length > 0) log.error({ missing }, 'tools are missing from the image: the pod runs unprotected')
-  const around = readSurroundings(process.env, log)
-  log.info({ launcher }, 'the tools were installed')
+  if (missing.length > 0)
+    log.error(
+      { event: 'tools.missing', missing },
+      'tools are missing from the image: the pod runs unprotected',
+    )
+  const around = readSurroundings(process.env, restoreLog)
+  log.info({ event: 'tools.installed', launcher }, 'the tools were installed')
   const signal = AbortSignal.timeout(deadlineMs)
   for (const plan of around.podPlan.containers) await bringNewest(around, plan, signal)
 } catch (error) {
-  log.error({ err: error }, 'the restore init container failed: the pod goes on without it')
+  log.error(
+    { event: 'restore_init.failed', err: error },
+    'the restore init container failed: the pod goes on without it',
+  )
 }

@@ -1,7 +1,7 @@
 /** The public contract: what an owner may ask of Reprieve on a pod, read from its annotations, all problems at once. */
 import { parseDurationMs } from './duration.ts'
 import { keyForm } from './lineage.ts'
-import { triggerNames, type TriggerName } from './pod-plan.ts'
+import { externalFilesChoices, triggerNames, type ExternalFilesChoice, type TriggerName } from './pod-plan.ts'
 import { parseQuantityBytes } from './quantity.ts'
 
 export const prefix = 'reprieve.dev/'
@@ -22,6 +22,7 @@ export type Wishes = {
   keep?: number
   key?: string
   restore?: string
+  externalFiles?: ExternalFilesChoice
   seccomp?: 'default' | 'keep'
 }
 
@@ -30,35 +31,31 @@ type Read<T> = { value: T } | { problem: string }
 
 export const checkpointIdForm = /^\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}$/
 
+/** Where a pod does not say. */
+export const defaultMemoryThresholdPercent = 85
+
 const shortestIntervalMs = 1000
 /** A year: longer than any pod is meant to live, and short enough to be told as a date from now. */
 const longestIntervalMs = 8_760 * 3_600_000
 
+/** `values`, `fallback` and `meaning` are for the documentation, in Markdown. */
+type Described = { name: string; values: string; fallback: string; meaning: string }
+
 const readers: {
-  [K in keyof Wishes]-?: { name: string; read: (text: string) => Read<NonNullable<Wishes[K]>> }
+  [K in keyof Wishes]-?: Described & { read: (text: string) => Read<NonNullable<Wishes[K]>> }
 } = {
-  containers: { name: 'containers', read: readNames },
-  triggers: { name: 'triggers', read: readTriggers },
-  interval: { name: 'interval', read: readInterval },
-  memoryThresholdPercent: { name: 'memory-threshold', read: readPercent },
-  onMemoryPressure: {
-    name: 'on-memory-pressure',
-    read: (text) =>
-      text === 'grow' || text === 'reschedule' || text === 'checkpoint'
-        ? { value: text }
-        : { problem: 'one of grow, reschedule, checkpoint' },
-  },
-  memoryMaxBytes: {
-    name: 'memory-max',
-    read: (text) => {
-      const bytes = parseQuantityBytes(text)
-      return bytes === undefined || bytes === 0
-        ? { problem: 'a quantity above 0, for example 16Gi' }
-        : { value: bytes }
-    },
+  containers: {
+    name: 'containers',
+    values: 'names, separated by commas; at most 20',
+    fallback: 'one container',
+    meaning: 'The containers that are protected.',
+    read: readNames,
   },
   store: {
     name: 'store',
+    values: 'the name of a configured store',
+    fallback: '`default`',
+    meaning: 'The store that keeps the checkpoints.',
     read: (text) =>
       /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)
         ? { value: text }
@@ -66,11 +63,17 @@ const readers: {
   },
   keep: {
     name: 'keep',
+    values: 'a number from 1 to 100',
+    fallback: '`keep` of config.yaml',
+    meaning: 'How many checkpoints the store keeps.',
     read: (text) =>
       /^[1-9]\d?$|^100$/.test(text) ? { value: Number(text) } : { problem: 'a whole number from 1 to 100' },
   },
   key: {
     name: 'key',
+    values: 'a name of at most 63 characters',
+    fallback: 'from the owner',
+    meaning: "The lineage's name, instead of the owner's.",
     read: (text) =>
       keyForm.test(text)
         ? { value: text }
@@ -81,17 +84,94 @@ const readers: {
   },
   restore: {
     name: 'restore',
+    values: "`latest`, `never`, or a checkpoint's id",
+    fallback: '`latest`',
+    meaning: 'The checkpoint that a new pod continues from.',
     read: (text) =>
       text === 'latest' || text === 'never' || checkpointIdForm.test(text)
         ? { value: text }
         : { problem: 'latest, never, or the id of a checkpoint such as 20260102T030405.678Z-89abcdef' },
   },
+  triggers: {
+    name: 'triggers',
+    values: `\`${triggerNames.join(',')}\``,
+    fallback: 'all',
+    meaning: 'The reasons for which checkpoints are taken.',
+    read: readTriggers,
+  },
+  interval: {
+    name: 'interval',
+    values: '`1s` to `8760h`, `auto`, or `off`',
+    fallback: '`auto`',
+    meaning: 'The time between two periodic checkpoints.',
+    read: readInterval,
+  },
+  memoryThresholdPercent: {
+    name: 'memory-threshold',
+    values: '`1%` to `99%`',
+    fallback: `\`${defaultMemoryThresholdPercent}%\``,
+    meaning: 'The share of the memory limit that counts as full.',
+    read: readPercent,
+  },
+  onMemoryPressure: {
+    name: 'on-memory-pressure',
+    values: '`grow`, `reschedule`, `checkpoint`',
+    fallback: '`grow`',
+    meaning: 'The answer to a full memory.',
+    read: (text) =>
+      text === 'grow' || text === 'reschedule' || text === 'checkpoint'
+        ? { value: text }
+        : { problem: 'one of grow, reschedule, checkpoint' },
+  },
+  memoryMaxBytes: {
+    name: 'memory-max',
+    values: "a quantity, at least the container's limit",
+    fallback: '`memory.max`',
+    meaning: 'How far the memory limit may grow.',
+    read: (text) => {
+      const bytes = parseQuantityBytes(text)
+      return bytes === undefined || bytes === 0
+        ? { problem: 'a quantity above 0, for example 16Gi' }
+        : { value: bytes }
+    },
+  },
+  externalFiles: {
+    name: 'external-files',
+    values: '`safe`, `rewind`, `ignore`',
+    fallback: '`safe`',
+    meaning: 'Files on lasting volumes at a restore.',
+    read: (text) => {
+      const choice = externalFilesChoices.find((one) => one === text)
+      return choice === undefined
+        ? { problem: `one of ${externalFilesChoices.join(', ')}` }
+        : { value: choice }
+    },
+  },
   seccomp: {
     name: 'seccomp',
+    values: '`default`, `keep`',
+    fallback: '`default`',
+    meaning: 'Whether a container without a profile gets one.',
     read: (text) =>
       text === 'default' || text === 'keep' ? { value: text } : { problem: 'default or keep' },
   },
 }
+
+/** Every annotation with what the documentation says of it. */
+export const annotationTable: readonly Described[] = [
+  {
+    name: optInAnnotation,
+    values: '`"true"`, `"false"`',
+    fallback: "the namespace's",
+    meaning: 'Whether the pod is protected.',
+  },
+  ...Object.values(readers).map(({ name, values, fallback, meaning }) => ({
+    name: prefix + name,
+    values,
+    fallback,
+    meaning,
+  })),
+]
 
 const annotationReaders = Object.entries(readers).map(
   ([field, { name, read }]): {
@@ -105,10 +185,7 @@ const annotationReaders = Object.entries(readers).map(
   }),
 )
 
-export const annotationNames: readonly string[] = [
-  optInAnnotation,
-  ...annotationReaders.map(({ annotation }) => annotation),
-]
+export const annotationNames: readonly string[] = annotationTable.map(({ name }) => name)
 
 /** The pod's own word: beats the namespace's, both ways. */
 export type OptIn = 'yes' | 'no' | 'unsaid' | 'unclear'

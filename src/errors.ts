@@ -1,21 +1,79 @@
 /**
- * Every error that Reprieve raises on purpose, by code. The message says what was tried, on what, and what to do;
+ * Every error that Reprieve raises on purpose, by code; `remedy` is for the documentation. The message says what was tried, on what, and what to do;
  * `data` carries the same facts for machines.
  */
 export const errorCodes = {
-  'config-invalid': 'a configuration file or value does not fit its schema; all problems are listed',
-  'plan-invalid': 'the plan that the webhook gave the sidecar cannot be read',
-  'manifest-invalid': 'a checkpoint manifest is not of the form this version reads',
-  'checkpoint-corrupt': 'a byte of a stored checkpoint differs from what its manifest says',
-  'store-failed': 'the store refused or failed an operation',
-  'dump-failed': 'CRIU could not dump the application; it goes on running',
-  'archive-failed': 'the files beside the memory could not be archived; the application goes on running',
-  'restore-failed': 'CRIU could not restore a checkpoint',
-  'lineage-busy': 'another pod of the same lineage is alive: it keeps the slot, this one runs unprotected',
-  'registry-failed': "an image's registry refused or failed to say what the image runs",
-  'command-failed': 'an external command failed, was killed, or ran past its deadline',
-  'deadline-passed': 'a wait ended at its deadline',
-  'metadata-failed': 'the metadata service of a cloud gave no answer that can be used',
+  'config-invalid': {
+    meaning: 'a configuration file or value does not fit its schema; all problems are listed',
+    remedy:
+      'The webhook does not start. Its last log line names every problem of config.yaml: correct the file and apply it again.',
+  },
+  'plan-invalid': {
+    meaning: 'the plan that the webhook gave the sidecar cannot be read',
+    remedy:
+      'The webhook and the sidecar are of different versions, or something changed `REPRIEVE_PLAN`. Delete the pod, so that its replacement is injected again.',
+  },
+  'manifest-invalid': {
+    meaning: 'a checkpoint manifest or a slot record is not of the form this version reads',
+    remedy:
+      'The sidecar puts an unreadable record aside and continues with an empty one. After a downgrade this is expected.',
+  },
+  'checkpoint-corrupt': {
+    meaning: 'a byte of a stored checkpoint differs from what its manifest says',
+    remedy:
+      'Check the disk of the store. Reprieve never restores this checkpoint; you may remove its folder by hand.',
+  },
+  'store-failed': {
+    meaning: 'the store refused or failed an operation',
+    remedy:
+      'The message names the operation, the store and often the cause: full, over quota, read-only, a disk error, a lost mount, no permission. Repair the store; the next checkpoint tries again by itself.',
+  },
+  'dump-failed': {
+    meaning: 'CRIU could not dump the application; it goes on running',
+    remedy:
+      "The message quotes CRIU. `bytes free`: raise the pod's ephemeral-storage limit, or free space in the store. `prlimit` or rlimits: the application is not root and the sidecar lacks SYS_RESOURCE. A missing tool: the image is broken; see `missingTools` in `/status`.",
+  },
+  'archive-failed': {
+    meaning: 'the files beside the memory could not be archived; the application goes on running',
+    remedy:
+      'The message names the cause. Most often staging is full, or the file tree is so large that reading it takes longer than the budget.',
+  },
+  'restore-failed': {
+    meaning: 'CRIU could not restore a checkpoint',
+    remedy:
+      'The message quotes CRIU. `process numbers are taken in this pod`: another program started processes there; delete the pod. A path that cannot be opened: it lies on a volume that is read-only now. Otherwise the kernel or the CPU may be older than the one of the dump: use nodes of one kind.',
+  },
+  'unfit-files': {
+    meaning:
+      'files on volumes that outlive the pod are not what they were at the checkpoint: it is passed over, and they are left as they are',
+    remedy:
+      'The message names each file: a database, a mapped file, one that the application writes in place, a log that was rotated away, or a file of another volume. The application starts from its beginning and recovers as after any crash. `reprieve.dev/external-files: ignore` restores over such files, for programs that bear it.',
+  },
+  'lineage-busy': {
+    meaning: 'another pod of the same lineage is alive: it keeps the slot, this one runs unprotected',
+    remedy:
+      'The message names the other pod, or says that the store did not answer. For several replicas use a StatefulSet, an indexed Job, or a `reprieve.dev/key` for each. A store that does not answer needs repair.',
+  },
+  'registry-failed': {
+    meaning: "an image's registry refused or failed to say what the image runs",
+    remedy:
+      'The webhook turns this into the reason `entrypoint-unknown` or `registry-unavailable`: see there.',
+  },
+  'command-failed': {
+    meaning: 'an external command failed, was killed, or ran past its deadline',
+    remedy:
+      "The message quotes the last words of the tool (criu, tar, find, launcher). A SIGKILL without a deadline points to the sidecar's memory limit.",
+  },
+  'deadline-passed': {
+    meaning: 'a wait ended at its deadline',
+    remedy:
+      'The checkpoint was not complete by its deadline. Compare `dumpMs`, `writeMs` and `syncMs` of earlier checkpoints with `checkpointBudget`. Raise the budget, use a faster store, or give the sidecar more memory.',
+  },
+  'metadata-failed': {
+    meaning: 'the metadata service of a cloud gave no answer that can be used',
+    remedy:
+      "The pod cannot reach the service (a hop limit of 1, a network policy, no cloud), the service hides the notices (GKE's metadata server), or its answer is not understood. The sidecar stops asking and looks for the service again; `sources` in `/status` names it.",
+  },
 } as const
 
 export type ErrorCode = keyof typeof errorCodes

@@ -34,6 +34,97 @@ export const logEvents = {
   'certificate.keep_failed': 'The certs process could not write or publish certificates and tries again.',
   'certs.stopped': 'The certs process stopped.',
   'certs.failed': 'The certs process cannot run and exits with 1; `error` names the reason.',
+
+  // The sidecar and its restore init container.
+  'application.started_afresh':
+    'The sidecar restores no checkpoint and lets the application start from its beginning; `rejected` lists the checkpoints passed over.',
+  'checkpoint.blamed':
+    'The application died soon after its restore; the sidecar records `checkpoint` as the cause.',
+  'checkpoint.broken_off':
+    'The sidecar stopped storing a checkpoint: a more urgent one is asked for, or the work is done.',
+  'checkpoint.failed': 'The sidecar took no checkpoint; the application resumes and `err` names the reason.',
+  'checkpoint.not_marked':
+    'The sidecar could not write the file that tells the launcher whether a checkpoint exists.',
+  'checkpoint.not_pruned': 'The sidecar could not remove old checkpoints and tries again after the next one.',
+  'checkpoint.taken': 'The sidecar took a checkpoint and it is complete in the store.',
+  'clock.behind':
+    'The clock of the node is behind the newest instant in the slot; the sidecar uses a later instant.',
+  'command.ended': 'A command that the sidecar ran ended; `outcome` says how.',
+  'container.effect_failed':
+    'The sidecar failed to act on a change of a container because of an internal error.',
+  'container.stepped':
+    'The state of a container may have changed; `cause` and `effects` say why and what follows.',
+  'launcher.connection_failed': 'The connection of a launcher broke; the launcher connects again.',
+  'launcher.not_understood':
+    'A peer on the socket of the launchers sent a line that the protocol does not have; the sidecar closed the connection.',
+  'launcher.refused':
+    'A peer claims to be the launcher of `container` but is not; the sidecar closed the connection.',
+  'leftovers.dump_ended': 'The sidecar ended a dump that an earlier sidecar of the pod began.',
+  'leftovers.dump_removed': 'The sidecar removed an incomplete dump of an earlier sidecar of the pod.',
+  'leftovers.not_cleared': 'The sidecar could not remove everything that an earlier sidecar left.',
+  'leftovers.not_sought': 'The sidecar could not look for dumps of an earlier sidecar.',
+  'lineage.end_not_recorded': 'The sidecar could not record that the work is finished and tries once more.',
+  'lineage.finished': 'The application exited with 0; the sidecar recorded that its lineage ends.',
+  'lineage.not_cleared':
+    'The sidecar could not remove the checkpoints of finished work; they are never restored.',
+  'next_pid.unset':
+    'The sidecar could not choose the next process number; a restore may find its numbers in use.',
+  'restore.completed': 'The application runs on from the checkpoint that the line names.',
+  'restore.killed':
+    'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
+  'restore.preparation_failed':
+    'The sidecar could not prepare a restore; the application starts from its beginning.',
+  'restore_init.failed': 'The restore init container failed; the pod starts without its work.',
+  'sidecar.ready': 'The sidecar accepts the connections of the launchers.',
+  'sidecar.stopping': 'The sidecar received a signal, completes what is under way and then exits.',
+  'signal.not_passed_on': 'The sidecar could not send a signal to the application for its launcher.',
+  'slot.not_listed': 'The sidecar could not list the slot and trusts the clock of the node.',
+  'slot_lock.busy':
+    'Another pod has the lock of the slot while the application runs here; `holder` names it.',
+  'slot_lock.lost':
+    'The process that has the slot lock ended; the sidecar takes the lock again when it needs it.',
+  'slot_lock.not_signed': 'The sidecar could not write its name into the file of the slot lock.',
+  'slot_record.put_aside':
+    'The record of a slot is damaged; the sidecar keeps it under `keptAs` and starts an empty one.',
+  'slot_record.unreadable': 'The record of a slot is damaged and could not be renamed; an empty one is used.',
+  'status.failed': 'The status server reported an error; it may not accept connections any more.',
+  'status.unanswered': 'The sidecar answered a status request with 500 because of an internal error.',
+  'status.unavailable': 'The sidecar could not listen on the status port and runs without it.',
+  'store.partial_left':
+    'The sidecar could not remove the incomplete files of a failed checkpoint; a later prune removes them.',
+  'tools.installed': 'The restore init container copied the tools to the shared volume.',
+  'tools.missing': 'The image lacks tools that a checkpoint needs; the applications run unprotected.',
+
+  // The triggers of the sidecar.
+  'cloud.clock_differs':
+    'The clocks of cloud and machine differ by `aheadMs`; the sidecar moves the deadlines.',
+  'cloud.failed': 'The sidecar met an internal error and no longer asks the cloud.',
+  'cloud.found': 'The metadata service of a cloud answers.',
+  'cloud.hidden': 'A metadata server of the node answers in the cloud’s place and tells no notices.',
+  'cloud.lost': 'The metadata service stopped answering; the sidecar looks for it again.',
+  'cloud.missing': 'No metadata service answers; the sidecar looks again.',
+  'cloud.source_failed': 'One source of the metadata service fails; the sidecar asks it less often.',
+  'control.broke': 'A connection to the control socket ended with an error.',
+  'interval.failed': 'The interval trigger met an internal error and looks again in a minute.',
+  'interval.skipped':
+    'The application made no progress since the last checkpoint, so the interval trigger asked for none.',
+  'node_memory.failed': 'A checkpoint for a node that is about to evict failed; `detail` says why.',
+  'node_memory.pressed': 'The node is about to evict, so the sidecar takes checkpoints.',
+  'node_memory.relieved': 'The node is no longer about to evict.',
+  'node_memory.unread': 'The memory of the node could not be read; the sidecar reads it again.',
+  'notice.answered': 'The sidecar carries out the plan for a notice; `answer` and `plan` say what.',
+  'notice.changed': 'A source changed what it had announced.',
+  'notice.failed': 'The sidecar met an internal error while it answered a notice.',
+  'notice.heard': 'A source announced something new.',
+  'notice.unreadable': 'A file in the folder of notices is no notice; `why` names what is wrong.',
+  'notice.waiting': 'A notice asks for a checkpoint of an application that does not run yet.',
+  'notice.withdrawn': 'A source no longer announces it.',
+  'notice_folder.unread': 'The folder of notices could not be read; the sidecar reads it again.',
+  'notice_folder.unwatched':
+    'The kernel gives no watch for the folder of notices; the sidecar reads it from time to time.',
+  'prestop.failed': 'The sidecar met an internal error while it took the last checkpoint.',
+  'notice.end_overdue':
+    'The announced end did not come; the line says what became of the container that was kept open for it.',
 } as const
 
 export type LogEvent = keyof typeof logEvents

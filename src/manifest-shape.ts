@@ -57,6 +57,26 @@ const externalPath = text(
 )
 const pid = whole(1, manifestLimits.pid)
 
+const decimal = text('a whole number in decimal', 20, (value) => /^-?\d+$/.test(value))
+const sha256 = text('a SHA-256 in lower-case hex', 64, (hash) => /^[0-9a-f]{64}$/.test(hash))
+const truth: Check = (value, where, report) => {
+  if (typeof value !== 'boolean') report(`${where} must be true or false`)
+}
+const heldFile = object(
+  {
+    inode: decimal,
+    bornNs: decimal,
+    modifiedNs: decimal,
+    folder: text('an inode and a time, in decimal', 41, (folder) => /^\d+ \d+$/.test(folder)),
+    sample: sha256,
+    use: text('read, append or write', 8, (use) => ['read', 'append', 'write'].includes(use)),
+    alone: truth,
+    mapped: truth,
+    guarded: truth,
+  },
+  ['sample'],
+)
+
 const draftFields = {
   id: text("a checkpoint's id", 64, isCheckpointId),
   slot: object({ lineage: name, container: name }),
@@ -77,7 +97,10 @@ const draftFields = {
       3,
     ),
   }),
-  externalFiles: list(object({ path: externalPath, sizeBytes: whole(0) }), manifestLimits.files),
+  externalFiles: list(
+    object({ path: externalPath, sizeBytes: whole(0), held: heldFile }, ['held']),
+    manifestLimits.files,
+  ),
   timings: object({ frozenMs: duration, dumpMs: duration, archiveMs: duration }),
 } satisfies Record<string, Check>
 
@@ -88,7 +111,7 @@ const manifestFields = object({
     object({
       path: storedPath,
       sizeBytes: whole(0),
-      sha256: text('a SHA-256 in lower-case hex', 64, (hash) => /^[0-9a-f]{64}$/.test(hash)),
+      sha256,
     }),
     manifestLimits.files,
   ),

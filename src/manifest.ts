@@ -18,8 +18,28 @@ export type StoredFile = {
 /** A pipe that joins the application to the outside (its stdin, stdout or stderr) as it was at the dump. */
 export type StdioPipe = { fd: 0 | 1 | 2; inode: string }
 
-/** A file on a volume that outlives the pod, open for writing at the dump. */
-export type ExternalFile = { path: string; sizeBytes: number }
+/** A file on a volume that outlives the pod, open or mapped at the dump. Manifests of earlier releases lack `held`. */
+export type ExternalFile = { path: string; sizeBytes: number; held?: HeldFile }
+
+/** What tells later whether the file is still the one that the application held, and whether the bytes behind its end are its own. */
+export type HeldFile = {
+  /** Decimal; with `bornNs` it tells the file from another one of its name. */
+  inode: string
+  /** Nanoseconds since the epoch, decimal; `0` where the file system does not tell. */
+  bornNs: string
+  modifiedNs: string
+  /** Its folder's inode and birth, `INODE BIRTH`: where a log was rotated a new one lies in the same folder. */
+  folder: string
+  /** SHA-256 of its beginning and its end (sidecar/files/file-print.ts). Missing where it could not be read, or was one of too many. */
+  sample?: string
+  /** `append`: every descriptor that may write to it was opened with O_APPEND. */
+  use: 'read' | 'append' | 'write'
+  /** Only one open file description of the pod may write to it, only at its end, and stood there. */
+  alone: boolean
+  mapped: boolean
+  /** Locked, or one of a database's files. */
+  guarded: boolean
+}
 
 export type Timings = {
   /** From the instant all tasks stood still to the instant they went on or were killed. */

@@ -36,13 +36,21 @@ export type CloudPlan = { name: CloudChoice; endpoint?: { host: string; port: nu
 /** How often a checkpoint is taken unasked. `auto`: as often as costs least, by what they cost and how often machines fail. */
 export type IntervalPlan = 'auto' | 'off' | { everyMs: number }
 
+/**
+ * What a restore does with files on volumes that outlive the pod, where they are not as they were at the checkpoint. `safe`: cuts off
+ * what is provably the application's own, and passes a checkpoint over that does not fit any more. `rewind`: cuts back whatever the
+ * application may write to. `ignore`: leaves every file as it is.
+ */
+export const externalFilesChoices = ['safe', 'rewind', 'ignore'] as const
+export type ExternalFilesChoice = (typeof externalFilesChoices)[number]
+
 export type ContainerPlan = {
   name: string
   /** SHA-256 (hex) over image, command, arguments and mounts: a checkpoint fits only where this is equal. */
   fingerprint: string
   /** Mount paths of the container's emptyDir volumes: archived with a checkpoint. */
   emptyDirs: string[]
-  /** Mount paths of volumes that outlive the pod (PVC, NFS, hostPath): left alone, but files are brought back to size. */
+  /** Mount paths of volumes that outlive the pod (PVC, NFS, hostPath), and are not mounted read-only: nothing of them is archived. */
   external: string[]
   memory: MemoryPlan
 }
@@ -70,6 +78,8 @@ export type PodPlan = {
   nodeEvictionPercent?: number
   cloud: CloudPlan
   interval: IntervalPlan
+  /** Absent for `safe`. */
+  externalFiles?: ExternalFilesChoice
   /** Of a machine, with all that takes it away; for the interval `auto`. */
   meanTimeBetweenFailuresMs: number
   containers: ContainerPlan[]
@@ -130,6 +140,11 @@ function problemsOf(value: unknown): string[] {
   expect(
     isCloud(value.cloud),
     `cloud must be {name: one of ${cloudChoices.join(', ')}, endpoint?: {host, port}}`,
+  )
+  expect(
+    value.externalFiles === undefined ||
+      externalFilesChoices.some((choice) => choice === value.externalFiles),
+    `externalFiles must be one of ${externalFilesChoices.join(', ')}`,
   )
   const { interval } = value
   expect(

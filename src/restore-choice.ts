@@ -7,19 +7,40 @@ export const mostEarlyDeaths = 2
 
 export type Environment = { fingerprint: string; architecture: string }
 
-export type RejectionReason =
-  /** The pod asks for no restore. */
-  | 'restore-never'
-  /** The pod asks for another checkpoint. */
-  | 'not-asked-for'
-  /** The pod asks for this one, and the store does not have it. */
-  | 'not-found'
-  /** The application has ended with status 0 since. */
-  | 'finished'
-  | 'unfit-architecture'
-  /** Image, command, arguments or mounts differ. */
-  | 'unfit-fingerprint'
-  | 'died-early'
+export const rejectionReasons = {
+  'restore-never': {
+    meaning: 'the pod asks for no restore',
+    remedy: 'Remove `reprieve.dev/restore: never` to continue from checkpoints.',
+  },
+  'not-asked-for': {
+    meaning: 'the pod asks for another checkpoint',
+    remedy: '`reprieve.dev/restore: latest` takes the newest.',
+  },
+  'not-found': {
+    meaning: 'the pod asks for a checkpoint that the store does not have',
+    remedy:
+      "It was removed (`reprieve.dev/keep`), belongs to another lineage, or lies in another node's hostPath store.",
+  },
+  finished: {
+    meaning: 'the application has ended with status 0 since',
+    remedy: 'Nothing to do: finished work is not restored, and a new run begins from its beginning.',
+  },
+  'unfit-architecture': {
+    meaning: 'the checkpoint is of another CPU architecture',
+    remedy: 'Schedule the workload on nodes of one architecture.',
+  },
+  'unfit-fingerprint': {
+    meaning: 'image, command, arguments or mounts differ',
+    remedy: 'Roll back to continue from it; otherwise Reprieve removes it in time.',
+  },
+  'died-early': {
+    meaning: 'the application twice died within a minute of a restore from it, or in it',
+    remedy:
+      "`detail` has the exit code: look at the application's log, often for a stale address or token in memory. `killed in the restore` most often means that the checkpoint does not fit into the container's memory limit: raise the limit, and remove `record.json` from the slot to try it again.",
+  },
+} as const satisfies Record<string, { meaning: string; remedy: string }>
+
+export type RejectionReason = keyof typeof rejectionReasons
 
 export type Rejection = { id: string; reason: RejectionReason; detail: string }
 export type RestoreChoice = { candidates: CheckpointManifest[]; rejected: Rejection[] }

@@ -32,7 +32,7 @@ export function kindOfVolume(volume: Volume | undefined): string {
 }
 
 /**
- * Mounts that the container may write to: archived with a checkpoint, or brought back to size. Through a read-only
+ * Mounts that the container may write to: archived with a checkpoint, or compared before a restore. Through a read-only
  * mount the application changed nothing, and nothing could be put back.
  */
 export function writableMounts(pod: Pod, container: Container): { emptyDirs: string[]; external: string[] } {

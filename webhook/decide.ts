@@ -101,6 +101,7 @@ export function decide(
     ...(config.statusHost === '127.0.0.1' ? {} : { statusHost: config.statusHost }),
     cloud: config.cloud,
     interval: wishes.interval ?? 'auto',
+    ...(wishes.externalFiles === undefined ? {} : { externalFiles: wishes.externalFiles }),
     meanTimeBetweenFailuresMs: config.meanTimeBetweenFailuresMs,
     nodeEvictionBytes: config.memory.nodeEvictionBytes,
     ...(config.memory.nodeEvictionPercent === undefined ? {} : { nodeEvictionPercent: config.memory.nodeEvictionPercent }), // prettier-ignore

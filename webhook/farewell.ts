@@ -10,7 +10,7 @@ const lookEveryMs = 20
 
 /** Resolves when no connection is left, and at the latest after `forMs`; requests are answered all the while. */
 export async function sayFarewell(server: Server, forMs: number): Promise<void> {
-  // Before the one that answers: what is under way already was not told, and is told with its client's next request.
+  // Runs before the listener that answers. A request under way keeps its connection, which is closed with the client's next request.
   server.prependListener('request', (_request: IncomingMessage, answer: ServerResponse) => {
     answer.shouldKeepAlive = false
   })

@@ -12,6 +12,7 @@ import type { CertificatePair } from './serving-certificate.ts'
 /** An entry of a webhook configuration: its PEM bundle, and the host that the API server connects to. */
 export type Expectation = { caBundle: string; host: string }
 
+// @deadline The webhook cannot verify the certificate it serves | The replica is not ready
 const handshakeDeadlineMs = 5_000
 
 /** @param where what is served there, or what would be served. Undefined if it is taken, else why it is not */

@@ -1,4 +1,4 @@
-/** Builds what looks images up, from the configuration and from where the process runs. */
+/** Builds the look-up of images from the configuration and from the environment of the process. */
 import { readFile } from 'node:fs/promises'
 import type { EntrypointConfig } from '../src/config.ts'
 import { describeError, ReprieveError } from '../src/errors.ts'

@@ -1,4 +1,4 @@
-/** Where things lie in the one image that serves as webhook, restore init container and sidecar. */
+/** The paths in the one image of the webhook, the restore init container and the sidecar. */
 export const imagePaths = {
   launcher: '/usr/local/lib/reprieve/launcher',
   node: '/usr/local/bin/node',

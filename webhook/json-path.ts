@@ -1,4 +1,4 @@
-/** Reading parsed JSON that nobody has looked at yet: own members only, and what is not there is undefined. */
+/** Reads parsed JSON that is not validated yet: own members only, and undefined for one that is not there. */
 import { isRecord } from './shape.ts'
 
 export function at(value: unknown, ...path: string[]): unknown {

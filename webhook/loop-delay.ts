@@ -1,6 +1,6 @@
 /**
- * How late the event loop is. While it is at work, requests wait in the kernel where nobody counts them: whoever is seen late has waited
- * for about as long as a timer that was due meanwhile.
+ * How late the event loop is. While it runs a turn, requests wait in the kernel and are not counted. A request that arrives meanwhile waits for
+ * about as long as a timer that is due meanwhile.
  */
 const everyMs = 50
 

@@ -1,5 +1,5 @@
 /** The plan for a container that fills its memory, from the words of the pod's owner and of the administrator. Pure. */
-import type { Wishes } from '../src/annotations.ts'
+import { defaultMemoryThresholdPercent, type Wishes } from '../src/annotations.ts'
 import type { MemoryConfig } from '../src/config.ts'
 import type { MemoryPlan } from '../src/pod-plan.ts'
 import { parseQuantityBytes } from '../src/quantity.ts'
@@ -8,7 +8,6 @@ import { whyNotReplaced } from './pod-end.ts'
 import { podLimitBytes } from './pod-level-memory.ts'
 import { isRecord } from './shape.ts'
 
-const defaultThresholdPercent = 85
 /** How far a container may grow whose pod and administrator do not say: so many times what it was created with. */
 const defaultGrowth = 4
 
@@ -21,7 +20,7 @@ export function memoryPlan(pod: Pod, container: Container, wishes: Wishes, confi
   // Of one that would have no replacement.
   const staysBecause = whyNotReplaced(pod, container, wishes.key)
   return {
-    thresholdPercent: wishes.memoryThresholdPercent ?? defaultThresholdPercent,
+    thresholdPercent: wishes.memoryThresholdPercent ?? defaultMemoryThresholdPercent,
     answer: wishes.onMemoryPressure ?? 'grow',
     ...(maxBytes === undefined ? {} : { maxBytes }),
     ...(config.resizeSocket === undefined ? {} : { resizeSocket: config.resizeSocket }),

@@ -19,7 +19,7 @@ import { prestopCommand } from './prestop-hook.ts'
 import { qosClassOf } from './quality-of-service.ts'
 import { seccompOperations, seccompWarning } from './seccomp-profile.ts'
 
-/** How much later than its budget a checkpoint that hangs is given up (`answerGraceMs` of sidecar/container/asked-checkpoints.ts). */
+/** How much later than its budget a checkpoint that hangs is given up (`answerGraceMs` of sidecar/container/queue.ts). */
 const answerSeconds = 5
 
 export type Operation = { op: 'add' | 'replace'; path: string; value: unknown }

@@ -36,7 +36,7 @@ function serveEntry(app: FastifyInstance, optedInBy: OptedInBy, parts: MutationP
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_incoming, text, done) => {
     try {
-      // A text, not a buffer: memory outside its heap makes V8 collect garbage sooner (docs/decisions/0024).
+      // A text, not a buffer: memory outside its heap makes V8 collect garbage sooner (docs/decisions/0015).
       done(null, JSON.parse(text as string))
     } catch (error) {
       done(Object.assign(new Error(`the body is not JSON: ${describeError(error)}`), { statusCode: 400 }))

@@ -67,7 +67,7 @@ export function firstProcessObstacles(
 }
 
 /**
- * One process namespace is shared, so whoever gets into such a container could trace the sidecar, which is root with SYS_ADMIN (ptrace(2)).
+ * The containers share one process namespace, so a process of such a container could trace the sidecar, which is root with SYS_ADMIN (ptrace(2)).
  * Containers that are privileged, or have SYS_ADMIN themselves, gain nothing by it.
  */
 function addTracing(container: Named, found: Obstacle[]): void {

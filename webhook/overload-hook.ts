@@ -1,4 +1,4 @@
-/** The door to a route: it lets in what `Overload` takes on, and answers the rest by 503, on a connection that stays open. */
+/** A hook of a route: it answers a review by 503 when `Overload` refuses it. The connection stays open. */
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import type { EventLog } from '../src/log.ts'
 import type { Metrics } from './metrics.ts'

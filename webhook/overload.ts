@@ -21,7 +21,7 @@ export class Overload {
   #requests = 0
   #bytes = 0
 
-  /** @param delayMs how long whoever comes now has waited already */
+  /** @param delayMs how long a review that arrives now has waited already */
   constructor(most: OverloadConfig, delayMs: () => number) {
     this.#most = most
     this.#delayMs = delayMs

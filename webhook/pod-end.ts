@@ -2,9 +2,9 @@
 import type { Container, Pod } from './pod.ts'
 
 /**
- * Why it would not be replaced, were the container ended with a code that is no success: the kubelet starts it again in the same pod, with
- * the same limit; or the pod runs on with its other containers; or nobody makes another pod. Undefined where it would.
- * @param key `reprieve.dev/key`: whoever names the lineage of a pod without a controller makes its replacement as well
+ * Why the pod would not be replaced if the container ended with an error: the kubelet starts it again in the same pod, with the same limit; or
+ * the pod runs on with its other containers; or no controller makes another pod. Undefined where the pod would be replaced.
+ * @param key `reprieve.dev/key`: the owner who names the lineage of a pod without a controller makes its replacement as well
  */
 export function whyNotReplaced(pod: Pod, container: Container, key: string | undefined): string | undefined {
   const { containers, restartPolicy } = pod.spec

@@ -18,7 +18,7 @@ import { createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
 import { Trust, type TrustTimes } from './trust.ts'
 
-/** Of what a shutdown may take: connections on which nothing is asked for so long are closed without having been told. */
+/** Part of the time of a shutdown: a connection that is idle for so long is closed without a notice. */
 const longestFarewellMs = 2_000
 
 export type RunningWebhook = {

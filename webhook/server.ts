@@ -9,7 +9,7 @@ import type { CertificatePair } from './serving-certificate.ts'
 export type ServerParts = GuardParts &
   Omit<MutationParts, 'bodyLimitBytes'> & { certificate: CertificatePair }
 
-/** API servers close idle connections after 90 s; whoever closes first makes the other's next request fail. */
+/** API servers close idle connections after 90 s; a side that closes first makes the other's next request fail. */
 const keepAliveMs = 120_000
 /** A pod can be large (etcd takes 1.5 MiB, a review holds it up to twice), but never this large. */
 const bodyLimitBytes = 10 * 1024 * 1024

@@ -13,7 +13,7 @@ import { readLiveTrust, type LiveEntry } from './live-trust.ts'
 import { passed, type CertificatePair } from './serving-certificate.ts'
 
 export type TrustParts = {
-  /** Undefined outside a cluster: nobody can be asked, and nothing is held against it. */
+  /** Undefined outside a cluster: there is no API server to read from, and the replica is ready. */
   api: KubeApi | undefined
   /** The name of both webhook configurations. */
   configuration: string
@@ -70,8 +70,8 @@ export class Trust {
   }
 
   /**
-   * Why a pair should not be served yet: the API servers do not trust it, and they do trust what is served. Undefined where it should be, or
-   * where nobody knows better.
+   * Why a pair should not be served yet: the API servers do not trust it, and they do trust the pair that is served. Undefined where the pair
+   * should be served, or where the configurations cannot be read.
    */
   async whyNotYet(pair: CertificatePair): Promise<string | undefined> {
     if (this.#parts.api === undefined) return undefined
@@ -80,7 +80,7 @@ export class Trust {
     return this.#problemOf({ pair }, this.#entries)
   }
 
-  /** Shakes hands with ourselves, as API servers would. */
+  /** Makes a TLS handshake with this replica, as an API server does. */
   async verify(address: { host: string; port: number }): Promise<void> {
     if (this.#parts.api === undefined) return
     await this.#inTurn(async () => {

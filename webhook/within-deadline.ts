@@ -13,7 +13,7 @@ export function answerBudgetMs(timeout: unknown): number {
   return Math.max(timeoutMs - marginMs, timeoutMs / 2)
 }
 
-/** The work's result, or what `late` gives once the time is up; the work is then told through its signal. */
+/** The work's result, or the result of `late` once the time is up. The signal then aborts the work. */
 export async function withinDeadline<T>(
   budgetMs: number,
   work: (signal: AbortSignal) => Promise<T> | T,
@@ -28,7 +28,7 @@ export async function withinDeadline<T>(
     abort.abort()
     resolve(late())
   }, budgetMs)
-  // The connection that waits for the answer keeps the process alive; without it nobody does wait.
+  // The connection that waits for the answer keeps the process alive.
   timer.unref()
   try {
     return await Promise.race([working, passed])

@@ -20,11 +20,13 @@
 #include <unistd.h>
 
 #define BACKOFF_FIRST_MS 100
+/* @deadline The sidecar's program dies | `launcher guard` starts it again, at the latest */
 #define BACKOFF_LAST_MS 5000
 /* Who ran for so long is not failing at once: its next restart comes quickly again. */
 #define RAN_WELL_MS 10000
 /* Who failed so often in a row will not look after a brake; before, the application is safer under it, since the next one comes within a second. */
 #define FAILED_FOR_GOOD 3
+/* @deadline The restore init container hangs | Killed after `restoreBudget` and this; it exits with 0 */
 #define TERM_TO_KILL_MS 2000
 #define ONCE_DEADLINE_MS (10 * 60 * 1000)
 
@@ -113,11 +115,8 @@ static void attend(struct guard *guard, long long deadline_ms)
 /* The next life may not come to it soon: it fails at its start, or we are told to end. */
 static void clean_up(const struct guard *guard, int failed)
 {
-	if (!guard->run)
-		return;
-	thaw_left_frozen(guard->run);
-	if (guard->told_by || failed >= FAILED_FOR_GOOD)
-		put_back_left_brakes(guard->run);
+	if (guard->run)
+		let_go_what_is_left(guard->run, guard->told_by || failed >= FAILED_FOR_GOOD);
 }
 
 static int keep_running(struct guard *guard)

@@ -1,6 +1,7 @@
 /*
- * Each container has a folder below RUN. Its mark of what was frozen (sidecar/triggers/memory/left-frozen.ts) is RUN/CONTAINER/frozen, "PID FOLDER";
- * its record of a brake (sidecar/triggers/memory/brake.ts) is RUN/CONTAINER/brake-LIFE, "ORIGINAL OURS...\nFOLDER". FOLDER is the cgroup's.
+ * Each container has a folder below RUN. What the sidecar set in the cgroup of its launcher (sidecar/triggers/memory/brake.ts) is recorded in
+ * RUN/CONTAINER/brake-LIFE, "ORIGINAL OURS...\nFOLDER": its memory.high, and the cgroup's folder. Whatever is frozen there is thawed:
+ * nobody else freezes single containers of a pod.
  */
 #include "left.h"
 #include "shared/process.h"
@@ -28,7 +29,7 @@ static bool join(char *path, size_t size, const char *folder, const char *name)
 	return snprintf(path, size, "%s/%s", folder, name) < (int)size;
 }
 
-static void each_in(const char *folder, void (*found)(const char *path, const char *name))
+static void each_in(const char *folder, void (*found)(const char *path, const char *name, bool brakes), bool brakes)
 {
 	char path[PATH_MAX];
 	DIR *opened = opendir(folder);
@@ -39,8 +40,18 @@ static void each_in(const char *folder, void (*found)(const char *path, const ch
 	}
 	for (struct dirent *entry; (entry = readdir(opened));)
 		if (entry->d_name[0] != '.' && join(path, sizeof path, folder, entry->d_name))
-			found(path, entry->d_name);
+			found(path, entry->d_name, brakes);
 	closedir(opened);
+}
+
+/* Its first line. */
+static bool read_setting(const char *cgroup, const char *name, char *value, size_t size)
+{
+	char path[PATH_MAX];
+	if (!join(path, sizeof path, cgroup, name) || !read_text_at(AT_FDCWD, path, value, size))
+		return false;
+	value[strcspn(value, "\n")] = '\0';
+	return true;
 }
 
 static bool write_setting(const char *cgroup, const char *name, const char *value)
@@ -57,27 +68,12 @@ static bool write_setting(const char *cgroup, const char *name, const char *valu
 	return written;
 }
 
-static void forget(const char *path)
+static void thaw(const char *cgroup)
 {
-	if (unlink(path) < 0 && errno != ENOENT)
-		warn("unlink %s: %m", path);
-}
-
-static void thaw(const char *folder, const char *container)
-{
-	char path[PATH_MAX], text[PATH_MAX];
-	if (!join(path, sizeof path, folder, "frozen") || !read_text_at(AT_FDCWD, path, text, sizeof text))
-		return;
-	const char *space = strchr(text, ' ');
-	if (!space || space[1] != '/' || !write_setting(space + 1, "cgroup.freeze", "0"))
-		return;
-	warn("what a sidecar left frozen was let go: container \"%s\"", container);
-	forget(path);
-}
-
-void thaw_left_frozen(const char *run)
-{
-	each_in(run, thaw);
+	char state[16];
+	if (read_setting(cgroup, "cgroup.freeze", state, sizeof state) && strcmp(state, "1") == 0 &&
+	    write_setting(cgroup, "cgroup.freeze", "0"))
+		warn("what a sidecar left frozen was let go: %s", cgroup);
 }
 
 static bool is_among(const char *word, char *words)
@@ -89,32 +85,38 @@ static bool is_among(const char *word, char *words)
 	return false;
 }
 
-static void put_back(const char *record, const char *name)
+/* What somebody else has set since is theirs. */
+static bool put_back(const char *cgroup, const char *original, char *ours)
 {
-	char text[2 * PATH_MAX], path[PATH_MAX], stands[64];
+	char stands[64];
+	if (!read_setting(cgroup, "memory.high", stands, sizeof stands) || !is_among(stands, ours) ||
+	    strcmp(stands, original) == 0 || !write_setting(cgroup, "memory.high", original))
+		return false;
+	warn("the brake was put back, since nobody looks after it: memory.high from %s to %s, %s", stands, original, cgroup);
+	return true;
+}
+
+static void let_go(const char *record, const char *name, bool brakes)
+{
+	char text[2 * PATH_MAX];
 	if (strncmp(name, RECORD, strlen(RECORD)) != 0 || !read_text_at(AT_FDCWD, record, text, sizeof text))
 		return;
 	char *cgroup = strchr(text, '\n'), *ours = strchr(text, ' ');
 	if (!cgroup || cgroup[1] != '/' || !ours || ours > cgroup)
 		return;
 	*cgroup++ = *ours++ = '\0';
-	if (!join(path, sizeof path, cgroup, "memory.high") || !read_text_at(AT_FDCWD, path, stands, sizeof stands))
-		return;
-	stands[strcspn(stands, "\n")] = '\0';
-	/* What somebody else has set since is theirs. */
-	if (!is_among(stands, ours) || strcmp(stands, text) == 0 || !write_setting(cgroup, "memory.high", text))
-		return;
-	warn("the brake was put back, since nobody looks after it: memory.high from %s to %s, %s", stands, text, cgroup);
-	forget(record);
+	thaw(cgroup);
+	if (brakes && put_back(cgroup, text, ours) && unlink(record) < 0 && errno != ENOENT)
+		warn("unlink %s: %m", record);
 }
 
-static void put_back_of(const char *folder, const char *container)
+static void let_go_below(const char *folder, const char *container, bool brakes)
 {
 	(void)container;
-	each_in(folder, put_back);
+	each_in(folder, let_go, brakes);
 }
 
-void put_back_left_brakes(const char *run)
+void let_go_what_is_left(const char *run, bool brakes)
 {
-	each_in(run, put_back_of);
+	each_in(run, let_go_below, brakes);
 }

@@ -2,10 +2,12 @@
 #ifndef LEFT_H
 #define LEFT_H
 
-/* Lets go what the marks below the folder name, and removes the marks; says so, and says why where it cannot. */
-void thaw_left_frozen(const char *run);
+#include <stdbool.h>
 
-/* Puts memory.high back to what the records below the folder name, where what stands is theirs; says so, and says why where it cannot. */
-void put_back_left_brakes(const char *run);
+/*
+ * Thaws the cgroups that the records below the folder name. With `brakes` also puts memory.high back, where what stands is the sidecar's, and
+ * removes the record. Says what it did, and says why where it cannot.
+ */
+void let_go_what_is_left(const char *run, bool brakes);
 
 #endif

@@ -16,6 +16,7 @@
 
 #define SIDECAR 3
 /* A sidecar that dies closes the socket. One that hangs sends nothing, and must not keep the application stopped. */
+/* @deadline The sidecar hangs while CRIU stops the application | CRIU gives up, and the application continues */
 #define SILENCE_MS (10 * 1000)
 /* For all of its `wait`s together. */
 #define ANSWER_MS (30 * 60 * 1000)

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <string.h>
 
+/* @deadline The sidecar is missing at the pod's end | The user's own `preStop` runs */
 #define ANSWER_MS 5000
 #define RETRY_MS 50
 

@@ -16,8 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* @deadline The sidecar is missing or never answers | The launcher starts the application */
 #define PATIENCE_MS 10000
 /* If there is a checkpoint: a start without it loses its work, and a busy node starts the sidecar late. */
+/* @deadline The sidecar is missing, and a checkpoint exists | The application starts from its beginning */
 #define PATIENCE_WITH_CHECKPOINT_MS 120000
 #define RECONNECT_MS 250
 /* How often to check what cannot wake poll. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 /* For all `wait`s of one question together. */
+/* @deadline The sidecar only ever asks the launcher to wait | The launcher starts the application */
 #define LONGEST_WAIT_MS (30 * 60 * 1000)
 
 enum stage {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* @deadline The sidecar is missing when the application ends | The container ends with the application's exit code */
 #define PATIENCE_AFTER_END_MS 2000
 
 /* ` told=N`, or nothing if no end signal was forwarded. */

@@ -13,12 +13,13 @@ import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
 import { mendImages } from '../criu/mended-images.ts'
+import { writersByPath } from '../criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
 import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
+import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
-import { openExternalFiles } from '../files/external-files.ts'
 import { isAlive, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
 import { instantInSlot } from '../lineage/slot-instant.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
@@ -85,9 +86,9 @@ export async function takeCheckpoint(
 /** What is told of a checkpoint while it is taken. */
 export type CheckpointHooks = {
   /** CRIU has stopped every task. */
-  held: () => Promise<void>
-  /** CRIU is about to let an application run that goes on; where CRIU died, when that is known. */
-  goingOn: () => void
+  stopped: () => Promise<void>
+  /** CRIU is about to resume the application; where CRIU died, when that is known. */
+  resuming: () => void
   /** The application runs again, and its checkpoint is only being stored. */
   storing: () => void
   /** Cuts the storing short that `storing` told of. */
@@ -98,6 +99,7 @@ export type CheckpointHooks = {
 const sweepDeadlineMs = 2_000
 
 /** Killing or waking a tree of ten thousand tasks takes about a second. */
+// @deadline CRIU does not end after its last instruction | The sidecar kills it
 const lettingGoMs = 60_000
 
 /** `pids`: of all threads. */
@@ -149,7 +151,7 @@ class Checkpoint {
         frozen: () => this.#whenFrozen(),
         dumped: async () => {
           const answer = await this.#whenDumped()
-          if (answer === 'abort' || this.#parts.request.afterwards === 'resume') this.#parts.hooks.goingOn()
+          if (answer === 'abort' || this.#parts.request.afterwards === 'resume') this.#parts.hooks.resuming()
           return answer
         },
         // The deadline itself is ours (#deadline); this one is for a CRIU that does not come to its end after it was let go.
@@ -194,7 +196,7 @@ class Checkpoint {
   #whenFrozen(): void {
     this.#frozenAt = Date.now()
     this.#parts.hooks
-      .held()
+      .stopped()
       .catch((error: unknown) => this.#parts.log.error({ err: error }, 'letting go failed'))
     this.#archive = this.#archiveOptions().then(archiveEphemeral).catch(asError)
     this.#standing = this.#lookAround().catch(asError)
@@ -229,7 +231,7 @@ class Checkpoint {
     return {
       processes,
       pids: await threadsOf(processes),
-      externalFiles: await openExternalFiles(processes, mountPoints, external),
+      externalFiles: await heldExternalFiles({ pids: processes, mountPoints, external }),
     }
   }
 
@@ -242,8 +244,14 @@ class Checkpoint {
       await mendImages(`${this.#parts.folder}/criu`, this.#parts.log)
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing
-      if (standing !== undefined && !(standing instanceof Error))
+      if (standing !== undefined && !(standing instanceof Error)) {
         this.#cpuMs = await cpuMsOf(standing.processes)
+        standing.externalFiles = await withSoleWriters(standing.externalFiles, {
+          writers: () => writersByPath(`${this.#parts.folder}/criu`),
+          pids: standing.processes,
+          isEnding: this.#parts.request.afterwards === 'end',
+        })
+      }
       if (this.#parts.request.afterwards === 'end') {
         this.#put = await this.#store(
           await this.#draft({ frozenMs: Date.now() - this.#frozenAt, dumpMs: Date.now() - this.#frozenAt }),

@@ -8,6 +8,7 @@ import type { Terms } from './request.ts'
 import { memoryOf, treeOf } from '../proc/process-tree.ts'
 
 /** Making a folder takes milliseconds; the application may be standing still meanwhile, for its memory. */
+// @deadline The store does not create a checkpoint's folder | It is created in the pod, and copied later
 const draftDeadlineMs = 3_000
 
 /** @returns a folder that exists, or is to be made in staging. @throws ReprieveError `store-failed`, at once where the store hangs */

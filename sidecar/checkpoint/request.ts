@@ -22,7 +22,7 @@ export type CheckpointRequest = Terms & {
   /** Called each time the request's turn has come: its terms by then, or why nothing is to be done for it any more. */
   atTurn?: () => Terms | { passOver: string }
   /** Called when CRIU has stopped every task: whoever throttles or freezes them stops that now, or CRIU waits for it. */
-  held?: () => Promise<void>
+  stopped?: () => Promise<void>
 }
 
 /** The reason of a request that had become pointless when its turn came. */

@@ -1,33 +1,33 @@
 /**
- * The checkpoints of one container: triggers ask for them, the queue says whose turn it is, and whoever must know hears when CRIU has stopped the
- * application and when it runs on. An application that goes on runs as soon as it is dumped: its checkpoint is stored beside all else that is done.
+ * The checkpoints of one container. The triggers ask for them and the queue orders the requests. Listeners hear when CRIU has stopped the
+ * application and when CRIU resumes it. A resumed application runs while its checkpoint is being stored.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { obstacleOf } from '../../src/dump-obstacles.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Deadline } from '../../src/deadline.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../checkpoint/request.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
-import type { SlotClaim } from '../lineage/slot-claim.ts'
+import type { SlotLock } from '../lineage/slot-lock.ts'
 import { launcherHashOf } from '../proc/process-tree.ts'
 import { vitalsOf } from '../proc/vitals.ts'
 import { lineageBusy } from '../restore/preparation.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { CheckpointQueue, type Situation } from './queue.ts'
-import { doingOf, type ContainerEvent, type ContainerState, type Doing, type Effect, type Hold } from './state.ts' // prettier-ignore
+import { doingOf, type ContainerEvent, type ContainerState, type Doing, type Effect, type CriuPhase } from './state.ts' // prettier-ignore
 
 export type ContainerCheckpointsParts = {
   around: Surroundings
   plan: ContainerPlan
-  claim: SlotClaim
-  log: Log
+  lock: SlotLock
+  log: EventLog
   state: () => ContainerState
   dispatch: (event: ContainerEvent) => void
-  /** The version of the launcher that was heard last. */
+  /** The version of the launcher that spoke last. */
   launcher: () => string
   /** For tests. */
   takeOne?: typeof takeCheckpoint
@@ -36,26 +36,26 @@ export type ContainerCheckpointsParts = {
 type Take = Effect & { do: 'take' }
 type Taken = { outcome: CheckpointOutcome & { outcome: 'taken' }; slot: Slot }
 
-/** Some large files on a slow file server. */
+/** Time to remove some large files from a slow file server. */
 const pruneDeadlineMs = 60_000
 
 export class ContainerCheckpoints {
   readonly #parts: ContainerCheckpointsParts
   readonly #queue: CheckpointQueue
-  #heldListeners: (() => Promise<void>)[] = []
-  #goingOnListeners: (() => void)[] = []
-  #criuHolds: Hold = 'not-yet'
+  #stoppedListeners: (() => Promise<void>)[] = []
+  #resumingListeners: (() => void)[] = []
+  #criuPhase: CriuPhase = 'not-yet'
   /** By `performance.now()`. */
   #stoppedMs = 0
-  /** Answers the queue, which has begun one. */
+  /** Answers the queue, which began the checkpoint. */
   #over: (outcome: CheckpointOutcome) => void = () => undefined
   #breakOff = new AbortController()
-  /** Once the checkpoint that is being stored is, or is not. */
+  /** Resolves when the checkpoint under way is stored, or has failed. */
   #stored: Promise<unknown> = Promise.resolve()
-  /** What the application was ended with whose container is kept open. */
+  /** The checkpoint that ended the application, while its container is kept open. */
   #endedWith: CheckpointOutcome | undefined
   #last: CheckpointOutcome | undefined
-  /** Once all that is old has been removed, or its time was over. */
+  /** Resolves when the old checkpoints are removed, or the deadline has passed. */
   #pruned: Promise<unknown> = Promise.resolve()
 
   constructor(parts: ContainerCheckpointsParts) {
@@ -67,36 +67,36 @@ export class ContainerCheckpoints {
     })
   }
 
-  /** What became of the newest that was asked for. */
+  /** The outcome of the newest request. */
   get last(): CheckpointOutcome | undefined {
     return this.#last
   }
 
   get doing(): Doing {
-    return doingOf(this.#parts.state(), this.#criuHolds, this.#queue.isStoring)
+    return doingOf(this.#parts.state(), this.#criuPhase, this.#queue.isStoring)
   }
 
-  /** Resolves by the request's deadline with what became of it. */
+  /** Resolves with the outcome by the request's deadline. */
   async ask(request: CheckpointRequest): Promise<CheckpointOutcome> {
     return (this.#last = await this.#queue.ask(request))
   }
 
-  /** To be called after each event: requests may wait for what has changed. */
+  /** To be called after each event: a request may wait for a change of the container. */
   changed(): void {
     this.#queue.look()
   }
 
   /** Calls back whenever CRIU has stopped every task of the application, for whichever checkpoint. */
-  whenHeld(held: () => Promise<void>): void {
-    this.#heldListeners.push(held)
+  whenStopped(stopped: () => Promise<void>): void {
+    this.#stoppedListeners.push(stopped)
   }
 
-  /** Calls back just before CRIU lets an application run that goes on, for whichever checkpoint. */
-  whenGoingOn(goingOn: () => void): void {
-    this.#goingOnListeners.push(goingOn)
+  /** Calls back just before CRIU resumes an application, for whichever checkpoint. */
+  whenResuming(resuming: () => void): void {
+    this.#resumingListeners.push(resuming)
   }
 
-  /** What is being stored is not wanted any more: the work is done. Resolves when nothing is written, or after `mostMs`. */
+  /** Stops the storing of a checkpoint after the work is done. Resolves when nothing is being written, or after `mostMs`. */
   async stopStoring(mostMs: number): Promise<void> {
     this.#breakOff.abort()
     await Promise.race([this.#stored, delay(mostMs, undefined, { ref: false })])
@@ -111,7 +111,7 @@ export class ContainerCheckpoints {
     this.#over({ outcome: 'failed', reason, detail: 'the application does not run' })
   }
 
-  /** Resolves as soon as the application runs on, or is ended with its checkpoint. */
+  /** Resolves as soon as the application runs again, or has ended with its checkpoint. */
   async take(effect: Take): Promise<void> {
     const dumped = Promise.withResolvers<void>()
     const over = this.#over
@@ -133,14 +133,16 @@ export class ContainerCheckpoints {
   #situation(): Situation {
     const { at } = this.#parts.state()
     if (at === 'running' || at === 'checkpointing') return at
-    return at === 'held' && this.#endedWith !== undefined ? { endedWith: this.#endedWith } : 'not-running'
+    return at === 'kept-open' && this.#endedWith !== undefined
+      ? { endedWith: this.#endedWith }
+      : 'not-running'
   }
 
   #begin(request: CheckpointRequest): Promise<CheckpointOutcome> {
     const over = Promise.withResolvers<CheckpointOutcome>()
     this.#over = over.resolve
-    // It may have to wait behind what is done for the container already: what CRIU held before must not count for it.
-    this.#criuHolds = 'not-yet'
+    // The checkpoint may wait for an earlier effect: until it begins, the phase of the last checkpoint must not count for it.
+    this.#criuPhase = 'not-yet'
     this.#parts.dispatch({ event: 'asked', request })
     return over.promise
   }
@@ -152,11 +154,16 @@ export class ContainerCheckpoints {
     try {
       return await this.#complete(effect, dumped)
     } catch (error) {
-      this.#goingOn()
+      this.#resuming()
       const reason = obstacleOf(error) ?? (error as { code?: string }).code ?? 'dump-failed'
       const about = { err: error, trigger: request.trigger }
-      if (signal.aborted) log.info(about, 'the storing of a checkpoint was broken off')
-      else log.error(about, 'no checkpoint was taken: the application goes on')
+      if (signal.aborted)
+        log.info({ event: 'checkpoint.broken_off', ...about }, 'the storing of a checkpoint was broken off')
+      else
+        log.error(
+          { event: 'checkpoint.failed', ...about },
+          'no checkpoint was taken: the application goes on',
+        )
       dispatch({ event: 'failed', root })
       return { outcome: { outcome: 'failed', reason, detail: describeError(error) } }
     }
@@ -165,14 +172,14 @@ export class ContainerCheckpoints {
   async #complete({ launcherPid, root, request }: Take, dumped: () => void): Promise<Taken> {
     const { around, plan, log, dispatch, launcher: lastLauncher, takeOne = takeCheckpoint } = this.#parts // prettier-ignore
     const launcher = (await launcherHashOf(root)) ?? lastLauncher()
-    // Beside what comes before the freeze, and not waited for: it takes milliseconds, and what hangs here must not keep a checkpoint waiting.
+    // In parallel and not awaited: it takes milliseconds, and a checkpoint must not wait for a read that hangs.
     let memoryBytes: number | undefined
     void vitalsOf(root).then((vitals) => (memoryBytes = vitals?.memoryBytes), () => undefined) // prettier-ignore
-    await this.#requireClaim(request.deadline)
+    await this.#requireLock(request.deadline)
     const target = { plan, launcherPid, launcher, root }
     const { manifest, ended, phases, cpuMs } = await takeOne(around, target, request, {
-      held: () => this.#held(request),
-      goingOn: () => this.#goingOn(),
+      stopped: () => this.#stopped(request),
+      resuming: () => this.#resuming(),
       storing: () => {
         this.#queue.storing()
         dispatch({ event: 'dumped', root })
@@ -181,52 +188,55 @@ export class ContainerCheckpoints {
       breakOff: this.#breakOff.signal,
     })
     const { id, totalBytes, trigger, reason } = manifest
-    log.info({ checkpoint: id, trigger, reason, ended, totalBytes, ...phases }, 'a checkpoint was taken')
+    log.info(
+      { event: 'checkpoint.taken', checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
+      'a checkpoint was taken',
+    )
     const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes } // prettier-ignore
     if (ended) this.#endedWith = outcome
     dispatch({ event: 'taken', root, ended, checkpoint: id })
     return { outcome, slot: manifest.slot }
   }
 
-  /** After a checkpoint that ended the application, a replacement that may be waiting can go on as soon as this is over. */
+  /** After a checkpoint that ended the application, a waiting replacement can start as soon as this is done. */
   async #tidy({ slot, outcome: { id, ended } }: Taken): Promise<void> {
-    const { claim, log, plan } = this.#parts
+    const { lock, log, plan } = this.#parts
     await markCheckpoint(plan.name, id, log)
     this.#pruned = Promise.all([this.#pruned, this.#prune(slot)])
     if (ended !== true) return
     await this.#pruned
-    // Nothing more is written.
-    claim.release()
+    // The sidecar writes nothing more to the slot.
+    lock.release()
   }
 
   /**
-   * Nobody waits for it behind one that goes on: its next checkpoint may be of a full memory, that is throttled for seconds only. It is not cut short
-   * for that: a removal that hangs cannot be, and would keep whatever comes after it waiting in the store.
+   * The next checkpoint does not wait for this one: its application may have a full memory, which is throttled for seconds only. Nor does
+   * it abort this: a removal that hangs cannot be aborted, and later calls would wait for it in the store.
    */
   async #prune(slot: Slot): Promise<void> {
     const { around, log } = this.#parts
     try {
       await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs))
     } catch (error) {
-      log.warn({ err: error }, 'old checkpoints were not removed')
+      log.warn({ event: 'checkpoint.not_pruned', err: error }, 'old checkpoints were not removed')
     }
   }
 
-  async #held(request: CheckpointRequest): Promise<void> {
-    this.#criuHolds = 'now'
+  async #stopped(request: CheckpointRequest): Promise<void> {
+    this.#criuPhase = 'now'
     this.#stoppedMs = performance.now()
-    for (const held of [request.held, ...this.#heldListeners]) await held?.()
+    for (const stopped of [request.stopped, ...this.#stoppedListeners]) await stopped?.()
   }
 
-  #goingOn(): void {
-    if (this.#criuHolds !== 'now') return
-    this.#criuHolds = 'over'
-    for (const goingOn of this.#goingOnListeners) goingOn()
+  #resuming(): void {
+    if (this.#criuPhase !== 'now') return
+    this.#criuPhase = 'over'
+    for (const resuming of this.#resumingListeners) resuming()
   }
 
-  /** @throws ReprieveError `lineage-busy`: what another pod of the lineage has stored is not to be mixed with this one's. */
-  async #requireClaim(deadline: Deadline): Promise<void> {
-    const outcome = await this.#parts.claim.take(0, deadline.signal())
+  /** @throws ReprieveError `lineage-busy`: two pods of one lineage must not store checkpoints in turns */
+  async #requireLock(deadline: Deadline): Promise<void> {
+    const outcome = await this.#parts.lock.take(0, deadline.signal())
     if (outcome.outcome === 'busy') {
       const { detail, reason } = lineageBusy(outcome.holder)
       throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })

@@ -1,4 +1,4 @@
-/** The protected containers of this pod: what triggers, launchers and reports ask of one by its name. */
+/** The protected containers of this pod, by name, for the triggers, the launchers and the reports. */
 import { mkdir } from 'node:fs/promises'
 import { volumePaths } from '../../src/volume.ts'
 import type { Vitals } from '../proc/vitals.ts'
@@ -6,13 +6,13 @@ import type { Surroundings } from '../setup/surroundings.ts'
 import { ContainerKeeper, type KeeperStatus } from './keeper.ts'
 import { CheckpointLedger, type CheckpointEntry } from './ledger.ts'
 import { estimate, tookMost } from './rates.ts'
-import type { LetGo } from './state.ts'
+import type { EndKeptOpen } from './state.ts'
 import type { Checkpointable } from './trigger.ts'
 
 export class Containers {
   readonly ledger = new CheckpointLedger()
   readonly keepers: ReadonlyMap<string, ContainerKeeper>
-  /** The same containers, as triggers ask for their checkpoints. */
+  /** The same containers, with the ledger that records each request of a trigger. */
   readonly asked: ReadonlyMap<string, Checkpointable>
 
   constructor(around: Surroundings) {
@@ -32,12 +32,12 @@ export class Containers {
     for (const name of this.names) await mkdir(`${volumePaths.run}/${name}`, { recursive: true })
   }
 
-  /** What the application has used and holds; undefined while none runs. */
+  /** The CPU time and the memory of the application; undefined while none runs. */
   async vitals(name: string): Promise<Vitals | undefined> {
     return this.keepers.get(name)?.vitals()
   }
 
-  /** The same of an application that should be saved unasked: not of one that has not yet proved good what it came from. */
+  /** The same for a trigger that nobody asked: undefined while the checkpoint that the application came from is on trial. */
   async vitalsToSave(name: string): Promise<Vitals | undefined> {
     return this.isOnTrial(name) ? undefined : this.vitals(name)
   }
@@ -51,14 +51,14 @@ export class Containers {
     return this.keepers.get(name)?.root
   }
 
-  /** How long a checkpoint of so many bytes of memory takes, by what the last ones took. */
+  /** The expected time of a checkpoint of so many bytes of memory, from the last checkpoints. */
   estimateMs(name: string, memoryBytes: number): number {
     const { startMs, dumpMs, storeMs } = estimate(tookMost(this.ledger.measured(name)), memoryBytes)
     return startMs + dumpMs + storeMs
   }
 
-  async letGo(name: string): Promise<LetGo> {
-    return (await this.keepers.get(name)?.letGo()) ?? { outcome: 'not-held' }
+  async endKeptOpen(name: string): Promise<EndKeptOpen> {
+    return (await this.keepers.get(name)?.endKeptOpen()) ?? { outcome: 'not-kept-open' }
   }
 
   get status(): (KeeperStatus & { lastAsked: CheckpointEntry | undefined })[] {

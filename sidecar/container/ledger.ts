@@ -1,6 +1,6 @@
 /**
- * Remembers what every trigger asked of a container and what became of it, by standing between the two: for /status and
- * /metrics and for what a checkpoint costs.
+ * Stands between the triggers and a container and records every request with its outcome, for /status, for /metrics and for the
+ * expected cost of a checkpoint.
  */
 import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
 import type { Checkpointable } from './trigger.ts'
@@ -13,18 +13,18 @@ export type CheckpointEntry = {
   leadAskedMs: number
   leadTakenMs: number
   outcome: 'taken' | 'failed' | 'skipped'
-  /** Of what was taken its id, of what was not the reason. */
+  /** The id of a checkpoint that was taken, else the reason. */
   detail: string
 }
 
-/** What one complete checkpoint took: phases in milliseconds (checkpoint.ts) and its size. */
+/** The cost of one complete checkpoint: its phases in milliseconds (checkpoint.ts) and its size. */
 export type Measured = {
   phases: Record<string, number>
   /** Of all its files. */
   bytes: number
-  /** What the application held just before, where that is known. */
+  /** The memory of the application just before, where that is known. */
   memoryBytes?: number | undefined
-  /** Then the application stood still until all was stored, and had nothing to do any more. */
+  /** The application ended with it and was stopped until everything was stored. */
   ended?: boolean
 }
 
@@ -33,13 +33,13 @@ const kept = 3
 
 export type Newest = {
   id: string
-  /** When the application was stopped for it, milliseconds since the epoch: for people. A clock that is set must not move the next one. */
+  /** When CRIU stopped the application, in milliseconds since the epoch: for people only, since the clock may be set. */
   at: number
   /** The same by `performance.now()`. */
   monotonicMs: number
-  /** What the application had used when it stood still. */
+  /** The CPU time of the application when CRIU stopped it. */
   cpuMs: number | undefined
-  /** What it held just before. */
+  /** The memory of the application just before. */
   memoryBytes: number | undefined
 }
 
@@ -55,7 +55,7 @@ type Account = {
 export class CheckpointLedger {
   readonly #accounts = new Map<string, Account>()
 
-  /** The same container, for triggers to ask. */
+  /** The same container for the triggers, with every request recorded. */
   watch(container: Checkpointable): Checkpointable {
     const { plan } = container
     return {
@@ -66,7 +66,7 @@ export class CheckpointLedger {
     }
   }
 
-  /** Something was not asked for, on purpose. */
+  /** Records that a trigger did not ask for a checkpoint, on purpose. */
   skipped(name: string, trigger: string, reason: string): void {
     const entry = { trigger, reason, askedAt: new Date().toISOString(), leadAskedMs: 0, leadTakenMs: 0 }
     this.#close(this.#of(name), { ...entry, outcome: 'skipped', detail: reason })
@@ -84,7 +84,7 @@ export class CheckpointLedger {
     return this.#of(name).last
   }
 
-  /** Of each container the newest. */
+  /** The newest entry of each container. */
   get newestEntries(): [container: string, entry: CheckpointEntry][] {
     return [...this.#accounts].flatMap(([container, { last }]) =>
       last === undefined ? [] : [[container, last]],
@@ -121,7 +121,7 @@ export class CheckpointLedger {
     return outcome
   }
 
-  /** Several requests may have been joined into one checkpoint, which is kept once. */
+  /** Several requests may share one checkpoint, which is recorded once. */
   #keep(account: Account, outcome: CheckpointOutcome & { outcome: 'taken' }, askedMs: number): void {
     const { id, phases, bytes, cpuMs, memoryBytes, ended = false, stoppedMs = askedMs } = outcome
     if (account.newest?.id === id) return

@@ -1,31 +1,32 @@
-/** Prepares for one waiting launcher after another (preparation.ts), and tells each its own verdict: never what was made for another. */
+/** Prepares a restore for one waiting launcher after another (restore/preparation.ts), and gives each launcher its own verdict only. */
 import { describeError, ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import type { Waiting } from './state.ts'
 import type { LauncherTalk, Tree } from '../launcher-socket/launcher-talk.ts'
 import { rangeStart, setLastPid } from '../proc/pid-range.ts'
 import { prepare, type Rejected } from '../restore/preparation.ts'
 import type { Restored } from '../restore/restore-attempt.ts'
-import type { SlotClaim } from '../lineage/slot-claim.ts'
+import type { SlotLock } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
-/** All of a preparation. The launcher loses patience after 30 min (PROTOCOL.md): stop before, and start the application in order. */
+/** For a whole preparation. The launcher waits 30 min at most (PROTOCOL.md): the sidecar stops before and lets the application start. */
+// @deadline A preparation does not end | The sidecar gives up and starts the application
 const preparationDeadlineMs = 25 * 60_000
 
 export type PreparationParts = {
   around: Surroundings
   plan: ContainerPlan
-  /** Of the container in the pod's plan. */
+  /** The index of the container in the pod's plan. */
   index: number
-  claim: SlotClaim
+  lock: SlotLock
   talk: LauncherTalk
-  log: Log
-  /** The life of the launcher that waits at the moment, if one does. */
+  log: EventLog
+  /** The life of the launcher that waits now, if one does. */
   waiting: () => string | undefined
   isEnding: () => boolean
   killedInRestore: (checkpoint: string) => Promise<void>
-  /** The launcher has adopted the tree that was restored. */
+  /** Called when the launcher has adopted the restored tree. */
   adopted: (running: { launcherPid: number; root: number; restoredFrom: string }) => void
 }
 
@@ -49,20 +50,20 @@ export class ContainerPreparation {
     return this.#status
   }
 
-  /** What is under way is for nobody any more. */
+  /** Aborts the preparation that is under way: no launcher waits for it any more. */
   abort(): void {
     this.#underWay?.abort()
   }
 
-  /** The launcher said that it watches over the tree. */
+  /** The launcher says that it supervises the tree. */
   adopted(): void {
     this.#whenAdopted?.()
     this.#parts.talk.adopted()
   }
 
   async run({ inOrder = false, ...launcher }: Waiting & { inOrder?: boolean }): Promise<void> {
-    const { around, plan, index, claim, isEnding, killedInRestore, talk, log } = this.#parts
-    // Its turn came late: the launcher lost patience, or is another one by now.
+    const { around, plan, index, lock, isEnding, killedInRestore, talk, log } = this.#parts
+    // This preparation waited its turn: the launcher may have lost patience, or be another one by now.
     if (!this.#waits(launcher)) return
     const abort = new AbortController()
     this.#underWay = abort
@@ -73,7 +74,7 @@ export class ContainerPreparation {
         plan,
         ...launcher,
         inOrder,
-        claim,
+        lock,
         isReplaced: () => this.#isReplaced(launcher),
         isEnding,
         killedInRestore,
@@ -86,16 +87,22 @@ export class ContainerPreparation {
       this.#status.restoredFrom = undefined
       if (prepared.outcome === 'restored') return this.#restored(prepared.restored)
       if (prepared.outcome === 'ended' || !this.#waits(launcher)) return
-      log.info({ rejected: prepared.rejected }, 'starting the application from its beginning')
+      log.info(
+        { event: 'application.started_afresh', rejected: prepared.rejected },
+        'starting the application from its beginning',
+      )
     } catch (error) {
-      log.error({ err: error }, 'preparing failed: starting the application from its beginning')
+      log.error(
+        { event: 'restore.preparation_failed', err: error },
+        'preparing failed: starting the application from its beginning',
+      )
       this.#status.rejected = [{ id: '*', reason: 'restore-failed', detail: describeError(error) }]
     } finally {
       this.#underWay = undefined
     }
     if (!this.#waits(launcher)) return
     await setLastPid(rangeStart(index, around.podPlan.containers.length), log)
-    // Said to another launcher it would throw that one's work away.
+    // A `start` to the next launcher would throw away the work that is to be restored for it.
     if (this.#waits(launcher)) talk.start(launcher.life)
   }
 
@@ -112,14 +119,14 @@ export class ContainerPreparation {
     this.#status.restoredFrom = manifest.id
     this.#status.restorePhases = phases
     this.#parts.log.info(
-      { checkpoint: manifest.id, ...phases },
+      { event: 'restore.completed', checkpoint: manifest.id, ...phases },
       'the application went on from its checkpoint',
     )
   }
 
   /**
-   * It runs, on trial, from the moment the launcher adopted it: an application that dies at its first instruction is gone
-   * before the restore has cleared up, and has to count as an early death, or it would be restored to die for ever.
+   * The application runs, on trial, from the moment the launcher adopts it. One that dies at its first instruction is gone before the
+   * restore has cleaned up. It must count as an early death, else it would be restored for ever.
    */
   async #adopt(launcher: Waiting, id: string, tree: Tree): Promise<boolean> {
     if (!this.#waits(launcher)) return false
@@ -132,7 +139,7 @@ export class ContainerPreparation {
   }
 }
 
-/** A file system that hangs can keep what it was asked for pending for ever. */
+/** A call into a file system that hangs may never settle. */
 function rejectedBy(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener('abort', () =>

@@ -1,7 +1,7 @@
 /**
- * The requests for a checkpoint of one container, in one queue. One checkpoint is under way at a time; requests that wait meanwhile are joined,
- * and the most urgent of them is taken next. A request that ends the application breaks off a checkpoint that is only being stored. Every request
- * is answered by its deadline. The queue polls nothing: it looks again when something changes, or when a pause is over.
+ * The requests for a checkpoint of one container, in one queue. One checkpoint is under way at a time. Requests that wait meanwhile are
+ * joined, and the most urgent one is taken next. A request that ends the application breaks off a checkpoint that is only being stored.
+ * Every request is answered by its deadline. The queue does not poll: it looks again after a change, or after a pause.
  */
 import {
   passedOver,
@@ -10,17 +10,18 @@ import {
   type Terms,
 } from '../checkpoint/request.ts'
 
-/** How much later than its deadline a request is answered at the latest: its checkpoint is cut short at the deadline, and cleans up. */
+/** A request is answered at most so long after its deadline: at the deadline its checkpoint is aborted and cleans up. */
+// @deadline A checkpoint takes longer than `checkpointBudget` | It is cut short, and the user's own `preStop` runs
 export const answerGraceMs = 5_000
-/** Before each further try of a checkpoint that ends the application: a dump fails, say, while an earlier sidecar's CRIU still stops the tree. */
+/** Before each retry of a checkpoint that ends the application. A dump fails, for example, while the CRIU of an earlier sidecar has the tree. */
 const endingPausesMs = [200, 1_000, 3_000]
-/** A try with less time left than this comes to nothing. */
+/** A try with less time left cannot succeed. */
 const leastMs = 1_000
 
 /** The most urgent first. A request that ends the application comes before any that does not. */
 const urgency = ['prestop', 'memory', 'spot', 'node-memory', 'manual', 'interval']
 
-/** What the container can do about a request now. */
+/** The state of the container, as far as a request depends on it. */
 export type Situation =
   | 'running'
   /** The application is stopped for a checkpoint, or is about to be. */
@@ -31,7 +32,7 @@ export type Situation =
 
 export type QueueParts = {
   situation: () => Situation
-  /** Takes one checkpoint. Resolves when it is over, never rejects. */
+  /** Takes one checkpoint. Resolves with its outcome; never rejects. */
   begin: (request: CheckpointRequest) => Promise<CheckpointOutcome>
   /** Cuts short the storing of the checkpoint that is under way. */
   breakOff: () => void
@@ -41,9 +42,9 @@ type Entry = {
   request: CheckpointRequest
   answer: (outcome: CheckpointOutcome) => void
   expiry: NodeJS.Timeout | undefined
-  /** In a row. */
+  /** The failed tries so far. */
   failures: number
-  /** By `performance.now()`; not tried again before. */
+  /** The next try, by `performance.now()`. */
   notBeforeMs: number
 }
 
@@ -64,7 +65,7 @@ export class CheckpointQueue {
     return this.#turn?.isStoring === true
   }
 
-  /** Resolves by the request's deadline with what became of it. */
+  /** Resolves with the outcome by the request's deadline. */
   ask(request: CheckpointRequest): Promise<CheckpointOutcome> {
     return new Promise((resolve) => {
       const entry: Entry = { request, answer: resolve, expiry: undefined, failures: 0, notBeforeMs: 0 }
@@ -79,7 +80,7 @@ export class CheckpointQueue {
     })
   }
 
-  /** The checkpoint that is under way is complete on the local disk, and is only being stored. */
+  /** The checkpoint under way is complete on the local disk, and is only being stored. */
   storing(): void {
     if (this.#turn === undefined) return
     this.#turn.isStoring = true
@@ -100,7 +101,7 @@ export class CheckpointQueue {
     this.#lookLater()
   }
 
-  /** A timer of Node's has a limit: a far deadline is timed in parts. */
+  /** A timer of Node has a longest time: a far deadline takes several timers. */
   #expire(entry: Entry): void {
     const due = entry.request.deadline.plus(answerGraceMs)
     entry.expiry = setTimeout(() => {
@@ -162,10 +163,10 @@ export class CheckpointQueue {
     this.#pending = this.#pending.filter((entry) => !joins(entry))
     this.#turn = turn
     const { entries } = turn
-    const held = async () => {
-      for (const { request } of entries) await request.held?.()
+    const stopped = async () => {
+      for (const { request } of entries) await request.stopped?.()
     }
-    const outcome = await this.#parts.begin({ ...best.request, held })
+    const outcome = await this.#parts.begin({ ...best.request, stopped })
     this.#turn = undefined
     if (outcome.outcome === 'taken') this.#answer(entries, outcome)
     else for (const entry of entries) this.#failed({ entry, outcome, isBest: entry === best, turn })
@@ -192,7 +193,7 @@ export class CheckpointQueue {
     const { leftMs } = request.deadline
     if (pauseMs === undefined || leftMs < leastMs || outcome.reason === 'not-running')
       return this.#answer([entry], outcome)
-    // Not past the deadline: what comes after it is the grace that the pod's owner gave.
+    // Not after the deadline: the rest of the grace period belongs to the application.
     entry.notBeforeMs = performance.now() + Math.min(pauseMs, leftMs - leastMs / 2)
     this.#pending.push(entry)
   }

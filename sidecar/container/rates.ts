@@ -1,23 +1,23 @@
-/** How long a checkpoint of a container will take, from what its last ones took. Pure. */
+/** The expected time of a checkpoint of a container, from its last checkpoints. Pure. */
 import type { Measured } from './ledger.ts'
 
 export type Took = {
-  /** Until everything stands still; until the dump and the archive are made; until all is in the store. */
+  /** Until CRIU has stopped every task; then until dump and archive are complete; then until everything is in the store. */
   startMs: number
   dumpMs: number
   storeMs: number
-  /** Of all files of the checkpoint that took so long. */
+  /** The size of all files of that checkpoint. */
   bytes: number
-  /** What the application held then: what it holds now is compared with that, since the rest of the files need not have grown. */
+  /** The memory of the application then. Only its growth counts, since the other files need not have grown. */
   memoryBytes: number
   /** False: nothing was measured yet. */
   measured: boolean
 }
 
-/** For what was not measured: half of what a page cache takes, and a network file system of a gigabit. Neither promise nor hope. */
+/** For a container without a measurement: half the rate of a page cache, and a network file system of a gigabit. */
 export const assumed = { startMs: 500, dumpBytesPerMs: 1_000_000, storeBytesPerMs: 100_000 } as const
 
-/** By the slowest of those that were measured: a plan that is too bold loses all, one that is too careful a little. */
+/** By the slowest measured checkpoint: a plan that is too bold loses everything, one that is too careful loses little. */
 export function tookMost(measured: readonly Measured[]): Took {
   if (measured.length === 0)
     return { startMs: assumed.startMs, dumpMs: 0, storeMs: 0, bytes: 0, memoryBytes: 0, measured: false }
@@ -33,10 +33,10 @@ export function tookMost(measured: readonly Measured[]): Took {
 }
 
 /**
- * And of one that has grown since: the growth at the measured rate or the assumed one, whichever is faster, since of a small
- * checkpoint most is the same for every size.
+ * The same for an application that has grown since. The growth counts at the measured rate or the assumed one, whichever is faster,
+ * since most of the time of a small checkpoint does not depend on its size.
  *
- * @param memoryBytes that the application holds now
+ * @param memoryBytes the memory of the application now
  */
 export function estimate(
   took: Took,
@@ -46,13 +46,13 @@ export function estimate(
   const more = (bytes: number, ms: number, rate: number) => growth / Math.max(bytes / Math.max(ms, 1), rate)
   return {
     startMs: took.startMs,
-    // While it stands still the files are archived beside the dump: that they were many says nothing of how fast memory is written.
+    // The files are archived in parallel with the dump: many files do not mean that memory is written slowly.
     dumpMs: took.dumpMs + more(took.memoryBytes, took.dumpMs, assumed.dumpBytesPerMs),
     storeMs: took.storeMs + more(took.bytes, took.storeMs, assumed.storeBytesPerMs),
   }
 }
 
-/** The archive is made beside the dump; what is left of the whole is storing, whether the application stood still for it or not. */
+/** The archive is made in parallel with the dump. The rest of the total is storing, whether the application was stopped or not. */
 function timesOf({ phases, bytes, memoryBytes = bytes }: Measured): Omit<Took, 'measured'> {
   const { startMs = 0, dumpMs = 0, archiveMs = 0, totalMs = 0 } = phases
   const stillMs = Math.max(dumpMs, archiveMs)

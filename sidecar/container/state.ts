@@ -1,69 +1,69 @@
 /**
- * What a protected container is doing, as a pure reducer: each event gives the next state and what is to be done. The keeper
- * (keeper.ts) feeds it and carries out the effects, one after another.
+ * The state of a protected container, as a pure reducer: each event gives the next state and the effects. The keeper (keeper.ts) gives it
+ * the events and carries out the effects, one after another.
  */
 import type { CheckpointRequest } from '../checkpoint/request.ts'
 
 export type Running = {
   launcherPid: number
   root: number
-  /** The checkpoint it came from, while it has not lived long enough to prove that one good. */
+  /** The checkpoint that the application was restored from, until it has run long enough to prove that checkpoint good. */
   onTrial: string | undefined
   /**
-   * Checkpoints of a memory that was full, which the application has filled again since it went on from them: however late it dies of that, it
-   * dies of them. Else what leaks would be restored and killed for ever, where a start from the beginning would help.
+   * Checkpoints of a full memory, which the application has filled again since its restore. They are blamed for its death, however late it
+   * dies: else an application that leaks would be restored and killed for ever, where a start from the beginning would help.
    */
   suspects?: readonly string[]
 }
 
-/** `life`: tells the launcher from the next one, which often has the same number (lifeOf). */
+/** `life` tells the launcher from the next one, which often has the same process number (lifeOf). */
 export type Waiting = { launcherPid: number; life: string }
 
 export type ContainerState =
   /** No launcher has connected. */
   | { at: 'absent' }
-  /** The launcher waits for a verdict; a restore is tried, or none is left to try. */
+  /** The launcher waits for its verdict, and the sidecar tries to restore. */
   | ({ at: 'preparing' } & Waiting)
   | ({ at: 'running' } & Running)
   | ({ at: 'checkpointing'; afterwards: 'resume' | 'end'; goneWith: number | undefined } & Running)
-  /** Ended for a checkpoint that is in the store; the launcher holds the container open. */
-  | { at: 'held'; launcherPid: number }
+  /** The application was ended for a checkpoint that is in the store; the launcher keeps the container open. */
+  | { at: 'kept-open'; launcherPid: number }
   /** The application ended by itself. */
   | { at: 'gone'; code: number }
 
 export type ContainerEvent =
   | ({ event: 'waiting' } & Waiting)
   | { event: 'running'; launcherPid: number; root: number; restoredFrom?: string }
-  /** `told`: the signal that told it to end, where one did: said by the launcher, who outlives a sidecar that knew it. */
+  /** `told`: the signal that told the application to end, if any. The launcher reports it, since the sidecar may have restarted. */
   | { event: 'gone'; code: number; told?: number }
   | { event: 'ending' }
   | { event: 'asked'; request: CheckpointRequest }
-  /** The application runs on, and its checkpoint is only being stored. `root`: of the tree that was dumped, which may have been replaced since. */
+  /** The application runs again while its checkpoint is being stored. `root`: of the dumped tree, which may have been replaced since. */
   | { event: 'dumped'; root: number }
   | { event: 'taken'; root: number; ended: boolean; checkpoint: string }
   | { event: 'failed'; root: number }
   | { event: 'proved-alive' }
-  /** Its memory is full again, or has room again. */
+  /** The memory of the application is full again, or is free again. */
   | { event: 'fills-again' }
   | { event: 'relieved' }
-  /** What it is held for did not come. */
-  | { event: 'let-go' }
+  /** The announced end of the pod did not come. */
+  | { event: 'end-kept-open' }
 
-/** What became of the wish to let a held container end. */
-export type LetGo =
-  | { outcome: 'let-go' | 'not-held' }
-  /** Another pod has the lineage, and has gone on from there itself. */
+/** The outcome of the request to end a container that is kept open. */
+export type EndKeptOpen =
+  | { outcome: 'ended' | 'not-kept-open' }
+  /** Another pod has taken the slot lock and runs from the checkpoint. */
   | { outcome: 'taken-over'; holder: string }
-  /** The store does not say who has it: another pod may. */
+  /** The store does not answer: another pod may have the slot lock. */
   | { outcome: 'unknown' }
 
 export type Effect =
-  /** `inOrder`: the container before was told to end, or its launcher said how it did: a restore that was under way in it did not kill it. */
+  /** `inOrder`: the last container was told to end, or its launcher reported the end: a restore that was under way did not kill it. */
   | ({ do: 'prepare'; inOrder?: true } & Waiting)
   | { do: 'take'; launcherPid: number; root: number; request: CheckpointRequest }
-  | { do: 'hold' }
-  | { do: 'release' }
-  /** Status 0 without having been told to end: the work is done, the lineage ends. */
+  | { do: 'keep-open' }
+  | { do: 'let-end' }
+  /** The application exited with 0 without having been told to end: the work is done and the lineage ends. */
   | { do: 'record-finished' }
   | { do: 'record-early-death'; checkpoint: string; code: number }
   | { do: 'record-proved-alive'; checkpoint: string }
@@ -71,32 +71,32 @@ export type Effect =
 
 export type Container = {
   state: ContainerState
-  /** The pod was told to end: an exit is then no sign of finished work, nor of a bad checkpoint. */
+  /** The kubelet ends the pod: an exit is then no sign of finished work, nor of a bad checkpoint. */
   ending: boolean
 }
 
-/** What the application is doing, for whoever wants it to stand still. */
+/** The application as the memory trigger sees it, which may freeze it. */
 export type Doing =
   | 'runs'
-  /** It runs, and CRIU is about to hold it for a checkpoint. */
+  /** It runs, and CRIU is about to stop it for a checkpoint. */
   | 'to-be-saved'
-  /** It runs, and a checkpoint of it is being stored. It may end meanwhile, and is then started again at once. */
+  /** It runs, and its checkpoint is being stored. If it ends meanwhile, the kubelet restarts it at once. */
   | 'being-saved'
   /** It runs, and is to be ended with a checkpoint. */
   | 'being-ended'
-  /** CRIU holds it. */
+  /** CRIU has stopped it. */
   | 'stopped'
   | 'gone'
 
-/** How far CRIU is with the checkpoint that is under way. */
-export type Hold = 'not-yet' | 'now' | 'over'
+/** Whether CRIU has stopped the application for the checkpoint under way. */
+export type CriuPhase = 'not-yet' | 'now' | 'over'
 
-export function doingOf(state: ContainerState, hold: Hold, isStoring: boolean): Doing {
+export function doingOf(state: ContainerState, phase: CriuPhase, isStoring: boolean): Doing {
   if (state.at === 'running') return isStoring ? 'being-saved' : 'runs'
   if (state.at !== 'checkpointing' || state.goneWith !== undefined) return 'gone'
-  if (hold === 'now') return 'stopped'
+  if (phase === 'now') return 'stopped'
   if (state.afterwards === 'end') return 'being-ended'
-  return hold === 'over' ? 'being-saved' : 'to-be-saved'
+  return phase === 'over' ? 'being-saved' : 'to-be-saved'
 }
 
 export const newContainer: Container = { state: { at: 'absent' }, ending: false }
@@ -113,7 +113,7 @@ export function reduce(container: Container, event: ContainerEvent): Step {
     case 'waiting': {
       const { launcherPid, life } = event
       const inOrder = ending || state.at === 'gone' ? { inOrder: true as const } : {}
-      // A launcher that says it again after a lost connection is already being prepared for.
+      // After a lost connection a launcher says it again, and its preparation is under way already.
       if (state.at === 'preparing' && state.life === life) return to(state)
       return {
         container: { state: { at: 'preparing', launcherPid, life }, ending: false },
@@ -143,14 +143,14 @@ export function reduce(container: Container, event: ContainerEvent): Step {
       return to(state, { do: 'refuse', reason: 'not-running' })
     case 'dumped':
       return state.at === 'checkpointing' && state.root === event.root
-        ? goesOn(runningAgain(state), ending, state.goneWith)
+        ? resumed(runningAgain(state), ending, state.goneWith)
         : to(state)
     case 'taken':
     case 'failed':
       return whenCheckpointEnded(container, event)
-    case 'let-go':
-      // CRIU killed the application, and its launcher exits as that did; what is started in its place goes on from the checkpoint.
-      return state.at === 'held' ? to({ at: 'gone', code: killedCode }, { do: 'release' }) : to(state)
+    case 'end-kept-open':
+      // CRIU killed the application and the launcher exits with the same code. The restarted container resumes from the checkpoint.
+      return state.at === 'kept-open' ? to({ at: 'gone', code: killedCode }, { do: 'let-end' }) : to(state)
     case 'proved-alive':
       if ((state.at === 'running' || state.at === 'checkpointing') && state.onTrial !== undefined)
         return to({ ...state, onTrial: undefined }, ...proved(state))
@@ -162,14 +162,14 @@ export function reduce(container: Container, event: ContainerEvent): Step {
     case 'relieved': {
       if (state.at !== 'running' && state.at !== 'checkpointing') return to(state)
       const { suspects = [], ...rest } = state
-      // What is on trial has its time yet to come.
+      // A checkpoint on trial is judged later.
       const good = suspects.filter((checkpoint) => checkpoint !== state.onTrial)
       return to(rest, ...good.map((checkpoint): Effect => ({ do: 'record-proved-alive', checkpoint })))
     }
   }
 }
 
-/** A new launcher, and the last one never said how its application ended: the whole container was killed (out of memory, say). */
+/** A new launcher whose predecessor reported no end: the whole container was killed (out of memory, for example). */
 function killedWhole({ state, ending }: Container): Effect[] {
   return ending || state.at !== 'running' ? [] : blamed(state, killedCode)
 }
@@ -178,7 +178,7 @@ function suspected(suspects: readonly string[] = []): Pick<Running, 'suspects'> 
   return suspects.length === 0 ? {} : { suspects }
 }
 
-/** What is on trial has proved itself, unless it is under suspicion. */
+/** The checkpoint on trial has proved good, unless it is a suspect. */
 function proved({ onTrial, suspects = [] }: Running): Effect[] {
   return onTrial === undefined || suspects.includes(onTrial)
     ? []
@@ -195,15 +195,15 @@ const killedCode = 137
 
 function whenGone({ state, ending }: Container, code: number): Step {
   if (state.at === 'checkpointing') {
-    // Whether the checkpoint ended it, or it ended under the dump, is known when the dump is over. Until then the launcher stays: it would
-    // leave by itself after 2 s, and clearing a large dump away takes longer.
-    return { container: { state: { ...state, goneWith: code }, ending }, effects: [{ do: 'hold' }] }
+    // Only after the dump is it known whether the checkpoint ended the application, or it ended by itself. Until then the launcher keeps
+    // the container open: it would exit after 2 s, and removing a large dump takes longer.
+    return { container: { state: { ...state, goneWith: code }, ending }, effects: [{ do: 'keep-open' }] }
   }
-  if (state.at === 'held') return { container: { state, ending }, effects: [{ do: 'hold' }] }
+  if (state.at === 'kept-open') return { container: { state, ending }, effects: [{ do: 'keep-open' }] }
   const effects: Effect[] = []
   if (code === 0 && !ending) effects.push({ do: 'record-finished' })
   else if (!ending && state.at === 'running') effects.push(...blamed(state, code))
-  return { container: { state: { at: 'gone', code }, ending }, effects: [...effects, { do: 'release' }] }
+  return { container: { state: { at: 'gone', code }, ending }, effects: [...effects, { do: 'let-end' }] }
 }
 
 function whenCheckpointEnded(
@@ -214,16 +214,16 @@ function whenCheckpointEnded(
   const isIts = (state.at === 'checkpointing' || state.at === 'running') && state.root === event.root
   if (!isIts) return { container: { state, ending }, effects: [] }
   if (event.event === 'taken' && event.ended) {
-    const held: ContainerState = { at: 'held', launcherPid: state.launcherPid }
-    return { container: { state: held, ending }, effects: [{ do: 'hold' }] }
+    const keptOpen: ContainerState = { at: 'kept-open', launcherPid: state.launcherPid }
+    return { container: { state: keptOpen, ending }, effects: [{ do: 'keep-open' }] }
   }
   const goneWith = state.at === 'checkpointing' ? state.goneWith : undefined
   const running = runningAgain(state)
-  if (event.event === 'failed') return goesOn(running, ending, goneWith)
-  // A newer checkpoint of it exists now: the one it came from is no longer on trial. Taken of a memory that is still full, it is no better.
+  if (event.event === 'failed') return resumed(running, ending, goneWith)
+  // With a newer checkpoint, the one it came from is no longer on trial. A checkpoint of a memory that is still full is a suspect too.
   const { onTrial, suspects = [], ...rest } = running
   const all = suspects.length > 0 ? [...suspects, event.checkpoint] : suspects
-  const step = goesOn({ ...rest, onTrial: undefined, ...suspected(all) }, ending, goneWith)
+  const step = resumed({ ...rest, onTrial: undefined, ...suspected(all) }, ending, goneWith)
   return { container: step.container, effects: [...proved({ ...running, onTrial }), ...step.effects] }
 }
 
@@ -231,8 +231,8 @@ function runningAgain({ launcherPid, root, onTrial, suspects }: Running): Runnin
   return { launcherPid, root, onTrial, ...suspected(suspects) }
 }
 
-/** @param goneWith the code that it ended with meanwhile */
-function goesOn(running: Running, ending: boolean, goneWith: number | undefined): Step {
+/** @param goneWith the exit code, if the application ended meanwhile */
+function resumed(running: Running, ending: boolean, goneWith: number | undefined): Step {
   const container: Container = { state: { at: 'running', ...running }, ending }
   return goneWith === undefined ? { container, effects: [] } : whenGone(container, goneWith)
 }

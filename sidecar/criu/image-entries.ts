@@ -25,14 +25,20 @@ export function withEntriesChanged(
   image: Buffer,
   change: (entry: Buffer) => Buffer | undefined,
 ): { image: Buffer; changed: number } | undefined {
-  const parts: Buffer[] = [filesMagic]
+  const parts: Buffer[] = []
   let changed = 0
+  // Most of a hundred thousand entries stay: they are taken over in long pieces.
+  let [at, kept] = [filesMagic.length, 0]
   for (const entry of fileEntriesOf(image)) {
     const other = change(entry)
-    if (other !== undefined) changed++
-    parts.push(lengthOf(other ?? entry), other ?? entry)
+    if (other !== undefined) {
+      parts.push(image.subarray(kept, at), lengthOf(other), other)
+      kept = at + 4 + entry.length
+      changed++
+    }
+    at += 4 + entry.length
   }
-  return changed === 0 ? undefined : { image: Buffer.concat(parts), changed }
+  return changed === 0 ? undefined : { image: Buffer.concat([...parts, image.subarray(kept)]), changed }
 }
 
 /**

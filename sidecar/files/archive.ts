@@ -19,6 +19,8 @@ export const archiveFiles = {
   tar: 'ephemeral.tar',
   list: 'ephemeral.list',
   deleted: 'deleted.list',
+  /** Files of volumes that are as they were before the application's first instruction: what init containers had put there. */
+  unchanged: 'unchanged.list',
   /** Names that sockets are bound to: CRIU makes them itself. A restore that fails half-way leaves some. */
   sockets: 'sockets.list',
   remapsTar: 'remaps.tar',
@@ -53,6 +55,7 @@ export async function archiveEphemeral(
     const deleted = await findDeleted(options, found)
     await writeFile(`${options.folder}/${archiveFiles.list}`, joinNames(found.paths))
     await writeFile(`${options.folder}/${archiveFiles.deleted}`, joinNames(deleted))
+    await writeFile(`${options.folder}/${archiveFiles.unchanged}`, joinNames(found.unchanged))
     await writeFile(`${options.folder}/${archiveFiles.sockets}`, joinNames(found.sockets))
     await createTar(options, archiveFiles.list, archiveFiles.tar)
     return { entries: found.paths.length, deleted: deleted.length, ms: performance.now() - began }
@@ -89,25 +92,30 @@ export async function archiveLinkRemaps(options: ArchiveOptions, since: number):
 type Changed = {
   paths: string[]
   sockets: string[]
+  unchanged: string[]
   directories: Set<string>
   others: Set<string>
   /** On the disk; a file of several names is several parts of one. */
   bytes: number
 }
 
+/** `n`: it has changed since the baseline; `o`: it has not. */
+const printed = (flag: 'n' | 'o') => ['-printf', `${flag}%y%b/%n %p\\0`]
+
 async function findChanged(options: ArchiveOptions): Promise<Changed> {
   const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
-  const kept = ['-printf', '%y%b/%n %p\\0']
-  const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), ...kept]
+  const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), ...printed('n')]
+  const kept = ['(', ...changedOnly, '-o', ...printed('o'), ')']
   const found: string[][] = []
   // The image's own files are there again. What a volume held when this container began (an init container's or a neighbour's) is
   // not, or not the same; and in a folder that was renamed nothing has a new ctime.
   for (const [root, tests] of roots.map((root) => [root, root === '/' ? changedOnly : kept] as const))
     found.push(await findNames(options, walkArguments([root], mountPoints, ...tests)))
-  const changed: Changed = { paths: [], sockets: [], directories: new Set(), others: new Set(), bytes: 0 }
+  const changed: Changed = { paths: [], sockets: [], unchanged: [], directories: new Set(), others: new Set(), bytes: 0 } // prettier-ignore
   for (const entry of found.flat()) {
-    const [type, size] = [entry.charAt(0), entry.slice(1, entry.indexOf(' '))]
+    const [flag, type, size] = [entry.charAt(0), entry.charAt(1), entry.slice(2, entry.indexOf(' '))]
     const path = entry.slice(entry.indexOf(' ') + 1)
+    if (flag === 'o' && (type === 'f' || type === 'l')) changed.unchanged.push(path)
     if (type === 's') changed.sockets.push(path)
     // A mount point's own folder belongs to the volume, but its entries may have changed.
     else if (path !== '/') changed.paths.push(path)

@@ -1,169 +1,107 @@
 /**
- * Files on volumes that outlive the pod are not archived. Those that the application has open must have, at the restore,
- * the size they had at the dump (CRIU refuses "bad size" otherwise, criu#1258): what was appended since is moved to a file
- * beside them, so that the application appends again where it stood and nothing is lost.
+ * Files on volumes that outlive the pod are not archived. Before a checkpoint is restored each that the application held is compared
+ * with what was recorded of it (external-verdict.ts). Only what is provably the application's own append is cut off: it is
+ * moved to a file beside, at the last moment, and put back if the restore comes to nothing.
  */
 import { constants } from 'node:fs'
-import { open, readdir, readlink, rm, stat, type FileHandle } from 'node:fs/promises'
-import { dirname, basename } from 'node:path'
+import type { FileHandle } from 'node:fs/promises'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { ExternalFile } from '../../src/manifest.ts'
+import type { ExternalFilesChoice } from '../../src/pod-plan.ts'
+import { limitedParallel } from '../../src/store/limited-parallel.ts'
+import { isBesideDatabase, isDatabaseContent, isDatabaseName } from './database-files.ts'
+import { judgeFile, type FoundFile, type Verdict } from './external-verdict.ts'
+import { folderPrintOf, printOf, sampleOf } from './file-print.ts'
 import { mountOf } from './mounts.ts'
+import { withFile } from './open-beneath.ts'
 
-/** Regular files on external mounts that any of the processes has open, with their sizes now. */
-export async function openExternalFiles(
-  pids: readonly number[],
-  mountPoints: readonly string[],
-  external: readonly string[],
-): Promise<ExternalFile[]> {
-  if (external.length === 0) return []
-  const found = new Map<string, number>()
-  for (const pid of pids) {
-    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
-      const path = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')
-      if (
-        !path.startsWith('/') ||
-        path.endsWith(' (deleted)') ||
-        !external.includes(mountOf(path, mountPoints))
-      )
-        continue
-      const file = await stat(`/proc/${pid}/fd/${fd}`).catch(() => undefined)
-      if (file?.isFile()) found.set(path, file.size)
-    }
-  }
-  return [...found].map(([path, sizeBytes]) => ({ path, sizeBytes }))
+/** Where the files are: seen from a process of the container. */
+export type ExternalPlace = {
+  pid: number
+  mountPoints: readonly string[]
+  /** Mount points of volumes that outlive the pod. */
+  external: readonly string[]
+  /** Milliseconds since the epoch by which nothing of the old pod wrote any more: the start of this container. */
+  sinceMs: number
 }
 
-const mostTails = 1_000
-
-export type BroughtBack = { path: string; tail: string; cutBytes: number }
-
 /**
- * Cuts each file that has grown back to its recorded size, after its tail was copied to `<path>.reprieve-tail-<id>` (`.2`, …) and synced.
- * @throws ReprieveError `restore-failed` when a file is gone or shorter than it was: then the checkpoint cannot be restored.
+ * @returns the files of which a tail is to be cut off
+ * @throws ReprieveError `unfit-files` when the checkpoint does not fit the files any more, naming each that does not
  */
-export async function bringBackExternalFiles(
-  pid: number,
+export async function requireFitFiles(
+  place: ExternalPlace,
   files: readonly ExternalFile[],
-  checkpointId: string,
-  mountPoints: readonly string[],
-  external: readonly string[],
-): Promise<BroughtBack[]> {
-  const brought: BroughtBack[] = []
+  choice: ExternalFilesChoice,
+): Promise<ExternalFile[]> {
   const problems: string[] = []
-  const forEach = async (work: (file: ExternalFile) => Promise<void>) => {
-    for (const file of files)
-      await work(file).catch((error) => problems.push(`${file.path}: ${describeError(error)}`))
+  const grown: ExternalFile[] = []
+  const judged = await limitedParallel(files, atOnce, new AbortController().signal, async (file) => ({
+    file,
+    verdict: await judge(place, file, choice).catch((error): Verdict => unfit(describeError(error))),
+  }))
+  for (const { file, verdict } of judged) {
+    if (verdict.do === 'unfit') problems.push(`${file.path}: ${verdict.why}`)
+    else if (verdict.do === 'cut') grown.push(file)
   }
-  // Every file is looked at before the first is cut: a checkpoint that cannot be restored must not change any.
-  await forEach(async ({ path, sizeBytes }) => {
-    if (!external.includes(mountOf(path, mountPoints)))
-      throw new Error('it no longer lies on an external volume')
-    await withGrown(pid, path, sizeBytes, async () => undefined)
-  })
-  if (problems.length === 0)
-    await forEach(async ({ path, sizeBytes }) => {
-      const cut = await withGrown(pid, path, sizeBytes, (grown) => cutTail(grown, sizeBytes, checkpointId))
-      if (cut !== undefined) brought.push({ path, tail: `${dirname(path)}/${cut.tail}`, cutBytes: cut.bytes })
+  if (problems.length === 0) return grown
+  const shown = problems.slice(0, mostShown).join('; ')
+  const more = problems.length > mostShown ? `; and ${problems.length - mostShown} more` : ''
+  throw new ReprieveError(
+    'unfit-files',
+    `files on volumes that outlive the pod do not fit the checkpoint: ${shown}${more}`,
+    { problems },
+  )
+}
+
+const mostShown = 8
+const unfit = (why: string): Verdict => ({ do: 'unfit', why })
+
+/** A network file system answers many questions in the time of one. */
+const atOnce = 16
+
+async function judge(
+  place: ExternalPlace,
+  file: ExternalFile,
+  choice: ExternalFilesChoice,
+): Promise<Verdict> {
+  if (!place.external.includes(mountOf(file.path, place.mountPoints)))
+    return unfit('it no longer lies on a volume that outlives the pod')
+  return judgeFile(file, await find(place, file), choice)
+}
+
+async function find(place: ExternalPlace, recorded: ExternalFile): Promise<FoundFile> {
+  try {
+    return await withFile(place.pid, recorded.path, constants.O_RDONLY, async ({ file, folder, name }) => {
+      const stats = await file.stat({ bigint: true })
+      if (!stats.isFile()) return { kind: 'other' }
+      const print = printOf(stats)
+      const { sizeBytes, held } = recorded
+      const isSampled = held?.sample !== undefined && print.sizeBytes >= sizeBytes
+      const sampled = isSampled ? await sampleOf(file, sizeBytes) : undefined
+      return {
+        kind: 'file',
+        ...print,
+        folder: folderPrintOf(await folder.stat({ bigint: true })),
+        ...(sampled === undefined ? {} : { sample: sampled.sample }),
+        guarded:
+          isDatabaseName(name) ||
+          (await beginsAsDatabase(file)) ||
+          (held?.use !== 'read' && (await isBesideDatabase(`/proc/self/fd/${folder.fd}`, name))),
+        busy: Number(BigInt(print.modifiedNs) / 1_000_000n) > place.sinceMs,
+      }
     })
-  if (problems.length > 0)
-    throw new ReprieveError(
-      'restore-failed',
-      `files on external volumes do not fit: ${problems.join('; ')}`,
-      { problems },
-    )
-  return brought
-}
-
-type Grown = { file: FileHandle; folder: FileHandle; name: string; sizeBytes: number }
-
-/** Opens the file, never through a symbolic link, and hands it on if it has grown. @throws Error when it does not fit */
-async function withGrown<Out>(
-  pid: number,
-  path: string,
-  sizeBytes: number,
-  work: (grown: Grown) => Promise<Out>,
-): Promise<Out | undefined> {
-  const folder = await openBeneath(`/proc/${pid}/root`, dirname(path))
-  try {
-    // Without O_NONBLOCK a pipe that somebody put in its place could hold us up.
-    const flags = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK
-    const file = await open(`/proc/self/fd/${folder.fd}/${basename(path)}`, flags)
-    try {
-      const now = await file.stat()
-      if (!now.isFile()) throw new Error('it is not a regular file any more')
-      if (now.size < sizeBytes)
-        throw new Error(`it has ${now.size} bytes, but had ${sizeBytes} at the checkpoint`)
-      if (now.size === sizeBytes) return undefined
-      return await work({ file, folder, name: basename(path), sizeBytes: now.size })
-    } finally {
-      await file.close()
-    }
-  } finally {
-    await folder.close()
-  }
-}
-
-async function cutTail(
-  { file, folder, name, sizeBytes }: Grown,
-  keepBytes: number,
-  checkpointId: string,
-): Promise<{ tail: string; bytes: number }> {
-  const { name: tail, handle } = await newTail(folder, `${name}.reprieve-tail-${checkpointId}`)
-  try {
-    const { mode, uid, gid } = await file.stat()
-    await copyFrom(file, keepBytes, sizeBytes, handle)
-    await handle.chmod(mode & 0o777)
-    await handle.chown(uid, gid)
-    await handle.sync()
   } catch (error) {
-    // The file itself is whole still: half a copy of its tail beside it would only mislead.
-    await rm(`/proc/self/fd/${folder.fd}/${tail}`, { force: true })
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'ENOENT') return { kind: 'missing' }
+    // A link, a folder that has become a file, a folder, a socket.
+    if (['ELOOP', 'ENOTDIR', 'EISDIR', 'ENXIO'].includes(code ?? '')) return { kind: 'other' }
     throw error
-  } finally {
-    await handle.close()
-  }
-  await folder.sync()
-  await file.truncate(keepBytes)
-  return { tail, bytes: sizeBytes - keepBytes }
-}
-
-/** A file of its own for each tail: a checkpoint that is restored twice must not cost what it cut off the first time. */
-async function newTail(folder: FileHandle, name: string): Promise<{ name: string; handle: FileHandle }> {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  for (let count = 1; ; count++) {
-    const numbered = count === 1 ? name : `${name}.${count}`
-    try {
-      return { name: numbered, handle: await open(`/proc/self/fd/${folder.fd}/${numbered}`, flags, 0o600) }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || count >= mostTails) throw error
-    }
   }
 }
 
-async function copyFrom(from: FileHandle, start: number, end: number, to: FileHandle): Promise<void> {
-  const buffer = Buffer.alloc(Math.min(1 << 20, end - start))
-  for (let at = start; at < end;) {
-    const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, end - at), at)
-    if (bytesRead === 0) throw new Error('it shrank while its tail was read')
-    // A write may be short (a full disk, a quota): the next one then says why.
-    for (let done = 0; done < bytesRead;)
-      done += (await to.write(buffer, done, bytesRead - done)).bytesWritten
-    at += bytesRead
-  }
-}
-
-/**
- * Opens a folder of another mount namespace component by component, never through a symbolic link: an absolute one would be
- * resolved against our own root, and a hostile application could have us cut files of ours.
- */
-async function openBeneath(root: string, path: string): Promise<FileHandle> {
-  let at = await open(root, constants.O_RDONLY | constants.O_DIRECTORY)
-  for (const component of path.split('/').filter((name) => name !== '')) {
-    if (component === '..') throw new Error('its path holds ..')
-    const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-    const next = await open(`/proc/self/fd/${at.fd}/${component}`, flags).finally(() => at.close())
-    at = next
-  }
-  return at
+async function beginsAsDatabase(file: FileHandle): Promise<boolean> {
+  const beginning = Buffer.alloc(16)
+  const { bytesRead } = await file.read(beginning, 0, beginning.length, 0)
+  return isDatabaseContent(beginning.subarray(0, bytesRead))
 }

@@ -70,12 +70,16 @@ function eachErrorLine(child: ChildProcess, heard: (line: string) => void): void
   })
 }
 
-/** Reads an archive from standard input, over what is there. */
-export function extractArguments(): string[] {
+/**
+ * Reads an archive from standard input, over what is there.
+ * @param exceptListed descriptor 3 is a list of names to leave out, one a line, which tar takes by their bytes but for white space at their end
+ */
+export function extractArguments({ exceptListed = false } = {}): string[] {
   return toolArgv(
     'tar',
     '--extract',
     '--file=-',
+    ...(exceptListed ? ['--anchored', '--no-wildcards', '--exclude-from=/proc/self/fd/3'] : []),
     '--same-permissions',
     '--same-owner',
     '--delay-directory-restore',

@@ -7,24 +7,20 @@
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
 import { exists } from '../../src/exists.ts'
-import type { Log } from '../../src/log.ts'
 import { mustRun } from '../proc/command.ts'
 import { startTicksOf } from '../proc/process-tree.ts'
 import { enterArgv, enterChargedArgv, toolArgv } from '../setup/tools.ts'
 import { archiveFiles } from './archive.ts'
+import { freshFiles, type FreshOptions } from './fresh-files.ts'
 import { createArchive, createArguments, extractArguments } from './tar.ts'
 
-export type UnpackOptions = {
-  pid: number
-  /** The checkpoint's folder in the staging volume. */
-  folder: string
-  deadlineMs: number
-  signal: AbortSignal
-  log: Log
-}
+export type UnpackOptions = Omit<FreshOptions, 'held'>
 
 /** Beside the checkpoint's files while it is being restored: what was there before it. */
 const undoFiles = { replaced: 'undo-replaced.tar', removed: 'undo-removed.tar' } as const
+
+/** Names that are not unpacked, one a line. */
+const exceptList = 'except.list'
 
 /**
  * And the names brought, deepest first. While there is such a list its container holds what was brought, or some of it. It is named for
@@ -38,13 +34,16 @@ async function broughtList(options: UnpackOptions): Promise<string> {
 const slowFileMs = 1
 
 /** @throws ReprieveError `restore-failed`; then `undoUnpack` puts things back. */
-export async function unpackEphemeral(given: UnpackOptions): Promise<{ ms: number }> {
+export async function unpackEphemeral(given: FreshOptions): Promise<{ ms: number }> {
   const began = performance.now()
   try {
     const options = { ...given, deadlineMs: given.deadlineMs + (await namesIn(given)) * slowFileMs }
-    await recordUndo(options)
+    const fresh = await freshFiles(options)
+    await recordUndo(options, fresh)
     await removeNames(options, archiveFiles.deleted, ['-xdev', '-depth', '-delete'])
-    for (const tar of [archiveFiles.tar, archiveFiles.remapsTar]) await extract(options, tar)
+    await writeFile(`${options.folder}/${exceptList}`, linesOf(fresh))
+    await extract(options, archiveFiles.tar, fresh.size > 0)
+    await extract(options, archiveFiles.remapsTar)
     return { ms: performance.now() - began }
   } catch (error) {
     throw new ReprieveError('restore-failed', 'unpacking the files beside the memory failed', {}, error)
@@ -66,7 +65,7 @@ export async function undoUnpack(options: UnpackOptions): Promise<boolean> {
 }
 
 /** Keeps the files that are about to be replaced or removed. In a fresh container few of them exist. */
-async function recordUndo(options: UnpackOptions): Promise<void> {
+async function recordUndo(options: UnpackOptions, fresh: ReadonlySet<string>): Promise<void> {
   const list = await broughtList(options)
   // An attempt that was not taken back: what is there now is the checkpoint's own, not what was there before it.
   if (await exists(`${options.folder}/${list}`)) return
@@ -77,7 +76,7 @@ async function recordUndo(options: UnpackOptions): Promise<void> {
   const names = named
     .join('')
     .split('\0')
-    .filter((name) => name !== '')
+    .filter((name) => name !== '' && !fresh.has(name))
   const brought = Buffer.from(
     names
       .toReversed()
@@ -126,17 +125,20 @@ async function removeNames(options: UnpackOptions, list: string, tests: string[]
   }
 }
 
-async function extract(options: UnpackOptions, tar: string): Promise<void> {
+async function extract(options: UnpackOptions, tar: string, exceptListed = false): Promise<void> {
   if ((await sizeOf(options, tar)) === 0) return
-  const input = await open(`${options.folder}/${tar}`, 'r')
+  const inputs = await Promise.all(
+    [tar, ...(exceptListed ? [exceptList] : [])].map((name) => open(`${options.folder}/${name}`, 'r')),
+  )
+  const [input, names] = inputs.map(({ fd }) => fd)
   try {
     // The pages of a tmpfs (/dev/shm, a volume in memory) belong to whoever writes them first, for as long as the file is there.
-    await mustRun(enterChargedArgv(options.pid, ...extractArguments()), {
+    await mustRun(enterChargedArgv(options.pid, ...extractArguments({ exceptListed })), {
       ...options,
-      stdio: [input.fd, 'pipe', 'pipe'],
+      stdio: [input ?? 'ignore', 'pipe', 'pipe', ...(names === undefined ? [] : [names])],
     })
   } finally {
-    await input.close()
+    await Promise.all(inputs.map((file) => file.close()))
   }
 }
 
@@ -150,4 +152,8 @@ async function namesIn({ folder }: UnpackOptions): Promise<number> {
 
 async function sizeOf(options: UnpackOptions, name: string): Promise<number> {
   return (await stat(`${options.folder}/${name}`).catch(() => ({ size: 0 }))).size
+}
+
+function linesOf(names: ReadonlySet<string>): Buffer {
+  return Buffer.from([...names].map((name) => `${name}\n`).join(''), 'latin1')
 }

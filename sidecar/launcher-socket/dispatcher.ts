@@ -1,19 +1,19 @@
-/** Brings each launcher's words to the keeper of its container, and each preStop to its trigger. */
-import type { Log } from '../../src/log.ts'
+/** Passes the messages of each launcher to the keeper of its container, and each preStop to its trigger. */
+import type { EventLog } from '../../src/log.ts'
 import { fetchHook } from './hook-fetch.ts'
 import type { FromLauncher } from './launcher-messages.ts'
 import type { LauncherConnection, LauncherListener } from './launcher-server.ts'
 import { isAliveNow, shareMounts } from '../proc/process-tree.ts'
 
-/** What hears the launcher of one container. */
+/** Receives the messages of the launcher of one container. */
 export type LauncherHearer = {
-  /** Of the launcher that was heard last, while it lives. */
+  /** The process number of the launcher that spoke last, while it lives. */
   readonly launcherPid: number | undefined
   hear(connection: LauncherConnection, message: FromLauncher): void
   lost(connection: LauncherConnection): void
 }
 
-/** What answers a preStop. */
+/** Answers a preStop. */
 export type PrestopHearer = {
   asked(connection: LauncherConnection, container: string, budgetMs: number): Promise<void>
 }
@@ -22,7 +22,7 @@ export class Dispatcher implements LauncherListener {
   readonly #keepers: ReadonlyMap<string, LauncherHearer>
   readonly #prestop: PrestopHearer
   readonly #isLauncher: (pid: number) => boolean
-  readonly #log: Log
+  readonly #log: EventLog
   readonly #introduced = new WeakMap<LauncherConnection, { keeper: LauncherHearer; pid: number }>()
   readonly #asking = new WeakSet<LauncherConnection>()
   readonly #fetching = new WeakSet<LauncherConnection>()
@@ -31,7 +31,7 @@ export class Dispatcher implements LauncherListener {
     keepers: ReadonlyMap<string, LauncherHearer>,
     prestop: PrestopHearer,
     isLauncher: (pid: number) => boolean,
-    log: Log,
+    log: EventLog,
   ) {
     this.#keepers = keepers
     this.#prestop = prestop
@@ -41,7 +41,7 @@ export class Dispatcher implements LauncherListener {
 
   message(connection: LauncherConnection, message: FromLauncher): void {
     if (message.verb === 'prestop') {
-      // One hook asks once; a peer that asks over and over would have each answered.
+      // A preStop hook asks once. A peer that asks again and again would get every answer.
       if (this.#asking.has(connection)) return connection.close()
       this.#asking.add(connection)
       void this.#prestop.asked(connection, message.container, message.budgetMs)
@@ -55,7 +55,7 @@ export class Dispatcher implements LauncherListener {
     }
     if (message.verb === 'run') this.#introduce(connection, message)
     const launcher = this.#introduced.get(connection)
-    // What it names as its tree is what we dump: never another container's.
+    // The sidecar dumps the tree that the launcher names, which must be in the launcher's own container.
     const isForeign = message.verb === 'started' && !shareMounts(launcher?.pid ?? 0, message.root)
     if (launcher === undefined || isForeign) connection.close()
     else launcher.keeper.hear(connection, message)
@@ -68,9 +68,9 @@ export class Dispatcher implements LauncherListener {
   #introduce(connection: LauncherConnection, message: FromLauncher & { verb: 'run' }): void {
     const keeper = this.#keepers.get(message.container)
     const root = 'root' in message.at ? message.at.root : message.pid
-    // Said again on a connection that was good, it is judged anew.
+    // A second `run` on the same connection is judged anew.
     this.#introduced.delete(connection)
-    // A container has one launcher at a time: whoever else says it is that one lies.
+    // A container has one launcher at a time: a second one is false while the first one lives.
     const incumbent = keeper?.launcherPid
     const isRival = incumbent !== undefined && incumbent !== message.pid && isAliveNow(incumbent)
     if (
@@ -80,7 +80,7 @@ export class Dispatcher implements LauncherListener {
       !shareMounts(message.pid, root)
     ) {
       this.#log.warn(
-        { container: message.container, pid: message.pid },
+        { event: 'launcher.refused', container: message.container, pid: message.pid },
         'a connection that is no launcher of this pod was refused',
       )
       return

@@ -1,10 +1,10 @@
-/** An HTTPS preStop hook, fetched for the launcher, which has no TLS. As the kubelet: certificates are not verified, 200–399 is success. */
+/** Fetches an HTTPS preStop hook for the launcher, which has no TLS. As with the kubelet, no certificate is verified and 200–399 is success. */
 import type { FromLauncher, ToLauncher } from './launcher-messages.ts'
 
 const deadlineMs = 30_000
 
 export async function fetchHook(message: FromLauncher & { verb: 'fetch' }): Promise<ToLauncher> {
-  // Loaded when it is needed: it costs memory in every pod otherwise.
+  // Loaded only when needed: else it costs memory in every pod.
   const { request } = await import('node:https')
   return new Promise((resolve) => {
     const failed = () => resolve({ verb: 'failed', reason: 'hook-unreachable' })

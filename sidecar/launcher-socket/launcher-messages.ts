@@ -1,10 +1,10 @@
-/** The lines of launcher/PROTOCOL.md, parsed and written. Input is untrusted: any process of the pod may connect. */
+/** Parses and writes the lines of launcher/PROTOCOL.md. Input is untrusted: any process of the pod may connect. */
 
 export type FromLauncher =
   | { verb: 'run'; container: string; pid: number; launcher: string; at: RunPosition }
   | { verb: 'started'; root: number }
   | { verb: 'adopted' }
-  /** `told`: the signal that told the application to end, where one did. */
+  /** `told`: the signal that told the application to end, if any. */
   | { verb: 'gone'; code: number; told?: number }
   | { verb: 'signal'; number: number; root: number }
   | { verb: 'prestop'; container: string; budgetMs: number }
@@ -20,11 +20,11 @@ export type ToLauncher =
   | { verb: 'wait'; ms: number }
   | { verb: 'start' }
   | { verb: 'adopt'; root: number; supervisor: number; status: string }
-  /** The container stays open. `ms`: the next word comes within that time, else the sidecar hangs; LauncherTalk adds it. */
+  /** The container stays open. `ms`: the next message comes within that time, else the sidecar hangs; LauncherTalk adds it. */
   | { verb: 'hold'; ms?: number }
-  /** `code`: instead of the application's own. */
+  /** The container may end. `code`: replaces the exit code of the application. */
   | { verb: 'release'; code?: number }
-  /** What asks for the end is kept from the application for so long; 0: no longer. */
+  /** The launcher withholds the signals that end the application for so long; 0 passes them on. */
   | { verb: 'withhold'; ms: number }
   | { verb: 'taken'; id: string }
   | { verb: 'failed'; reason: string }
@@ -35,7 +35,7 @@ export function formatMessage(message: ToLauncher): string {
   return `${[verb, ...Object.entries(rest).map(([key, value]) => `${key}=${value}`)].join(' ')}\n`
 }
 
-/** Returns undefined for a line that the protocol does not have. */
+/** Undefined for a line that the protocol does not have. */
 export function parseMessage(line: string): FromLauncher | undefined {
   const [verb = '', ...words] = line.split(' ')
   const values = new Map<string, string>()

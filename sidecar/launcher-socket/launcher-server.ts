@@ -1,13 +1,13 @@
-/** The socket that launchers connect to: lines in, lines out, nothing held for a peer that does not read. */
+/** The socket of the launchers: lines in, lines out. Nothing is buffered for a peer that does not read. */
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { formatMessage, parseMessage, type FromLauncher, type ToLauncher } from './launcher-messages.ts'
 
 const longestLineBytes = 4096
-/** Our words are short and few: a peer that lets this many pile up does not read. */
+/** The sidecar's messages are short and few: a peer with so much unread does not read. */
 const mostUnreadBytes = 64 * 1024
-/** More than a pod's containers and their preStops can need; whoever connects beyond it is turned away. */
+/** More than the containers of a pod and their preStop hooks can need. Further connections are refused. */
 const mostConnections = 256
 
 export type LauncherConnection = {
@@ -24,7 +24,7 @@ export type LauncherListener = {
 export async function listenForLaunchers(
   path: string,
   listener: LauncherListener,
-  log: Log,
+  log: EventLog,
 ): Promise<Server> {
   await rm(path, { force: true })
   const server = createServer((socket) => serve(socket, listener, log))
@@ -37,7 +37,7 @@ export async function listenForLaunchers(
   return server
 }
 
-function serve(socket: Socket, listener: LauncherListener, log: Log): void {
+function serve(socket: Socket, listener: LauncherListener, log: EventLog): void {
   const connection: LauncherConnection = {
     say: (message) => {
       if (socket.writableLength > mostUnreadBytes) socket.destroy()
@@ -58,7 +58,10 @@ function serve(socket: Socket, listener: LauncherListener, log: Log): void {
       if (socket.destroyed) return
       const message = line.length < longestLineBytes ? parseMessage(line) : undefined
       if (message === undefined) {
-        log.warn({ line: line.slice(0, 200) }, 'a launcher said something unknown')
+        log.warn(
+          { event: 'launcher.not_understood', line: line.slice(0, 200) },
+          'a launcher said something unknown',
+        )
         socket.destroy()
         return
       }
@@ -66,6 +69,8 @@ function serve(socket: Socket, listener: LauncherListener, log: Log): void {
     }
     if (rest.length > longestLineBytes) socket.destroy()
   })
-  socket.on('error', (error) => log.debug({ error: error.message }, 'a launcher connection broke'))
+  socket.on('error', (error) =>
+    log.debug({ event: 'launcher.connection_failed', error: error.message }, 'a launcher connection broke'),
+  )
   socket.on('close', () => listener.closed(connection))
 }

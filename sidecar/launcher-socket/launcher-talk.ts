@@ -1,13 +1,15 @@
-/** What is said to a container's launcher, over whichever connection it has now, and what is waited for from it. */
+/** The messages to the launcher of a container, over the connection that it has now, and the wait for its adoption. */
 import type { ToLauncher } from './launcher-messages.ts'
 import type { LauncherConnection } from './launcher-server.ts'
 
-/** How often a waiting launcher hears from us, and how long each word lasts. */
+/** How often the sidecar writes to a waiting launcher, and how long each message is valid. */
+// @deadline(lastsMs) The sidecar hangs while it prepares | The application starts, counted from its last message
 const patience = { everyMs: 2_000, lastsMs: 10_000 } as const
+// @deadline The launcher does not adopt the restored tree | The sidecar undoes the restore
 const adoptionDeadlineMs = 10_000
 /**
- * The same while its container is kept open. A sidecar that says nothing for so long hangs: the launcher then ends the container, since
- * the checkpoint is in the store and whoever starts the application again restores it.
+ * The same while the container is kept open. After so long a silence the sidecar hangs. The launcher then ends the container: the
+ * checkpoint is in the store, and the restarted container resumes from it.
  */
 const keptOpen = { everyMs: 20_000, silenceMs: 120_000 } as const
 
@@ -17,7 +19,7 @@ export class LauncherTalk {
   #connection: LauncherConnection | undefined
   #patience: NodeJS.Timeout | undefined
   #keptOpen: NodeJS.Timeout | undefined
-  /** The launcher's life (lifeOf), not its number: the next one, which may have that number, is to be prepared for. */
+  /** The life of the launcher (lifeOf). The next launcher may have the same process number and needs a preparation of its own. */
   #toldToStart: string | undefined
   #adoption: ((yes: boolean) => void) | undefined
 
@@ -36,7 +38,7 @@ export class LauncherTalk {
     this.#adoption?.(false)
   }
 
-  /** A `hold` is repeated as long as it stands: until another verdict, or until the connection is lost. */
+  /** Repeats a `hold` until another verdict follows, or the connection is lost. */
   say(message: ToLauncher): void {
     if (message.verb === 'hold') return this.#keepOpen()
     if (message.verb !== 'withhold') clearInterval(this.#keptOpen)
@@ -51,8 +53,8 @@ export class LauncherTalk {
   }
 
   /**
-   * A launcher that waits hears of us at once, also while what was asked before is still being done; and hears the verdict
-   * again when its connection broke just as it was said.
+   * Answers a waiting launcher at once, even while an earlier effect is being carried out. A launcher whose connection broke during its
+   * verdict gets the verdict again.
    */
   reassure(life: string, isPreparing: () => boolean): void {
     if (this.#toldToStart === life) return this.say({ verb: 'start' })
@@ -71,7 +73,7 @@ export class LauncherTalk {
     this.say({ verb: 'start' })
   }
 
-  /** Asks it to watch over a restored tree. False when it does not say so in time, or its connection is lost. */
+  /** Asks the launcher to supervise a restored tree. False where it does not confirm in time, or its connection is lost. */
   adopt(tree: Tree): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#adoption?.(false), adoptionDeadlineMs)

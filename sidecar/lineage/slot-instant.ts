@@ -1,29 +1,32 @@
 /**
- * Instants that order what happens in a slot. Its pods run on nodes whose clocks differ: by a clock that is behind, a checkpoint would
- * sort below older ones (and be pruned, or passed over at a restore), and finished work would not be.
+ * Instants that order the events of a slot. Its pods run on nodes whose clocks differ. By a clock that is behind, a new checkpoint would
+ * sort below older ones (and be pruned, or passed over at a restore), and the end of the work would not cover the last checkpoints.
  */
 import { instantOfCheckpointId } from '../../src/checkpoint-id.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
 import type { Store } from '../../src/store/store.ts'
 
-/** A listing and one more small file. */
+/** For a listing and one more small file. */
 const deadlineMs = 2_000
-/** The last that a checkpoint's id can hold. */
+/** The last instant that the id of a checkpoint can express. */
 const lastMs = Date.parse('9999-12-31T23:59:59.999Z')
 
-/** Now, or where that is not later than all that the store knows of the slot, one millisecond after that. Never rejects. */
-export async function instantInSlot(store: Store, slot: Slot, log: Log, now = Date.now): Promise<Date> {
+/** Now, but at least one millisecond after the latest instant in the slot. Never rejects. */
+export async function instantInSlot(store: Store, slot: Slot, log: EventLog, now = Date.now): Promise<Date> {
   const latestMs = await latestOf(store, slot).catch((error: unknown) => {
     log.warn(
-      { err: error },
+      { event: 'slot.not_listed', err: error },
       'what the slot holds could not be listed: the clock of this node is taken as it is',
     )
     return undefined
   })
   const nowMs = now()
   if (latestMs === undefined || latestMs < nowMs || latestMs >= lastMs) return new Date(nowMs)
-  log.warn({ behindMs: latestMs - nowMs }, 'the clock of this node is behind what the slot holds')
+  log.warn(
+    { event: 'clock.behind', behindMs: latestMs - nowMs },
+    'the clock of this node is behind what the slot holds',
+  )
   return new Date(latestMs + 1)
 }
 
@@ -33,7 +36,7 @@ async function latestOf(store: Store, slot: Slot): Promise<number> {
     store.list(slot, signal),
     store.readRecord(slot, signal),
   ])
-  // Unreadable ones may be another release's, which is to find the order as well.
+  // An unreadable checkpoint may belong to another release, which relies on the order as well.
   const instants = [
     ...[...manifests, ...unreadable].map(({ id }) => instantOfCheckpointId(id)),
     ...manifests.map(({ createdAt }) => createdAt),

@@ -1,38 +1,44 @@
-/** What the store remembers of a slot beside its checkpoints, written only by the pod that holds the slot. */
+/** The record of a slot in the store, beside its checkpoints. Only the pod that has the slot lock writes it. */
 import { ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import type { Slot, SlotRecord } from '../../src/manifest.ts'
 import { diedEarly, finished, needs, provedAlive } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { instantInSlot } from './slot-instant.ts'
-import type { SlotClaim } from './slot-claim.ts'
+import type { SlotLock } from './slot-lock.ts'
 
-/** Reading and writing one small file; a hung file server must not hold the container's end up for longer. */
+/** For reading or writing one small file: a hung file server must not delay the end of the container for longer. */
 export const recordDeadlineMs = 10_000
 
 export class SlotMemory {
   readonly #store: Store
   readonly #slot: Slot
-  readonly #claim: SlotClaim
-  readonly #log: Log
-  /** One after the other, as they were asked for: each writes what it has read, changed. */
+  readonly #lock: SlotLock
+  readonly #log: EventLog
+  /** The updates run one after another, since each writes what it read, changed. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(store: Store, slot: Slot, claim: SlotClaim, log: Log) {
+  constructor(store: Store, slot: Slot, lock: SlotLock, log: EventLog) {
     this.#store = store
     this.#slot = slot
-    this.#claim = claim
+    this.#lock = lock
     this.#log = log
   }
 
   async diedEarly(checkpoint: string, code: number): Promise<void> {
-    this.#log.error({ checkpoint, code }, 'the application died, and its checkpoint is to blame')
+    this.#log.error(
+      { event: 'checkpoint.blamed', checkpoint, code },
+      'the application died, and its checkpoint is to blame',
+    )
     await this.#update((record) => diedEarly(record, checkpoint, `exit code ${code}`))
   }
 
-  /** The whole container was killed while it was being restored. */
+  /** The whole container was killed during its restore. */
   async killedInRestore(checkpoint: string): Promise<void> {
-    this.#log.error({ checkpoint }, 'the container was killed while its checkpoint was being restored')
+    this.#log.error(
+      { event: 'restore.killed', checkpoint },
+      'the container was killed while its checkpoint was being restored',
+    )
     await this.#update((record) => diedEarly(record, checkpoint, 'the container was killed in the restore'))
   }
 
@@ -40,7 +46,7 @@ export class SlotMemory {
     await this.#update((record) => provedAlive(record, checkpoint))
   }
 
-  /** What the next pod has to have. @throws ReprieveError where it could not be written, or the slot is another pod's */
+  /** Records the memory that the next pod needs. @throws ReprieveError where that fails, or another pod has the slot lock */
   async needs(memoryBytes: number, podUid: string): Promise<void> {
     if (!(await this.#update((record) => needs(record, { memoryBytes, podUid }))))
       throw new ReprieveError('lineage-busy', 'another pod of the same lineage has the slot')
@@ -51,22 +57,30 @@ export class SlotMemory {
     return (await this.#store.readRecord(this.#slot, AbortSignal.timeout(recordDeadlineMs))).needs
   }
 
-  /** The work is done: nothing made so far may ever be restored. Recorded first, then its checkpoints are freed. */
+  /** The work is done: no checkpoint so far may be restored. First this is recorded, then the checkpoints are removed. */
   async finished(now = Date.now): Promise<void> {
     const instant = (await instantInSlot(this.#store, this.#slot, this.#log, now)).toISOString()
     const end = () => this.#update((record) => finished(record, instant))
     const recorded = await end().catch((error: unknown) => {
-      this.#log.warn({ err: error }, 'the end of the work could not be recorded: trying once more')
+      this.#log.warn(
+        { event: 'lineage.end_not_recorded', err: error },
+        'the end of the work could not be recorded: trying once more',
+      )
       return end()
     })
     if (!recorded) return
-    this.#log.info('the application finished: its lineage ends')
+    this.#log.info({ event: 'lineage.finished' }, 'the application finished: its lineage ends')
     await this.#store
       .removeBefore(this.#slot, instant, AbortSignal.timeout(recordDeadlineMs))
-      .catch((error) => this.#log.warn({ err: error }, 'the checkpoints of finished work were not removed'))
+      .catch((error) =>
+        this.#log.warn(
+          { event: 'lineage.not_cleared', err: error },
+          'the checkpoints of finished work were not removed',
+        ),
+      )
   }
 
-  /** False where another pod has the slot: what it remembers is not this one's to change. */
+  /** False where another pod has the slot lock: only that pod may change the record. */
   #update(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
     const done = this.#turn.then(() => this.#updateNow(change))
     this.#turn = done.catch(() => undefined)
@@ -75,7 +89,7 @@ export class SlotMemory {
 
   async #updateNow(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
     const signal = AbortSignal.timeout(recordDeadlineMs)
-    if ((await this.#claim.take(0, signal)).outcome === 'busy') return false
+    if ((await this.#lock.take(0, signal)).outcome === 'busy') return false
     const record = await this.#store.readRecord(this.#slot, signal)
     await this.#store.writeRecord(this.#slot, change(record), signal)
     return true

@@ -1,16 +1,16 @@
-/** What the holder of a slot says of itself in the lock's file, for people and for who waits. */
+/** The note of the pod that has the slot lock, in the lock's file, for people and for waiting pods. */
 
 export type Note = {
   pod: string
   uid: string
   node: string
-  /** By the holder's clock. For waiters of a release that knows of nothing else. */
+  /** By the clock of the pod that wrote the note. For waiting pods of a release that reads nothing else. */
   leavesBy?: number
-  /** How long it still needed when it wrote this. */
+  /** How long the pod still needed when it wrote the note. */
   leavesInMs?: number
 }
 
-/** The bytes may come from anyone. */
+/** The bytes are untrusted. */
 export function parseNote(text: string): Note | undefined {
   let note: unknown
   try {
@@ -32,13 +32,13 @@ export function parseNote(text: string): Note | undefined {
 }
 
 /**
- * When the holder has left, by the clock of who waits: counted from when the note was first read, since the clocks of two nodes differ.
- * Too late by as long as the note had lain there, which costs nothing: the lock is free the moment its holder is gone.
+ * When the pod that has the lock will have ended, by the clock of the waiting pod: counted from the first reading of the note, since the
+ * clocks of two nodes differ. A note that was written earlier makes this too late, which costs nothing: the lock is free at once.
  */
 export class AnnouncedEnd {
   #read: { words: string; atMs: number } | undefined
 
-  /** 0 where nothing is announced. */
+  /** 0 where no end is announced. */
   by(note: Note | undefined, nowMs: number): number {
     if (note?.leavesInMs === undefined) return note?.leavesBy ?? 0
     const words = JSON.stringify(note)

@@ -1,12 +1,12 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { ReprieveError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 
 export type CommandResult = {
   outcome: 'exited' | 'killed' | 'deadline' | 'aborted' | 'unstartable'
   /** Exit status when `exited`. */
   code: number | null
-  /** What ended it when `killed`. */
+  /** The signal that ended it when `killed`. */
   signal: string | null
   /** At most the first 64 KiB; all of it unless `isCut`. */
   stdout: string
@@ -18,7 +18,7 @@ export type CommandResult = {
 }
 
 export type CommandOptions = {
-  log: Log
+  log: EventLog
   deadlineMs: number
   signal?: AbortSignal
   /** As for child_process.spawn; streams 1 and 2 are collected where they are pipes. */
@@ -29,7 +29,7 @@ export type CommandOptions = {
 }
 
 const collectLength = 64 * 1024
-/** What is killed closes its streams at once; what does not is held up by a hung mount, or left a child that holds them. */
+/** A killed command closes its streams at once, unless it hangs in a mount or a child of it keeps them open. */
 const lingerMs = 1_000
 
 /** Runs an external command to its end, its deadline or the abort, whichever is first. Never rejects. */
@@ -52,7 +52,10 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
       options.signal?.removeEventListener('abort', abort)
       const result: CommandResult = { outcome, code, signal, ...text, ms: performance.now() - began }
       if (error !== undefined) result.error = error
-      options.log.debug({ argv, outcome, code, signal, ms: Math.round(result.ms) }, 'command ended')
+      options.log.debug(
+        { event: 'command.ended', argv, outcome, code, signal, ms: Math.round(result.ms) },
+        'command ended',
+      )
       resolve(result)
     }
     const stop = (why: 'deadline' | 'aborted') => {
@@ -84,7 +87,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
       text.stderr = (text.stderr + chunk).slice(-collectLength)
     })
     child.on('error', (error) => finish('unstartable', null, null, error))
-    // A grandchild may hold on to an extra channel: it must not make us wait past the command's own end.
+    // A grandchild may keep an extra channel open: nothing must wait for it after the command has ended.
     child.on('exit', () => {
       for (const stream of child?.stdio.slice(3) ?? []) stream?.destroy()
     })

@@ -1,4 +1,4 @@
-/** What /proc tells of the processes of the pod. The PID namespace is the pod's own (shareProcessNamespace). */
+/** Reads the processes of the pod from /proc. The containers share the PID namespace of the pod (shareProcessNamespace). */
 import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import { readFile, readdir, readlink } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -28,16 +28,23 @@ export async function treeOf(root: number): Promise<number[]> {
   return tree
 }
 
-/** When the process began, in milliseconds since the epoch; to the second, and never too late. */
+/** The start of the process in milliseconds since the epoch: to the second, and never too late. */
 export async function startOf(pid: number): Promise<number> {
   const ticks = await startTicksOf(pid)
   const booted = Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'latin1'))?.[1])
   return (booted + Math.floor(ticks / 100) - 1) * 1_000
 }
 
+/** When the process began, in milliseconds since the epoch, by today's clock; to some 20 ms. */
+export async function startByClockOf(pid: number): Promise<number> {
+  const ticks = await startTicksOf(pid)
+  const upSeconds = Number((await readFile('/proc/uptime', 'latin1')).split(' ')[0])
+  return Date.now() - (upSeconds * 1_000 - ticks * 10)
+}
+
 /**
- * Tells a process from a later one that has its number, as a container's next launcher mostly has (asidePid): the number, and the
- * tick of the machine's clock at which it began. At once, as `isAliveNow`.
+ * Identifies one life of a process: its number, and the tick of the machine's clock at which it began. A later process may have the same
+ * number, as the next launcher of a container mostly has (asidePid). Synchronous, as `isAliveNow`.
  */
 export function lifeOf(pid: number): string {
   return `${pid}@${readStatNow(pid)?.startTicks ?? ''}`
@@ -48,7 +55,7 @@ export async function isAlive(pid: number): Promise<boolean> {
   return hasNotEnded(await readStat(pid))
 }
 
-/** As `isAlive`, at once: for a word that must be judged before the next one is heard. */
+/** As `isAlive`, but synchronous: for a message that must be judged before the next one arrives. */
 export function isAliveNow(pid: number): boolean {
   return hasNotEnded(readStatNow(pid))
 }
@@ -70,7 +77,7 @@ export async function threadsOf(pids: readonly number[]): Promise<number[]> {
   return lists.flat().map(Number)
 }
 
-/** The pipes on descriptors 0 to 2: how the application's output leaves the container. */
+/** The pipes on descriptors 0 to 2, through which the output of the application leaves the container. */
 export async function stdioPipesOf(pid: number): Promise<StdioPipe[]> {
   const pipes: StdioPipe[] = []
   for (const fd of [0, 1, 2] as const) {
@@ -81,7 +88,7 @@ export async function stdioPipesOf(pid: number): Promise<StdioPipe[]> {
   return pipes
 }
 
-/** Processes that live in the same mount namespace as `pid` (the container's own), without `pid` itself. */
+/** The other processes in the mount namespace of `pid`, which is that of its container. */
 export async function containerProcesses(pid: number): Promise<number[]> {
   const home = await readlink(`/proc/${pid}/ns/mnt`).catch(() => '')
   if (home === '') return []
@@ -91,7 +98,7 @@ export async function containerProcesses(pid: number): Promise<number[]> {
   return found
 }
 
-/** Ends processes by SIGKILL and waits, at most `deadlineMs`, until they are gone. Returns those that are left. */
+/** Kills processes by SIGKILL and waits at most `deadlineMs` for their end. Returns those that are left. */
 export async function killAll(pids: readonly number[], deadlineMs: number): Promise<number[]> {
   let left = [...pids]
   for (const until = Date.now() + deadlineMs; left.length > 0;) {
@@ -115,8 +122,8 @@ export function signal(pid: number, name: NodeJS.Signals | number): boolean {
 }
 
 /**
- * Bytes that a dump of the processes has to write: anonymous and shared memory, not mapped files (proc(5)). Memory that they
- * share counts once, as Pss: RssShmem would count a data loader's batches for each of its workers.
+ * The bytes that a dump of the processes writes: anonymous and shared memory, not mapped files (proc(5)). Memory that the processes share
+ * counts once, as Pss: RssShmem would count the batches of a data loader once for each of its workers.
  */
 export async function memoryOf(pids: readonly number[]): Promise<number> {
   let bytes = 0
@@ -124,7 +131,7 @@ export async function memoryOf(pids: readonly number[]): Promise<number> {
     const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
     bytes += kilobytes(status, 'RssAnon') * 1024
     const shared = kilobytes(status, 'RssShmem')
-    // The rollup walks the page tables: only where there is something to tell apart.
+    // The rollup walks the page tables: it is read only for a process with shared memory.
     const rollup =
       shared === 0 ? '' : await readFile(`/proc/${pid}/smaps_rollup`, 'latin1').catch(() => undefined)
     bytes += (rollup === undefined ? shared : kilobytes(rollup, 'Pss_Shmem')) * 1024
@@ -136,7 +143,7 @@ function kilobytes(text: string, key: string): number {
   return Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)
 }
 
-/** Whether two processes live in the same container, as far as its mounts tell. */
+/** Whether two processes have the same mount namespace, and so are in the same container. */
 export function shareMounts(one: number, other: number): boolean {
   try {
     return readlinkSync(`/proc/${one}/ns/mnt`) === readlinkSync(`/proc/${other}/ns/mnt`)
@@ -145,15 +152,15 @@ export function shareMounts(one: number, other: number): boolean {
   }
 }
 
-/** The hash in the name of the launcher that the root of a tree is: after an upgrade not that of its container's launcher. */
+/** The hash in the file name of the launcher that the root of a tree runs. After an upgrade the container's launcher has another one. */
 export async function launcherHashOf(root: number): Promise<string | undefined> {
   const exe = await readlink(`/proc/${root}/exe`).catch(() => '')
   return /\/launcher-([0-9a-f]{12})$/.exec(exe)?.[1]
 }
 
 /**
- * Whether a process runs a launcher of ours: its program is, by device and inode, a file that we put in the shared volume. Any
- * process of the pod may connect to our socket; only protected containers have that volume to run a launcher from.
+ * Whether a process runs a launcher of Reprieve: its program is, by device and inode, a file that Reprieve put in the shared volume. Any
+ * process of the pod may connect to the sidecar's socket, but only protected containers mount that volume and can run a launcher from it.
  */
 export function runsLauncher(pid: number, folder: string): boolean {
   if (pid <= 1 || pid === process.pid) return false

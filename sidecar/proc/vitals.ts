@@ -1,13 +1,13 @@
-/** What an application has used and holds, by its process tree: whether it made progress, and how much there is to dump. */
+/** The CPU time and the memory of an application, by its process tree: its progress, and the size of its dump. */
 import { readFile } from 'node:fs/promises'
 import { readStat } from '../../src/process-stat.ts'
 import { memoryOf, treeOf } from './process-tree.ts'
 
 export type Vitals = {
-  /** Of all its processes, and of those that they have reaped. */
+  /** Of all its processes, and of the children that they have reaped. */
   cpuMs: number
   memoryBytes: number
-  /** One of them ignores SIGCHLD: what its ended children used is nowhere (getrusage(2), RUSAGE_CHILDREN). */
+  /** A process ignores SIGCHLD: the kernel counts the CPU time of its ended children nowhere (getrusage(2), RUSAGE_CHILDREN). */
   forgetsChildren?: boolean
 }
 
@@ -22,7 +22,7 @@ export async function vitalsOf(root: number): Promise<Vitals | undefined> {
   }
 }
 
-/** Bit N-1 of SigIgn is signal N (proc_pid_status(5)); SIGCHLD is 17. SA_NOCLDWAIT, which does the same, nobody tells. */
+/** Bit N-1 of SigIgn is signal N (proc_pid_status(5)); SIGCHLD is 17. /proc does not show SA_NOCLDWAIT, which has the same effect. */
 async function ignoresChildren(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
   const mask = /^SigIgn:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'

@@ -1,6 +1,6 @@
 /**
- * What the sidecar tells Prometheus, in its text format 0.0.4. Pure. Labels are names of containers, triggers and sources, and
- * outcomes from closed sets: never a reason in somebody's words.
+ * The metrics of the sidecar, in the text format 0.0.4 of Prometheus. Pure. Labels are names of containers, triggers and sources, and
+ * outcomes from closed sets: never free text.
  */
 import type { CheckpointEntry, Newest } from '../container/ledger.ts'
 import type { KeeperStatus } from '../container/keeper.ts'
@@ -8,7 +8,7 @@ import type { SourceState } from '../triggers/notices/source-book.ts'
 
 export type MetricsSource = {
   containers: readonly Pick<KeeperStatus, 'container' | 'restoredFrom' | 'rejected'>[]
-  /** What may ask for a checkpoint here. */
+  /** The triggers that may ask for a checkpoint in this pod. */
   triggers: readonly string[]
   /** The newest complete checkpoint that this sidecar took of a container. */
   newest: (container: string) => Pick<Newest, 'at'> | undefined
@@ -53,7 +53,7 @@ function counted(container: string, trigger: string, outcome: string, value: num
   return [`${container} ${trigger} ${outcome}`, { labels: { container, trigger, outcome }, value }]
 }
 
-/** Every series from the start, so that a rate can be taken of the first event. */
+/** Every series exists from the start, so that `rate` sees the first event. */
 function countsOf({ containers, triggers, counts }: MetricsSource): Sample[] {
   const none = containers.flatMap(({ container }) =>
     triggers.flatMap((trigger) =>

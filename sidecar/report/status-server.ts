@@ -1,10 +1,10 @@
 /**
- * /healthz, /readyz, /status and /metrics for who is in the pod; for others, where they are let in, /metrics only. Written on `node:net`:
- * loading `node:http` costs 13 MB resident in every protected pod (bench/sidecar-memory.ts), more than all of this sidecar's own code, for a few
- * fixed answers to GET.
+ * /healthz, /readyz, /status and /metrics for clients in the pod, and /metrics alone for other clients, where the plan admits them.
+ * Written on `node:net`: for a few fixed answers to GET, `node:http` would cost 13 MB resident in every protected pod
+ * (bench/sidecar-memory.ts), more than all code of the sidecar.
  */
 import { createServer, type Server, type Socket } from 'node:net'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 
 /** `metrics`: in the text format of Prometheus. */
 export type StatusSource = { ready: () => boolean; status: () => unknown; metrics: () => string }
@@ -12,11 +12,11 @@ export type StatusSource = { ready: () => boolean; status: () => unknown; metric
 const requestDeadlineMs = 2_000
 const longestRequestBytes = 8192
 
-/** Resolves undefined for port 0 (none), and when the port cannot be had: a pod that uses it itself still runs. */
+/** Resolves undefined for port 0 (no server), and where the port is in use: a pod that uses the port itself still runs. */
 export async function serveStatus(
   { port, host = '127.0.0.1' }: { port: number; host?: string | undefined },
   source: StatusSource,
-  log: Log,
+  log: EventLog,
 ): Promise<Server | undefined> {
   if (port === 0) return undefined
   const server = createServer((socket) => serve(socket, source, log))
@@ -27,16 +27,16 @@ export async function serveStatus(
       server.listen(port, host, resolve)
     })
   } catch (error) {
-    log.warn({ err: error, port }, 'the status port could not be had')
+    log.warn({ event: 'status.unavailable', err: error, port }, 'the status port could not be had')
     return undefined
   }
-  server.on('error', (error) => log.warn({ err: error }, 'the status server failed'))
+  server.on('error', (error) => log.warn({ event: 'status.failed', err: error }, 'the status server failed'))
   return server
 }
 
-function serve(socket: Socket, source: StatusSource, log: Log): void {
+function serve(socket: Socket, source: StatusSource, log: EventLog): void {
   let text = ''
-  // From the start, not since the last byte: who drips its request would keep the few connections for hours.
+  // The deadline counts from the start, not from the last byte: a slow client could keep the few connections for hours.
   const timer = setTimeout(() => socket.destroy(), requestDeadlineMs)
   socket.on('close', () => clearTimeout(timer))
   socket.on('error', () => socket.destroy())
@@ -51,12 +51,12 @@ function serve(socket: Socket, source: StatusSource, log: Log): void {
   })
 }
 
-/** Port forwarding comes from there, too. */
+/** `kubectl port-forward` connects from there, too. */
 function isInPod({ remoteAddress = '' }: Socket): boolean {
   return ['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(remoteAddress)
 }
 
-function answer(requestLine: string, source: StatusSource, inPod: boolean, log: Log): string {
+function answer(requestLine: string, source: StatusSource, inPod: boolean, log: EventLog): string {
   const [method, target = ''] = requestLine.split(' ')
   if (method !== 'GET') return respond('405 Method Not Allowed', 'text/plain', 'only GET\n')
   const path = target.split('?')[0]
@@ -64,8 +64,11 @@ function answer(requestLine: string, source: StatusSource, inPod: boolean, log: 
   try {
     return tell(path, source)
   } catch (error) {
-    // Thrown on into the socket's listener it would end the sidecar, and with it the pod's protection.
-    log.error({ err: error, path }, 'a request for the status could not be answered')
+    // An error thrown into the socket's listener would end the sidecar, and the protection of the pod with it.
+    log.error(
+      { event: 'status.unanswered', err: error, path },
+      'a request for the status could not be answered',
+    )
     return respond('500 Internal Server Error', 'text/plain', 'this cannot be told: the log says why\n')
   }
 }

@@ -6,14 +6,7 @@ import { serializeManifest } from '../../src/manifest-codec.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
-import {
-  busyMark,
-  claimOf,
-  fetchCheckpoint,
-  fetchedMark,
-  findCandidates,
-  lineageBusy,
-} from './preparation.ts'
+import { busyMark, lockOf, fetchCheckpoint, fetchedMark, findCandidates, lineageBusy } from './preparation.ts'
 
 export async function bringNewest(
   around: Surroundings,
@@ -21,8 +14,8 @@ export async function bringNewest(
   signal: AbortSignal,
 ): Promise<void> {
   const bound = around.log.child({ container: plan.name })
-  const claim = claimOf(around, plan)
-  const turn = await claim.await(signal)
+  const lock = lockOf(around, plan)
+  const turn = await lock.await(signal)
   if (turn.outcome === 'busy') {
     await writeFile(busyMark(plan.name), turn.holder)
     return bound.warn(lineageBusy(turn.holder), 'no checkpoint was fetched')
@@ -30,7 +23,7 @@ export async function bringNewest(
   try {
     await fetchNewest(around, plan, bound, signal)
   } finally {
-    claim.release()
+    lock.release()
   }
 }
 

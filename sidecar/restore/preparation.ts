@@ -14,15 +14,23 @@ import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import { takeBaseline } from '../files/baseline.ts'
 import { exists } from '../../src/exists.ts'
 import { containerProcesses } from '../proc/process-tree.ts'
-import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
+import {
+  attemptRestore,
+  clearContainer,
+  requireFitExternalFiles,
+  takeBackEarlier,
+  type Restored,
+} from './restore-attempt.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
-import { SlotClaim } from '../lineage/slot-claim.ts'
+import { SlotLock } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
 
 /** A listing is a few small files; a store that takes longer hangs, and the application must not hang with it. */
+// @deadline The store does not list its checkpoints | The application starts from its beginning
 const listDeadlineMs = 30_000
 /** And a checkpoint that comes slower than 20 MB/s is not worth waiting for. */
+// @deadline(baseMs) The store is slow | The next older checkpoint; 1 s more for each 20 MB
 const fetchDeadline = { baseMs: 30_000, slowBytesPerMs: 20_000 } as const
 
 export type Rejected = { id: string; reason: string; detail: string }
@@ -36,7 +44,7 @@ export type Prepared =
   | { outcome: 'ended'; rejected: Rejected[] }
 
 /** Making a folder of the store. */
-const claimDeadlineMs = 5_000
+const lockDeadlineMs = 5_000
 
 /** Where the checkpoint to restore is put, by the restore init container or by the sidecar. */
 export function fetchedFolder(container: string, id: string): string {
@@ -87,10 +95,10 @@ export async function fetchCheckpoint(
   return folder
 }
 
-export function claimOf(around: Surroundings, plan: ContainerPlan): SlotClaim {
+export function lockOf(around: Surroundings, plan: ContainerPlan): SlotLock {
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
-  const lockFile = () => around.store.lockFile(slot, AbortSignal.timeout(claimDeadlineMs))
-  return new SlotClaim(lockFile, around.identity, around.log.child({ container: plan.name }))
+  const lockFile = () => around.store.lockFile(slot, AbortSignal.timeout(lockDeadlineMs))
+  return new SlotLock(lockFile, around.identity, around.log.child({ container: plan.name }))
 }
 
 /** Left by the restore init container when another pod of the lineage was still alive after it had waited. */
@@ -111,7 +119,7 @@ export type PrepareOptions = {
   /** The container before is known to have ended in order. */
   inOrder: boolean
   adopt: (id: string, root: number, supervisor: number, statusFile: string) => Promise<boolean>
-  claim: SlotClaim
+  lock: SlotLock
   /** Another launcher waits in its place by now, for which what was fetched is of use. */
   isReplaced: () => boolean
   /** The pod was told to end: that its container does is no sign of a bad checkpoint. */
@@ -138,7 +146,7 @@ async function prepareFrom({
   life,
   inOrder,
   adopt,
-  claim,
+  lock,
   isReplaced,
   isEnding,
   killedInRestore,
@@ -157,7 +165,7 @@ async function prepareFrom({
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
   const waited = await exists(busyMark(plan.name))
-  const turn = waited ? await claim.take(0, signal) : await claim.await(signal)
+  const turn = waited ? await lock.take(0, signal) : await lock.await(signal)
   if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
   if (turn.outcome === 'unfenced') log.warn({ why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)
@@ -169,6 +177,8 @@ async function prepareFrom({
     const folder = fetchedFolder(plan.name, manifest.id)
     let adopted = false
     try {
+      // Before it is fetched: what does not fit need not be.
+      await requireFitExternalFiles(around, { plan, launcherPid }, manifest)
       // The restore init container has fetched and verified the newest one already, and put its manifest there last.
       if (!(await isFetched(folder, manifest))) await fetchCheckpoint(around, manifest, signal)
       await provideLauncher(folder, manifest)

@@ -4,17 +4,19 @@
  */
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
-import type { CheckpointManifest } from '../../src/manifest.ts'
+import type { CheckpointManifest, ExternalFile } from '../../src/manifest.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { volumePaths } from '../../src/volume.ts'
 import type { HookAnswer } from '../criu/hook-channel.ts'
+import { heldPaths, stopComparing, type Comparison } from '../criu/regular-files.ts'
 import { restore } from '../criu/restore.ts'
-import { readEphemeralRoots } from '../files/mounts.ts'
+import { cutTails, putBackTails, type Cut } from '../files/file-tails.ts'
+import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
-import { bringBackExternalFiles } from '../files/external-files.ts'
+import { requireFitFiles, type ExternalPlace } from '../files/external-files.ts'
 import { fitToPod } from './fit-to-pod.ts'
 import { setLastPid } from '../proc/pid-range.ts'
-import { everyProcess, isAlive, killAll, threadsOf, treeOf } from '../proc/process-tree.ts'
+import { everyProcess, isAlive, killAll, startByClockOf, threadsOf, treeOf } from '../proc/process-tree.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
 export type RestoreTarget = { plan: ContainerPlan; launcherPid: number }
@@ -28,6 +30,7 @@ export type Restored = {
 }
 
 /** How long CRIU may take beyond the data: it reads about 1 GiB/s from the page cache; 100 MB/s is a slow disk. */
+// @deadline CRIU hangs in a restore | The next older checkpoint; 1 s more for each 100 MB
 const restoreBaseMs = 60_000
 const slowBytesPerMs = 100_000
 /** For each of its steps: putting back some 10 GiB on a slow disk. In a fresh container there is little to put back. */
@@ -38,7 +41,7 @@ export type Adopt = (root: number, supervisor: number, statusFile: string) => Pr
 
 /**
  * @param fetched the checkpoint, and the folder that its files lie in
- * @throws ReprieveError `restore-failed`
+ * @throws ReprieveError `restore-failed`, or `unfit-files`
  */
 export async function attemptRestore(
   around: Surroundings,
@@ -58,27 +61,42 @@ export async function attemptRestore(
   // Before anything is done, so that nothing is taken back: the process that has the root's number is somebody else's.
   await requireFreePids(manifest.process.pids)
   signal.throwIfAborted()
+  await requireFitExternalFiles(around, target, manifest)
+  const cuts: Cut[] = []
+  let cutting: Promise<void> = Promise.resolve()
+  let adopted = false
+  let failure: unknown
   try {
     await mkdir(work, { recursive: true, mode: 0o700 })
-    const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
-    const unpacked = await unpackEphemeral(unpack)
+    const held = () => heldPaths(`${folder}/criu`)
+    const unpacked = await unpackEphemeral({ ...unpack, held })
     signal.throwIfAborted()
-    const brought = await bringBackExternalFiles(
-      launcherPid,
-      manifest.externalFiles,
-      manifest.id,
-      mountPoints,
-      external,
-    )
-    for (const file of brought)
-      log.warn(file, 'a file on an external volume had grown: its tail was moved beside it')
+    const roots = await readEphemeralRoots(launcherPid, plan)
     await fitToPod(`${folder}/criu`, launcherPid, log)
+    await stopComparing(`${folder}/criu`, comparisonIn(roots))
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       await setLastPid(
         manifest.process.pids.reduce((most, pid) => Math.max(most, pid), 0),
         log,
       )
-      return (await adopt(root, supervisor, statusFile)) ? 'go' : 'abort'
+      try {
+        // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
+        const grown = await requireFitExternalFiles(around, target, manifest)
+        signal.throwIfAborted()
+        cutting = cutTails(launcherPid, grown, manifest.id, cuts)
+        await cutting
+      } catch (error) {
+        failure = error
+        return 'abort'
+      }
+      adopted = await adopt(root, supervisor, statusFile)
+      if (!adopted) return 'abort'
+      for (const { path, tail, cutBytes } of cuts)
+        log.warn(
+          { path, tail, cutBytes },
+          'a file on an external volume had grown: its tail was moved beside it',
+        )
+      return 'go'
     }
     const { supervisor, ms } = await restore({
       launcherPid,
@@ -98,13 +116,46 @@ export async function attemptRestore(
       totalMs: Math.round(performance.now() - began),
     }
     return { manifest, root, supervisor, statusFile, phases }
-  } catch (error) {
+  } catch (caught) {
+    const error: unknown = failure ?? caught
     await takeBack(around, target, manifest, unpack)
+    // CRIU may have ended meanwhile: what is being cut has to be known before it is put back.
+    await cutting.catch(() => undefined)
+    // An application that was adopted may have written behind the end again.
+    if (!adopted)
+      for (const err of await putBackTails(target.launcherPid, cuts))
+        log.error({ err }, 'the tail of a file on an external volume was not put back')
     throw error instanceof ReprieveError
       ? error
       : new ReprieveError('restore-failed', 'the restore failed', {}, error)
   } finally {
     await rm(work, { recursive: true, force: true })
+  }
+}
+
+/**
+ * @returns the files of which a tail is to be cut off
+ * @throws ReprieveError `unfit-files`
+ */
+export async function requireFitExternalFiles(
+  around: Surroundings,
+  target: RestoreTarget,
+  { externalFiles }: CheckpointManifest,
+): Promise<ExternalFile[]> {
+  if (externalFiles.length === 0) return []
+  return requireFitFiles(await externalPlaceOf(target), externalFiles, around.podPlan.externalFiles ?? 'safe')
+}
+
+async function externalPlaceOf({ plan, launcherPid: pid }: RestoreTarget): Promise<ExternalPlace> {
+  const { mountPoints, external } = await readEphemeralRoots(pid, plan)
+  return { pid, mountPoints, external, sinceMs: await startByClockOf(pid) }
+}
+
+/** Files on lasting volumes were judged; those of other mounts are made anew with each pod, or written to by others. */
+function comparisonIn({ roots, mountPoints, external }: EphemeralRoots): (path: string) => Comparison {
+  return (path) => {
+    const mount = mountOf(path, mountPoints)
+    return roots.includes(mount) ? 'all' : external.includes(mount) ? 'nothing' : 'programs'
   }
 }
 

@@ -1,19 +1,19 @@
 /**
- * Gives back what work has left behind. V8 collects its old generation when that is nearly full, which in a process that waits all
- * day is never: what a start, a checkpoint or a scrape left there would stay resident for the pod's life (2 MiB after the start
+ * Collects garbage while the sidecar is idle. V8 collects its old generation when that is nearly full, which never happens in an idle
+ * process: the garbage of the start, of a checkpoint or of a scrape would stay resident for the life of the pod (2 MiB after the start
  * alone, make bench-sidecar-memory).
  */
 
-/** How often it is looked at. */
+/** How often the sidecar checks its heap. */
 const everyMs = 10_000
-/** Growth of the heap that is worth a collection, which takes some 10 ms. */
+/** The growth of the heap that is worth a collection, which takes about 10 ms. */
 const worthBytes = 1024 ** 2
 
 type Heap = { usedBytes: () => number; collect: () => void }
 
 /**
- * @param heap V8's own, whose collector the pod's flag `--expose-gc` makes callable; without the flag nothing is done
- * @returns a function that ends it
+ * @param heap the heap of V8. The flag `--expose-gc` makes its collector callable; without the flag nothing happens
+ * @returns a function that stops the checks
  */
 export function collectWhenIdle(heap: Heap | undefined = v8Heap()): () => void {
   if (heap === undefined) return () => undefined

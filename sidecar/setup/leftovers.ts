@@ -1,45 +1,59 @@
 /**
- * What an earlier life of this sidecar, killed in the middle of a checkpoint, has left: a CRIU that dumps for nobody (it goes on
- * until it asks, hears that nobody is there, and lets the application go on), and half a dump in the staging volume. Where the whole
- * container was killed, its CRIU was as well, and only the half dump is left.
+ * Removes what an earlier sidecar left that was killed during a checkpoint: a CRIU whose dump nobody needs (it dumps until it asks its
+ * question, gets no answer and resumes the application), and half a dump in the staging volume. If the whole container was killed, its
+ * CRIU died too and only the half dump is left.
  */
 import { readFile, readdir, rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../../src/errors.ts'
-import type { Log } from '../../src/log.ts'
+import type { EventLog } from '../../src/log.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { everyProcess, isAlive, killAll } from '../proc/process-tree.ts'
 import { toolArgv } from './tools.ts'
 
 const killDeadlineMs = 5_000
 /**
- * It ends by itself when its images are written, since nobody answers its question, and then lets go of the application in good order;
- * killed at the wrong instant it leaves a breakpoint behind, of which the application dies. 30 s write some 30 GiB.
+ * CRIU ends by itself when its images are written, since nobody answers its question, and then resumes the application in good order.
+ * Killed at the wrong instant, it leaves a breakpoint in the application, which dies of it. In 30 s CRIU writes about 30 GiB.
  */
 const ownEndMs = 30_000
 
 export type Leftovers = { dumps: number[]; folders: string[] }
 
-/** To be called before anything new is begun. Best effort: told in the log. */
-export async function findLeftovers(log: Log): Promise<Leftovers> {
+/** To be called before any new checkpoint or restore. Best effort: a failure is logged. */
+export async function findLeftovers(log: EventLog): Promise<Leftovers> {
   try {
     return { dumps: await dumpsUnderWay(), folders: await halfDumps() }
   } catch (error) {
-    log.warn({ reason: describeError(error) }, 'what an earlier sidecar left was not looked for')
+    log.warn(
+      { event: 'leftovers.not_sought', reason: describeError(error) },
+      'what an earlier sidecar left was not looked for',
+    )
     return { dumps: [], folders: [] }
   }
 }
 
-/** Takes up to half a minute: nothing need wait for it, a dump that meets another one under way is tried again. */
-export async function clearLeftovers({ dumps, folders }: Leftovers, log: Log): Promise<void> {
+/** Takes up to half a minute. Nothing needs to wait for it: a dump that fails because of another dump is retried. */
+export async function clearLeftovers({ dumps, folders }: Leftovers, log: EventLog): Promise<void> {
   try {
     await endOfAll(dumps, ownEndMs)
     const left = await killAll(dumps, killDeadlineMs)
-    if (dumps.length > 0) log.warn({ dumps, left }, 'a dump that an earlier sidecar began was ended')
+    if (dumps.length > 0)
+      log.warn(
+        { event: 'leftovers.dump_ended', dumps, left },
+        'a dump that an earlier sidecar began was ended',
+      )
     for (const folder of folders) await rm(folder, { recursive: true, force: true })
-    if (folders.length > 0) log.warn({ folders }, 'half a dump that an earlier sidecar began was removed')
+    if (folders.length > 0)
+      log.warn(
+        { event: 'leftovers.dump_removed', folders },
+        'half a dump that an earlier sidecar began was removed',
+      )
   } catch (error) {
-    log.warn({ reason: describeError(error) }, 'what an earlier sidecar left was not cleared')
+    log.warn(
+      { event: 'leftovers.not_cleared', reason: describeError(error) },
+      'what an earlier sidecar left was not cleared',
+    )
   }
 }
 
@@ -58,7 +72,7 @@ async function dumpsUnderWay(): Promise<number[]> {
   return found
 }
 
-/** The folders of takeCheckpoint (checkpoint.ts); what was fetched for a restore stays. */
+/** The folders of takeCheckpoint (checkpoint.ts). Checkpoints that were fetched for a restore stay. */
 async function halfDumps(): Promise<string[]> {
   const folders: string[] = []
   for (const container of await readdir(volumePaths.staging)) {

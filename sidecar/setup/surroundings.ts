@@ -1,4 +1,4 @@
-/** What every part of the sidecar needs to know of where it runs, passed in so that tests can choose it. */
+/** The surroundings of the sidecar: plan, pod, versions, store and log. Every part gets them passed in, so that tests can choose them. */
 import { release } from 'node:os'
 import { readFileSync } from 'node:fs'
 import type { Log } from '../../src/log.ts'

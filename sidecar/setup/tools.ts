@@ -1,6 +1,6 @@
 /**
- * The programs that run inside the application's mount namespace lie in the shared volume, started through their
- * own dynamic linker, so that the application's image needs to hold none of them, nor a libc.
+ * The programs that run inside the mount namespace of the application. They are in the shared volume and are started through their own
+ * dynamic linker, so that the image of the application needs neither them nor a libc.
  */
 import { createHash } from 'node:crypto'
 import { chmod, copyFile, mkdir, readFile, readdir, rename, rm, symlink } from 'node:fs/promises'
@@ -8,22 +8,22 @@ import { join } from 'node:path'
 import { exists } from '../../src/exists.ts'
 import { volumePaths } from '../../src/volume.ts'
 
-/** Where the image keeps what it installs. */
+/** The folder of the tools in the image of the sidecar. */
 export const imageTools = '/usr/local/lib/reprieve'
 
 export type ToolPaths = { bin: string; lib: string; loader: string; launcher: string }
 
-/** argv that starts a bundled program wherever the shared volume is mounted. */
+/** The argv that starts a bundled program wherever the shared volume is mounted. */
 export function toolArgv(name: 'criu' | 'tar' | 'find', ...args: string[]): string[] {
   return [volumePaths.loader, '--library-path', volumePaths.lib, `${volumePaths.bin}/${name}`, ...args]
 }
 
-/** argv that runs a command inside the mount, IPC and UTS namespaces of a process of the pod. */
+/** The argv that runs a command inside the mount, IPC and UTS namespaces of a process of the pod. */
 export function enterArgv(pid: number, ...argv: string[]): string[] {
   return [volumePaths.launcher, 'enter', `--pid=${pid}`, '--', ...argv]
 }
 
-/** The same inside its cgroups as well: what the command writes to memory is charged to that container, not to the sidecar. */
+/** The same inside its cgroups as well: the kernel charges the memory of the command to that container, not to the sidecar. */
 export function enterChargedArgv(pid: number, ...argv: string[]): string[] {
   return [volumePaths.launcher, 'enter', `--pid=${pid}`, '--cgroup', '--', ...argv]
 }
@@ -36,9 +36,9 @@ export async function launcherHash(file: string): Promise<string> {
 }
 
 /**
- * Brings launcher, tools and libraries from the image to the shared volume. Each file appears whole or not at all, so
- * that it can be repeated after a kill at any instant; a file that is there already is left alone, since it may be mapped.
- * What the image lacks is reported, not thrown: without CRIU the pod still runs, unprotected.
+ * Copies launcher, tools and libraries from the image to the shared volume. Each file appears whole or not at all, so that the call can
+ * be repeated after a kill at any instant. A file that exists already is left alone, since it may be mapped. Missing tools are returned,
+ * not thrown: without CRIU the pod still runs, unprotected.
  */
 export async function installTools(from = imageTools): Promise<{ launcher: string; missing: string[] }> {
   for (const dir of [volumePaths.bin, volumePaths.lib, volumePaths.run, volumePaths.staging])
@@ -63,7 +63,7 @@ export async function installTools(from = imageTools): Promise<{ launcher: strin
   return { launcher: hash, missing }
 }
 
-/** Makes a launcher of another version (one that a checkpoint's processes map) available under its own name. */
+/** Installs a launcher of another version, which the processes of a checkpoint map, under its own name. */
 export async function installLauncher(from: string, hash: string): Promise<void> {
   await installFile(from, `${volumePaths.bin}/launcher-${hash}`)
 }

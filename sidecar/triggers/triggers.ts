@@ -36,7 +36,13 @@ export class Triggers {
     this.prestop = new PrestopTrigger(log)
     const manual = wanted.includes('manual') ? new ManualTrigger(volumePaths.control, log) : undefined
     const vitals = (name: string) => containers.vitals(name)
-    this.#notices = new NoticeTrigger({ book, ledger, vitals, letGo: (name) => containers.letGo(name), log })
+    this.#notices = new NoticeTrigger({
+      book,
+      ledger,
+      vitals,
+      endKeptOpen: (name) => containers.endKeptOpen(name),
+      log,
+    })
     this.#interval =
       wanted.includes('interval') && interval !== 'off'
         ? new IntervalTrigger({
@@ -75,7 +81,7 @@ export class Triggers {
 
   async start(): Promise<void> {
     for (const [name, keeper] of this.#containers.keepers)
-      keeper.observe(({ at }) => void (at === 'held' || this.#notices.released(name)))
+      keeper.observe(({ at }) => void (at === 'kept-open' || this.#notices.released(name)))
     for (const trigger of this.#all) await trigger.start(this.#containers.asked)
     if (this.#isCloudAsked) this.#clouds.start()
     await this.#folder?.start()

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { instantOfCheckpointId } from '../checkpoint-id.ts'
 import { makeFolder } from '../durable-file.ts'
 import { ReprieveError, errnoOf } from '../errors.ts'
-import type { Log } from '../log.ts'
+import type { EventLog } from '../log.ts'
 import type { Slot } from '../manifest.ts'
 import { emptySlotRecord } from '../slot-record.ts'
 import { makeDraftFolder } from './draft-folder.ts'
@@ -21,16 +21,16 @@ import { hangsAfterMs, UnansweredCalls } from './unanswered-calls.ts'
 
 export type DirectoryStoreOptions = {
   name: string
-  /** Absolute; made, for this user alone, if it does not exist. */
+  /** Absolute. If it does not exist it is made, for this user alone. */
   path: string
-  log?: Log
+  log?: EventLog
   /** Default `link-or-copy`. */
   transfer?: Transfer
-  /** Partials of writers on other machines are removed when untouched for so long. Default one hour. */
+  /** A partial of a writer on another machine is removed after so long without a change. Default one hour. */
   abandonedAfterMs?: number
-  /** How long an aborted operation may take to clean up before its caller is told that it hangs. Default 2 s. */
+  /** How long an aborted operation may clean up before its caller gets the error that it hangs. Default 2 s. */
   abortGraceMs?: number
-  /** How long after it was given up a call that has not returned may still be slow rather than hang. Default 30 s. */
+  /** How long a call that was given up counts as slow; after that it hangs. Default 30 s. */
   hangsMs?: number
 }
 
@@ -46,10 +46,10 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
   } = options
   const unanswered = new UnansweredCalls(name, hangsMs)
   let seen = false
-  /** What was put last, by its slot's folder: whatever clock named it, to prune it would be to lose what was just saved. */
+  /** The id of the last checkpoint, by the slot's folder. `prune` keeps it, whatever clock gave it its id. */
   const putLast = new Map<string, string>()
 
-  /** A root that was there and is gone means a lost mount: what is written to the place under it would be lost too. */
+  /** A root that vanishes means a lost mount: whatever is written to its mount point would be lost too. */
   const lookAtRoot = async () => {
     try {
       if ((await stat(root)).isDirectory()) seen = true
@@ -73,7 +73,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
   }
 
   let looking: Promise<void> | undefined
-  /** Everybody at once waits for one look: of a hung mount's, one thread hangs. */
+  /** All operations at one time share one look: on a hung mount only one thread hangs. */
   const openRoot = () => (looking ??= lookAtRoot().finally(() => (looking = undefined)))
 
   const run = async <T>(action: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> => {
@@ -184,8 +184,8 @@ type Dated = { id: string; createdAt: string }
 type Ids = { complete: Dated[]; unreadable: Dated[] }
 
 /**
- * An unreadable checkpoint takes no complete one's place. It goes when it is older than all that are kept: until then
- * it may be another release's, or be wanted for a look at what damaged it.
+ * An unreadable checkpoint takes no place of a complete one. It is removed when it is older than all that are kept: until then it may
+ * belong to another release, or people may want to see what damaged it.
  */
 function beyondNewest({ complete, unreadable }: Ids, keep: number, putLast: string | undefined): string[] {
   const all = [...complete, ...unreadable].map(({ id }) => id)

@@ -1,7 +1,7 @@
 /**
- * A folder inside the store for a checkpoint that is still being made, so that `put` gives its files a second name instead of
- * copying them. Copying is what a checkpoint spends most of its time on (bench/cycle.ts): every page goes through memory twice
- * more, and fills as much page cache again. Its name is that of a partial: a later prune removes it when its maker is dead.
+ * A folder inside the store for a checkpoint that is being made, so that `put` gives its files a second name instead of copying them.
+ * Copying would take most of the time of a checkpoint (bench/cycle.ts): every page goes through memory twice more and fills as much page
+ * cache again. The folder has the name of a partial: a later prune removes it when its writer is dead.
  */
 import { mkdir, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,8 +10,8 @@ import { partialName } from './slot-folder.ts'
 import { ownWriterMark } from './writer-mark.ts'
 
 /**
- * statfs(2) magic numbers of file systems on a block device or in memory: a write goes to the page cache, as fast as anywhere. On any
- * other (NFS, CIFS, FUSE) a dump would make the frozen application wait for the network.
+ * The statfs(2) magic numbers of file systems on a block device or in memory, where a write only fills the page cache. On any other (NFS,
+ * CIFS, FUSE) the stopped application would wait for the network during its dump.
  */
 const localFileSystems: ReadonlySet<number> = new Set([
   0xef53, // ext2, ext3, ext4
@@ -22,7 +22,7 @@ const localFileSystems: ReadonlySet<number> = new Set([
   0x01021994, // tmpfs
 ])
 
-/** Undefined where a folder outside the store serves better. */
+/** Undefined where a folder outside the store is faster. */
 export async function makeDraftFolder(
   slotFolder: string,
   id: string,
@@ -32,7 +32,7 @@ export async function makeDraftFolder(
   const folder = join(slotFolder, partialName(`${id}.draft`, ownWriterMark()))
   signal.throwIfAborted()
   await mkdir(folder, { mode: folderMode })
-  // Nobody hears of it any more.
+  // The caller does not learn its name any more.
   if (signal.aborted) await rmdir(folder)
   signal.throwIfAborted()
   return folder

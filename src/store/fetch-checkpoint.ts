@@ -1,4 +1,4 @@
-/** Brings a checkpoint's files back, every byte compared with the manifest before anyone uses it. */
+/** Fetches the files of a checkpoint and compares every byte with the manifest before anyone uses it. */
 import { constants } from 'node:fs'
 import { lstat, mkdir, rm, rmdir, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -15,13 +15,13 @@ import { foldersOf } from './source-tree.ts'
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
 const filesAtOnce = 2
 
-/** What was made so far, newest last, to be taken away again if the fetch fails. */
+/** The files and folders made so far, newest last, to be removed if the fetch fails. */
 type Made = { files: string[]; folders: string[] }
 
 /**
  * @param checkpoint the checkpoint's folder in the store
  * @param targetDir in a draft folder of the same slot each file is a second name of the store's own, elsewhere it is a copy
- * @throws ReprieveError `checkpoint-corrupt`; then nothing that this call wrote is left in `targetDir`
+ * @throws ReprieveError `checkpoint-corrupt`; this call then leaves nothing in `targetDir`
  */
 export async function fetchCheckpoint(
   checkpoint: string,
@@ -47,7 +47,7 @@ export async function fetchCheckpoint(
       ),
     )
   } catch (error) {
-    // A file that is missing because all of the checkpoint was pruned meanwhile does not make it corrupt.
+    // A checkpoint that was pruned meanwhile lacks files, but is not corrupt.
     const pruned = error instanceof ReprieveError && error.code === 'checkpoint-corrupt'
     const cause = pruned
       ? await requireFolder(checkpoint, manifest.id).then(
@@ -69,7 +69,7 @@ async function requireFolder(checkpoint: string, id: string): Promise<void> {
   throw new ReprieveError('store-failed', `checkpoint ${id} is not in the store (any more)`, { id })
 }
 
-/** Opens a stored file and compares its kind and size, which costs nothing, before anything is read. */
+/** Opens a stored file and compares its kind and size, which costs nothing, before it reads anything. */
 async function withStored(
   checkpoint: string,
   id: string,
@@ -94,7 +94,7 @@ async function withStored(
   }
 }
 
-/** What the files of one fetch have in common. */
+/** One fetch, common to all its files. */
 type Transfer = { id: string; checkpoint: string; targetDir: string; made: Made }
 
 async function fetchFile(
@@ -121,7 +121,7 @@ async function linkFile(
   return done
 }
 
-/** Reads the whole file, into the target where there is one. */
+/** Reads and compares the whole file, and writes it to the target where there is one. */
 async function verify(
   { id }: Pick<Transfer, 'id'>,
   source: FileHandle,
@@ -143,7 +143,7 @@ async function makeFolders(targetDir: string, files: readonly StoredFile[], made
       await mkdir(path, { mode: folderMode })
       made.folders.push(path)
     } catch (error) {
-      // A folder that is there already will do; a symbolic link would lead the files elsewhere.
+      // An existing folder is accepted. A symbolic link is not: it would lead the files elsewhere.
       if (errnoOf(error) !== 'EEXIST' || !(await lstat(path)).isDirectory()) throw error
     }
   }
@@ -155,7 +155,7 @@ async function takeBack(made: Made): Promise<void> {
     try {
       await rmdir(folder)
     } catch (error) {
-      // Somebody else has put something into it, or removed it: either way it is theirs now.
+      // Another process has put something into the folder, or has removed it: it is not this call's any more.
       if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'ENOENT') throw error
     }
   }

@@ -1,21 +1,21 @@
 /**
- * One pass over a file: read, hashed and, if there is a target, written. While the main thread hashes a chunk, the
- * thread pool writes it and reads the next, so the pass costs about as much as the slowest of the three. Hashing stays
- * on the main thread: SHA-256 of one file is sequential, a chunk of 1 MiB holds the event loop for 0.7 ms (1.5 GB/s
- * measured with SHA extensions), and a worker would cost 10 MB and 30 ms to gain nothing on a single large file.
+ * One pass over a file that reads, hashes and, if there is a target, writes it. While the main thread hashes a chunk, the thread pool
+ * writes it and reads the next one, so the pass takes about as long as the slowest of the three. Hashing stays on the main thread:
+ * SHA-256 of one file is sequential, a chunk of 1 MiB blocks the event loop for 0.7 ms (1.5 GB/s measured with SHA extensions), and a
+ * worker would cost 10 MB and 30 ms without a gain for a single large file.
  */
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { bothDone } from './limited-parallel.ts'
 
-/** Larger chunks measured no faster, and hold the event loop longer. */
+/** Larger chunks are no faster when measured, and block the event loop longer. */
 const chunkBytes = 1 << 20
 
 export type Streamed = {
-  /** What was read; more than `expectedBytes` (by up to a chunk) if the file goes on past it. */
+  /** The bytes read; more than `expectedBytes`, by up to a chunk, if the file is longer. */
   sizeBytes: number
   sha256: string
-  /** Time spent in each kind of call; they overlap, so the sum may exceed the time of the pass. */
+  /** The time in each kind of call. The calls overlap, so the sum may exceed the time of the pass. */
   readMs: number
   hashMs: number
   writeMs: number
@@ -26,7 +26,7 @@ export type Write = (chunk: Uint8Array, position: number) => Promise<void>
 
 export function writerTo(file: Pick<FileHandle, 'write'>): Write {
   return async (chunk, position) => {
-    // write(2) may take less than it was given.
+    // write(2) may write fewer bytes than asked.
     for (let done = 0; done < chunk.length;) {
       done += (await file.write(chunk, done, chunk.length - done, position + done)).bytesWritten
     }
@@ -41,7 +41,7 @@ export async function streamHashed(
   signal: AbortSignal,
 ): Promise<Streamed> {
   const hash = createHash('sha256')
-  // One byte more than expected, so that a small file which is too long is noticed, and a fitting one ends at once.
+  // One byte more than expected, so that one read detects a small file that is too long, and completes one that fits.
   const bufferBytes = Math.min(chunkBytes, expectedBytes + 1)
   let current = Buffer.allocUnsafeSlow(bufferBytes)
   let next = Buffer.allocUnsafeSlow(bufferBytes)

@@ -1,6 +1,6 @@
 /**
- * Applies `work` to every item, at most `width` at once. The first failure aborts the rest, and this rejects with it
- * only when nothing runs any more: whoever cleans up afterwards has the place to itself.
+ * Applies `work` to every item, at most `width` at once. The first failure aborts the rest. The promise rejects with it only when nothing
+ * runs any more, so that the caller can clean up undisturbed.
  */
 export async function limitedParallel<In, Out>(
   items: readonly In[],
@@ -31,8 +31,8 @@ export async function limitedParallel<In, Out>(
 }
 
 /**
- * Both results, or the first's failure, or the second's: but only when both have ended. With `Promise.all` a file
- * could be closed, and its descriptor's number given to another, under a call that still uses it.
+ * Both results, or the failure of the first, or that of the second, but only when both have settled. With `Promise.all` the caller could
+ * close a file that a call still uses, and another file could get its descriptor.
  */
 export async function bothDone<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
   await Promise.allSettled([first, second])

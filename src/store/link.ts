@@ -1,12 +1,12 @@
 import { link, lstat } from 'node:fs/promises'
 import { ReprieveError, errnoOf } from '../errors.ts'
 
-/** What link(2) says where it cannot serve; anything else is a failure of the store. */
+/** The errors of link(2) where links are impossible; any other error is a failure of the store. */
 const linkRefusals = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EACCES'])
 
 /**
- * Gives a file a second name; false where that does not work (another mount, say).
- * @param source the file as it was opened, which must be the one that gets the name
+ * Gives a file a second name; false where links are impossible (on another mount, for example).
+ * @param source the opened file, which must be the one that gets the name
  */
 export async function linked(
   from: string,

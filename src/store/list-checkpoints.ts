@@ -12,7 +12,7 @@ import type { UnreadableCheckpoint } from './store.ts'
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
 
-/** Newest first. What disappears while it is being listed was being pruned, and is left out. */
+/** Newest first. A checkpoint that disappears meanwhile is being pruned and is left out. */
 export async function listCheckpoints(
   slotFolder: string,
   slot: Slot,
@@ -46,8 +46,8 @@ async function readManifest(slotFolder: string, id: string, slot: Slot): Promise
 }
 
 /**
- * The content of a small regular file. Neither a link, nor a pipe (O_NONBLOCK: opening one does not wait for a writer),
- * nor a giant in its place is read.
+ * The content of a small regular file. A link, a pipe (O_NONBLOCK: opening one does not wait for a writer) or a giant file in its place
+ * is not read.
  */
 export async function readBounded(path: string, mostBytes: number): Promise<Buffer> {
   return withFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, async (file) => {

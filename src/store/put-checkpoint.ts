@@ -1,6 +1,6 @@
 /**
- * Writes a checkpoint beside the others under a hidden name, makes every byte durable, the manifest last, and then
- * gives it its name in one rename. Killed before that, it leaves a partial that nobody lists; after, a whole one.
+ * Writes a checkpoint beside the others under a hidden name, makes every byte durable, the manifest last, and then gives it its name in
+ * one rename. A writer that is killed before the rename leaves a partial, which is never listed; after it, a complete checkpoint.
  */
 import { constants } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileMode, folderMode, syncFolder, withFile, writeNewFile } from '../durable-file.ts'
 import { ReprieveError, errnoOf } from '../errors.ts'
 import { completeManifest, requireManifest, serializeManifest } from '../manifest-codec.ts'
-import type { Log } from '../log.ts'
+import type { EventLog } from '../log.ts'
 import type { CheckpointDraft, StoredFile } from '../manifest.ts'
 import { withEarlySync } from './early-sync.ts'
 import { streamHashed, type Write } from './hashed-stream.ts'
@@ -20,8 +20,8 @@ import type { PutResult } from './store.ts'
 import { ownWriterMark } from './writer-mark.ts'
 
 /**
- * `link-or-copy` gives the source's file a second name in the store where that works (same mount; the source must not
- * change afterwards), so that only hashing and syncing remain: what was made in a draft folder (draft-folder.ts). Across mounts it copies.
+ * `link-or-copy` gives each file a second name in the store where source and store are on one mount, as with a draft folder
+ * (draft-folder.ts): only hashing and syncing remain, and the source must not change afterwards. Across mounts it copies.
  */
 export type Transfer = 'link-or-copy' | 'copy'
 
@@ -31,7 +31,7 @@ const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constant
 const filesAtOnce = 2
 
 export async function putCheckpoint(
-  place: { slotFolder: string; transfer: Transfer; log: Log | undefined },
+  place: { slotFolder: string; transfer: Transfer; log: EventLog | undefined },
   draft: CheckpointDraft,
   sourceDir: string,
   signal: AbortSignal,
@@ -60,7 +60,7 @@ export async function putCheckpoint(
       written = final
       await syncFolder(slotFolder)
     })
-    // Who aborted may already act as if there were no such checkpoint (the application goes on): it must not appear.
+    // After an abort the caller may act as if the checkpoint did not exist (the application resumes): it must not appear.
     signal.throwIfAborted()
     return { manifest, ...spent }
   } catch (error) {
@@ -93,7 +93,7 @@ async function storeFile(
       return { path, sizeBytes, sha256 }
     }
     if (transfer === 'link-or-copy' && (await linked(from, to, { ino, dev }))) {
-      // Linked data may still be on its way to the disk: it gets there while the main thread hashes.
+      // Linked data may not be on the disk yet: the thread pool syncs it while the main thread hashes.
       const [file] = await bothDone(
         stream(undefined),
         timed(spent, 'syncMs', () => source.datasync()),
@@ -124,15 +124,18 @@ async function giveName(partial: string, final: string, id: string): Promise<voi
   }
 }
 
-/** Removes what a failed put has written, under a hidden name first: half a checkpoint must not be listed. */
-async function withdraw(written: string, trash: string, log: Log | undefined): Promise<void> {
+/** Removes the files of a failed put, under a hidden name first: half a checkpoint must not be listed. */
+async function withdraw(written: string, trash: string, log: EventLog | undefined): Promise<void> {
   try {
     await rename(written, trash)
     await rm(trash, { recursive: true })
   } catch (error) {
-    // The failure of the put itself is what the caller must hear; a leftover is removed by a later prune.
+    // The caller must get the failure of the put itself; a later prune removes the files.
     if (errnoOf(error) !== 'ENOENT')
-      log?.warn({ err: error, path: written }, 'what a failed put wrote could not be removed')
+      log?.warn(
+        { event: 'store.partial_left', err: error, path: written },
+        'what a failed put wrote could not be removed',
+      )
   }
 }
 

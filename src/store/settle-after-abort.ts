@@ -1,8 +1,8 @@
 /**
- * An operation that honours its signal usually cleans up and rejects within milliseconds. A call into a hung network
- * file system returns never, and cannot be cancelled: then the caller is told so after a grace, and the operation
- * ends, and cleans up, whenever the file system lets it.
- * @param givenUp called when the caller is told so
+ * An operation that honours its signal usually cleans up and rejects within milliseconds. A call into a hung network file system never
+ * returns and cannot be cancelled. The caller then gets an error after a grace, and the operation ends and cleans up whenever the file
+ * system answers.
+ * @param givenUp called when the caller gets that error
  */
 export async function settleAfterAbort<T>(
   work: Promise<T>,

@@ -1,5 +1,5 @@
 /**
- * Where a slot lies under a store's root, and what the names in it mean:
+ * The folder of a slot under the root of a store, and the meaning of the names in it:
  *
  *     <root>/<lineage>/<container>/<id>/manifest.json    a checkpoint, complete
  *                                  <id>/files/…          its files
@@ -18,7 +18,7 @@ export const manifestName = 'manifest.json'
 export const filesName = 'files'
 export const recordName = 'record.json'
 
-/** The slot's folder, or undefined when it does not exist. A symbolic link on the way is refused. */
+/** The folder of the slot, or undefined where it does not exist. A symbolic link in the path is refused. */
 export async function findSlotFolder(root: string, slot: Slot): Promise<string | undefined> {
   let path = root
   for (const name of [slot.lineage, slot.container]) {
@@ -43,9 +43,9 @@ export async function makeSlotFolder(root: string, slot: Slot): Promise<string> 
 }
 
 /**
- * One folder's name for any text, different for different texts. What Kubernetes allows in names stays readable and
- * `/` becomes `+`; a name never begins with a dot, which is kept for what is not a checkpoint. Texts too long for a
- * file name end in their hash, set off by `~`, which nothing else becomes.
+ * The name of one folder for any text; different texts get different names. The characters that Kubernetes allows in names stay readable,
+ * and `/` becomes `+`. A name never begins with a dot, which marks everything that is not a checkpoint. A text that is too long for a
+ * file name ends in its hash after a `~`, which appears in no other name.
  */
 export function encodeName(text: string): string {
   const encoded = [...Buffer.from(text)]

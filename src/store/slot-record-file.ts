@@ -2,7 +2,7 @@ import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
 import { replaceFile } from '../durable-file.ts'
-import type { Log } from '../log.ts'
+import type { EventLog } from '../log.ts'
 import type { SlotRecord } from '../manifest.ts'
 import { emptySlotRecord, parseSlotRecord, serializeSlotRecord, slotRecordLimits } from '../slot-record.ts'
 import { readBounded } from './list-checkpoints.ts'
@@ -10,10 +10,10 @@ import { partialName, recordName } from './slot-folder.ts'
 import { ownWriterMark } from './writer-mark.ts'
 
 /**
- * A record that cannot be read costs what it remembered, never a restore: it is put aside for people to look at, and
- * the slot goes on with an empty one. A disk that cannot read at all is another matter, and throws.
+ * A damaged record costs what it remembered, never a restore: it is renamed for people to examine, and the slot gets an empty one. An
+ * error of the disk is thrown.
  */
-export async function readSlotRecord(slotFolder: string, log: Log | undefined): Promise<SlotRecord> {
+export async function readSlotRecord(slotFolder: string, log: EventLog | undefined): Promise<SlotRecord> {
   const path = join(slotFolder, recordName)
   try {
     return parseSlotRecord(await readBounded(path, slotRecordLimits.recordBytes))
@@ -31,15 +31,18 @@ export async function writeSlotRecord(slotFolder: string, record: SlotRecord): P
   await replaceFile(join(slotFolder, recordName), serializeSlotRecord(record), temporary)
 }
 
-async function putAside(path: string, problem: unknown, log: Log | undefined): Promise<void> {
+async function putAside(path: string, problem: unknown, log: EventLog | undefined): Promise<void> {
   const aside = `${path}.unreadable`
   try {
     await rename(path, aside)
     log?.warn(
-      { err: problem, keptAs: aside },
+      { event: 'slot_record.put_aside', err: problem, keptAs: aside },
       'the slot record could not be read; an empty one takes its place',
     )
   } catch (error) {
-    log?.warn({ err: problem, path, asideErr: error }, 'the slot record could not be read, nor be put aside')
+    log?.warn(
+      { event: 'slot_record.unreadable', err: problem, path, asideErr: error },
+      'the slot record could not be read, nor be put aside',
+    )
   }
 }

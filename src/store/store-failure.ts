@@ -1,4 +1,4 @@
-/** What the file system says, in the words of the person who must act on it. */
+/** Explains an error of the file system to the person who must act on it. */
 import { errnoOf, ReprieveError } from '../errors.ts'
 
 const advice: Record<string, string> = {
@@ -14,7 +14,7 @@ const advice: Record<string, string> = {
   ELOOP: 'a symbolic link stands where a file or folder must be',
 }
 
-/** Any error as `store-failed`; an error that is Reprieve's own already is left as it is. */
+/** Any error as `store-failed`; a ReprieveError stays as it is. */
 export function storeFailure(store: string, action: string, error: unknown): ReprieveError {
   if (error instanceof ReprieveError) return error
   const errno = errnoOf(error)

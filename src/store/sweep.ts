@@ -1,4 +1,4 @@
-/** Removing checkpoints, and what writers and removers that died have left behind. */
+/** Removes checkpoints, and the files that dead writers and removers left. */
 import { lstat, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
@@ -7,8 +7,8 @@ import { isTrash, partialName, trashName, writerOfPartial } from './slot-folder.
 import { ownWriterMark, writerState } from './writer-mark.ts'
 
 /**
- * Removes checkpoints by giving each a hidden name first, in one step and durably: no half-deleted checkpoint is ever
- * listed, whenever the remover dies. Returns the ids that this call removed, not those that another was faster at.
+ * Gives each checkpoint a hidden name first, in one durable step, and then removes it: no half-deleted checkpoint is ever listed, whenever
+ * the remover dies. Returns the ids that this call removed, not those that another process removed first.
  */
 export async function removeCheckpoints(
   slotFolder: string,
@@ -24,8 +24,8 @@ export async function removeCheckpoints(
 }
 
 /**
- * @param abandonedAfterMs a partial of a writer elsewhere that was not touched for so long belongs to nobody; one of a
- *   writer that is known to be dead goes at once. A writer whose partial was taken away fails, it harms nothing.
+ * @param abandonedAfterMs a partial of a writer elsewhere is abandoned after so long without a change; the partial of a dead writer is
+ *   removed at once. A live writer whose partial is removed fails and harms nothing.
  */
 export async function sweepLeftovers(
   slotFolder: string,
@@ -57,12 +57,12 @@ async function discard(slotFolder: string, name: string): Promise<boolean> {
   return true
 }
 
-/** Two may remove the same tree at once: a folder that the other empties or removes first is no error. */
+/** Two processes may remove the same tree at once: a folder that the other one empties or removes first is no error. */
 async function removeTree(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 3 })
 }
 
-/** Time since anything in a partial was touched, by the store's own clock: that of a file server may differ from ours. */
+/** The time since the last change in a partial, by the clock of the store: that of a file server may differ from the node's. */
 async function idleMs(slotFolder: string, name: string): Promise<number> {
   const probe = join(slotFolder, partialName('clock', ownWriterMark()))
   await writeFile(probe, '')
@@ -73,7 +73,7 @@ async function idleMs(slotFolder: string, name: string): Promise<number> {
   }
 }
 
-/** The latest modification in a tree; that of a tree which vanished is now, and so it is left alone. */
+/** The latest modification in a tree; infinite for a tree that has vanished, so that it is left alone. */
 async function newestTouchMs(path: string): Promise<number> {
   try {
     const stat = await lstat(path)

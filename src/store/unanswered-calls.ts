@@ -1,10 +1,12 @@
 /**
- * A call into a file system that hangs cannot be cancelled, and keeps one of libuv's few threads until it returns: after as many of them nothing in
- * this process could read or write any file. So while one is out that its caller has given up, none is begun: who comes waits for it, without a thread.
+ * A call into a hung file system cannot be cancelled and keeps one of libuv's few threads until it returns. With all threads in such calls,
+ * the process could read and write no file at all. So while a call is out that its caller has given up, no other call begins: later
+ * callers wait for it, without a thread.
  */
 import { ReprieveError } from '../errors.ts'
 
-/** A call that is out for so long after it was given up hangs: who comes then is refused at once. Until then it may just be slow. */
+/** A call that is out for so long after it was given up hangs, and later callers are refused at once. Until then it may be slow only. */
+// @deadline The store does not answer a call that was given up | Further calls fail at once until it answers
 export const hangsAfterMs = 30_000
 
 type Call = { action: string; givenUpAt: number; settled: Promise<void> }
@@ -19,14 +21,14 @@ export class UnansweredCalls {
     this.#hangsAfterMs = hangsMs
   }
 
-  /** Its caller was told that it does not answer. */
+  /** Adds a call that its caller has given up. */
   add(action: string, work: Promise<unknown>): void {
     const call: Call = { action, givenUpAt: performance.now(), settled: work.then(ignore, ignore) }
     this.#calls.add(call)
     void call.settled.then(() => this.#calls.delete(call))
   }
 
-  /** Resolves when none is out. @throws ReprieveError `store-failed` where one is and hangs, or has not returned when the signal aborts */
+  /** Resolves when no such call is out. @throws ReprieveError `store-failed` where one hangs, or is still out when the signal aborts */
   async none(signal: AbortSignal): Promise<void> {
     for (const call of this.#calls) {
       if (performance.now() - call.givenUpAt > this.#hangsAfterMs) throw this.#refusal(call, true)
@@ -37,7 +39,7 @@ export class UnansweredCalls {
   #refusal({ action, givenUpAt }: Call, hangs: boolean): ReprieveError {
     const seconds = Math.round((performance.now() - givenUpAt) / 1_000)
     const message = `store "${this.#store}" does not answer since ${seconds} s: it still has not come to an end to ${action}, which was given up then`
-    // As of what was aborted: whether another pod is at work there cannot be told.
+    // Like an aborted call: whether another pod writes to the store is unknown.
     return new ReprieveError('store-failed', message, { store: this.#store, aborted: true, hangs })
   }
 }

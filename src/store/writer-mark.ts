@@ -1,7 +1,7 @@
 /**
- * Who writes a partial checkpoint, told by its name: `<boot and PID namespace>.<pid>.<start time>`. A sidecar that
- * was killed and restarted in its pod shares the PID namespace with what it left behind, and can tell for sure that
- * the writer is gone; about a writer in another pod it can only judge by age.
+ * The writer of a partial checkpoint, as a part of its name: `<boot and PID namespace>.<pid>.<start time>`. A sidecar that was restarted in
+ * its pod has the PID namespace of the writer and knows whether the writer is dead. A writer in another pod is judged by the age of its
+ * partial.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
@@ -19,7 +19,7 @@ export function writerState(mark: string): WriterState {
   return `${readStatNow(Number(pid))?.startTicks}` === startTicks ? 'alive' : 'dead'
 }
 
-/** PIDs mean the same only within one boot and one PID namespace. */
+/** A PID is unique only within one boot and one PID namespace. */
 function place(): string {
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
   return createHash('sha256')

@@ -81,7 +81,7 @@ t.test('a caBundle that was wiped is written again, and nothing else of the conf
   t.match(server.objects.get(mutatingPath)?.metadata, { labels: { by: 'somebody' } })
 })
 
-t.test('what others have put beside the certificates in the Secret is kept', async (t) => {
+t.test('keys that others have added to the Secret are kept', async (t) => {
   const server = await openCluster(t)
   server.put(secretPath, {
     kind: 'Secret',

@@ -51,7 +51,7 @@ t.test('another one waits for as long as it has not seen it change, whatever the
   t.same(await one.hold(), { held: false, by: 'two' }, 'and the first one has lost it')
 })
 
-t.test('what is released is free at once', async (t) => {
+t.test('a released lease is free at once', async (t) => {
   const { lease, specIn } = await setUp(t)
   const one = lease('one')
   await one.hold()

@@ -34,30 +34,17 @@ export function section(text: string, heading: string): string {
   return lines.slice(from, length < 0 ? undefined : from + 1 + length).join('\n')
 }
 
-/** The cells of every table's rows, without its head. */
-export function rows(text: string): string[][] {
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith('|'))
-    .map((line) =>
-      line
-        .split('|')
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
-    )
-    .filter((_, index, all) => !isRule(all[index]) && !isRule(all[index + 1]))
-}
-
-function isRule(cells: string[] | undefined): boolean {
-  return cells?.every((cell) => /^:?-+:?$/.test(cell)) ?? false
-}
-
-/** What stands between backticks, in order. */
+/** What stands between backticks, in order; in text, not in blocks of code. */
 export function codes(text: string): string[] {
-  return [...text.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '')
+  return [...withoutBlocks(text).matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '')
 }
 
-/** The codes in the first cells of a section's tables. */
-export function firstCodes(text: string): string[] {
-  return rows(text).flatMap(([first = '']) => codes(first))
+/** The lines of blocks of code, without their fences. */
+export function codeLines(text: string): string[] {
+  const blocks = [...text.matchAll(/^ *```.*\n([^]*?)^ *```$/gm)]
+  return blocks.flatMap((match) => (match[1] ?? '').split('\n'))
+}
+
+export function withoutBlocks(text: string): string {
+  return text.replaceAll(/^ *```.*\n[^]*?^ *```$/gm, '')
 }

@@ -110,7 +110,7 @@ function measuredBy({ startMs, frozenMs, storeCpuMs, totalBytes }: LogEntry): Me
 }
 
 const idleIntervalMs = 1_000
-/** Waits for somebody who never writes. Not `sleep`: a dump interrupts that, and some go on by ending (README.md). */
+/** Waits for somebody who never writes. Not `sleep`: a dump interrupts that, and some go on by ending (docs/limits.md). */
 const idle = ['/bin/sh', '-c', 'mkfifo /tmp/never; echo begun; exec cat /tmp/never']
 
 t.test('an application that makes no progress is not saved again and again, and it is said', async (t) => {

@@ -19,13 +19,13 @@ const beside = () => ({ buffered: true })
 
 /** Each is how it dies. The next one of a whole container finds no mount of the application's cgroup. */
 const deaths: [how: string, kill: (pod: Pod) => void, saidBy: RegExp][] = [
-  ['is killed', (pod) => nodeProcesses(pod).forEach((pid) => process.kill(pid, 'SIGKILL')), byGuard()],
+  ['is killed', (pod) => killNode(pod), byGuard()],
   ['is killed with its container', (pod) => pod.killContainer(sidecar, 'SIGKILL'), /"msg":"what a sidecar left frozen was let go"/], // prettier-ignore
   ['is killed for its memory', (pod) => writeFileSync(memoryFile(pod, sidecar, 'memory.max'), '4M'), byGuard()], // prettier-ignore
 ]
 
 function byGuard(): RegExp {
-  return /launcher: what a sidecar left frozen was let go: container "app"/
+  return /launcher: what a sidecar left frozen was let go: \/\S+\/app\/cgroup/
 }
 
 for (const [how, kill, saidBy] of deaths)
@@ -69,11 +69,30 @@ function memoryFile(pod: Pod, container: string, file: string): string {
   return `${cgroupFolder(pod.container(container).cgroupPath, 'memory')}/${file}`
 }
 
-function nodeProcesses(pod: Pod): number[] {
-  return pod
+function killNode(pod: Pod): void {
+  const running = pod
     .container(sidecar)
     .processes()
-    .filter((pid) => /^Name:\t(node|MainThread)$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
+    .filter((pid) => ['node', 'MainThread'].includes(nameOf(pid)))
+  for (const pid of running) killOne(pid)
+}
+
+/** It may end at that very instant. */
+function killOne(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+/** Empty where it has ended meanwhile. */
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+  } catch {
+    return ''
+  }
 }
 
 t.test(
@@ -87,7 +106,7 @@ t.test(
     poll(what, deadlineMs, () => isSo() || undefined, () => pod.describe()) // prettier-ignore
     await pod.waitForLog(application, /^done$/, { deadlineMs })
     await becomes('the brake', () => brake() !== 'max')
-    const killing = setInterval(() => nodeProcesses(pod).forEach((pid) => process.kill(pid, 'SIGKILL')), 20)
+    const killing = setInterval(() => killNode(pod), 20)
     t.teardown(() => clearInterval(killing))
     await becomes('it to be put back', () => brake() === 'max')
     clearInterval(killing)
@@ -176,7 +195,7 @@ t.test(
   },
 )
 
-/** What README.md promises of it. */
+/** The promise of docs/limits.md. */
 const sidecarBoundMiB = 64
 
 /** What the kernel cannot take back from a cgroup: all but page cache and what slab it can shrink. */

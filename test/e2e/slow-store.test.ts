@@ -1,11 +1,12 @@
 /** Too little time for what is to be saved, since the store has become slow: what was saved before is whole, and is what the replacement uses. */
 import t, { type Test } from 'tap'
 import { safetyFactor } from '../../sidecar/triggers/notices/time-plan.ts'
-import { sleep, slowness } from '../harness/deadline.ts'
+import { poll, sleep, slowness } from '../harness/deadline.ts'
+import type { Pod } from '../harness/pod.ts'
 import { putNotice, spotNotices } from './announced.ts'
 import { storeOnSlowDisk } from './slow-disk.ts'
-import { askControl, deadlineMs, sidecar, sidecarEntries, statusOf } from './support.ts'
-import { openSurvivorStage, restoredFrom, runSurvivor, stepsOf, usualStepMs, verifiedManifests, waitForWord } from './survivor.ts' // prettier-ignore
+import { application, askControl, deadlineMs, sidecar, sidecarEntries, statusOf } from './support.ts'
+import { goesOn, killIfThere, lastStep, mustCheckpoint, openSurvivorStage, restoredFrom, runSurvivor, stepsOf, usualStepMs, verifiedManifests, waitForWord } from './survivor.ts' // prettier-ignore
 
 const mebibyte = 2 ** 20
 const mebibytes = 64
@@ -17,8 +18,10 @@ const leadMs = 30_000
 const slowBytesPerSecond = mebibyte
 
 // Side by side, since all that they do is wait for a disk.
-t.test('a store that has become too slow for the time left', { jobs: spotNotices.length + 2 }, async (t) => {
+t.test('a store that has become too slow for the time left', { jobs: spotNotices.length + 4 }, async (t) => {
   t.test('known to be too slow: storing is cut short, and the application goes on meanwhile', { buffered: true }, cutShort) // prettier-ignore
+  t.test('the pod is told to end while a checkpoint is being stored: its last one is taken at once', { buffered: true }, endsMeanwhile) // prettier-ignore
+  t.test('the application crashes while a checkpoint is being stored: it is started again at once', { buffered: true }, crashesMeanwhile) // prettier-ignore
   t.test('enough for one of two containers: the one with more to lose is saved', { buffered: true }, ofTwo)
   for (const { what, open } of spotNotices)
     t.test(`${what}: at most one interval is lost`, { buffered: true }, async (t) => {
@@ -43,7 +46,7 @@ t.test('a store that has become too slow for the time left', { jobs: spotNotices
       disk.letGo()
       await gone
 
-      t.equal(sidecarEntries(pod).filter(({ msg }) => msg === 'a checkpoint was taken').length, 1)
+      t.equal(takenOf(pod).length, 1)
       t.same((await verifiedManifests(stage)).map(({ id }) => id), [periodic.checkpoint]) // prettier-ignore
       const next = await runSurvivor(stage, options)
       t.equal(await restoredFrom(next, String(periodic.checkpoint)), periodic.checkpoint)
@@ -75,7 +78,7 @@ async function cutShort(t: Test): Promise<void> {
   await sleep(deadline - 1_500 - Date.now())
   const madeMeanwhile = stepsOf(pod).length - answeredAt
   t.ok(madeMeanwhile > 0, `${madeMeanwhile} steps were made while it was stored`)
-  t.match((await statusOf(pod)).containers, [{ state: { at: 'checkpointing' } }], 'it is being stored still')
+  t.equal(takenOf(pod).length, 1, 'it is not stored yet')
   await sleep(deadline - Date.now())
   const gone = pod.crash()
   disk.letGo()
@@ -84,6 +87,47 @@ async function cutShort(t: Test): Promise<void> {
   t.same((await verifiedManifests(stage)).map(({ id }) => id), [first?.id], 'nothing half is taken for whole') // prettier-ignore
   const next = await runSurvivor(stage, { mebibytes })
   t.equal(await restoredFrom(next, String(first?.id)), first?.id)
+}
+
+const takenOf = (pod: Pod) => sidecarEntries(pod).filter(({ msg }) => msg === 'a checkpoint was taken')
+
+/** As good as a store that hangs. */
+const crawlingBytesPerSecond = mebibyte / 16
+
+async function storingForEver(t: Test, spec: object) {
+  const stage = await openSurvivorStage(t)
+  const disk = await storeOnSlowDisk(t, stage, 512)
+  const pod = await runSurvivor(stage, { mebibytes, spec })
+  const whole = await mustCheckpoint(pod)
+  await goesOn(pod)
+  disk.slow(pod, crawlingBytesPerSecond)
+  const unanswered = askControl(pod, {})
+  unanswered.catch(() => undefined)
+  await poll('the second to be stored', deadlineMs, async () => (await statusOf(pod)).containers[0]?.storing || undefined) // prettier-ignore
+  return { stage, disk, pod, whole }
+}
+
+async function endsMeanwhile(t: Test): Promise<void> {
+  const { stage, disk, pod } = await storingForEver(t, { terminationGracePeriodSeconds: 600 })
+  const evicted = pod.evict()
+  await waitForWord(pod, 'the storing of a checkpoint was broken off')
+  disk.letGo()
+  await evicted
+  const [newest] = await verifiedManifests(stage)
+  t.match(newest, { trigger: 'prestop' })
+  const next = await runSurvivor(stage, { mebibytes })
+  t.equal(await restoredFrom(next, String(newest?.id)), newest?.id)
+  t.equal(stepsOf(next)[0]?.step, lastStep(pod) + 1, 'no step is lost')
+}
+
+async function crashesMeanwhile(t: Test): Promise<void> {
+  const { disk, pod, whole } = await storingForEver(t, { restartPolicy: 'OnFailure' })
+  killIfThere(...pod.container(application).processes())
+  const again = () => stepsOf(pod).some(({ attempt }) => attempt === 1) || undefined
+  await poll('the application to run again', deadlineMs, again, () => pod.describe())
+  t.equal(await restoredFrom(pod, whole), whole, 'from the newest that is whole')
+  t.equal(takenOf(pod).length, 1, 'and the second is not stored yet')
+  disk.letGo()
 }
 
 /** So that a checkpoint of one container takes some seconds: long beside all that varies. */

@@ -36,6 +36,7 @@ const kinds = {
     'files in /dev/shm',
     'what an init container put into an emptyDir, and the program changed, deleted and renamed',
     'what an init container put into an emptyDir, which is different in every pod',
+    'the same where the program changed it, or holds it open',
     'an emptyDir that another container shares',
   ],
   'open files': [
@@ -134,6 +135,7 @@ t.test('state beside memory outlives a crash and an eviction, kind by kind', asy
   const afterEviction = await look(stage, third, 3)
   await assertKinds(t, 'in the pod that replaces the evicted one', afterEviction)
   assertClosed(t, afterEviction)
+  assertFresh(t, before, goneOn, afterCrash, afterEviction)
   await assertOwnFiles(t, third, 'third')
   const left = await third.exec(application, [
     'sh',
@@ -182,6 +184,14 @@ async function assertKinds(t: Test, when: string, round: Round): Promise<void> {
     const known = new Set(Object.values(kinds).flat())
     t.same([...round.keys()].filter((kind) => !known.has(kind)), [], 'nothing else was reported') // prettier-ignore
   })
+}
+
+/** What nobody changed is today's in each pod: a token of the old pod would be of no use. */
+function assertFresh(t: Test, ...rounds: Round[]): void {
+  const kind = 'what an init container put into an emptyDir, which is different in every pod'
+  const [before, goneOn, ...replaced] = rounds.map((round) => round.get(kind)?.found)
+  t.equal(goneOn, before, 'what an init container made stays in the pod that goes on')
+  t.equal(new Set([before, ...replaced]).size, 1 + replaced.length, 'and is made anew for each pod')
 }
 
 /** What becomes of a TCP connection is the same wherever its other end was: it is closed. */

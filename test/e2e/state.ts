@@ -41,7 +41,7 @@ export function withImageData(base: Image, layer: string): Image {
 }
 
 const fill = `mkdir -p /filled/rename/sub && cd /filled && for f in change delete rename/x rename/sub/y; do echo filled > $f; done
-head -c 8 /dev/urandom | od -An -tx1 > random`
+for f in random held again; do head -c 8 /dev/urandom | od -An -tx1 > $f; done`
 
 const mount = (name: string, mountPath: string) => ({ name, mountPath })
 

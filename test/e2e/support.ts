@@ -234,6 +234,7 @@ export type PodStatusReport = {
   containers: {
     container: string
     state: { at: string } & Record<string, unknown>
+    storing?: boolean
     restoredFrom?: string
     restorePhases?: Record<string, number>
     rejected: { id: string; reason: string; detail: string }[]

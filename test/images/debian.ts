@@ -18,3 +18,9 @@ export async function torchImage(): Promise<Image> {
   const rootfs = await debianRootfs('torch', 'trixie', ['python3-torch'])
   return { layers: [rootfs], config }
 }
+
+/** Programs that keep files on volumes: SQLite, LMDB, LevelDB and Git. */
+export async function databaseImage(): Promise<Image> {
+  const packages = ['python3-minimal', 'python3-lmdb', 'python3-plyvel', 'git']
+  return { layers: [await debianRootfs('databases', 'bookworm', packages)], config }
+}

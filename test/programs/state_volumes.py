@@ -55,8 +55,21 @@ def filled_before():
 @kind
 def filled_at_random():
     "what an init container put into an emptyDir, which is different in every pod"
-    first = read('/filled/random')
-    return lambda: same(read('/filled/random'), first, 'the file')
+    return lambda: read('/filled/random').strip()
+
+
+@kind
+def filled_and_changed():
+    "the same where the program changed it, or holds it open"
+    held = open('/filled/held')
+    first = read('/filled/held')
+    write('/filled/again', 'changed')
+
+    def look():
+        same(os.pread(held.fileno(), 100, 0).decode(), first, 'what is read of the open file')
+        same(read('/filled/held'), first, 'the open file')
+        same(read('/filled/again'), 'changed', 'the changed file')
+    return look
 
 
 @kind

@@ -14,7 +14,7 @@ export async function quietParts() {
     ledger,
     log,
     vitals: async () => ({ cpuMs: 1, memoryBytes: 1 << 20 }),
-    letGo: async () => ({ outcome: 'let-go' }) as const,
+    endKeptOpen: async () => ({ outcome: 'ended' }) as const,
   })
   // Whatever is announced is answered, and some of it fails at first.
   let asked = 0

@@ -23,6 +23,7 @@ t.test('every annotation of the contract is read', async (t) => {
     [p('keep')]: '5',
     [p('key')]: 'Run_7.b',
     [p('restore')]: '20260102T030405.678Z-89abcdef',
+    [p('external-files')]: 'rewind',
     [p('seccomp')]: 'keep',
     'other.example/keep': 'x',
   })
@@ -39,9 +40,10 @@ t.test('every annotation of the contract is read', async (t) => {
     keep: 5,
     key: 'Run_7.b',
     restore: '20260102T030405.678Z-89abcdef',
+    externalFiles: 'rewind',
     seccomp: 'keep',
   })
-  t.equal(annotationNames.length, 12)
+  t.equal(annotationNames.length, 13)
 })
 
 t.test('the words that stand for themselves are read', async (t) => {
@@ -65,6 +67,7 @@ t.test('all problems are told at once, each with the value and what would be acc
     keep: ['0', '101', '-1', '1.5', ' 3'],
     key: ['', 'a/b', '..', '-a', 'x'.repeat(64)],
     restore: ['', 'newest', '../../etc'],
+    'external-files': ['', 'Safe', 'cut'],
   }
   for (const [name, values] of Object.entries(wrong))
     for (const value of values) {

@@ -2,7 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { stripTypeScriptTypes } from 'node:module'
 import t from 'tap'
-import { configKeys, configTable, schemaText } from '../../scripts/config-docs.ts'
+import { configKeys, schemaText } from '../../scripts/config-docs.ts'
 import { loadConfig, parseConfig } from '../../src/config.ts'
 import { ReprieveError } from '../../src/errors.ts'
 
@@ -236,10 +236,6 @@ t.test('the published schema is that of the program, and every key has a meaning
     t.ok(meaning, key)
     t.ok(type, key)
   }
-  t.match(
-    configTable(),
-    /^\| `checkpointBudget` \| a duration from 1s to 1h, for example 90s \| `120s` \| how long/m,
-  )
 })
 
 t.test('nothing of the sidecar loads the schema: its memory is paid for in every pod', async (t) => {

@@ -29,6 +29,6 @@ t.test('a cause that causes itself has an end', async (t) => {
 })
 
 t.test('every code says what it means', async (t) => {
-  for (const [code, meaning] of Object.entries(errorCodes))
+  for (const [code, { meaning }] of Object.entries(errorCodes))
     t.ok(/^[a-z]+-[a-z]+$/.test(code) && meaning.length > 20)
 })

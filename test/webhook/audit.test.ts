@@ -15,10 +15,3 @@ t.test('a second call about a pod gives no key another value: the API server wou
   t.match(second.decision, { outcome: 'skip', reasons: ['already-injected'] })
   t.strictSame(second.response.auditAnnotations, {})
 })
-
-t.test('whoever was passed over is told why', async (t) => {
-  const { request } = recorded('create-bare-pod')
-  const mirror = samplePod({ annotations: { 'kubernetes.io/config.mirror': 'x' } })
-  const { response } = admit({ ...request, namespace: 'ml-team', object: mirror }, 'pod', config)
-  t.strictSame(response.auditAnnotations, { outcome: 'skip', reasons: 'mirror-pod' })
-})

@@ -35,7 +35,7 @@ t.test('and refuses wrong ones', async (t) => {
   for (const [name, value] of wrong) t.not(problemsOfCoreV1('Pod', value).length, 0, name)
 })
 
-t.test('what no schema can say is refused too', async (t) => {
+t.test('a pod that breaks a rule beyond the schema is refused, too', async (t) => {
   const a = { name: 'a' }
   t.same(problemsBeyondSchema({ spec: { containers: [a], volumes: [{ name: 'v' }] } }), [])
   t.same(problemsBeyondSchema({ spec: { containers: [a], initContainers: [a] } }), ['container a twice'])

@@ -20,7 +20,7 @@ t.test('an image may have only one of the two, and may have cleared its entrypoi
   t.same(effectiveCommand(container(['sh']), { entrypoint: [], cmd: ['gone'] }), [])
 })
 
-t.test('what the kubelet expands in a pod’s command comes out as the image wrote it', async (t) => {
+t.test('a variable in the image’s command is escaped from the expansion by the kubelet', async (t) => {
   for (const word of ['$(HOME)', '$$(HOME)', '$', '$$', '$$$(X)$', 'a$b', '$(', '${HOME}', '$&']) {
     const [escaped = ''] = effectiveCommand(container(), { entrypoint: [word], cmd: [] })
     t.equal(expand(escaped, { HOME: '/root', X: 'y' }), word, word)

@@ -28,7 +28,7 @@ const paths = ['/mutate/pod', '/mutate/namespace', '/mutate/restricted-namespace
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
-t.test('whatever is sent, the answer is well formed and in time', async (t) => {
+t.test('every answer is well formed and in time, whatever the request', async (t) => {
   const validity = { from: new Date(), days: 1 }
   const config = sampleConfig()
   const overload = new Overload(config.overload, () => 0)

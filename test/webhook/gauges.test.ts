@@ -12,7 +12,7 @@ async function value(name: string): Promise<number> {
   return sample(await registry.metrics(), name)
 }
 
-t.test('what the process is told to use is what it uses, in seconds and bytes', async (t) => {
+t.test('the gauges report the usage of the process in seconds and bytes', async (t) => {
   const megabytes = (await value('process_resident_memory_bytes')) / 1e6
   t.ok(Math.abs(megabytes - process.memoryUsage.rss() / 1e6) < 50, `${megabytes} MB`)
   const age = Date.now() / 1000 - (await value('process_start_time_seconds'))
@@ -34,7 +34,7 @@ t.test('work makes the loop busy and costs processor time, and waiting does not'
   t.ok(waited < 0.25, `${waited} s of 0.5 s`)
 })
 
-t.test('what is under way is read when it is asked for', async (t) => {
+t.test('the reviews under way are counted when Prometheus asks', async (t) => {
   const registry = new Registry()
   const overload = new Overload({ requests: 9, bytes: 99, delayMs: 10_000 }, () => 1234.5)
   measureOverload(registry, overload)

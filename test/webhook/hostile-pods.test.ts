@@ -1,4 +1,4 @@
-/** Pods that are made to hurt. What becomes of each is told in docs/hostile-pods.md, under the test's own name. */
+/** Pods that are made to hurt. hostile-pods-table.ts says what becomes of each, under the test's own name. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { parse, parseAllDocuments } from 'yaml'
@@ -7,9 +7,10 @@ import { admit } from '../../webhook/admit.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import type { AdmissionRequest } from '../../webhook/review.ts'
 import { cpuMs } from '../cpu-time.ts'
-import { read, rows } from '../docs/documents.ts'
 import { recorded, sampleConfig, samplePod } from './admission-fixtures.ts'
 import { creating, protectedPod } from './guard/requests.ts'
+import { read } from '../docs/documents.ts'
+import { hostilePods } from './hostile-pods-table.ts'
 import { inject } from './patched-pod.ts'
 import { judge } from '../../webhook/guard/judge.ts'
 
@@ -183,7 +184,11 @@ t.test('a command that mimics ours', async (t) => {
 t.test('containers that mimic ours', async (t) => {
   const copy = protectedPod()
   copy.metadata.name = 'another'
-  t.match(ask(copy).decision, { outcome: 'refuse', reasons: ['mount-conflict', 'container-conflict'] })
+  t.match(ask(copy).decision, {
+    outcome: 'refuse',
+    reasons: ['mount-conflict', 'container-conflict'],
+    problems: [/./, /./, /looks like a copy of a protected one: make it anew from what its owner wrote/],
+  })
   t.match(ask(copy, 'namespace').decision, { outcome: 'refuse' }, 'it still asks')
   delete copy.metadata.annotations
   t.match(ask(copy, 'namespace').decision, {
@@ -263,6 +268,5 @@ t.test('values nested a thousand deep', async (t) => {
 t.test('each of these is documented, and nothing else is', async (t) => {
   const source = readFileSync(import.meta.filename, 'utf8')
   const tests = [...source.matchAll(/^t\.test\('(.*)', async/gm)].map((match) => match[1] ?? '').slice(0, -1)
-  const documented = rows(read('docs/hostile-pods.md')).map(([first = '']) => first)
-  t.same(documented, tests)
+  t.same(Object.keys(hostilePods), tests)
 })

@@ -8,7 +8,7 @@ function blockMs(ms: number): void {
   while (performance.now() < until);
 }
 
-t.test('it is as late as what kept it, in that turn and in the next, and then no more', async (t) => {
+t.test('the delay is that of the turn under way or the one before it, and then ends', async (t) => {
   const delay = new LoopDelay()
   t.teardown(() => delay.stop())
   await sleep(120)

@@ -4,7 +4,7 @@ import { Overload, type OverloadReason } from '../../webhook/overload.ts'
 const most = { requests: 3, bytes: 100, delayMs: 1000 }
 const budgetMs = 9500
 
-t.test('what is within the bounds is taken on, and what has left makes room', async (t) => {
+t.test('a review within the bounds is accepted, and one that has left makes room', async (t) => {
   const overload = new Overload(most, () => 0)
   for (let count = 0; count < 3; count++) t.equal(overload.enter(10, budgetMs), undefined)
   t.equal(overload.enter(10, budgetMs), 'requests')
@@ -23,7 +23,7 @@ t.test('large ones count by their size', async (t) => {
   t.equal(overload.enter(60, budgetMs), undefined)
 })
 
-t.test('what has waited for too long before it was seen is not begun', async (t) => {
+t.test('a review that has waited for too long is refused', async (t) => {
   const table: [delayMs: number, budgetMs: number, OverloadReason | undefined][] = [
     [0, budgetMs, undefined],
     [1000, budgetMs, undefined],

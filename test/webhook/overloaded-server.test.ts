@@ -77,7 +77,7 @@ t.test('a registry that hangs holds up no more pods than may wait', async (t) =>
   t.equal((await client.post('/mutate/pod', bare.text)).status, 200, 'and it goes on')
 })
 
-t.test('what is refused is refused before it is read, and its connection stays', async (t) => {
+t.test('a review is refused before its body is read, and its connection stays open', async (t) => {
   const { webhook, client } = await startWebhook(t, {
     alter: (config) => ({ ...config, overload: { ...config.overload, requests: 1 } }),
     admit: () => new Promise(() => {}),

@@ -52,7 +52,7 @@ t.test('health, readiness and metrics have a port of their own', async (t) => {
   t.match(metrics, 'reprieve_admissions_total{outcome="skip",reason="not-opted-in"} 1\n')
 })
 
-t.test('it waits for a certificate that is still being made, and is not ready before', async (t) => {
+t.test('the webhook waits for a certificate that is still being made, and is not ready before', async (t) => {
   const folder = await temporary(t)
   const config = configFor(folder)
   const adminPort = 20_000 + Math.floor(Math.random() * 20_000)
@@ -69,7 +69,7 @@ t.test('it waits for a certificate that is still being made, and is not ready be
   await webhook.stop()
 })
 
-t.test('without one it gives up in time, and leaves nothing listening', async (t) => {
+t.test('the webhook gives up in time without a certificate, and leaves nothing listening', async (t) => {
   const folder = await temporary(t)
   await t.rejects(serveWebhook({ config: configFor(folder), log: logInto([]), certificateWaitMs: 300 }), {
     code: 'deadline-passed',
@@ -118,7 +118,7 @@ t.test(
   },
 )
 
-t.test('a shutdown does not wait for ever', async (t) => {
+t.test('a shutdown has a deadline', async (t) => {
   const { webhook, client } = await startWebhook(t, { admit: () => new Promise(() => {}) })
   const answering = client.postAlone('/mutate/pod?timeout=30s', text).catch((error: unknown) => error)
   await sleep(200)

@@ -38,7 +38,7 @@ t.test('every recorded review gets over HTTPS the answer that was decided, on on
   t.notMatch(JSON.stringify(log), 'time.sleep', 'no command of a pod is logged')
 })
 
-t.test('what is no review gets an error and does no harm', async (t) => {
+t.test('a body that is no review gets an error and does no harm', async (t) => {
   const { client, log } = await startWebhook(t)
   const post = (body: string, headers?: Record<string, string>) =>
     client.postAlone('/mutate/pod', body, headers)

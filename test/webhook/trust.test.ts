@@ -68,27 +68,30 @@ async function serve(folder: string, { cert, key }: KeyedCertificate): Promise<v
   await writeFile(join(folder, 'tls.crt'), cert)
 }
 
-t.test('it is ready when every caBundle trusts what it serves, and says which does not', async (t) => {
-  const started = await setUp(t, { published: false })
-  const said = await untilReadiness(started, /caBundle/)
-  for (const entry of ['pod.reprieve.dev', 'namespace.reprieve.dev', 'exec.reprieve.dev'])
-    t.match(said, entry)
-  t.equal(await metric(started, 'trusted'), 0)
-  t.equal(await metric(started, 'verified_timestamp_seconds'), 0)
-  publish(started.server, started.own, [mutatingPath])
-  t.match(
-    await untilReadiness(started, /: exec\.reprieve\.dev: no caBundle/),
-    /^not ready: API servers would not trust/,
-  )
-  publish(started.server, started.own)
-  t.equal(await untilReadiness(started, /^ok$/), 'ok')
-  t.equal(await metric(started, 'trusted'), 1)
-  t.ok(Math.abs((await metric(started, 'verified_timestamp_seconds')) - Date.now() / 1000) < 30)
-  t.ok(Math.abs((await metric(started, 'expiry_timestamp_seconds')) - (Date.now() + 5 * dayMs) / 1000) < 60)
-})
+t.test(
+  'a replica is ready when every caBundle trusts its certificate, and reports the one that does not',
+  async (t) => {
+    const started = await setUp(t, { published: false })
+    const said = await untilReadiness(started, /caBundle/)
+    for (const entry of ['pod.reprieve.dev', 'namespace.reprieve.dev', 'exec.reprieve.dev'])
+      t.match(said, entry)
+    t.equal(await metric(started, 'trusted'), 0)
+    t.equal(await metric(started, 'verified_timestamp_seconds'), 0)
+    publish(started.server, started.own, [mutatingPath])
+    t.match(
+      await untilReadiness(started, /: exec\.reprieve\.dev: no caBundle/),
+      /^not ready: API servers would not trust/,
+    )
+    publish(started.server, started.own)
+    t.equal(await untilReadiness(started, /^ok$/), 'ok')
+    t.equal(await metric(started, 'trusted'), 1)
+    t.ok(Math.abs((await metric(started, 'verified_timestamp_seconds')) - Date.now() / 1000) < 30)
+    t.ok(Math.abs((await metric(started, 'expiry_timestamp_seconds')) - (Date.now() + 5 * dayMs) / 1000) < 60)
+  },
+)
 
 t.test(
-  'it is not ready any more when somebody puts another authority there, and goes on answering',
+  'a replica becomes unready when another authority takes the place of its own, and goes on answering',
   async (t) => {
     const started = await setUp(t)
     await untilReadiness(started, /^ok$/)

@@ -32,7 +32,7 @@ export function judgeAlteration({ object, oldObject }: AdmissionRequest): Verdic
 
 /**
  * Protected containers that get another image while their pod lives. The container is restarted, as the plan of the pod says from its newest
- * checkpoint; the plan was made for the old image, and nobody can change it any more.
+ * checkpoint; the plan was made for the old image, and cannot be changed any more.
  */
 function withOtherImage(object: unknown, oldObject: unknown): string[] {
   const now = new Map(containersIn(object).map((container) => [at(container, 'name'), container]))

@@ -1,5 +1,5 @@
 /**
- * Ephemeral containers (`kubectl debug`) of a protected pod. All containers of it share one process namespace, so whoever may trace processes
+ * Ephemeral containers (`kubectl debug`) of a protected pod. All containers of it share one process namespace, so a process that may trace others
  * there may trace the sidecar, which is root with SYS_ADMIN. Without such a capability the kernel keeps the two apart: to trace a process one
  * must hold every capability that it holds (ptrace(2), "Ptrace access mode checking").
  */

@@ -16,7 +16,7 @@ export function isReservedName(name: unknown): boolean {
   return typeof name === 'string' && name.startsWith(reservedNamePrefix)
 }
 
-/** By name. Containers of a pod that is there cannot be added, removed or renamed, so nobody can hide them. */
+/** By name. Containers of an existing pod cannot be added, removed or renamed, so they cannot be hidden. */
 export function reprieveContainersIn(pod: unknown): Map<string, unknown> {
   const found = listAt(at(pod, 'spec', 'initContainers')).filter((container) =>
     isReprieveContainer(at(container, 'name')),

@@ -1,13 +1,32 @@
-/** Why a request is denied by the guard: a closed set, counted by name. */
+/** Why a request is denied by the guard: a closed set, counted by name. `remedy` is for the documentation. */
 export const guardReasons = {
-  'into-reprieve': "exec or attach into one of Reprieve's containers, which is as good as root on the node",
-  'debug-into-reprieve':
-    "an ephemeral container that could reach Reprieve's containers, volumes or processes",
-  altered:
-    "a change of the image of one of Reprieve's containers, or of the label that says that it is there",
-  pretended: 'containers, volumes or a label as Reprieve would have added them, which it has not',
-  'review-unreadable': 'the review is not of a known form; what cannot be judged is denied',
-} as const
+  'into-reprieve': {
+    meaning: "exec or attach into one of Reprieve's containers, which is as good as root on the node",
+    remedy:
+      "Exec into the application's container instead. The logs of the sidecar and `kubectl port-forward POD 9464` tell what the sidecar does.",
+  },
+  'debug-into-reprieve': {
+    meaning: "an ephemeral container that could reach Reprieve's containers, volumes or processes",
+    remedy:
+      'The message lists what is wrong with the ephemeral container. `kubectl debug --profile=baseline` adds no capability.',
+  },
+  altered: {
+    meaning:
+      "a change of the image of one of Reprieve's containers, or of the label that says that it is there",
+    remedy:
+      'Change these images in the configuration of the webhook: new pods get them. Somebody who tries it on a running pod wants the node.',
+  },
+  pretended: {
+    meaning: 'containers, volumes or a label as Reprieve would have added them, which it has not',
+    remedy:
+      'The pod is a copy of a protected pod (`kubectl debug --copy-to`, an exported manifest). Create it from the manifest that its owner wrote.',
+  },
+  'review-unreadable': {
+    meaning: 'the review is not of a known form; what cannot be judged is denied',
+    remedy:
+      'The API server sends a form that this version does not know: compare versions, and report `why` of the log line.',
+  },
+} as const satisfies Record<string, { meaning: string; remedy: string }>
 
 export type GuardReason = keyof typeof guardReasons
 

@@ -13,7 +13,7 @@ const tokenForm = /^[\x21-\x7e]{1,16384}$/
 const mostAnswerBytes = 256 * 1024
 
 /**
- * @param credential undefined: as anybody, which a token server may serve as well
+ * @param credential undefined: anonymous, which a token server may serve as well
  * @returns undefined where the credential is of no use for what is asked
  * @throws ReprieveError `registry-failed`
  */
@@ -31,7 +31,7 @@ export async function authorizationFor(
   if (realm === null) throw new ReprieveError('registry-failed', 'the registry names no token server')
   const asked = {
     service: bearer.parameters.get('service') ?? '',
-    // The registry's own word comes first: behind a prefix it may know the repository by another name.
+    // The registry's own scope comes first: behind a prefix it may have another name for the repository.
     scope: bearer.parameters.get('scope') ?? `repository:${repository}:pull`,
   }
   const answer = await transport({

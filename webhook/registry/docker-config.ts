@@ -13,7 +13,7 @@ export type Credential =
 /** `place`: a host, perhaps with a scheme, a path and wildcards, as it stands in the file. */
 export type StoredCredential = { place: string; credential: Credential }
 
-/** More, and longer ones, than anybody has: each is compared with every image. */
+/** More, and longer ones, than real files have: each is compared with every image. */
 const mostEntries = 1000
 const longestPlace = 1000
 

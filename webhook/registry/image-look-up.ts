@@ -45,7 +45,7 @@ export class ImageLookUp {
   readonly #parts: LookUpParts
   readonly #now: () => number
   readonly #flights = new Map<string, Flight>()
-  /** By image, architecture and credentials: whoever may not see an image learns nothing from those who may. */
+  /** By image, architecture and credentials: a pod whose credentials do not show an image learns nothing from other pods. */
   readonly #answers: BoundedCache<Entrypoint>
   readonly #lastDigests: BoundedCache<string>
   /** By digest: content that was verified. */
@@ -59,7 +59,7 @@ export class ImageLookUp {
     this.#commands = new BoundedCache(mostAnswers, this.#now)
   }
 
-  /** @param waitMs of this caller; the question goes on without it, for whoever comes next */
+  /** @param waitMs of this caller; the request goes on without it, for the next caller */
   async find({ image, architecture, stored }: Wanted, waitMs: number): Flight {
     const reference = parseReference(image)
     if (reference === undefined)

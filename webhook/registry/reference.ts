@@ -21,7 +21,7 @@ const repositoryForm = new RegExp(`^${component}(?:/${component})*$`)
 const label = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
 const domainForm = new RegExp(`^(?:${label}(?:\\.${label})*|\\[[0-9A-Fa-f:]+\\])(?::[0-9]{1,5})?$`)
 const tagForm = /^\w[\w.-]{0,127}$/
-/** Other algorithms are in the grammar, but in no registry that anybody has met. */
+/** Other algorithms are in the grammar, but in no known registry. */
 export const digestForm = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/
 
 /** Undefined if the text is no reference. */

@@ -16,7 +16,7 @@ export type RepositoryParts = {
   /** `https://registry-1.docker.io`. */
   origin: string
   name: string
-  /** Tried in turn, as the kubelet does; none: as anybody. */
+  /** Tried in turn, as the kubelet does; without any, the request is anonymous. */
   credentials: readonly Credential[]
   transport: Transport
   signal: AbortSignal
@@ -24,7 +24,7 @@ export type RepositoryParts = {
 
 export type FoundManifest = { digest: string; contentType: string; bytes: Buffer }
 
-/** Of a manifest or a configuration: more than ten times what the largest have that anybody has seen. */
+/** Of a manifest or a configuration: more than ten times the largest known ones. */
 const mostBytes = 1024 * 1024
 /** A pod may bring many secrets, and each costs the registry a request. */
 const mostCredentials = 8
@@ -77,7 +77,7 @@ export class Repository {
     while (refusals.has(answer.status) && this.#untried.length > 0) {
       const asked = parseChallenges(answer.headers['www-authenticate'] ?? '')
       if (asked.length > 0) this.#challenges = asked
-      // Nothing was ever asked for: no credential changes the answer.
+      // The registry asked for no credential, so none changes the answer.
       if (this.#challenges.length === 0) break
       const more = await this.#authorize()
       if (!more) break

@@ -3,7 +3,7 @@
  * reached from a pod (a hop limit of 1, a network policy), costs one log line and a question every few minutes.
  */
 import { describeError, ReprieveError } from '../../../src/errors.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { Hear } from '../notices/notice.ts'
 import type { SourceBook } from '../notices/source-book.ts'
 import type { Cloud, CloudName, Watch } from './cloud.ts'
@@ -29,7 +29,7 @@ export class CloudWatcher {
   readonly #clouds: readonly Cloud[]
   readonly #hear: Hear
   readonly #book: SourceBook
-  readonly #log: Log
+  readonly #log: EventLog
   #pace = watcherPace
   readonly #stopped = new AbortController()
   #found: Cloud['name'] | undefined
@@ -39,7 +39,7 @@ export class CloudWatcher {
   readonly #pausing = new Set<() => void>()
 
   /** @param clouds that may be the machine's, tried all at once */
-  constructor(clouds: readonly Cloud[], hear: Hear, book: SourceBook, log: Log) {
+  constructor(clouds: readonly Cloud[], hear: Hear, book: SourceBook, log: EventLog) {
     this.#clouds = clouds
     this.#hear = hear
     this.#book = book
@@ -54,7 +54,8 @@ export class CloudWatcher {
   start(pace: WatcherPace = watcherPace): void {
     this.#pace = pace
     this.#running = this.#run().catch((error: unknown) => {
-      if (!this.#stopped.signal.aborted) this.#log.error({ err: error }, 'asking the cloud ended')
+      if (!this.#stopped.signal.aborted)
+        this.#log.error({ event: 'cloud.failed', err: error }, 'asking the cloud ended')
     })
   }
 
@@ -75,7 +76,7 @@ export class CloudWatcher {
         said.clear()
         pauseMs = this.#pace.lookSoonMs
         this.#found = cloud.name
-        this.#log.info({ cloud: cloud.name }, 'a cloud answers: its notices are heard')
+        this.#log.info({ event: 'cloud.found', cloud: cloud.name }, 'a cloud answers: its notices are heard')
         await this.#follow(cloud)
         this.#found = undefined
       }
@@ -86,8 +87,13 @@ export class CloudWatcher {
 
   #tellNone(hidden: CloudName | undefined, why: Record<string, string>): void {
     const about = { why, againMs: this.#pace.lookAgainMs }
-    if (hidden === undefined) this.#log.info(about, 'no cloud answers: its notices are not heard')
-    else this.#log.warn(about, 'a metadata server of the node hides the notices: they are not heard')
+    if (hidden === undefined)
+      this.#log.info({ event: 'cloud.missing', ...about }, 'no cloud answers: its notices are not heard')
+    else
+      this.#log.warn(
+        { event: 'cloud.hidden', ...about },
+        'a metadata server of the node hides the notices: they are not heard',
+      )
   }
 
   async #look(): Promise<{ cloud?: Cloud; hidden?: CloudName; why: Record<string, string> }> {
@@ -126,7 +132,7 @@ export class CloudWatcher {
     const lost = (watch: Watch, error: unknown) => {
       if (!signal.aborted)
         this.#log.warn(
-          { cloud: cloud.name, source: watch.source, err: error },
+          { event: 'cloud.lost', cloud: cloud.name, source: watch.source, err: error },
           'the cloud does not answer any more',
         )
       gone.abort()
@@ -159,7 +165,7 @@ export class CloudWatcher {
         if (silent >= this.#pace.lostAfter) throw error
         if (failures === this.#pace.lostAfter)
           this.#log.warn(
-            { source: watch.source, err: error },
+            { event: 'cloud.source_failed', source: watch.source, err: error },
             'a source of notices does not answer as it should: it is asked less often',
           )
       }
@@ -170,7 +176,7 @@ export class CloudWatcher {
   #noteClock({ name, clockAheadMs: aheadMs = 0 }: Cloud): void {
     if (aheadMs !== 0 && aheadMs !== this.#aheadMs)
       this.#log.warn(
-        { cloud: name, aheadMs },
+        { event: 'cloud.clock_differs', cloud: name, aheadMs },
         'the clock of the cloud is not that of this machine: its deadlines are shifted',
       )
     this.#aheadMs = aheadMs

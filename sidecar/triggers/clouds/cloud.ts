@@ -33,6 +33,7 @@ export interface Cloud {
 export const linkLocal: Endpoint = { host: '169.254.169.254', port: 80 }
 
 /** As long as the SDKs and the node termination handler wait; the service is on the machine itself. */
+// @deadline A metadata service hangs | The request is given up; nothing waits for it
 export const requestDeadlineMs = 2_000
 
 /** Whether that is the answer that was asked for; anything else but `none` is a failure: redirects, refusals, faults. */

@@ -1,6 +1,6 @@
 /**
  * One request to a metadata service, on `node:net`: the first use of `fetch` costs 27 MB resident, `node:http` 13 MB, in
- * every protected pod (docs/decisions/0032). No redirects, no proxies, no names kept: a bounded answer by a deadline, or an error. No connection
+ * every protected pod (docs/decisions/0018). No redirects, no proxies, no names kept: a bounded answer by a deadline, or an error. No connection
  * is kept but where the caller says so.
  */
 import { connect, type Socket } from 'node:net'

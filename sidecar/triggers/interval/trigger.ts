@@ -3,7 +3,7 @@
  * turn of its own; any complete checkpoint, whoever asked for it, begins the interval anew.
  */
 import { Deadline } from '../../../src/deadline.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { IntervalPlan } from '../../../src/pod-plan.ts'
 import type { CheckpointLedger } from '../../container/ledger.ts'
 import { madeProgress } from './progress.ts'
@@ -13,6 +13,7 @@ import type { Vitals } from '../../proc/vitals.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
 /** What a manual checkpoint gets: nobody waits for it. */
+// @deadline A periodic checkpoint does not end | It is given up
 const deadlineMs = 600_000
 /** An application that does not run, or made no progress, is looked at again so soon at the latest. */
 const lookAgainMs = 60_000
@@ -30,7 +31,7 @@ export type IntervalTriggerParts = {
   ledger: CheckpointLedger
   /** Undefined while there is nothing that should be saved. */
   vitals: (container: string) => Promise<Vitals | undefined>
-  log: Log
+  log: EventLog
 }
 
 type Turn = {
@@ -97,7 +98,10 @@ export class IntervalTrigger implements Trigger {
     turn.due = performance.now() + ms
     const work = () =>
       this.#take(name, turn).catch((error: unknown) => {
-        this.#parts.log.error({ err: error, container: name }, 'a periodic checkpoint could not be asked for')
+        this.#parts.log.error(
+          { event: 'interval.failed', err: error, container: name },
+          'a periodic checkpoint could not be asked for',
+        )
         this.#dueIn(name, turn, lookAgainMs)
       })
     turn.timer = setTimeout(() => void work(), Math.min(ms, longestTimerMs)).unref()
@@ -147,7 +151,7 @@ export class IntervalTrigger implements Trigger {
     if (turn.skippedSince !== undefined) return
     turn.skippedSince = Date.now()
     this.#parts.log.info(
-      { container: name },
+      { event: 'interval.skipped', container: name },
       'a periodic checkpoint was skipped: the application neither computed nor changed its memory since the last one',
     )
   }

@@ -6,7 +6,7 @@ import { chmod, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { Deadline } from '../../../src/deadline.ts'
 import { describeError } from '../../../src/errors.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { CheckpointRequest } from '../../checkpoint/request.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
@@ -16,10 +16,10 @@ const longestRequestBytes = 4096
 export class ManualTrigger implements Trigger {
   readonly name = 'manual'
   readonly #path: string
-  readonly #log: Log
+  readonly #log: EventLog
   #server: Server | undefined
 
-  constructor(path: string, log: Log) {
+  constructor(path: string, log: EventLog) {
     this.#path = path
     this.#log = log
   }
@@ -44,7 +44,9 @@ export class ManualTrigger implements Trigger {
     let text = ''
     const answer = (value: unknown) => socket.end(`${JSON.stringify(value)}\n`)
     socket.setEncoding('utf8')
-    socket.on('error', (error) => this.#log.debug({ error: error.message }, 'a control connection broke'))
+    socket.on('error', (error) =>
+      this.#log.debug({ event: 'control.broke', error: error.message }, 'a control connection broke'),
+    )
     socket.on('data', (chunk: string) => {
       text += chunk
       if (text.length > longestRequestBytes) {

@@ -14,7 +14,10 @@ export class Brake {
   /** What we have set, or are about to. */
   #ours: readonly string[] = []
 
-  /** @param recordFile where both are kept for a sidecar that is started again, and for guard where it fails again and again (launcher/guard/left.c) */
+  /**
+   * @param recordFile where both are kept, for a sidecar that is started again and for guard (launcher/guard/left.c). It is there for as long as the cgroup
+   * may be frozen by us, too
+   */
   constructor(cgroup: MemoryCgroup, recordFile: string) {
     this.#cgroup = cgroup
     this.#recordFile = recordFile

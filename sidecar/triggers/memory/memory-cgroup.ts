@@ -22,6 +22,7 @@ import {
 
 const mountDeadlineMs = 10_000
 /** A process that the brake holds sleeps up to 2 s before it can be frozen (MEMCG_MAX_HIGH_DELAY_JIFFIES, mm/memcontrol.c). */
+// @deadline A task of the application cannot be frozen | The sidecar continues without it
 const freezeDeadlineMs = 5_000
 
 /** Where the cgroup of a container is mounted. One that is mounted there already is replaced. */

@@ -5,8 +5,7 @@
 import type { Log } from '../../../src/log.ts'
 import type { ContainerPlan } from '../../../src/pod-plan.ts'
 import { volumePaths } from '../../../src/volume.ts'
-import { lifeOf } from '../../proc/process-tree.ts'
-import { frozenMarkOf, thawMarked } from './left-frozen.ts'
+import { recordOf } from './left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from './memory-cgroup.ts'
 import { PolledUsage } from './polled-usage.ts'
 import { answerCrossing, growLate, look, saveLate } from './pressure.ts'
@@ -43,7 +42,6 @@ export type MemoryWatchPlaces = { run?: string; open?: typeof MemoryCgroup.open;
 export class MemoryWatch {
   readonly #parts: MemoryWatchParts
   readonly #cgroup: MemoryCgroup
-  readonly #frozenMark: string
   readonly #askAgainMs: number
   readonly #wire: Tripwire | PolledUsage
   readonly #grower: SocketGrower | undefined
@@ -62,12 +60,11 @@ export class MemoryWatch {
   #owesBrake = false
   #askingAgain: NodeJS.Timeout | undefined
 
-  /** What an earlier life of the sidecar left frozen goes on. @throws Error of the file system where there is no such cgroup */
+  /** @throws Error of the file system where there is no such cgroup */
   static async open(parts: MemoryWatchParts, places: MemoryWatchPlaces = {}): Promise<MemoryWatch> {
     const { plan, launcherPid, log } = parts
     const { run = volumePaths.run, open = MemoryCgroup.open } = places
     const cgroup = await open(launcherPid, cgroupMount(plan.name), log)
-    thawMarked({ cgroup, frozenMark: frozenMarkOf(plan.name, run), launcherPid, log })
     return new MemoryWatch(parts, cgroup, run, places.askAgainMs ?? defaultAskAgainMs)
   }
 
@@ -76,14 +73,13 @@ export class MemoryWatch {
     this.#parts = parts
     this.#cgroup = cgroup
     this.#askAgainMs = askAgainMs
-    this.#frozenMark = frozenMarkOf(plan.name, run)
     const { resizeSocket, thresholdPercent: percent } = plan.memory
     this.#grower = resizeSocket === undefined ? undefined : new SocketGrower(resizeSocket)
     const crossed = (crossing: Crossing) => this.#crossed(crossing)
     const options = { cgroup, percent, crossed, relieved, log }
     this.#wire =
       cgroup.version === 2
-        ? new Tripwire({ ...options, recordFile: `${run}/${plan.name}/brake-${lifeOf(launcherPid)}` })
+        ? new Tripwire({ ...options, recordFile: recordOf(`${run}/${plan.name}`, launcherPid) })
         : new PolledUsage(options)
   }
 
@@ -113,6 +109,8 @@ export class MemoryWatch {
   async end(): Promise<void> {
     this.#isEnded = true
     clearInterval(this.#askingAgain)
+    // Before the record is gone, by which guard would thaw it.
+    await this.#standstill?.end()
     await this.#wire.stop().catch(() => undefined)
   }
 
@@ -120,7 +118,7 @@ export class MemoryWatch {
    * CRIU waits for its own instructions in the application, which are neither to be frozen nor held by the brake: a checkpoint may be asked for
    * just when a crossing is being answered, or a crossing come just when one was asked for.
    */
-  async held(): Promise<void> {
+  async stopped(): Promise<void> {
     if (this.#cgroup.version !== 2) return
     const isFrozen = this.#cgroup.isFrozen()
     try {
@@ -130,12 +128,12 @@ export class MemoryWatch {
       }
     } finally {
       this.#standstill?.interrupt()
-      if (isFrozen) thaw({ cgroup: this.#cgroup, frozenMark: this.#frozenMark, log: this.#parts.log })
+      if (isFrozen) thaw({ cgroup: this.#cgroup, log: this.#parts.log })
     }
   }
 
   /** CRIU is about to let go: before the application runs, so that it cannot fill what it has left while nothing holds it. */
-  goesOn(): void {
+  resuming(): void {
     this.#standstill?.again()
     if (!this.#owesBrake) return
     this.#owesBrake = false
@@ -147,7 +145,7 @@ export class MemoryWatch {
 
   async #crossed(crossing: Crossing): Promise<void> {
     // CRIU's own instructions have come to the brake.
-    if (this.#parts.container.doing === 'stopped') return this.held()
+    if (this.#parts.container.doing === 'stopped') return this.stopped()
     this.#isAnswering = true
     // What has just been restored is not saved anew.
     const isOnTrial = this.#parts.container.isOnTrial
@@ -233,7 +231,6 @@ export class MemoryWatch {
       cgroup: this.#cgroup,
       grower: this.#grower,
       brake: this.#wire,
-      frozenMark: this.#frozenMark,
       name: plan.name,
       launcherPid,
       ending: container,

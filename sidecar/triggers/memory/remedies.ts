@@ -11,8 +11,10 @@ import { standstillMs, type Standstill, type StandstillParts } from './standstil
 import type { EndedContainer, ToldToEnd } from './told-to-end.ts'
 
 /** A resize that the kubelet accepts is in force within a second (0.25 s on Kubernetes 1.36); one that it defers may never be. */
+// @deadline A resize is not answered, or not put into force | The next answer to a full memory; for each of both
 const growDeadlineMs = 10_000
 /** As long as a checkpoint asked for by hand may take: nobody else's deadline is near. */
+// @deadline A checkpoint for a full memory does not end | It is given up
 export const checkpointDeadlineMs = 600_000
 /** sysexits(3), EX_TEMPFAIL: "the user is invited to retry". Not 0, or a Job would take it for done. */
 export const rescheduleCode = 75
@@ -44,6 +46,7 @@ export type PressureParts = StandstillParts & {
   /** The brake: for the limit that is in force now, or none. */
   brake: { arm(): Promise<void>; letGo(): Promise<void> }
   name: string
+  launcherPid: number
   /** How the pod's end is heard of meanwhile; tests may do without. */
   ending?: EndedContainer
   /** How often it was to be ended for more memory in vain. */
@@ -208,7 +211,7 @@ function requestOf({ standstill, end }: Standing, afterwards: 'resume' | 'end'):
     deadline: Deadline.in(checkpointDeadlineMs),
     // CRIU's own instructions run inside the tasks: they must neither be frozen nor held by the brake. For one that is to end with this, and may
     // have to be dumped once more, both come back if it goes on (MemoryWatch): it must not fill the rest between two tries.
-    held: async () => {
+    stopped: async () => {
       end?.look()
       if (afterwards === 'resume') await standstill.release()
     },

@@ -2,20 +2,17 @@
  * The application stands still while it is decided what becomes of its memory, but not for longer than its users can bear: what has
  * not begun by then (the store hangs, most often) goes on while it runs. Nothing here waits for a disk or for a thread of libuv's.
  */
-import { rmSync } from 'node:fs'
 import type { Log } from '../../../src/log.ts'
-import { mark } from './left-frozen.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
 
 /** From when the application has all that can be had in place, until CRIU holds it. */
+// @deadline An ending checkpoint waits, and the memory is full | The application is thawed
+// @deadline The store hangs, and the memory is full | Thawed; the checkpoint begins when the store answers
 export const standstillMs = 10_000
 
 export type StandstillParts = {
   cgroup: MemoryCgroup
   brake: { letGo(): Promise<void> }
-  /** Where it is noted that we froze the cgroup, for a sidecar that is started again. */
-  frozenMark: string
-  launcherPid: number
   log: Log
   /** Called before it goes on for whatever reason that is not the end of the answer: what must not reach it yet has to be seen now. */
   beforeThaw?: () => void
@@ -45,7 +42,7 @@ export class Standstill {
     const { cgroup, log } = this.#parts
     if (cgroup.version !== 2) return
     this.#stands = true
-    if (!(await this.#freeze())) log.warn('not all of the application stands still: what is done goes on')
+    if (!(await cgroup.freeze())) log.warn('not all of the application stands still: what is done goes on')
   }
 
   /** It lasts so long from now on, unless it ends before. The first call counts. */
@@ -65,26 +62,14 @@ export class Standstill {
 
   /** CRIU is about to let go. What it holds is frozen as well: no instruction of the application's own comes between. */
   again(): void {
-    const { log } = this.#parts
+    const { cgroup, log } = this.#parts
     if (!this.#isInterrupted) return
     this.#isInterrupted = false
     if (!this.#stands) return
-    this.#freeze().catch((error: unknown) => {
+    cgroup.freeze().catch((error: unknown) => {
       if (!isGone(error)) log.error({ err: error }, 'the application could not be frozen again')
     })
     if (this.#tooLong !== undefined) this.#bound(this.#tooLong)
-  }
-
-  /** The writes are made before it returns. Not without a mark: whoever comes after us must be able to let it go. The brake holds it meanwhile. */
-  async #freeze(): Promise<boolean> {
-    const { cgroup, frozenMark, launcherPid, log } = this.#parts
-    try {
-      mark(frozenMark, launcherPid, cgroup)
-    } catch (error) {
-      log.error({ err: error }, 'that the application is frozen cannot be noted: it is not frozen')
-      return false
-    }
-    return cgroup.freeze()
   }
 
   #bound(tooLong: (why: string) => void): void {
@@ -118,15 +103,10 @@ export class Standstill {
 }
 
 /** Whatever froze it, and more than once without harm. */
-export function thaw({
-  cgroup,
-  frozenMark,
-  log,
-}: Pick<StandstillParts, 'cgroup' | 'frozenMark' | 'log'>): void {
+export function thaw({ cgroup, log }: Pick<StandstillParts, 'cgroup' | 'log'>): void {
   if (cgroup.version !== 2) return
   try {
     cgroup.thaw()
-    rmSync(frozenMark, { force: true })
   } catch (error) {
     if (!isGone(error)) log.error({ err: error }, 'the application could not be let go')
   }

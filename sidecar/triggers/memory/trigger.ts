@@ -17,9 +17,9 @@ export type WatchedContainer = PressedContainer &
     /** Calls back with each new state. */
     observe(changed: (state: ContainerState) => void): void
     /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
-    whenHeld(held: () => Promise<void>): void
+    whenStopped(stopped: () => Promise<void>): void
     /** Calls back just before CRIU lets go of an application that goes on. */
-    whenGoingOn(goingOn: () => void): void
+    whenResuming(resuming: () => void): void
   }
 
 export type MemoryStatus = {
@@ -58,8 +58,8 @@ export class MemoryTrigger implements Trigger {
     this.#asked = asked
     for (const container of this.#containers) {
       container.observe((state) => this.#follow(container, state))
-      container.whenHeld(async () => this.#watches.get(container.plan.name)?.held())
-      container.whenGoingOn(() => this.#watches.get(container.plan.name)?.goesOn())
+      container.whenStopped(async () => this.#watches.get(container.plan.name)?.stopped())
+      container.whenResuming(() => this.#watches.get(container.plan.name)?.resuming())
     }
   }
 

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { Deadline } from '../../../src/deadline.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import { DumpTime } from './dump-time.ts'
 import { availableBytes, evictionBytes, isRelieved, judgeNode, parseMeminfo, parseStall, type Eviction, type NodeSample, type NodeVerdict } from './node-memory.ts' // prettier-ignore
 import { memoryOf, treeOf } from '../../proc/process-tree.ts'
@@ -23,6 +23,7 @@ const checkpointDeadlineMs = 600_000
 const againMs = 5 * 60_000
 /** One that failed is tried again sooner, so often and after so long. */
 const retries = 3
+// @deadline A checkpoint for a full node fails | Three retries, each after this pause
 const retryMs = 10_000
 
 export type NodeMemoryStatus = {
@@ -44,7 +45,7 @@ export type NodeMemoryOptions = {
   isOnTrial: (container: string) => boolean
   /** How long a checkpoint of so many bytes will take. */
   estimateMs: (container: string, bytes: number) => number
-  log: Log
+  log: EventLog
   /** For tests: where meminfo and pressure/memory are, what a tree holds, and what the time is. */
   proc?: string
   bytesOf?: (root: number) => Promise<number>
@@ -90,7 +91,12 @@ export class NodeMemoryTrigger implements Trigger {
     if ('bytes' in this.#eviction && this.#eviction.bytes === 0) return
     const look = () =>
       this.look(containers)
-        .catch((error) => this.#options.log.warn({ err: error }, 'the memory of the node was not looked at'))
+        .catch((error) =>
+          this.#options.log.warn(
+            { event: 'node_memory.unread', err: error },
+            'the memory of the node was not looked at',
+          ),
+        )
         .finally(() => {
           if (this.#timer !== undefined)
             this.#timer = setTimeout(look, this.#near ? everyMsWhenNear : everyMs).unref()
@@ -131,7 +137,10 @@ export class NodeMemoryTrigger implements Trigger {
     containers: ReadonlyMap<string, Checkpointable>,
   ): Promise<void> {
     if (isRelieved(this.#samples, this.#threshold, await this.#dumpMs(containers))) {
-      this.#options.log.info({ availableBytes: sample.availableBytes }, 'the node has memory again')
+      this.#options.log.info(
+        { event: 'node_memory.relieved', availableBytes: sample.availableBytes },
+        'the node has memory again',
+      )
       this.#pressure = undefined
       if (pressure.failed.size === 0) this.#restsUntilMs = pressure.atMs + againMs
       return
@@ -154,7 +163,7 @@ export class NodeMemoryTrigger implements Trigger {
     this.#pressure = { atMs, triedAtMs: atMs, retriesLeft: retries, failed: new Set(), onTrial }
     this.#why = why
     this.#options.log.warn(
-      { why, ...(onTrial.size === 0 ? {} : { justRestored: [...onTrial] }) },
+      { event: 'node_memory.pressed', why, ...(onTrial.size === 0 ? {} : { justRestored: [...onTrial] }) },
       'the node runs out of memory: checkpoints are taken before the kubelet evicts',
     )
     this.#take([...containers.values()].filter(({ plan }) => !onTrial.has(plan.name)))
@@ -193,7 +202,10 @@ export class NodeMemoryTrigger implements Trigger {
         (error: unknown) => String(error),
       )
     if (detail === undefined) return undefined
-    this.#options.log.error({ container: name, detail }, 'no checkpoint was taken before the eviction')
+    this.#options.log.error(
+      { event: 'node_memory.failed', container: name, detail },
+      'no checkpoint was taken before the eviction',
+    )
     return name
   }
 

@@ -3,7 +3,7 @@
  * each, and tried until it is complete, the death is not announced any more, or its time is over.
  */
 import { Deadline } from '../../../src/deadline.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { CheckpointLedger } from '../../container/ledger.ts'
 import { folderSource } from './notice-folder.ts'
 import type { Checkpointable } from '../../container/trigger.ts'
@@ -42,7 +42,7 @@ export type AnnouncedParts = {
   current: (task: Task) => Current | { passOver: string }
   /** It was ended, and is held for this checkpoint. */
   holds: (name: string, checkpoint: string) => void
-  log: Log
+  log: EventLog
 }
 
 type Outcome = 'taken' | 'failed' | 'skipped'
@@ -109,7 +109,7 @@ export class AnnouncedCheckpoints {
     if (Date.now() >= this.#until(one, batch))
       return this.#end(batch, one, 'skipped', 'the application did not run in time')
     if (!isTold)
-      this.#parts.log.info({ container: name, answer: task.answer }, 'a notice is answered when the application runs') // prettier-ignore
+      this.#parts.log.info({ event: 'notice.waiting', container: name, answer: task.answer }, 'a notice is answered when the application runs') // prettier-ignore
     one.isTold = true
   }
 
@@ -156,7 +156,10 @@ export class AnnouncedCheckpoints {
     if (!isNew) return
     note.plan = explainPlan([...known.values()])
     const answer = pending[0]?.task.answer
-    this.#parts.log.warn({ notice: told(because), answer, plan: note.plan }, 'a notice is answered')
+    this.#parts.log.warn(
+      { event: 'notice.answered', notice: told(because), answer, plan: note.plan },
+      'a notice is answered',
+    )
   }
 
   async #checkpoint(batch: Batch, one: Pending, { plan }: Step, until: number): Promise<void> {

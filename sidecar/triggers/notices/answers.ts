@@ -1,16 +1,16 @@
 /**
- * What is done for each kind of notice, and when: the one table. Printed by `node sidecar/main.ts --explain`, reproduced in docs/notices.md
- * (test/docs compares the two). Why which: docs/decisions/0031.
+ * What is done for each kind of notice, and when: the one table. Printed by `node sidecar/main.ts --explain`, and generated into docs/notices.md
+ * (`make docs`). Why which: docs/decisions/0017.
  */
 import { noticeKinds, type Notice, type NoticeKind } from './notice.ts'
 
 /** In the order of their strength: a death that was answered by one needs none of those before it. */
 export const answers = {
-  nothing: 'nothing is done',
-  prepare: 'a checkpoint is taken if there is none yet; the application goes on',
-  'checkpoint-and-resume': 'a checkpoint is taken; the application goes on',
+  nothing: 'the sidecar does nothing',
+  prepare: 'the sidecar takes a checkpoint if there is none yet; the application continues',
+  'checkpoint-and-resume': 'the sidecar takes a checkpoint; the application continues',
   'checkpoint-and-hold':
-    'a checkpoint is taken and the application ended, so that it does nothing that would be lost and done again; its container is held until the pod ends, or let go if the notice proves wrong',
+    'the sidecar takes a checkpoint that ends the application, so that no work is done twice. The container is held until the pod ends, or restarts if the notice proves wrong',
 } as const
 export type Answer = keyof typeof answers
 
@@ -85,7 +85,7 @@ export function reconsiderAt(notice: Situation, now: number): number | undefined
 /** The table as the documents have it. */
 export function explainAnswers(): string {
   const minutes = `${nearMs / 60_000} min`
-  const head = ['notice', 'what will happen', `more than ${minutes} ahead`, 'nearer', 'nobody says when']
+  const head = ['notice', 'what will happen', `more than ${minutes} ahead`, 'nearer', 'no deadline']
   const rows = Object.entries(answerTable).map(([kind, { far, near, unknown }]) => [
     `\`${kind}\``,
     noticeKinds[kind as NoticeKind],

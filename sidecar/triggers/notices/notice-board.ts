@@ -27,6 +27,7 @@ export const sameWordMs = 60_000
 /** Sources tell of one death within half a minute (docs/notices.md); what was done so long before is no answer to what is said now. */
 export const freshMs = 120_000
 /** A machine that is still there so long after its deadline was not taken. */
+// @deadline An announced end does not come | A held container restarts, this long after the end
 export const overdueMs = 300_000
 
 /** `changed`: said before, and now of another instant, of another kind, or more surely. */

@@ -6,7 +6,7 @@
 import { constants, watch, type FSWatcher } from 'node:fs'
 import { mkdir, open, readdir, stat } from 'node:fs/promises'
 import { describeError } from '../../../src/errors.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import { longestFileBytes, readNoticeFile } from './notice-file.ts'
 import type { Hear, Notice } from './notice.ts'
 import type { SourceBook } from './source-book.ts'
@@ -33,7 +33,7 @@ export type NoticeFolderParts = {
   containers: readonly string[]
   hear: Hear
   book: SourceBook
-  log: Log
+  log: EventLog
   /** For tests. */
   pace?: { watchedMs: number; unwatchedMs: number }
 }
@@ -73,7 +73,10 @@ export class NoticeFolder {
       book.answered(folderSource, Date.now())
     } catch (error) {
       book.failed(folderSource, describeError(error), Date.now())
-      log.debug({ err: error, path }, 'the folder of notices could not be read')
+      log.debug(
+        { event: 'notice_folder.unread', err: error, path },
+        'the folder of notices could not be read',
+      )
     }
     this.#isLooking = false
     this.#lookIn(this.#hasChanged ? gatherMs : this.#pauseMs)
@@ -106,7 +109,10 @@ export class NoticeFolder {
       watcher.on('error', () => this.#unwatch())
       this.#watched = { watcher, folder }
     } catch (error) {
-      this.#parts.log.debug({ err: error, path }, 'the folder of notices cannot be watched')
+      this.#parts.log.debug(
+        { event: 'notice_folder.unwatched', err: error, path },
+        'the folder of notices cannot be watched',
+      )
     }
   }
 
@@ -182,7 +188,10 @@ export class NoticeFolder {
   #tell(name: string, why: string): void {
     if (this.#told.get(name) === why) return
     this.#told.set(name, why)
-    this.#parts.log.warn({ file: name.slice(0, 255), why }, 'a notice could not be read')
+    this.#parts.log.warn(
+      { event: 'notice.unreadable', file: name.slice(0, 255), why },
+      'a notice could not be read',
+    )
   }
 }
 

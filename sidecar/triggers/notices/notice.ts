@@ -5,14 +5,14 @@
 
 /** What will happen, and what becomes of the application's memory and of the machine's disks. */
 export const noticeKinds = {
-  'machine-terminated': 'the machine is deleted, with its memory and its own disks',
-  'machine-stopped': 'the machine is stopped, and its memory is lost',
+  'machine-terminated': 'the machine and its own disks are deleted',
+  'machine-stopped': 'the machine stops; its memory is lost',
   'machine-hibernated': 'the machine sleeps; the cloud promises to keep its memory',
-  'machine-rebooted': 'the machine begins anew, and its memory is lost',
-  'machine-redeployed': 'the machine is moved to other hardware without its memory and its own disks',
-  'machine-frozen': 'the machine stands still for seconds and goes on by itself',
-  'machine-at-risk': 'the machine is more likely to be taken back than others',
-  'pod-ended': 'something that Kubernetes does not announce will end the pod',
+  'machine-rebooted': 'the machine restarts; its memory is lost',
+  'machine-redeployed': 'the machine moves, without its memory and its own disks',
+  'machine-frozen': 'the machine pauses for seconds and continues by itself',
+  'machine-at-risk': 'the machine is more likely than others to be reclaimed',
+  'pod-ended': 'something that Kubernetes does not announce ends the pod',
 } as const
 export type NoticeKind = keyof typeof noticeKinds
 

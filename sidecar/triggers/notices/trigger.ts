@@ -2,8 +2,8 @@
  * Deaths that others announce. Sources say what stands (`hear`); the board joins it to deaths; the table says what is done; and
  * what is done is done once for each death of each container, for as long as the death is announced.
  */
-import type { Log } from '../../../src/log.ts'
-import type { LetGo } from '../../container/state.ts'
+import type { EventLog } from '../../../src/log.ts'
+import type { EndKeptOpen } from '../../container/state.ts'
 import {
   AnnouncedCheckpoints,
   type AnnouncedParts,
@@ -36,8 +36,8 @@ const usualLetGoAgainMs = 30_000
 
 export type NoticeTriggerParts = Pick<AnnouncedParts, 'book' | 'ledger' | 'vitals'> & {
   /** Lets a container go that is held for a checkpoint, unless another pod has gone on from it. */
-  letGo: (container: string) => Promise<LetGo>
-  log: Log
+  endKeptOpen: (container: string) => Promise<EndKeptOpen>
+  log: EventLog
   /** How long after a store did not answer it is asked again whether a container may be let go. */
   letGoAgainMs?: number
 }
@@ -100,10 +100,12 @@ export class NoticeTrigger implements Trigger {
     if (!this.#gathering) this.#thinkIn(gatherMs)
     this.#gathering = true
     this.#parts.book.seen(appeared)
-    for (const notice of appeared) this.#parts.log.warn({ notice: told(notice) }, 'a notice was heard')
+    for (const notice of appeared)
+      this.#parts.log.warn({ event: 'notice.heard', notice: told(notice) }, 'a notice was heard')
     for (const notice of changed)
-      this.#parts.log.warn({ notice: told(notice) }, 'a notice says something else')
-    for (const notice of withdrawn) this.#parts.log.warn({ notice: told(notice) }, 'a notice was withdrawn')
+      this.#parts.log.warn({ event: 'notice.changed', notice: told(notice) }, 'a notice says something else')
+    for (const notice of withdrawn)
+      this.#parts.log.warn({ event: 'notice.withdrawn', notice: told(notice) }, 'a notice was withdrawn')
   }
 
   #thinkIn(ms: number): void {
@@ -118,9 +120,12 @@ export class NoticeTrigger implements Trigger {
     for (const { tasks, answer, because } of this.#due(now))
       void this.#announced
         .take(tasks, answer, because)
-        .catch((error: unknown) => this.#parts.log.error({ err: error }, 'a notice could not be answered'))
+        .catch((error: unknown) =>
+          this.#parts.log.error({ event: 'notice.failed', err: error }, 'a notice could not be answered'),
+        )
     for (const [name, held] of this.#held)
-      if (!asksToHold(this.#board, name, now) && (held.letGoAt ?? 0) <= now) void this.#letGo(name, held)
+      if (!asksToHold(this.#board, name, now) && (held.letGoAt ?? 0) <= now)
+        void this.#endKeptOpen(name, held)
     this.#thinkAgain(now)
   }
 
@@ -187,11 +192,12 @@ export class NoticeTrigger implements Trigger {
     this.#thinkIn(0)
   }
 
-  async #letGo(name: string, held: Held): Promise<void> {
+  async #endKeptOpen(name: string, held: Held): Promise<void> {
     const isFirst = held.letGoAt === undefined
     held.letGoAt = Number.POSITIVE_INFINITY
-    const result = await this.#parts.letGo(name).catch((): LetGo => ({ outcome: 'unknown' }))
-    const about = { container: name, checkpoint: held.checkpoint, ...result }
+    const result = await this.#parts.endKeptOpen(name).catch((): EndKeptOpen => ({ outcome: 'unknown' }))
+    const event = 'notice.end_overdue' as const
+    const about = { event, container: name, checkpoint: held.checkpoint, ...result }
     if (result.outcome !== 'unknown') {
       this.released(name)
       return this.#parts.log.warn(about, letGoWords[result.outcome])
@@ -204,9 +210,9 @@ export class NoticeTrigger implements Trigger {
   }
 }
 
-const letGoWords: Record<LetGo['outcome'], string> = {
-  'let-go': 'the announced end did not come: the container ends, and goes on from its checkpoint',
-  'not-held': 'the announced end did not come, and the container is not held any more',
+const letGoWords: Record<EndKeptOpen['outcome'], string> = {
+  ended: 'the announced end did not come: the container ends, and goes on from its checkpoint',
+  'not-kept-open': 'the announced end did not come, and the container is not held any more',
   'taken-over': 'the announced end did not come, but another pod has the lineage: the container stays held',
   unknown: 'the announced end did not come, and the store does not answer: the container stays held',
 }

@@ -1,18 +1,19 @@
 /** The pod was told to end, and the container's preStop (the launcher) asks for its last checkpoint. */
 import { Deadline } from '../../../src/deadline.ts'
-import type { Log } from '../../../src/log.ts'
+import type { EventLog } from '../../../src/log.ts'
 import type { LauncherConnection } from '../../launcher-socket/launcher-server.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
 /** How often the waiting hook hears from us, and how long each word lasts. */
+// @deadline(lastsMs) The sidecar hangs at the pod's end | The user's `preStop` runs, counted from its last message
 const patience = { everyMs: 1_000, lastsMs: 5_000 } as const
 
 export class PrestopTrigger implements Trigger {
   readonly name = 'prestop'
-  readonly #log: Log
+  readonly #log: EventLog
   #containers: ReadonlyMap<string, Checkpointable> = new Map()
 
-  constructor(log: Log) {
+  constructor(log: EventLog) {
     this.#log = log
   }
 
@@ -42,7 +43,7 @@ export class PrestopTrigger implements Trigger {
       if (outcome.outcome === 'taken') connection.say({ verb: 'taken', id: outcome.id })
       else connection.say({ verb: 'failed', reason: outcome.reason })
     } catch (error) {
-      this.#log.error({ err: error, container: name }, 'the last checkpoint failed')
+      this.#log.error({ event: 'prestop.failed', err: error, container: name }, 'the last checkpoint failed')
       connection.say({ verb: 'failed', reason: 'internal' })
     } finally {
       clearInterval(timer)

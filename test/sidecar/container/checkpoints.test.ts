@@ -40,7 +40,7 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
   const parts = {
     around: { podPlan: { keep: 3 }, store: { prune } },
     plan: containerPlan,
-    claim: { take: async () => ({ outcome: 'held' }), release: () => void (isReleased = true) },
+    lock: { take: async () => ({ outcome: 'taken' }), release: () => void (isReleased = true) },
     log: quietLog,
     state: () => container.state,
     dispatch,
@@ -52,11 +52,11 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
       hooks: CheckpointHooks,
     ) => {
       taken.push(trigger)
-      await hooks.held()
+      await hooks.stopped()
       const ended = afterwards === 'end'
       if (!ended) {
         await dumped.promise
-        hooks.goingOn()
+        hooks.resuming()
         hooks.storing()
       }
       const { promise, reject } = Promise.withResolvers<void>()
@@ -129,7 +129,7 @@ t.test('nobody waits for old checkpoints to be removed, but whoever is to take o
   await until('both to be at it', () => removing === 2)
   t.equal(isReleased(), false)
   removed.resolve()
-  await until('the claim to be released', isReleased)
+  await until('the slot lock to be released', isReleased)
 })
 
 t.test('a request that ends the application breaks off a checkpoint that is only being stored', async (t) => {

@@ -207,8 +207,9 @@ t.test('all that stops the tasks besides CRIU hears that CRIU has, of every join
   const { ask, begun, over } = world(t)
   const heard: string[] = []
   ask('manual')
-  for (const trigger of ['memory', 'interval']) ask(trigger, { held: async () => void heard.push(trigger) })
+  for (const trigger of ['memory', 'interval'])
+    ask(trigger, { stopped: async () => void heard.push(trigger) })
   await over(taken('one'))
-  await begun[1]?.request.held?.()
+  await begun[1]?.request.stopped?.()
   t.same(heard, ['memory', 'interval'])
 })

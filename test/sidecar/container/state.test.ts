@@ -33,7 +33,7 @@ type Row = [name: string, from: ContainerState, event: ContainerEvent, to: Conta
 const preparing = { at: 'preparing', launcherPid: 7, life: '7@1' } as const
 const suspect = { ...onTrial, suspects: ['ckpt'] } as const
 const absent = { at: 'absent' } as const
-const held = { at: 'held', launcherPid: 7 } as const
+const keptOpen = { at: 'kept-open', launcherPid: 7 } as const
 const waiting: ContainerEvent = { event: 'waiting', launcherPid: 7, life: '7@1' }
 const asked: ContainerEvent = { event: 'asked', request: resume }
 const gone = (code: number): ContainerEvent => ({ event: 'gone', code })
@@ -41,12 +41,12 @@ const gone = (code: number): ContainerEvent => ({ event: 'gone', code })
 const table: Row[] = [
   [
     'what was held in vain is let go',
-    held,
-    { event: 'let-go' },
+    keptOpen,
+    { event: 'end-kept-open' },
     { at: 'gone', code: 137 },
-    [{ do: 'release' }],
+    [{ do: 'let-end' }],
   ],
-  ['what runs is not', onTrial, { event: 'let-go' }, onTrial, []],
+  ['what runs is not', onTrial, { event: 'end-kept-open' }, onTrial, []],
   [
     'a launcher that waits is prepared for',
     absent,
@@ -103,8 +103,8 @@ const table: Row[] = [
   ['and ended by it', running, { event: 'asked', request: end }, ending, [take(end)]],
   ['a second checkpoint at once is refused', checkpointing, asked, checkpointing, [refuse]],
   ['nothing is there to checkpoint while it is prepared', preparing, asked, preparing, [refuse]],
-  ['nor when it is held', held, asked, held, [refuse]],
-  ['a checkpoint that ended it has the launcher stay', ending, taken(true), held, [{ do: 'hold' }]],
+  ['nor when its container is kept open', keptOpen, asked, keptOpen, [refuse]],
+  ['a checkpoint that ended it has the launcher stay', ending, taken(true), keptOpen, [{ do: 'keep-open' }]],
   ['one that did not lets it run on', checkpointing, taken(false), running, []],
   ['what is dumped runs on, and is stored beside that', checkpointing, dumped, running, []],
   [
@@ -112,7 +112,7 @@ const table: Row[] = [
     { ...checkpointing, goneWith: 3 },
     dumped,
     { at: 'gone', code: 3 },
-    [{ do: 'release' }],
+    [{ do: 'let-end' }],
   ],
   [
     'what is stored of a running application ends its trial',
@@ -126,7 +126,7 @@ const table: Row[] = [
     running,
     gone(7),
     { at: 'gone', code: 7 },
-    [{ do: 'release' }],
+    [{ do: 'let-end' }],
   ],
   [
     'a checkpoint that is stored after that changes nothing',
@@ -177,38 +177,44 @@ const table: Row[] = [
     ending,
     gone(137),
     { ...ending, goneWith: 137 },
-    [{ do: 'hold' }],
+    [{ do: 'keep-open' }],
   ],
   [
     'an application that ended under a failing checkpoint is let go',
     { ...checkpointing, goneWith: 3 },
     { event: 'failed', root: 9 },
     { at: 'gone', code: 3 },
-    [{ do: 'release' }],
+    [{ do: 'let-end' }],
   ],
   [
     'an application that died on trial under a failing checkpoint died early',
     { ...checkpointing, onTrial: 'ckpt', goneWith: 3 },
     { event: 'failed', root: 9 },
     { at: 'gone', code: 3 },
-    [record(3), { do: 'release' }],
+    [record(3), { do: 'let-end' }],
   ],
   [
     'an early death is recorded before the launcher leaves',
     onTrial,
     gone(139),
     { at: 'gone', code: 139 },
-    [record(139), { do: 'release' }],
+    [record(139), { do: 'let-end' }],
   ],
-  ['a death later is not', running, gone(139), { at: 'gone', code: 139 }, [{ do: 'release' }]],
+  ['a death later is not', running, gone(139), { at: 'gone', code: 139 }, [{ do: 'let-end' }]],
   [
     'status 0 ends the lineage, on trial too',
     onTrial,
     gone(0),
     { at: 'gone', code: 0 },
-    [{ do: 'record-finished' }, { do: 'release' }],
+    [{ do: 'record-finished' }, { do: 'let-end' }],
   ],
-  ['a held launcher that reconnects is held again', held, gone(137), held, [{ do: 'hold' }]],
+  [
+    'a launcher that reconnects keeps its container open again',
+    keptOpen,
+    gone(137),
+    keptOpen,
+    [{ do: 'keep-open' }],
+  ],
   [
     'a checkpoint that ends after the container was replaced changes nothing',
     preparing,
@@ -237,7 +243,7 @@ const table: Row[] = [
     { ...running, suspects: ['ckpt', 'newer'] },
     gone(137),
     { at: 'gone', code: 137 },
-    [record(137), record(137, 'newer'), { do: 'release' }],
+    [record(137), record(137, 'newer'), { do: 'let-end' }],
   ],
   [
     'a whole container that is killed, too',
@@ -246,13 +252,13 @@ const table: Row[] = [
     { at: 'preparing', launcherPid: 8, life: '8@2' },
     [record(137), { do: 'prepare', launcherPid: 8, life: '8@2' }],
   ],
-  ['each once', suspect, gone(137), { at: 'gone', code: 137 }, [record(137), { do: 'release' }]],
+  ['each once', suspect, gone(137), { at: 'gone', code: 137 }, [record(137), { do: 'let-end' }]],
   [
     'finished work has no suspects',
     suspect,
     gone(0),
     { at: 'gone', code: 0 },
-    [{ do: 'record-finished' }, { do: 'release' }],
+    [{ do: 'record-finished' }, { do: 'let-end' }],
   ],
   [
     'a checkpoint of a memory that is still full is a suspect as well',
@@ -296,7 +302,7 @@ for (const [name, from, event, to, effects] of table)
 t.test('told to end, an exit is neither finished work nor a bad checkpoint', async (t) => {
   for (const code of [0, 1, 143]) {
     const { container } = reduce({ state: onTrial, ending: false }, { event: 'ending' })
-    t.strictSame(reduce(container, gone(code)).effects, [{ do: 'release' }], `code ${code}`)
+    t.strictSame(reduce(container, gone(code)).effects, [{ do: 'let-end' }], `code ${code}`)
   }
 })
 
@@ -332,7 +338,7 @@ const anyEvent: fc.Arbitrary<ContainerEvent> = fc.oneof(
     taken(false),
     { event: 'failed', root: 9 },
     { event: 'dumped', root: 9 },
-    { event: 'let-go' },
+    { event: 'end-kept-open' },
     { event: 'proved-alive' },
   ),
 )
@@ -379,21 +385,24 @@ t.test('whatever happens, in any order', async (t) => {
   )
   t.pass('only what is on trial dies early')
   always(
-    (seen) => seen.event.event !== 'gone' || ['gone', 'held', 'checkpointing'].includes(seen.after.state.at),
+    (seen) =>
+      seen.event.event !== 'gone' || ['gone', 'kept-open', 'checkpointing'].includes(seen.after.state.at),
   )
   t.pass('an end is taken note of in every state')
-  always((seen) => seen.event.event !== 'gone' || does(seen, 'release', 'hold').length === 1)
+  always((seen) => seen.event.event !== 'gone' || does(seen, 'let-end', 'keep-open').length === 1)
   t.pass('a launcher whose application is gone is always told to stay or to leave, not both')
   always((seen) => seen.event.event !== 'asked' || does(seen, 'take', 'refuse').length === 1)
   t.pass('a request is taken up or refused')
   always(({ effects }) => {
-    const at = effects.findIndex((it) => it.do === 'release')
+    const at = effects.findIndex((it) => it.do === 'let-end')
     return at < 0 || at === effects.length - 1
   })
   t.pass('what must be recorded is recorded before the launcher leaves')
   always(
     (seen) =>
-      seen.after.state.at !== 'held' || seen.before.state.at === 'held' || seen.event.event === 'taken',
+      seen.after.state.at !== 'kept-open' ||
+      seen.before.state.at === 'kept-open' ||
+      seen.event.event === 'taken',
   )
   t.pass('only a complete checkpoint ends an application')
 })
@@ -406,5 +415,5 @@ t.test('what an application is doing is known while a checkpoint of it is under 
   t.equal(doingOf(checkpointing, 'over', false), 'being-saved')
   t.equal(doingOf(ending, 'not-yet', false), 'being-ended')
   t.equal(doingOf({ ...ending, goneWith: 137 }, 'over', false), 'gone')
-  t.equal(doingOf(held, 'now', false), 'gone')
+  t.equal(doingOf(keptOpen, 'now', false), 'gone')
 })

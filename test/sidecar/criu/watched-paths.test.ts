@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { container } from '../files/container.ts'
+import { container } from '../files/unpack-stage.ts'
 
 async function watched(t: Test, count: number, name: string): Promise<unknown> {
   const { pid } = await container(t)

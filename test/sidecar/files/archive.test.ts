@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { container } from './container.ts'
+import { container } from './unpack-stage.ts'
 
 async function archived(t: Test, files: number, bytesEach: number, roomBytes: number) {
   const { pid, checkpoint } = await container(t)

@@ -1,5 +1,5 @@
 /** What a restore brings into a container is taken back, also by a sidecar that knows of it from the staging volume only. */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import {
   mkdirSync,
   readFileSync,
@@ -15,14 +15,7 @@ import t, { type Test } from 'tap'
 import { cgroupFolder } from '../../harness/cgroup.ts'
 import { program } from '../stand-ins.ts'
 import { until } from '../../until.ts'
-import { container } from './container.ts'
-
-/** One life of a sidecar in the namespace of `where`; false where it failed. */
-function life(where: number, ...words: (string | number)[]): boolean {
-  const argv = [process.execPath, join(import.meta.dirname, 'unpacking.ts'), ...words.map(String)]
-  return spawnSync('nsenter', [`--mount=/proc/${where}/ns/mnt`, ...argv], { timeout: 30_000 }).status === 0
-}
-const unpack = (pid: number) => life(pid, pid, 'unpack', '/reprieve/staging/app/id.fetched')
+import { container, life, unpack } from './unpack-stage.ts'
 
 const filesOf = (folder: string) =>
   Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]))

@@ -4,6 +4,7 @@
  *
  *   node unpacking.ts LAUNCHER_PID unpack FOLDER | undo
  */
+import { heldPaths } from '../../../sidecar/criu/regular-files.ts'
 import { unpackEphemeral } from '../../../sidecar/files/unpack.ts'
 import { takeBackEarlier } from '../../../sidecar/restore/restore-attempt.ts'
 import { quietLog as log } from '../quiet-log.ts'
@@ -13,5 +14,6 @@ const [pid = 0, what, folder = ''] = process.argv.slice(2).map((word, at) => (at
 const signal = AbortSignal.timeout(20_000)
 if (typeof pid !== 'number' || typeof folder !== 'string')
   throw new Error('usage: LAUNCHER_PID unpack FOLDER | undo')
-if (what === 'unpack') await unpackEphemeral({ pid, folder, deadlineMs: 10_000, signal, log })
+const held = () => heldPaths(`${folder}/criu`)
+if (what === 'unpack') await unpackEphemeral({ pid, folder, held, deadlineMs: 10_000, signal, log })
 else await takeBackEarlier(surroundings(standInStore()), { plan: containerPlan, launcherPid: pid }, signal)

@@ -5,7 +5,7 @@ import { makeCheckpointId } from '../../../src/checkpoint-id.ts'
 import type { CheckpointManifest } from '../../../src/manifest.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { takeCheckpoint } from '../../../sidecar/checkpoint/checkpoint.ts'
-import { SlotClaim } from '../../../sidecar/lineage/slot-claim.ts'
+import { SlotLock } from '../../../sidecar/lineage/slot-lock.ts'
 import { instantInSlot } from '../../../sidecar/lineage/slot-instant.ts'
 import { SlotMemory } from '../../../sidecar/lineage/slot-memory.ts'
 import { sampleDraft } from '../../store/samples.ts'
@@ -80,7 +80,7 @@ t.test('a checkpoint by a clock that is behind is named after those in the slot'
     afterwards: 'resume',
     deadline: Deadline.in(5_000),
   } as const
-  const hooks = { held: async () => undefined, goingOn: () => undefined, storing: () => undefined, breakOff: new AbortController().signal } // prettier-ignore
+  const hooks = { stopped: async () => undefined, resuming: () => undefined, storing: () => undefined, breakOff: new AbortController().signal } // prettier-ignore
   await t.rejects(takeCheckpoint(surroundings(store), target, request, hooks), /where the test ends/)
   t.match(asked, [new RegExp(`^${makeCheckpointId(new Date(ahead + 1)).slice(0, 20)}`)])
 })
@@ -94,12 +94,12 @@ t.test('finished work ends after the newest of its checkpoints', async (t) => {
       return { removed: [] }
     },
   })
-  const claim = new SlotClaim(
+  const lock = new SlotLock(
     () => Promise.reject(new Error('no lock')),
     { name: '', uid: '', node: '' },
     quietLog,
   )
-  await new SlotMemory(store, slot, claim, quietLog).finished(() => nowMs)
+  await new SlotMemory(store, slot, lock, quietLog).finished(() => nowMs)
   t.equal(store.record.finishedAt, at(nowMs + 3_600_001))
   t.strictSame(removed, [at(nowMs + 3_600_001)])
 })

@@ -49,7 +49,9 @@ t.test('the life of a process is its number and when it began', async (t) => {
 })
 
 t.test('a zombie is not alive, nor is nobody', async (t) => {
-  const { pid, stdout } = await program(t, ['sh', '-c', 'sleep 0 & echo $!; exec sleep 50'])
+  // The child ends only when its parent is no shell any more: a shell may still reap it before the exec.
+  const child = 'until grep -q sleep /proc/$PPID/comm; do sleep 0.01; done'
+  const { pid, stdout } = await program(t, ['sh', '-c', `sh -c '${child}' & echo $!; exec sleep 50`])
   const [line] = stdout === null ? [''] : await once(stdout, 'data')
   const zombie = Number(String(line))
   await until('the zombie', async () => (await readStat(zombie))?.state === 'Z')

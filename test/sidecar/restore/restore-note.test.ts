@@ -14,7 +14,7 @@ import { containerPlan, Heard, program, sleeper, standInStore, surroundings } fr
 const id = '20260102T030405.678Z-0a1b2c3d'
 const older = '20260101T030405.678Z-0a1b2c3d'
 const made = (each: string) =>
-  ({ id: each, createdAt: '2026-01-02T03:04:05.678Z', fits: { fingerprint: 'f', architecture: process.arch }, slot: { lineage: 'l', container: 'x' }, totalBytes: 0, files: [], process: { rootPid: 2 ** 22 + 1, pids: [process.pid], stdio: [] } }) as unknown as CheckpointManifest // prettier-ignore
+  ({ id: each, createdAt: '2026-01-02T03:04:05.678Z', fits: { fingerprint: 'f', architecture: process.arch }, slot: { lineage: 'l', container: 'x' }, totalBytes: 0, files: [], externalFiles: [], process: { rootPid: 2 ** 22 + 1, pids: [process.pid], stdio: [] } }) as unknown as CheckpointManifest // prettier-ignore
 
 function notes(t: Test) {
   const folder = t.testdir({})

@@ -265,7 +265,7 @@ t.test('recorded reviews that are none of the guard’s business go through', as
 })
 
 t.test('every reason has a meaning that a person can read', async (t) => {
-  for (const [reason, meaning] of Object.entries(guardReasons)) t.ok(meaning.length > 20, reason)
+  for (const [reason, { meaning }] of Object.entries(guardReasons)) t.ok(meaning.length > 20, reason)
 })
 
 t.test(

@@ -39,7 +39,7 @@ t.test('the guard answers over HTTPS, says who was denied what, and counts it', 
   t.match(metrics, 'reprieve_admissions_total{')
 })
 
-t.test('what it cannot read is denied', async (t) => {
+t.test('a review that cannot be read is denied', async (t) => {
   const { client, webhook } = await startWebhook(t)
   const request = { ...connecting({ container: 'reprieve-sidecar' }), resource: 'pods' }
   const { status, review } = await client.post('/validate', reviewOf(request))

@@ -31,7 +31,7 @@ t.test('challenges are read with their parameters, one or several to a line', as
   ])
 })
 
-t.test('what is broken gives what came before it, and never takes long', async (t) => {
+t.test('a broken header gives the challenges before the fault, and never takes long', async (t) => {
   t.same(read(''), [])
   t.same(read(',,,'), [])
   t.same(read('realm="x"'), [], 'a parameter of no challenge')

@@ -69,7 +69,7 @@ t.test('a registry that hangs, at whatever byte, is given up on within the budge
 })
 
 t.test(
-  'whoever has less time than the budget is answered in that time, and the next one finds the answer',
+  'a caller with less time than the budget gets an answer in that time, and the next one finds the result',
   async (t) => {
     const answers = Promise.withResolvers<void>()
     const { find, image, registry } = await open(t, async (incoming, reply, path) => {
@@ -113,7 +113,7 @@ t.test('an answer that does not end is cut off', async (t) => {
   t.ok(sentBytes < 64 * 1024 * 1024, `${sentBytes} bytes were sent`)
 })
 
-t.test('what is not of the digest that was asked for is not believed', async (t) => {
+t.test('content that does not match its digest is refused', async (t) => {
   const forged = sampleImage({ Entrypoint: ['/bin/evil'] })
   const { registry, find, image } = await open(
     t,

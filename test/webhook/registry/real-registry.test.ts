@@ -204,7 +204,7 @@ t.test('a failure is remembered for ten seconds only', async (t) => {
   t.same(await find(`${image}:1`), known)
 })
 
-t.test('who may not see an image does not learn of it from those who may', async (t) => {
+t.test('a pod whose credentials do not show an image learns nothing of it from other pods', async (t) => {
   const registry = await startRegistry(t, { auth: 'password' })
   const image = `${registry.host}/team/app`
   const sample = sampleImage(serve)

@@ -25,7 +25,7 @@ t.test('a reference means what it means to the runtimes', async (t) => {
   t.equal(apiHostOf('ghcr.io'), 'ghcr.io')
 })
 
-t.test('what is no reference is none, however it was made', async (t) => {
+t.test('a text that is no reference is refused, however it was made', async (t) => {
   const texts = [
     '',
     ' ubuntu',

@@ -53,7 +53,7 @@ t.test('a host is the same with its scheme’s usual port and without, in capita
     t.throws(() => permitted(new URL(address), trust), { code: 'registry-failed' }, address)
 })
 
-t.test('what the configuration names is what it says', async (t) => {
+t.test('the named hosts are those of the configuration', async (t) => {
   t.same(namedHosts(config), [
     'mirror.local:5000',
     'registry-1.docker.io',

@@ -80,7 +80,6 @@ t.test('it is frozen, and goes on although what was begun about it hangs', async
       cgroup: of.cgroup,
       grower: undefined,
       brake: of.wire,
-      frozenMark: of.file('mark'),
       name: 'app',
       launcherPid: 42,
       log: quietLog,

@@ -1,22 +1,20 @@
 /** What an earlier life of the sidecar left frozen, with plain files for a cgroup. Its launcher is frozen with it, and says nothing. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, utimesSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
-import { mark, thawAtTheEnd, thawLeftFrozen } from '../../../../sidecar/triggers/memory/left-frozen.ts'
+import { recordOf, thawLeftFrozen } from '../../../../sidecar/triggers/memory/left-frozen.ts'
 import { quietLog as log } from '../../quiet-log.ts'
 import { plainCgroup } from './plain-cgroup.ts'
 
-/** A process that is there. */
-const launcherPid = process.pid
-
-const noMount = async () => Promise.reject(new Error('no mount'))
+/** A process that is there, and a number beyond any process's. */
+const [launcherPid, nobody] = [process.pid, 4194305]
 
 /** @param failures how often the cgroup cannot be mounted */
-function leftFrozen(t: Test, { failures = 0, pid = launcherPid, folder = 'gone' }) {
+function leftFrozen(t: Test, { failures = 0, pid = launcherPid, mounted = 'gone' }) {
   const of = plainCgroup(t)
-  const frozenMark = of.file('frozen')
+  const record = recordOf(of.folder, pid)
   of.set('cgroup.freeze', 1)
-  writeFileSync(frozenMark, folder === '' ? String(pid) : `${pid} ${of.file(folder)}`)
+  writeFileSync(record, `max 100\n${of.file(mounted)}`)
   let tries = 0
   const open = async (pid: number) => {
     t.equal(pid, launcherPid)
@@ -25,10 +23,9 @@ function leftFrozen(t: Test, { failures = 0, pid = launcherPid, folder = 'gone' 
   }
   return {
     ...of,
-    frozenMark,
-    open,
+    record,
     tries: () => tries,
-    thaw: () => thawLeftFrozen({ frozenMark, open, log, retryMs: 1 }),
+    thaw: (opened = open) => thawLeftFrozen({ folder: of.folder, open: opened, log, retryMs: 1 }),
   }
 }
 
@@ -37,55 +34,33 @@ t.test('it is let go, however often its cgroup cannot be mounted first', async (
   await of.thaw()
   t.equal(of.tries(), 6)
   t.equal(of.read('cgroup.freeze'), '0')
-  t.notOk(existsSync(of.frozenMark))
+  t.ok(existsSync(of.record), 'the record of the brake that stands')
 })
 
 t.test('by the mount that the earlier life left, where there is one', async (t) => {
-  const of = leftFrozen(t, { folder: '.' })
+  const of = leftFrozen(t, { mounted: '.' })
   await of.thaw()
   t.equal(of.tries(), 0)
   t.equal(of.read('cgroup.freeze'), '0')
-  t.notOk(existsSync(of.frozenMark))
 })
 
-t.test('and by a mark of an older version, which says only whose it is', async (t) => {
-  const of = leftFrozen(t, { folder: '' })
-  await of.thaw()
-  t.equal(of.read('cgroup.freeze'), '0')
-})
-
-t.test('nothing is tried for what is gone, or not marked', async (t) => {
-  const beyond = 4194305
-  const of = leftFrozen(t, { pid: beyond })
-  await thawLeftFrozen({ frozenMark: of.frozenMark, open: noMount, log, retryMs: 1 })
-  t.notOk(existsSync(of.frozenMark))
+t.test('nothing is tried for what is gone, or was never watched', async (t) => {
+  const of = leftFrozen(t, { pid: nobody })
+  const earlier = recordOf(of.folder, launcherPid).replace('@', '@1')
+  for (const file of [earlier, of.file('another')]) writeFileSync(file, `max 100\n${of.folder}`)
   await of.thaw()
   t.equal(of.tries(), 0)
-  t.equal(of.read('cgroup.freeze'), '1', 'somebody else may have frozen it')
+  t.equal(of.read('cgroup.freeze'), '1')
+  for (const record of [of.record, earlier]) t.notOk(existsSync(record), record)
+  await thawLeftFrozen({ folder: of.file('none'), open: async () => of.cgroup, log })
 })
 
 t.test('what this life has frozen since is not taken for it', async (t) => {
   const of = leftFrozen(t, {})
-  const open = async () => {
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    mark(of.frozenMark, launcherPid, of.cgroup)
+  await of.thaw(async () => {
+    utimesSync(of.record, new Date(0), new Date(0))
     return of.cgroup
-  }
-  await thawLeftFrozen({ frozenMark: of.frozenMark, open, log, retryMs: 1 })
+  })
   t.equal(of.read('cgroup.freeze'), '1')
-  t.ok(existsSync(of.frozenMark))
-})
-
-t.test('a sidecar that ends lets go what it marked', async (t) => {
-  const of = plainCgroup(t)
-  const frozenMark = of.file('frozen')
-  mark(frozenMark, launcherPid, of.cgroup)
-  of.set('cgroup.freeze', 1)
-  thawAtTheEnd({ frozenMark, log })
-  t.equal(of.read('cgroup.freeze'), '0')
-  t.notOk(existsSync(frozenMark))
-  thawAtTheEnd({ frozenMark, log })
-  mkdirSync(frozenMark)
-  thawAtTheEnd({ frozenMark, log })
-  t.pass('and hinders nobody where it cannot')
+  t.ok(existsSync(of.record))
 })

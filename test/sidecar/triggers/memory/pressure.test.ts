@@ -1,5 +1,5 @@
 /** What is done about a full memory, with a folder of plain files for a cgroup: freezing and thawing are writes like any other. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -45,8 +45,6 @@ type Setting = {
   outcomes?: CheckpointOutcome[]
   /** While CRIU holds it. */
   dumped?: (raise: Raise) => Promise<void>
-  /** On a full disk, say. */
-  noMark?: boolean
   need?: { memoryBytes: number; podUid: string }
   records?: (bytes: number, raise: Raise) => Promise<void>
   doing?: (isFrozen: boolean) => PressedContainer['doing']
@@ -107,7 +105,7 @@ async function answered(t: Test, setting: Setting) {
           requests.push(request)
           await store()
           if (setting.hangsUntil !== undefined) note('the store answers')
-          await request.held?.()
+          await request.stopped?.()
           // As the watch does.
           standing?.interrupt()
           note('held by CRIU')
@@ -141,7 +139,6 @@ async function answered(t: Test, setting: Setting) {
         },
       },
       brake: { arm: async () => void note('brake set'), letGo: async () => void note('brake let go') },
-      frozenMark: setting.noMark === true ? file('none/frozen') : file('frozen'),
       name: 'train',
       launcherPid: setting.launcherPid ?? nobody,
       ending: {
@@ -162,7 +159,6 @@ async function answered(t: Test, setting: Setting) {
     crossing,
   )
   t.equal(isFrozen(), false, 'it is let go in the end')
-  t.equal(existsSync(file('frozen')), false, 'and nothing says that it was frozen')
   return { answer, did, requests, told }
 }
 
@@ -493,12 +489,6 @@ t.test('given more while it was being saved it is not told to be at its end', as
   })
   t.equal(did.at(-1), 'brake set')
   t.match(answer, { did: 'checkpoint', why: undefined, exhausted: undefined })
-})
-
-t.test('where nothing can be written it is given more all the same, and is not frozen', async (t) => {
-  const { answer, did } = await answered(t, { noMark: true })
-  t.strictSame(did, ['asked 1536 for train', 'brake set'])
-  t.match(answer, { did: 'grow' })
 })
 
 t.test('who is to be ended and waits too long for it is told of', async (t) => {

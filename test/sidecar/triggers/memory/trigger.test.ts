@@ -1,5 +1,5 @@
 /** Watches that cannot be begun, of what an earlier life of the sidecar has left behind. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t from 'tap'
 import { Deadline } from '../../../../src/deadline.ts'
@@ -27,8 +27,8 @@ async function trigger(
   const run = of.file('run')
   mkdirSync(`${run}/app`, { recursive: true })
   const observers: ((state: ContainerState) => void)[] = []
-  const held: (() => Promise<void>)[] = []
-  const goingOn: (() => void)[] = []
+  const stopped: (() => Promise<void>)[] = []
+  const resuming: (() => void)[] = []
   let doing: WatchedContainer['doing'] = 'runs'
   const container: WatchedContainer = {
     plan: { ...containerPlan, memory: { ...containerPlan.memory, ...plan } },
@@ -46,8 +46,8 @@ async function trigger(
     endsStandingStill: () => Deadline.in(0),
     passOn: () => undefined,
     observe: (changed) => observers.push(changed),
-    whenHeld: (listener) => void held.push(listener),
-    whenGoingOn: (listener) => void goingOn.push(listener),
+    whenStopped: (listener) => void stopped.push(listener),
+    whenResuming: (listener) => void resuming.push(listener),
     ...parts,
   }
   let tries = 0
@@ -68,8 +68,8 @@ async function trigger(
     tries: () => tries,
     watchBeforeRetry: () => watchBeforeRetry,
     does: (what: typeof doing) => void (doing = what),
-    held: () => Promise.all(held.map((listener) => listener())),
-    goingOn: () => goingOn.forEach((listener) => listener()),
+    stopped: () => Promise.all(stopped.map((listener) => listener())),
+    resuming: () => resuming.forEach((listener) => listener()),
   }
 }
 
@@ -102,15 +102,19 @@ t.test('a watch that cannot be set up is not taken for one, and is tried again',
   t.equal(of.read('memory.high'), String(brakeBytes))
 })
 
-t.test('a mark that is there all the same is heeded when the watch begins', async (t) => {
-  const of = await trigger(t, 0)
-  of.set('cgroup.freeze', 1)
-  writeFileSync(`${of.run}/app/frozen`, String(launcherPid))
-  await of.start()
-  of.becomes(running)
-  await until('it to be let go', () => of.read('cgroup.freeze') === '0')
-  t.notOk(existsSync(`${of.run}/app/frozen`))
-})
+t.test(
+  'a watch that ends while the application stands still lets it go, before the record of it is gone',
+  async (t) => {
+    const of = await trigger(t, 0, {}, { checkpoint: () => new Promise(() => undefined) })
+    of.uses(90 * mebibyte)
+    await of.start()
+    of.becomes(running)
+    await until('it to stand still', () => of.read('cgroup.freeze') === '1')
+    await of.memory.stop()
+    t.equal(of.read('cgroup.freeze'), '0')
+    t.equal(of.read('memory.high'), 'max')
+  },
+)
 
 t.test('what somebody else has frozen is not ours to let go', async (t) => {
   const of = await trigger(t, 0)
@@ -165,10 +169,10 @@ t.test(
     of.becomes(running)
     await until('more to be asked for', () => hub.asked.length === 1)
     t.equal(of.read('cgroup.freeze'), '1')
-    await of.held()
+    await of.stopped()
     t.equal(of.read('cgroup.freeze'), '0')
     t.equal(of.read('memory.high'), 'max')
-    of.goingOn()
+    of.resuming()
     t.equal(of.read('cgroup.freeze'), '1', 'at once')
     await until('the brake', () => of.read('memory.high') === String(brakeBytes))
     hub.grant()
@@ -183,14 +187,14 @@ t.test('a crossing that comes while CRIU seizes it does not hold CRIU’s instru
   await of.start()
   of.becomes(running)
   await until('it to be watched', () => of.memory.status[0]?.watch === 'armed')
-  await of.held()
+  await of.stopped()
   t.equal(of.read('memory.high'), String(brakeBytes), 'far below, the brake stays')
-  of.goingOn()
+  of.resuming()
   of.uses(84 * mebibyte)
-  await of.held()
+  await of.stopped()
   t.equal(of.read('memory.high'), 'max')
   of.uses(10 * mebibyte)
-  of.goingOn()
+  of.resuming()
   await until('the brake', () => of.read('memory.high') === String(brakeBytes))
 })
 
@@ -227,11 +231,11 @@ t.test('between two tries of a checkpoint that is to end it there is frost and b
       checkpoint: async (request) => {
         tries++
         of.does('stopped')
-        await request.held?.()
-        await of.held()
+        await request.stopped?.()
+        await of.stopped()
         seen.push(`${request.afterwards}: ${of.read('cgroup.freeze')} ${of.read('memory.high')}`)
         of.does('runs')
-        of.goingOn()
+        of.resuming()
         await until(
           'the brake',
           () => request.afterwards !== 'end' || of.read('memory.high') === String(brakeBytes),
@@ -370,7 +374,7 @@ async function grownLate(t: Test) {
     {
       checkpoint: async (request) => {
         of.does('stopped')
-        await request.held?.()
+        await request.stopped?.()
         of.does('being-saved')
         await stored.promise
         return { outcome: 'taken', id: 'x', phases: {} }

@@ -45,12 +45,12 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
     ledger,
     log: quietLog,
     vitals: async (name) => appOf(name).running ? { cpuMs: 1, memoryBytes: appOf(name).memoryBytes } : undefined, // prettier-ignore
-    letGo: async (name) => {
-      if (!appOf(name).held) return { outcome: 'not-held' }
+    endKeptOpen: async (name) => {
+      if (!appOf(name).held) return { outcome: 'not-kept-open' }
       appOf(name).held = false
       letGo.push([seconds(), name])
       restart(name)
-      return { outcome: 'let-go' }
+      return { outcome: 'ended' }
     },
   })
   const checkpoint = async (name: string, request: CheckpointRequest): Promise<CheckpointOutcome> => {

@@ -3,7 +3,7 @@ import { Deadline } from '../../../../src/deadline.ts'
 import { CheckpointLedger } from '../../../../sidecar/container/ledger.ts'
 import type { Log } from '../../../../src/log.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../../../../sidecar/checkpoint/request.ts'
-import type { LetGo } from '../../../../sidecar/container/state.ts'
+import type { EndKeptOpen } from '../../../../sidecar/container/state.ts'
 import type { Notice } from '../../../../sidecar/triggers/notices/notice.ts'
 import { SourceBook } from '../../../../sidecar/triggers/notices/source-book.ts'
 import { NoticeTrigger } from '../../../../sidecar/triggers/notices/trigger.ts'
@@ -25,7 +25,7 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
   const asked: (CheckpointRequest & { name: string })[] = []
   const letGo: string[] = []
   /** What each of them was answered; that it was let go beyond them. */
-  const answers: LetGo[] = []
+  const answers: EndKeptOpen[] = []
   const said: unknown[] = []
   /** Containers whose application does not run. */
   const idle = new Set<string>()
@@ -34,7 +34,8 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     book,
     ledger,
     vitals: async (name: string) => (idle.has(name) ? undefined : { cpuMs: 1, memoryBytes: 1 << 20 }),
-    letGo: async (name: string): Promise<LetGo> => answers[letGo.push(name) - 1] ?? { outcome: 'let-go' },
+    endKeptOpen: async (name: string): Promise<EndKeptOpen> =>
+      answers[letGo.push(name) - 1] ?? { outcome: 'ended' },
     letGoAgainMs: 50,
     log: { ...quietLog, warn: (...words: unknown[]) => said.push(words) } as unknown as Log,
   }

@@ -1,0 +1,21 @@
+/** Why a checkpoint that was asked for was not begun, besides the codes of errors.ts. `remedy` is for the documentation. */
+export const notTakenReasons = {
+  'not-running': {
+    meaning: 'there is no application to dump: it is starting, has ended, or was checkpointed already',
+    remedy: '`state` in `/status` says which of these it is.',
+  },
+  'container-unknown': {
+    meaning: 'the `preStop` hook names a container that the plan does not have',
+    remedy: 'The pod was changed after its admission: delete it.',
+  },
+  internal: {
+    meaning: 'Reprieve failed',
+    remedy: 'This is a defect. Report the error of the log line `the last checkpoint failed`.',
+  },
+  'hook-unreachable': {
+    meaning: "the sidecar could not fetch the user's own HTTPS `preStop` hook",
+    remedy: 'Nothing to do: the pod ends as it would have without Reprieve.',
+  },
+} as const satisfies Record<string, { meaning: string; remedy: string }>
+
+export type NotTakenReason = keyof typeof notTakenReasons
