@@ -45,7 +45,8 @@ export async function watchedPaths(options: WatchOptions): Promise<string[]> {
       const find = { pid: launcherPid, folder: workFolder, log, signal, deadlineMs: findDeadlineMs }
       await findEach(find, walkArguments([path], others, '-printf', '%i %p\\0'), (line) => {
         const end = line.indexOf(' ')
-        if (inodes.has(line.slice(0, end))) paths.push(textOf(line.slice(end + 1)))
+        // Once: a file of several names, or on a volume that is mounted twice, is found again and again.
+        if (inodes.delete(line.slice(0, end))) paths.push(textOf(line.slice(end + 1)))
       })
     }
     requireFit(paths)

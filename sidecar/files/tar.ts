@@ -53,12 +53,10 @@ export async function createArchive(argv: readonly string[], options: CommandOpt
 
 const mostTold = 4
 
-/** What is gone by now, or lies below what is no folder any more, is no loss. */
-const gone = /: (No such file or directory|Not a directory)$/
-
-/** Names are quoted: none of them ends a line. */
+/** Names are quoted: none of them ends a line. A name that is gone, or whose folder has become something else, is no loss. */
 function isUnread(line: string): boolean {
-  return /: Warning: (Cannot |Read error )/.test(line) && !gone.test(line)
+  const isGone = /: (No such file or directory|Not a directory)$/.test(line)
+  return /: Warning: (Cannot |Read error )/.test(line) && !isGone
 }
 
 function eachErrorLine(child: ChildProcess, heard: (line: string) => void): void {

@@ -8,10 +8,10 @@ export type CommandResult = {
   code: number | null
   /** The signal that ended it when `killed`. */
   signal: string | null
-  /** At most the first 64 KiB; all of it unless `isCut`. */
+  /** At most the first 64 KiB; the whole unless `isCut`. */
   stdout: string
   isCut: boolean
-  /** At most the last 64 KiB: what a command fails of it says last. */
+  /** At most the last 64 KiB: a command reports the cause of its failure last. */
   stderr: string
   ms: number
   error?: unknown
@@ -101,7 +101,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
   })
 }
 
-/** The same, for a command that has to succeed, and to be heard to its end. @throws ReprieveError `command-failed` */
+/** The same for a command that must succeed and whose whole output is read. @throws ReprieveError `command-failed` */
 export async function mustRun(
   argv: readonly string[],
   options: CommandOptions & { okCodes?: number[] },

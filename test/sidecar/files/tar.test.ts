@@ -28,6 +28,12 @@ t.test('a name that has gone is left out', async (t) => {
   t.same(await archived(t, folder, names), [here])
 })
 
+t.test('so is a name in a folder that has become a file', async (t) => {
+  const folder = t.testdir({ here: 'x' })
+  const here = join(folder, 'here')
+  t.same(await archived(t, folder, [here, join(here, 'in')]), [here])
+})
+
 t.test('a file that cannot be read is no file of zeros, but the end of the archive', async (t) => {
   const folder = t.testdir({ here: 'x' })
   const many = Array.from({ length: 3_000 }, (_, index) => join(folder, `gone-${index}-${'x'.repeat(60)}`))
