@@ -4,6 +4,11 @@ export const notTakenReasons = {
     meaning: 'there is no application to dump: it is starting, has ended, or was checkpointed already',
     remedy: '`state` in `/status` says which of these it is.',
   },
+  'pod-ending': {
+    meaning:
+      'the pod was told to end, and a checkpoint of an application that shuts down would be of half an application',
+    remedy: 'Nothing to do: the last checkpoint of the pod was taken, or failed, before.',
+  },
   'container-unknown': {
     meaning: 'the `preStop` hook names a container that the plan does not have',
     remedy: 'The pod was changed after its admission: delete it.',

@@ -10,7 +10,7 @@ import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
-import type { CheckpointOutcome, CheckpointRequest } from '../checkpoint/request.ts'
+import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import type { SlotLock } from '../lineage/slot-lock.ts'
 import { launcherHashOf } from '../proc/process-tree.ts'
@@ -36,6 +36,8 @@ export type ContainerCheckpointsParts = {
 type Take = Effect & { do: 'take' }
 type Taken = { outcome: CheckpointOutcome & { outcome: 'taken' }; slot: Slot }
 
+/** A store that hangs does not even say that it was told to stop. */
+const stopStoringMs = 5_000
 /** Time to remove some large files from a slow file server. */
 const pruneDeadlineMs = 60_000
 
@@ -78,7 +80,9 @@ export class ContainerCheckpoints {
 
   /** Resolves with the outcome by the request's deadline. */
   async ask(request: CheckpointRequest): Promise<CheckpointOutcome> {
-    return (this.#last = await this.#queue.ask(request))
+    const outcome = await this.#queue.ask(request)
+    if (outcome.outcome === 'taken' || outcome.reason !== passedOver) this.#last = outcome
+    return outcome
   }
 
   /** To be called after each event: a request may wait for a change of the container. */
@@ -102,13 +106,20 @@ export class ContainerCheckpoints {
     await Promise.race([this.#stored, delay(mostMs, undefined, { ref: false })])
   }
 
+  /** The application ended while its checkpoint was being stored: it is the newest to restore. Resolves when it is stored, or broken off after `mostMs`. */
+  async storedWithin(mostMs: number): Promise<void> {
+    await Promise.race([this.#stored, delay(mostMs, undefined, { ref: false })])
+    await this.stopStoring(stopStoringMs)
+  }
+
   /** Resolves when no checkpoint is being stored. */
   async settled(): Promise<void> {
     await this.#stored
   }
 
   refuse({ reason }: Effect & { do: 'refuse' }): void {
-    this.#over({ outcome: 'failed', reason, detail: 'the application does not run' })
+    const detail = reason === 'pod-ending' ? 'the pod was told to end' : 'the application does not run'
+    this.#over({ outcome: 'failed', reason, detail })
   }
 
   /** Resolves as soon as the application runs again, or has ended with its checkpoint. */

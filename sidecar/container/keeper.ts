@@ -23,6 +23,8 @@ import { recordDeadlineMs, SlotMemory } from '../lineage/slot-memory.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { vitalsOf, type Vitals } from '../proc/vitals.ts'
 
+/** A crashed application is started again soon, whatever the store does: a checkpoint of it that takes longer to store is given up. */
+const storingPatienceMs = 10_000
 /** An application that dies within this time after its restore is taken to have died of the checkpoint. */
 export const earlyDeathMs = 60_000
 
@@ -262,6 +264,8 @@ export class ContainerKeeper {
   async #carryOut(effect: Effect): Promise<void> {
     switch (effect.do) {
       case 'prepare':
+        // What the last life saved is the newest to restore; stored later, it would be judged, pruned and counted as this life's.
+        await this.#checkpoints.storedWithin(storingPatienceMs)
         return this.#preparation.run(effect)
       case 'take':
         return this.#checkpoints.take(effect)

@@ -48,7 +48,8 @@ type Entry = {
   notBeforeMs: number
 }
 
-type Turn = { entries: Entry[]; isStoring: boolean; isBrokenOff: boolean }
+/** `beganMs`: by `performance.now()`. */
+type Turn = { entries: Entry[]; isStoring: boolean; isBrokenOff: boolean; beganMs: number }
 
 export class CheckpointQueue {
   readonly #parts: QueueParts
@@ -122,7 +123,11 @@ export class CheckpointQueue {
   }
 
   #breakOffForEnd(turn: Turn): void {
-    const ends = this.#ready().some(({ request }) => request.afterwards === 'end')
+    // With less time left than this one has taken already, the next would not be complete either, and both would be lost.
+    const tookMs = performance.now() - turn.beganMs
+    const ends = this.#ready().some(
+      ({ request }) => request.afterwards === 'end' && request.deadline.leftMs > tookMs,
+    )
     if (!ends || !turn.isStoring || turn.isBrokenOff) return
     turn.isBrokenOff = true
     this.#parts.breakOff()
@@ -145,7 +150,10 @@ export class CheckpointQueue {
       const { reason, afterwards, deadline } = terms
       entry.request = { ...entry.request, reason, afterwards, deadline }
     }
-    return this.#ready().sort((one, other) => rankOf(one.request) - rankOf(other.request))[0]
+    // Between the tries of a request that ends the application no other one stops it: it joins that.
+    const isEnding = this.#pending.some(({ request }) => request.afterwards === 'end')
+    const ready = this.#ready().filter(({ request }) => !isEnding || request.afterwards === 'end')
+    return ready.sort((one, other) => rankOf(one.request) - rankOf(other.request))[0]
   }
 
   #lookLater(): void {
@@ -159,7 +167,12 @@ export class CheckpointQueue {
   async #take(best: Entry): Promise<void> {
     const { afterwards } = best.request
     const joins = ({ request }: Entry) => afterwards === 'end' || request.afterwards === 'resume'
-    const turn: Turn = { entries: this.#pending.filter(joins), isStoring: false, isBrokenOff: false }
+    const turn: Turn = {
+      entries: this.#pending.filter(joins),
+      isStoring: false,
+      isBrokenOff: false,
+      beganMs: performance.now(),
+    }
     this.#pending = this.#pending.filter((entry) => !joins(entry))
     this.#turn = turn
     const { entries } = turn

@@ -67,7 +67,7 @@ export type Effect =
   | { do: 'record-finished' }
   | { do: 'record-early-death'; checkpoint: string; code: number }
   | { do: 'record-proved-alive'; checkpoint: string }
-  | { do: 'refuse'; reason: 'not-running' }
+  | { do: 'refuse'; reason: 'not-running' | 'pod-ending' }
 
 export type Container = {
   state: ContainerState
@@ -132,6 +132,9 @@ export function reduce(container: Container, event: ContainerEvent): Step {
     case 'ending':
       return { container: { state, ending: true }, effects: [] }
     case 'asked':
+      // An application that was told to end may be half shut down: restored from such a checkpoint it would end with 0, and the lineage with it.
+      if (state.at === 'running' && ending && event.request.afterwards === 'resume')
+        return to(state, { do: 'refuse', reason: 'pod-ending' })
       if (state.at === 'running') {
         const { launcherPid, root } = state
         const { request } = event

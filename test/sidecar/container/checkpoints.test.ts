@@ -170,3 +170,23 @@ t.test(
     t.match(await periodic, { outcome: 'failed' })
   },
 )
+
+t.test(
+  'a crashed application waits for its checkpoint to be stored, but not for a store that hangs',
+  async (t) => {
+    const { checkpoints, complete, dumped } = checkpointsOf()
+    const first = checkpoints.ask(request('interval', 'resume'))
+    dumped()
+    await until('it to be stored only', () => checkpoints.doing === 'being-saved')
+    const stored = checkpoints.storedWithin(60_000)
+    complete()
+    await stored
+    t.match(await first, { outcome: 'taken' })
+    const { checkpoints: hung, dumped: hungDumped } = checkpointsOf()
+    const second = hung.ask(request('interval', 'resume'))
+    hungDumped()
+    await until('it to be stored only', () => hung.doing === 'being-saved')
+    await hung.storedWithin(50)
+    t.match(await second, { outcome: 'failed' })
+  },
+)

@@ -97,6 +97,30 @@ t.test('it breaks off what is only being stored, not what is being dumped', asyn
   t.match(answers, { interval: { id: 'last' }, prestop: { id: 'last' } })
 })
 
+t.test('it breaks off nothing where less time is left than that has taken already', async (t) => {
+  const { queue, ask, begun, over, brokenOff, answers, pass } = world(t)
+  ask('interval')
+  queue.storing()
+  await pass(5_000)
+  ask('prestop', { afterwards: 'end', deadline: Deadline.in(4_000) })
+  t.equal(brokenOff(), 0)
+  await over(taken('one'))
+  t.match(answers, { interval: { id: 'one' } })
+  t.strictSame(triggers(begun), ['interval', 'prestop'])
+})
+
+t.test('nothing else stops the application between the tries of a request that ends it', async (t) => {
+  const { ask, begun, over, answers, pass } = world(t)
+  ask('prestop', { afterwards: 'end', retryPausesMs: [1_000] })
+  await over(failed('dump-failed'))
+  ask('memory')
+  await pass(900)
+  t.strictSame(triggers(begun), ['prestop'])
+  await pass(200)
+  await over(taken('last'))
+  t.match(answers, { prestop: { id: 'last' }, memory: { id: 'last' } })
+})
+
 t.test('what goes on waits while another is being stored', async (t) => {
   const { queue, ask, begun, over, brokenOff } = world(t)
   ask('interval')
@@ -151,20 +175,6 @@ t.test('a pause does not outlast the deadline, nor begins what comes to nothing'
   t.equal(begun.length, 2)
   await over(failed('dump-failed'))
   t.match(answers, { prestop: { reason: 'dump-failed' } })
-})
-
-t.test('a retry that is due breaks off what has been begun to be stored meanwhile', async (t) => {
-  const { queue, ask, begun, over, brokenOff, pass } = world(t)
-  ask('prestop', { afterwards: 'end', retryPausesMs: [1_000] })
-  await over(failed('dump-failed'))
-  ask('interval')
-  // The ending request joins what begins while it pauses only where that ends the application.
-  queue.storing()
-  await pass(900)
-  t.equal(brokenOff(), 0)
-  await pass(200)
-  t.equal(brokenOff(), 1)
-  t.strictSame(triggers(begun), ['prestop', 'interval', 'prestop'])
 })
 
 t.test('a request is judged anew when its turn has come', async (t) => {

@@ -407,6 +407,12 @@ t.test('whatever happens, in any order', async (t) => {
   t.pass('only a complete checkpoint ends an application')
 })
 
+t.test('an application that was told to end is not saved to go on', async (t) => {
+  const told: Container = { state: running, ending: true }
+  t.strictSame(reduce(told, asked).effects, [{ do: 'refuse', reason: 'pod-ending' }])
+  t.match(reduce(told, { event: 'asked', request: end }).effects, [{ do: 'take' }])
+})
+
 t.test('what an application is doing is known while a checkpoint of it is under way, too', async (t) => {
   t.equal(doingOf(running, 'over', false), 'runs')
   t.equal(doingOf(running, 'over', true), 'being-saved')
