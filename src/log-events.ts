@@ -194,6 +194,8 @@ export const logEvents = {
     'A checkpoint could not be restored; the sentence says whether the container ended with it.',
   'restore.nothing_kept':
     'The store holds no checkpoint that fits; the application starts from its beginning.',
+  'files.first_start_not_noted':
+    'The start of the container’s first launcher could not be noted, so no file counts as one of this pod’s init containers.',
 } as const
 
 export type LogEvent = keyof typeof logEvents

@@ -16,10 +16,22 @@ export function addedCapabilities(container: unknown): string[] {
   )
 }
 
+/** Runtimes drop after they add: what a container adds and drops it does not have. */
+function keptCapabilities(container: unknown): string[] {
+  const dropped = new Set(
+    listAt(at(container, 'securityContext', 'capabilities', 'drop')).map((name) =>
+      String(name).toUpperCase().replace(/^CAP_/, ''),
+    ),
+  )
+  const added = addedCapabilities(container)
+  if (dropped.has('ALL')) return added.filter((name) => name !== 'ALL')
+  return added.filter((name) => !dropped.has(name))
+}
+
 /** Beyond the runtime's default set, what any of the containers has: a restored process can hold nothing that its restorer lacks (criu#499). */
 export function grantedCapabilities(containers: readonly unknown[]): string[] {
   const granted = containers.flatMap((container) =>
-    at(container, 'securityContext', 'privileged') === true ? ['ALL'] : addedCapabilities(container),
+    at(container, 'securityContext', 'privileged') === true ? ['ALL'] : keptCapabilities(container),
   )
   return [...new Set(granted)].filter((name) => known.has(name)).sort()
 }

@@ -97,14 +97,16 @@ function sidecarContainer(planText: string, config: Config, { qos, capabilities 
       ...asRoot,
       // Kubernetes refuses SYS_ADMIN without it; and no_new_privs would stay on whatever the sidecar restores.
       allowPrivilegeEscalation: true,
-      capabilities: {
-        drop: ['ALL'],
-        add: sidecarCapabilityNames(config.sidecar.withoutCapabilities, capabilities),
-      },
+      capabilities: capabilitiesOf(sidecarCapabilityNames(config.sidecar.withoutCapabilities, capabilities)),
       seccompProfile: { type: 'Unconfined' },
       appArmorProfile: { type: 'Unconfined' },
     },
   }
+}
+
+/** Runtimes apply "drop ALL" after "add ALL" (containerd/internal/cri/server/container_create.go): together they would leave nothing. */
+function capabilitiesOf(add: string[]): object {
+  return add.includes('ALL') ? { add } : { drop: ['ALL'], add }
 }
 
 /** For scrapers, which find what is declared; nothing is said of a port that nobody outside the pod can reach. */

@@ -11,7 +11,8 @@ import type { ExternalFilesChoice } from '../../src/pod-plan.ts'
 import { limitedParallel } from '../../src/store/limited-parallel.ts'
 import { isBesideDatabase, isDatabaseContent, isDatabaseName } from './database-files.ts'
 import { judgeFile, type FoundFile, type Verdict } from './external-verdict.ts'
-import { folderPrintOf, printOf, sampleOf } from './file-print.ts'
+import { folderPrintOf, printOf, sampleOf, type FilePrint } from './file-print.ts'
+import type { Growth } from './file-tails.ts'
 import { mountOf } from './mounts.ts'
 import { withFile } from './open-beneath.ts'
 
@@ -33,16 +34,18 @@ export async function requireFitFiles(
   place: ExternalPlace,
   files: readonly ExternalFile[],
   choice: ExternalFilesChoice,
-): Promise<ExternalFile[]> {
+): Promise<Growth[]> {
   const problems: string[] = []
-  const grown: ExternalFile[] = []
+  const grown: Growth[] = []
   const judged = await limitedParallel(files, atOnce, new AbortController().signal, async (file) => ({
     file,
-    verdict: await judge(place, file, choice).catch((error): Verdict => unfit(describeError(error))),
+    ...(await judge(place, file, choice).catch((error): Judged => ({
+      verdict: unfit(describeError(error)),
+    }))),
   }))
-  for (const { file, verdict } of judged) {
+  for (const { file, verdict, seen } of judged) {
     if (verdict.do === 'unfit') problems.push(`${file.path}: ${verdict.why}`)
-    else if (verdict.do === 'cut') grown.push(file)
+    else if (verdict.do === 'cut' && seen !== undefined) grown.push({ ...file, seen })
   }
   if (problems.length === 0) return grown
   const shown = problems.slice(0, mostShown).join('; ')
@@ -60,14 +63,14 @@ const unfit = (why: string): Verdict => ({ do: 'unfit', why })
 /** A network file system answers many questions in the time of one. */
 const atOnce = 16
 
-async function judge(
-  place: ExternalPlace,
-  file: ExternalFile,
-  choice: ExternalFilesChoice,
-): Promise<Verdict> {
+/** `seen`: the file as it was judged. */
+type Judged = { verdict: Verdict; seen?: FilePrint }
+
+async function judge(place: ExternalPlace, file: ExternalFile, choice: ExternalFilesChoice): Promise<Judged> {
   if (!place.external.includes(mountOf(file.path, place.mountPoints)))
-    return unfit('it no longer lies on a volume that outlives the pod')
-  return judgeFile(file, await find(place, file), choice)
+    return { verdict: unfit('it no longer lies on a volume that outlives the pod') }
+  const seen = await find(place, file)
+  return { verdict: judgeFile(file, seen, choice), ...(seen.kind === 'file' ? { seen } : {}) }
 }
 
 async function find(place: ExternalPlace, recorded: ExternalFile): Promise<FoundFile> {

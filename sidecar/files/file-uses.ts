@@ -30,7 +30,9 @@ export async function findUses(options: HeldOptions): Promise<Use[]> {
   return [...uses.values()]
 }
 
-const isDeleted = (path: string) => path.endsWith(' (deleted)')
+/** An NFS client renames what is unlinked while it is open, and removes it with its process. */
+const isSillyRenamed = (path: string) => /\/\.nfs[0-9a-f]{16,}$/.test(path)
+const isDeleted = (path: string) => path.endsWith(' (deleted)') || isSillyRenamed(path)
 /** What is no UTF-8 cannot be named in a manifest: such a file is left as it is. */
 const isNamed = (path: string) => path.startsWith('/') && !isDeleted(path) && !path.includes('\ufffd')
 

@@ -87,6 +87,8 @@ async function describeUse(
   use: Use,
   { locked, folders, isSampled }: Around,
 ): Promise<ExternalFile | undefined> {
+  // A page that is dirty already takes further stores without a fault, and so without a new time (mmap(2)): clean, the next store sets it.
+  if (use.mappings.some((mapping) => mapping.isWritten)) await syncThrough(use.through)
   const stats = await stat(use.through, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
     throw error
@@ -111,6 +113,17 @@ async function describeUse(
       (isWritten(use) && (await isBesideDatabase(folderOf(use), basename(use.path)))),
   }
   return { path: use.path, sizeBytes, held }
+}
+
+async function syncThrough(through: string): Promise<void> {
+  const file = await open(through, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => undefined)
+  try {
+    await file?.datasync()
+  } catch {
+    // A file system that cannot says so at each write as well: what is compared is what it tells.
+  } finally {
+    await file?.close()
+  }
 }
 
 function printOfFolder(path: string, known: Map<string, Promise<string>>): Promise<string> {

@@ -14,7 +14,7 @@ import { archiveFiles } from './archive.ts'
 import { freshFiles, type FreshOptions } from './fresh-files.ts'
 import { createArchive, createArguments, extractArguments } from './tar.ts'
 
-export type UnpackOptions = Omit<FreshOptions, 'held'>
+export type UnpackOptions = Omit<FreshOptions, 'held' | 'firstStart'>
 
 /** Beside the checkpoint's files while it is being restored: what was there before it. */
 const undoFiles = { replaced: 'undo-replaced.tar', removed: 'undo-removed.tar' } as const

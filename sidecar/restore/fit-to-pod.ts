@@ -8,9 +8,16 @@ import { fileEntriesOf, rewriteFilesImage, withEntriesChanged } from '../criu/im
 import { newAddresses, strangeAddresses, withNewAddresses } from '../criu/pod-addresses.ts'
 import { parseMounts } from '../files/mounts.ts'
 
+/** Where the application is; the mount points of the volumes that it or others than the kubelet write. */
+type Place = { pid: number; roots: readonly string[]; external: readonly string[] }
+
 /** @throws Error where the image cannot be read or written */
-export async function fitToPod(imagesFolder: string, launcherPid: number, log: EventLog): Promise<void> {
-  const folders = await todaysFolders(launcherPid)
+export async function fitToPod(
+  imagesFolder: string,
+  { pid: launcherPid, roots, external }: Place,
+  log: EventLog,
+): Promise<void> {
+  const folders = await todaysFolders(launcherPid, [...roots, ...external])
   const own = ownAddresses()
   const changed = new Set<string>()
   await rewriteFilesImage(imagesFolder, (image) => {
@@ -39,10 +46,11 @@ export async function fitToPod(imagesFolder: string, launcherPid: number, log: E
     )
 }
 
-/** By mount point, where the container's volumes have one. */
-async function todaysFolders(pid: number): Promise<Map<string, string>> {
+/** By mount point, where the kubelet's volumes have one. A `..data` that an application or a git-sync has made is its own. */
+async function todaysFolders(pid: number, others: readonly string[]): Promise<Map<string, string>> {
   const folders = new Map<string, string>()
   for (const { path } of parseMounts(await readFile(`/proc/${pid}/mountinfo`, 'utf8'))) {
+    if (others.includes(path)) continue
     const target = await readlink(`/proc/${pid}/root${path}/..data`).catch(() => '')
     if (isDated(target)) folders.set(path, target)
   }

@@ -12,6 +12,7 @@ import { chooseCheckpoints } from '../../src/restore-choice.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import { takeBaseline } from '../files/baseline.ts'
+import { noteFirstStart } from '../files/fresh-files.ts'
 import { exists } from '../../src/exists.ts'
 import { containerProcesses } from '../proc/process-tree.ts'
 import {
@@ -167,6 +168,12 @@ async function prepareFrom({
     await clearContainer(launcherPid, await containerProcesses(launcherPid))
     await takeBackEarlier(around, { plan, launcherPid }, signal)
   }
+  await noteFirstStart(runFolder, launcherPid).catch((error: unknown) =>
+    log.warn(
+      { event: 'files.first_start_not_noted', err: error },
+      'the start of the first launcher could not be noted',
+    ),
+  )
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
   const waited = await exists(busyMark(plan.name))

@@ -4,14 +4,15 @@
  */
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
-import type { CheckpointManifest, ExternalFile } from '../../src/manifest.ts'
+import type { CheckpointManifest } from '../../src/manifest.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { volumePaths } from '../../src/volume.ts'
 import type { HookAnswer } from '../criu/hook-channel.ts'
 import { heldPaths, stopComparing, type Comparison } from '../criu/regular-files.ts'
 import { restore } from '../criu/restore.ts'
-import { cutTails, putBackTails, type Cut } from '../files/file-tails.ts'
+import { cutTails, putBackTails, type Cut, type Growth } from '../files/file-tails.ts'
 import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
+import { firstStartOf } from '../files/fresh-files.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
 import { requireFitFiles, type ExternalPlace } from '../files/external-files.ts'
 import { fitToPod } from './fit-to-pod.ts'
@@ -57,7 +58,8 @@ export async function attemptRestore(
   const root = manifest.process.rootPid
   const began = performance.now()
   const work = `${folder}.work`
-  const statusFile = `${volumePaths.run}/${plan.name}/exit-${manifest.id}-${Date.now()}`
+  const runFolder = `${volumePaths.run}/${plan.name}`
+  const statusFile = `${runFolder}/exit-${manifest.id}-${Date.now()}`
   // Before anything is done, so that nothing is taken back: the process that has the root's number is somebody else's.
   await requireFreePids(manifest.process.pids)
   signal.throwIfAborted()
@@ -69,10 +71,11 @@ export async function attemptRestore(
   try {
     await mkdir(work, { recursive: true, mode: 0o700 })
     const held = () => heldPaths(`${folder}/criu`)
-    const unpacked = await unpackEphemeral({ ...unpack, held })
+    const firstStart = () => firstStartOf(runFolder)
+    const unpacked = await unpackEphemeral({ ...unpack, held, firstStart })
     signal.throwIfAborted()
     const roots = await readEphemeralRoots(launcherPid, plan)
-    await fitToPod(`${folder}/criu`, launcherPid, log)
+    await fitToPod(`${folder}/criu`, { pid: launcherPid, ...roots }, log)
     await stopComparing(`${folder}/criu`, comparisonIn(roots))
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       await setLastPid(
@@ -83,8 +86,9 @@ export async function attemptRestore(
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
         const grown = await requireFitExternalFiles(around, target, manifest)
         signal.throwIfAborted()
-        cutting = cutTails(launcherPid, grown, manifest.id, cuts)
+        cutting = cutTails(launcherPid, grown, cuts, { checkpointId: manifest.id, signal })
         await cutting
+        signal.throwIfAborted()
       } catch (error) {
         failure = error
         return 'abort'
@@ -144,7 +148,7 @@ export async function requireFitExternalFiles(
   around: Surroundings,
   target: RestoreTarget,
   { externalFiles }: CheckpointManifest,
-): Promise<ExternalFile[]> {
+): Promise<Growth[]> {
   if (externalFiles.length === 0) return []
   return requireFitFiles(await externalPlaceOf(target), externalFiles, around.podPlan.externalFiles ?? 'safe')
 }

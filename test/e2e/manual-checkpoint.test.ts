@@ -106,13 +106,14 @@ t.test('a pod evicted during a checkpoint by hand takes its last one, and loses 
   t.ok(overlapped > 0, 'at least one came upon the other')
 })
 
-t.test('requests at the same time are all answered, one after the other', async (t) => {
+t.test('requests at the same time are all answered, and those that wait share a checkpoint', async (t) => {
   const stage = await openStage(t, { programs: ['steps.c'] })
   const pod = await stage.run(podOf(steps))
   await pod.waitForLog(application, step, { nth: 5, deadlineMs })
   const answers = await Promise.all([1, 2, 3].map((n) => askControl(pod, { reason: `number ${n}` })))
   t.same(answers.map((answer) => answer.app?.outcome), ['taken', 'taken', 'taken']) // prettier-ignore
-  t.equal(new Set(answers.map((answer) => answer.app?.id)).size, 3, 'each has a checkpoint of its own')
+  const ids = answers.map((answer) => answer.app?.id)
+  t.ok(new Set(ids).size > 1, 'what was asked for after the first was begun is in another')
   const seen = numbersIn(pod, step).length
   await pod.waitForLog(application, step, { nth: seen + 5, deadlineMs })
   const numbers = numbersIn(pod, step)

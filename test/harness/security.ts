@@ -33,7 +33,7 @@ export function grantCapabilities(spec: ContainerSpec, bounding = boundingSet())
   const drop = bare(spec.securityContext?.capabilities?.drop)
   const unknown = [...add, ...drop].find((name) => name !== 'ALL' && !allCapabilities.includes(name))
   if (unknown !== undefined) throw new Error(`container ${spec.name}: no capability is named ${unknown}`)
-  let set = add.includes('ALL') ? allCapabilities : drop.includes('ALL') ? [] : defaultCapabilities
+  let set = drop.includes('ALL') ? [] : add.includes('ALL') ? allCapabilities : defaultCapabilities
   set = [...new Set([...set, ...add.filter((name) => name !== 'ALL')])].filter((name) => !drop.includes(name))
   return {
     capabilities: set.filter((name) => bounding.has(name)).map((name) => `CAP_${name}`),

@@ -8,6 +8,7 @@ import {
   renameSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
@@ -55,9 +56,11 @@ async function recorded(path: string, other: Partial<HeldFile> = {}): Promise<Ex
   }
 }
 
+const ckpt = { checkpointId: 'ckpt', signal: new AbortController().signal }
+
 async function cut(files: ExternalFile[], folder: string): Promise<Cut[]> {
   const cuts: Cut[] = []
-  await cutTails(pid, await judge(files, folder), 'ckpt', cuts)
+  await cutTails(pid, await judge(files, folder), cuts, ckpt)
   return cuts
 }
 
@@ -68,7 +71,7 @@ t.test('the application’s own append is cut off, and its tail is kept beside i
   const file = await recorded(path)
   appendFileSync(path, 'after')
   const tail = `${path}.reprieve-tail-ckpt`
-  t.strictSame(await cut([file], folder), [{ path, tail, cutBytes: 5, keptBytes: 7 }])
+  t.strictSame(await cut([file], folder), [{ path, tail, cutBytes: 5, keptBytes: 7, done: true }])
   t.equal(readFileSync(path, 'utf8'), 'before|')
   t.equal(readFileSync(tail, 'utf8'), 'after')
   const { uid, gid, mode } = statSync(tail)
@@ -131,6 +134,46 @@ t.test('a tail stays beside a file that somebody has written to since', async (t
   ])
   t.equal(readFileSync(path, 'utf8'), 'before|by')
   t.equal(readFileSync(`${path}.reprieve-tail-ckpt`, 'utf8'), 'after')
+})
+
+t.test('a file that changes after it was judged is not cut, nor is any other', async (t) => {
+  const folder = t.testdir({ log: 'before|', other: 'before|', replaced: 'before|' })
+  const names = ['log', 'other', 'replaced'].map((name) => `${folder}/${name}`)
+  const files = await Promise.all(names.map((name) => recorded(name)))
+  for (const name of names) appendFileSync(name, 'after')
+  const grown = await judge(files, folder)
+  t.equal(grown.length, 3)
+  renameSync(`${folder}/replaced`, `${folder}/old`)
+  writeFileSync(`${folder}/replaced`, 'another file')
+  const cuts: Cut[] = []
+  await t.rejects(cutTails(pid, grown, cuts, ckpt), {
+    message: /replaced was changed while it was looked at/,
+  })
+  t.same(await putBackTails(pid, cuts), [])
+  t.equal(readFileSync(`${folder}/replaced`, 'utf8'), 'another file')
+  t.equal(readFileSync(`${folder}/log`, 'utf8'), 'before|after')
+  t.same(readdirSync(folder).sort(), ['log', 'old', 'other', 'replaced'], 'no tail is left')
+})
+
+t.test('nothing is cut once the restore has been given up', async (t) => {
+  const folder = t.testdir({ log: 'before|' })
+  const file = await recorded(`${folder}/log`)
+  appendFileSync(`${folder}/log`, 'after')
+  const cuts: Cut[] = []
+  const signal = AbortSignal.abort(new Error('the preparation took too long'))
+  await t.rejects(
+    cutTails(pid, await judge([file], folder), cuts, { checkpointId: 'ckpt', signal }),
+    /too long/,
+  )
+  t.equal(readFileSync(`${folder}/log`, 'utf8'), 'before|after')
+})
+
+t.test('a tail that the volume has no room for is not begun', async (t) => {
+  const folder = t.testdir({ log: 'before|' })
+  const file = await recorded(`${folder}/log`)
+  truncateSync(`${folder}/log`, 2 ** 42)
+  await t.rejects(cutTails(pid, await judge([file], folder), [], ckpt), /there is no room for the \d+ bytes/)
+  t.same(readdirSync(folder), ['log'])
 })
 
 t.test('what others may have written is never cut', async (t) => {

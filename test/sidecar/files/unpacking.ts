@@ -5,7 +5,9 @@
  *   node unpacking.ts LAUNCHER_PID unpack FOLDER | undo
  */
 import { heldPaths } from '../../../sidecar/criu/regular-files.ts'
+import { firstStartOf } from '../../../sidecar/files/fresh-files.ts'
 import { unpackEphemeral } from '../../../sidecar/files/unpack.ts'
+import { startByClockOf } from '../../../sidecar/proc/process-tree.ts'
 import { takeBackEarlier } from '../../../sidecar/restore/restore-attempt.ts'
 import { quietLog as log } from '../quiet-log.ts'
 import { containerPlan, standInStore, surroundings } from '../stand-ins.ts'
@@ -15,5 +17,8 @@ const signal = AbortSignal.timeout(20_000)
 if (typeof pid !== 'number' || typeof folder !== 'string')
   throw new Error('usage: LAUNCHER_PID unpack FOLDER | undo')
 const held = () => heldPaths(`${folder}/criu`)
-if (what === 'unpack') await unpackEphemeral({ pid, folder, held, deadlineMs: 10_000, signal, log })
+/** An earlier start than this launcher's where the test has noted one. */
+const firstStart = async () => (await firstStartOf('/reprieve/run/app')) || startByClockOf(pid)
+if (what === 'unpack')
+  await unpackEphemeral({ pid, folder, held, firstStart, deadlineMs: 10_000, signal, log })
 else await takeBackEarlier(surroundings(standInStore()), { plan: containerPlan, launcherPid: pid }, signal)
