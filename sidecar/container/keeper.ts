@@ -24,6 +24,7 @@ import type { Surroundings } from '../setup/surroundings.ts'
 import { vitalsOf, type Vitals } from '../proc/vitals.ts'
 
 /** A crashed application is started again soon, whatever the store does: a checkpoint of it that takes longer to store is given up. */
+// @deadline A crash finds a checkpoint still being stored | The storing is broken off, and an older one restored
 const storingPatienceMs = 10_000
 /** An application that dies within this time after its restore is taken to have died of the checkpoint. */
 export const earlyDeathMs = 60_000
