@@ -33,6 +33,9 @@ const listDeadlineMs = 30_000
 /** And a checkpoint that comes slower than 20 MB/s is not worth waiting for. */
 // @deadline(baseMs) The store is slow | The next older checkpoint; 1 s more for each 20 MB
 const fetchDeadline = { baseMs: 30_000, slowBytesPerMs: 20_000 } as const
+/** Making a folder: a store that syncs another checkpoint meanwhile may read in time, but not write. */
+// @deadline The store makes no folder for the files to restore | The files are copied to the pod's own volume
+const draftDeadlineMs = 2_000
 
 export type Rejected = { id: string; reason: string; detail: string }
 
@@ -89,11 +92,15 @@ export async function fetchCheckpoint(
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)])
   // In the store itself the files need only be read and compared, not copied; the name in staging then leads there.
   const draft = await around.store
-    .draftFolder(manifest.slot, `${manifest.id}.fetched`, bounded)
+    .draftFolder(
+      manifest.slot,
+      `${manifest.id}.fetched`,
+      AbortSignal.any([bounded, AbortSignal.timeout(draftDeadlineMs)]),
+    )
     .catch((error: unknown) =>
       around.log.warn(
         { event: 'restore.draft_failed', err: error },
-        'the store has no room for a draft: copying',
+        'the store made no folder for a draft: the files are copied',
       ),
     )
   if (draft !== undefined) await symlink(draft, folder)

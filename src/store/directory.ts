@@ -17,7 +17,7 @@ import { readSlotRecord, writeSlotRecord } from './slot-record-file.ts'
 import { storeFailure } from './store-failure.ts'
 import type { Store } from './store.ts'
 import { removeCheckpoints, sweepLeftovers } from './sweep.ts'
-import { hangsAfterMs, UnansweredCalls } from './unanswered-calls.ts'
+import { hangsAfterMs, UnansweredCalls, type Kind } from './unanswered-calls.ts'
 
 export type DirectoryStoreOptions = {
   name: string
@@ -76,7 +76,12 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
   /** All operations at one time share one look: on a hung mount only one thread hangs. */
   const openRoot = () => (looking ??= lookAtRoot().finally(() => (looking = undefined)))
 
-  const run = async <T>(action: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> => {
+  const run = async <T>(
+    kind: Kind,
+    action: string,
+    signal: AbortSignal,
+    call: () => Promise<T>,
+  ): Promise<T> => {
     const whole = async () => {
       signal.throwIfAborted()
       await openRoot()
@@ -84,9 +89,9 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     }
     try {
       signal.throwIfAborted()
-      await unanswered.none(signal)
+      await unanswered.allow(kind, signal)
       const work = whole()
-      return await settleAfterAbort(work, signal, abortGraceMs, () => unanswered.add(action, work))
+      return await settleAfterAbort(work, signal, abortGraceMs, () => unanswered.add(action, kind, work))
     } catch (error) {
       if (!signal.aborted || error instanceof ReprieveError) throw storeFailure(name, action, error)
       const data = { store: name, aborted: true }
@@ -116,7 +121,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     name,
 
     list: (slot, signal) =>
-      run('list checkpoints', signal, async () => {
+      run('read', 'list checkpoints', signal, async () => {
         const folder = await findSlotFolder(root, slot)
         return folder === undefined
           ? { manifests: [], unreadable: [] }
@@ -124,12 +129,12 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       }),
 
     draftFolder: (slot, id, signal) =>
-      run(`begin checkpoint ${id}`, signal, async () =>
+      run('write', `begin checkpoint ${id}`, signal, async () =>
         makeDraftFolder(await makeSlotFolder(root, slot), id, signal),
       ),
 
     put: (draft, sourceDir, signal) =>
-      run(`store checkpoint ${draft.id}`, signal, async () => {
+      run('write', `store checkpoint ${draft.id}`, signal, async () => {
         const slotFolder = await makeSlotFolder(root, draft.slot)
         const put = await putCheckpoint({ slotFolder, transfer, log }, draft, sourceDir, signal)
         putLast.set(slotFolder, draft.id)
@@ -137,7 +142,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       }),
 
     fetch: (manifest, targetDir, signal) =>
-      run(`fetch checkpoint ${manifest.id}`, signal, async () => {
+      run('read', `fetch checkpoint ${manifest.id}`, signal, async () => {
         const began = performance.now()
         const folder = (await findSlotFolder(root, manifest.slot)) ?? root
         await fetchCheckpoint(join(folder, manifest.id), manifest, targetDir, signal)
@@ -145,14 +150,14 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       }),
 
     prune: (slot, keep, signal) =>
-      run('prune checkpoints', signal, () => {
+      run('write', 'prune checkpoints', signal, () => {
         if (!Number.isSafeInteger(keep) || keep < 0)
           throw new RangeError(`keep must be a whole number, not ${keep}`)
         return remove(slot, signal, (ids, own) => beyondNewest(ids, keep, own))
       }),
 
     removeBefore: (slot, instant, signal) =>
-      run(`remove checkpoints made before ${instant}`, signal, () => {
+      run('write', `remove checkpoints made before ${instant}`, signal, () => {
         const limit = Date.parse(instant)
         if (Number.isNaN(limit)) throw new RangeError(`${instant} is not an instant`)
         return remove(slot, signal, ({ complete, unreadable }) =>
@@ -163,16 +168,18 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       }),
 
     lockFile: (slot, signal) =>
-      run('find the lock file', signal, async () => join(await makeSlotFolder(root, slot), lockName)),
+      run('write', 'find the lock file', signal, async () =>
+        join(await makeSlotFolder(root, slot), lockName),
+      ),
 
     readRecord: (slot, signal) =>
-      run('read the slot record', signal, async () => {
+      run('read', 'read the slot record', signal, async () => {
         const folder = await findSlotFolder(root, slot)
         return folder === undefined ? emptySlotRecord() : readSlotRecord(folder, log)
       }),
 
     writeRecord: (slot, record, signal) =>
-      run('write the slot record', signal, async () =>
+      run('write', 'write the slot record', signal, async () =>
         writeSlotRecord(await makeSlotFolder(root, slot), record),
       ),
   }

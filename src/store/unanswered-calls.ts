@@ -1,7 +1,8 @@
 /**
  * A call into a hung file system cannot be cancelled and keeps one of libuv's few threads until it returns. With all threads in such calls,
  * the process could read and write no file at all. So while a call is out that its caller has given up, no other call begins: later
- * callers wait for it, without a thread.
+ * callers wait for it, without a thread. One exception: a read begins beside one write that was given up. A disk that takes minutes to
+ * sync may well answer reads, and an application must not start from its beginning because its next checkpoint was not stored.
  */
 import { ReprieveError } from '../errors.ts'
 
@@ -9,7 +10,12 @@ import { ReprieveError } from '../errors.ts'
 // @deadline The store does not answer a call that was given up | Further calls fail at once until it answers
 export const hangsAfterMs = 30_000
 
-type Call = { action: string; givenUpAt: number; settled: Promise<void> }
+export type Kind = 'read' | 'write'
+
+type Call = { action: string; kind: Kind; givenUpAt: number; settled: Promise<void> }
+
+/** A write keeps up to four threads (put-checkpoint.ts) of the sidecar's eight. */
+const writesBesideRead = 1
 
 export class UnansweredCalls {
   readonly #store: string
@@ -22,15 +28,17 @@ export class UnansweredCalls {
   }
 
   /** Adds a call that its caller has given up. */
-  add(action: string, work: Promise<unknown>): void {
-    const call: Call = { action, givenUpAt: performance.now(), settled: work.then(ignore, ignore) }
+  add(action: string, kind: Kind, work: Promise<unknown>): void {
+    const call: Call = { action, kind, givenUpAt: performance.now(), settled: work.then(ignore, ignore) }
     this.#calls.add(call)
     void call.settled.then(() => this.#calls.delete(call))
   }
 
-  /** Resolves when no such call is out. @throws ReprieveError `store-failed` where one hangs, or is still out when the signal aborts */
-  async none(signal: AbortSignal): Promise<void> {
+  /** Resolves when a call may begin. @throws ReprieveError `store-failed` where one hangs, or is still out when the signal aborts */
+  async allow(kind: Kind, signal: AbortSignal): Promise<void> {
     for (const call of this.#calls) {
+      const writes = [...this.#calls].filter((other) => other.kind === 'write')
+      if (kind === 'read' && call.kind === 'write' && writes.length <= writesBesideRead) continue
       if (performance.now() - call.givenUpAt > this.#hangsAfterMs) throw this.#refusal(call, true)
       if (!(await settledBefore(call.settled, signal))) throw this.#refusal(call, false)
     }

@@ -35,13 +35,13 @@ t.test('while a call hangs no other is begun, and it is told since when', async 
   const path = join(folderFor(t), 'store')
   const comeBack = hungMount(t, path)
   const store = createDirectoryStore({ name: 'nfs', path, abortGraceMs: 10, hangsMs: 200 })
-  for (let call = 0; call < 6; call++) await t.rejects(store.prune(slot, 1, AbortSignal.timeout(20)), refused)
+  for (let call = 0; call < 6; call++) await t.rejects(store.list(slot, AbortSignal.timeout(20)), refused)
   t.ok(await readsAFile())
   await sleep(250)
   // With a signal that never comes: it is refused at once, or this waits for ever.
   await t.rejects(store.list(slot, never), {
     code: 'store-failed',
-    message: /store "nfs" does not answer since \d+ s: .* to prune checkpoints, which was given up/,
+    message: /store "nfs" does not answer since \d+ s: .* to list checkpoints, which was given up/,
     data: { aborted: true, hangs: true },
   })
   comeBack()
@@ -55,8 +55,37 @@ t.test('one that is only slow is waited for', async (t) => {
   const path = join(folderFor(t), 'store')
   const comeBack = hungMount(t, path)
   const store = createDirectoryStore({ name: 'nfs', path, abortGraceMs: 10 })
-  await t.rejects(store.prune(slot, 1, AbortSignal.timeout(20)), refused)
+  await t.rejects(store.list(slot, AbortSignal.timeout(20)), refused)
   const list = store.list(slot, AbortSignal.timeout(30_000))
   comeBack()
   t.same(await list, { manifests: [], unreadable: [] })
+})
+
+t.test('while one write hangs, checkpoints are read; not while two do', async (t) => {
+  const folder = folderFor(t)
+  const source = join(folder, 'source')
+  hungMount(t, source)
+  const store = createDirectoryStore({
+    name: 'disk',
+    path: join(folder, 'store'),
+    abortGraceMs: 10,
+    hangsMs: 200,
+  })
+  const write = () => store.put(sampleDraft(), source, soon())
+  await t.rejects(write(), refused)
+  t.same(await store.list(slot, never), { manifests: [], unreadable: [] })
+  t.match(await store.readRecord(slot, never), {})
+  await t.rejects(write(), refused, 'a second write waits for the first')
+  await sleep(250)
+  t.same(await store.list(slot, never), { manifests: [], unreadable: [] }, 'however long the write hangs')
+  const other = createDirectoryStore({
+    name: 'disk',
+    path: join(folder, 'store'),
+    abortGraceMs: 10,
+    hangsMs: 200,
+  })
+  const together = () => other.put(sampleDraft(), source, soon())
+  await Promise.all([t.rejects(together(), refused), t.rejects(together(), refused)])
+  await sleep(250)
+  await t.rejects(other.list(slot, never), { ...refused, message: /to store checkpoint/ })
 })
