@@ -78,6 +78,8 @@ export const logEvents = {
   'restore.completed': 'The application runs on from the checkpoint that the line names.',
   'restore.killed':
     'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
+  'restore.retried':
+    'A trouble that may pass stands in the way of a restore; the sidecar tries the same again after `pauseMs`, while `leftMs` lasts.',
   'restore.preparation_failed':
     'The sidecar could not prepare a restore; the application starts from its beginning.',
   'restore_init.failed': 'The restore init container failed; the pod starts without its work.',

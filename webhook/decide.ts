@@ -99,6 +99,7 @@ export function decide(
     restore: wishes.restore ?? 'latest',
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
+    restoreBudgetMs: config.restoreBudgetMs,
     statusPort: config.statusPort,
     ...(config.statusHost === '127.0.0.1' ? {} : { statusHost: config.statusHost }),
     cloud: config.cloud,

@@ -42,7 +42,7 @@ export type Adopt = (root: number, supervisor: number, statusFile: string) => Pr
 
 /**
  * @param fetched the checkpoint, and the folder that its files lie in
- * @throws ReprieveError `restore-failed`, or `unfit-files`
+ * @throws ReprieveError `restore-failed`, `numbers-taken`, `adoption-late` or `unfit-files`
  */
 export async function attemptRestore(
   around: Surroundings,
@@ -94,7 +94,13 @@ export async function attemptRestore(
         return 'abort'
       }
       adopted = await adopt(root, supervisor, statusFile)
-      if (!adopted) return 'abort'
+      if (!adopted) {
+        failure = new ReprieveError(
+          'adoption-late',
+          'the launcher did not take over the restored application',
+        )
+        return 'abort'
+      }
       for (const { path, tail, cutBytes } of cuts)
         log.warn(
           { event: 'restore.tail_moved', path, tail, cutBytes },
@@ -196,7 +202,7 @@ async function requireFreePids(pids: readonly number[]): Promise<void> {
   const taken = pids.filter((pid) => all.has(pid))
   if (taken.length > 0)
     throw new ReprieveError(
-      'restore-failed',
+      'numbers-taken',
       `process numbers are taken in this pod: ${taken.slice(0, 8).join(', ')}`,
       { taken },
     )
