@@ -1,4 +1,4 @@
-/** Asking for more memory in place. Who does it has the rights for it; this sidecar has none. */
+/** Asks an agent of the node to resize the container in place. The agent has the rights for it; the sidecar has none. */
 import { connect } from 'node:net'
 import { describeError } from '../../../src/errors.ts'
 
