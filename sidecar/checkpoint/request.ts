@@ -13,8 +13,6 @@ export type Terms = {
 export type CheckpointRequest = Terms & {
   /** The source of the request. */
   trigger: string
-  /** The request waits while the application does not run. Without it such a request fails with `not-running`. */
-  waits?: boolean
   /** A checkpoint that is under way when the request arrives serves as well as a new one. */
   joinsUnderWay?: boolean
   /** Pauses before each further try of a checkpoint that failed. Without them a request that ends the application has three. */

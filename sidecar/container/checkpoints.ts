@@ -29,6 +29,8 @@ export type ContainerCheckpointsParts = {
   dispatch: (event: ContainerEvent) => void
   /** The version of the launcher that spoke last. */
   launcher: () => string
+  /** Called when `doing` has changed without an event, after the listeners. */
+  moved: () => void
   /** For tests. */
   takeOne?: typeof takeCheckpoint
 }
@@ -237,12 +239,14 @@ export class ContainerCheckpoints {
     this.#criuPhase = 'now'
     this.#stoppedMs = performance.now()
     for (const stopped of [request.stopped, ...this.#stoppedListeners]) await stopped?.()
+    this.#parts.moved()
   }
 
   #resuming(): void {
     if (this.#criuPhase !== 'now') return
     this.#criuPhase = 'over'
     for (const resuming of this.#resumingListeners) resuming()
+    this.#parts.moved()
   }
 
   /** @throws ReprieveError `lineage-busy`: two pods of one lineage must not store checkpoints in turns */

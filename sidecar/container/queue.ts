@@ -113,9 +113,7 @@ export class CheckpointQueue {
   }
 
   #refuse(): void {
-    const refused = this.#pending.filter(({ request }) => request.waits !== true)
-    this.#pending = this.#pending.filter(({ request }) => request.waits === true)
-    this.#answer(refused, {
+    this.#answer(this.#pending.splice(0), {
       outcome: 'failed',
       reason: 'not-running',
       detail: 'the application does not run',
@@ -199,8 +197,7 @@ export class CheckpointQueue {
   }): void {
     const { request } = entry
     const wasNotItsOwn = turn.isBrokenOff || (!isBest && outcome.reason === 'deadline-passed')
-    const waits = outcome.reason === 'not-running' && request.waits === true
-    if ((wasNotItsOwn || waits) && !request.deadline.isOver) return void this.#pending.push(entry)
+    if (wasNotItsOwn && !request.deadline.isOver) return void this.#pending.push(entry)
     const pauses = request.retryPausesMs ?? (request.afterwards === 'end' ? endingPausesMs : [])
     const pauseMs = pauses[entry.failures++]
     const { leftMs } = request.deadline

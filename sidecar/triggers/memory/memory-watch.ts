@@ -258,6 +258,7 @@ export class MemoryWatch {
       get doing() {
         return isEnded() ? 'gone' : container.doing
       },
+      leaves: (doing, signal) => container.leaves(doing, signal),
       podUid: container.podUid,
       get isOnTrial() {
         return container.isOnTrial

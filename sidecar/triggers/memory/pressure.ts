@@ -3,7 +3,6 @@
  * because its checkpoint is in the store.
  */
 import { availableParallelism } from 'node:os'
-import { setTimeout as delay } from 'node:timers/promises'
 import { Deadline } from '../../../src/deadline.ts'
 import { answerPressure } from './growth.ts'
 import {
@@ -136,19 +135,17 @@ export async function saveLate(parts: PressureParts): Promise<Answered | undefin
  */
 async function isTime(parts: PressureParts) {
   const { container, throttle, log, standstillMs: ms = standstillMs } = parts
-  for (const until = performance.now() + ms; container.doing === 'being-ended'; await delay(10))
-    if (performance.now() > until) {
-      await throttle.disarm()
-      const why = `the checkpoint that is to end it has not begun after ${ms} ms: the throttle was removed`
-      const facts = factsOf(await look(parts))
-      log.warn(
-        { event: 'memory.end_not_begun', ...facts, why },
-        'the checkpoint that is to end the application has not begun: the throttle was removed',
-      )
-      parts.report?.({ ...facts, did: 'nothing', why })
-      return false
-    }
-  return mayGrow(container)
+  await container.leaves('being-ended', AbortSignal.timeout(ms))
+  if (container.doing !== 'being-ended') return mayGrow(container)
+  await throttle.disarm()
+  const why = `the checkpoint that is to end it has not begun after ${ms} ms: the throttle was removed`
+  const facts = factsOf(await look(parts))
+  log.warn(
+    { event: 'memory.end_not_begun', ...facts, why },
+    'the checkpoint that is to end the application has not begun: the throttle was removed',
+  )
+  parts.report?.({ ...facts, did: 'nothing', why })
+  return false
 }
 
 function mayGrow({ doing }: PressedContainer): boolean {

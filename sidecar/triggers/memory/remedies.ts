@@ -25,6 +25,8 @@ const mostReschedules = 3
 /** The container, as its keeper offers it. */
 export type PressedContainer = {
   readonly doing: Doing
+  /** Resolves when `doing` has another value, or the signal aborts. */
+  leaves(doing: Doing, signal: AbortSignal): Promise<void>
   readonly podUid: string
   /** It was restored, and has not lived long enough to prove its checkpoint good. */
   readonly isOnTrial: boolean
@@ -159,9 +161,8 @@ export async function checkpoint(
 }
 
 /** Waits until CRIU has stopped the application: thawed before, it could be killed before it is saved. At most as long as a standstill. */
-async function aboutToBeSaved({ container, standstillMs: ms = standstillMs }: Standing): Promise<void> {
-  for (const until = performance.now() + ms; performance.now() < until; await delay(10))
-    if (container.doing !== 'to-be-saved') return
+function aboutToBeSaved({ container, standstillMs: ms = standstillMs }: Standing): Promise<void> {
+  return container.leaves('to-be-saved', AbortSignal.timeout(ms))
 }
 
 /** @returns why it is not in force */

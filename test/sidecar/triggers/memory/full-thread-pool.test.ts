@@ -69,6 +69,7 @@ t.test('it is frozen, and goes on although what was begun about it hangs', async
       plan: containerPlan.memory,
       container: {
         doing: 'runs',
+        leaves: async () => undefined,
         podUid: 'this',
         isOnTrial: false,
         fillsAgain: () => undefined,

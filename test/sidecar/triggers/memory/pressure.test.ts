@@ -97,6 +97,9 @@ async function answered(t: Test, setting: Setting) {
         get doing() {
           return setting.doing?.(isFrozen()) ?? 'runs'
         },
+        async leaves(doing, signal) {
+          while (this.doing === doing && !signal.aborted) await delay(1)
+        },
         podUid: 'this',
         isOnTrial: setting.onTrial ?? false,
         fillsAgain: () => note('under suspicion'),

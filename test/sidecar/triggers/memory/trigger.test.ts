@@ -35,6 +35,7 @@ async function trigger(
     get doing() {
       return doing
     },
+    leaves: async () => undefined,
     podUid: 'this',
     isOnTrial: false,
     fillsAgain: () => undefined,
