@@ -8,6 +8,7 @@ import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Deadline } from '../../src/deadline.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
+import type { OutcomeOf } from '../../src/outcome.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
@@ -36,7 +37,7 @@ export type ContainerCheckpointsParts = {
 }
 
 type Take = Effect & { do: 'take' }
-type Taken = { outcome: CheckpointOutcome & { outcome: 'taken' }; slot: Slot }
+type Taken = { outcome: OutcomeOf<CheckpointOutcome, 'taken'>; slot: Slot }
 
 /** A store that hangs does not even say that it was told to stop. */
 const stopStoringMs = 5_000

@@ -3,6 +3,7 @@
  * joined, and the most urgent one is taken next. A request that ends the application breaks off a checkpoint that is only being stored.
  * Every request is answered by its deadline. The queue does not poll: it looks again after a change, or after a pause.
  */
+import type { OutcomeOf } from '../../src/outcome.ts'
 import {
   passedOver,
   type CheckpointOutcome,
@@ -191,7 +192,7 @@ export class CheckpointQueue {
     turn,
   }: {
     entry: Entry
-    outcome: CheckpointOutcome & { outcome: 'failed' }
+    outcome: OutcomeOf<CheckpointOutcome, 'failed'>
     isBest: boolean
     turn: Turn
   }): void {

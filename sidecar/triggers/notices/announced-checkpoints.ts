@@ -4,7 +4,7 @@
  */
 import { Deadline } from '../../../src/deadline.ts'
 import type { EventLog } from '../../../src/log.ts'
-import type { CheckpointLedger } from '../../container/ledger.ts'
+import type { CheckpointEntry, CheckpointLedger } from '../../container/ledger.ts'
 import { folderSource } from './notice-folder.ts'
 import type { Checkpointable } from '../../container/trigger.ts'
 import type { Vitals } from '../../proc/vitals.ts'
@@ -45,7 +45,7 @@ export type AnnouncedParts = {
   log: EventLog
 }
 
-type Outcome = 'taken' | 'failed' | 'skipped'
+type Ended = CheckpointEntry['outcome']
 type PassOver = { passOver: string; isDone?: 'taken' | 'skipped' }
 /** For people. */
 export type LastAnswer = { at: string; answer: Answer; because: string; detail: string; plan: string }
@@ -53,7 +53,7 @@ export type LastAnswer = { at: string; answer: Answer; because: string; detail: 
 type Pending = { task: Task; name: string; failures: number; nextAt: number; isLogged: boolean }
 type Batch = {
   pending: Pending[]
-  outcomes: Outcome[]
+  outcomes: Ended[]
   because: Notice
   heardAt: number
   /** By the clock that the ledger goes by. */
@@ -250,7 +250,7 @@ export class AnnouncedCheckpoints {
     this.#end(batch, one, isDone ?? 'skipped', isDone === undefined ? passOver : undefined)
   }
 
-  #end(batch: Batch, one: Pending, outcome: Outcome, reason?: string): void {
+  #end(batch: Batch, one: Pending, outcome: Ended, reason?: string): void {
     batch.pending = batch.pending.filter((each) => each !== one)
     batch.outcomes.push(outcome)
     if (reason !== undefined) this.#parts.ledger.skipped(one.name, 'spot', reason)
