@@ -13,7 +13,7 @@ import { injectedNames } from './image-paths.ts'
 import { looksInjected } from './injected.ts'
 import { injectedContainers } from './injected-containers.ts'
 import { raisesFor } from './more-memory.ts'
-import { patchText } from './patch-text.ts'
+import { patchText, type Operation } from './patch-text.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
 import { qosClassOf } from './quality-of-service.ts'
@@ -21,8 +21,6 @@ import { seccompOperations, seccompWarning } from './seccomp-profile.ts'
 
 /** How much later than its budget a checkpoint that hangs is given up (`answerGraceMs` of sidecar/container/queue.ts). */
 const answerSeconds = 5
-
-export type Operation = { op: 'add' | 'replace'; path: string; value: unknown }
 
 export type Patch = {
   operations: Operation[]
