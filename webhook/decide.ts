@@ -7,7 +7,8 @@ import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
 import { writableMounts } from './container-volumes.ts'
 import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
-import { fingerprintOf } from './fingerprint.ts'
+import { earlierFingerprintOf } from './earlier-fingerprint.ts'
+import { fingerprintOf, type FingerprintRules } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
@@ -92,6 +93,7 @@ export function decide(
     version: 1,
     namespace,
     lineage: lineage.lineage,
+    ...(lineage.incarnation === undefined ? {} : { incarnation: lineage.incarnation }),
     store: { kind: 'directory', name: store, path: storeMountPath },
     keep: wishes.keep ?? config.keep,
     restore: wishes.restore ?? 'latest',
@@ -106,12 +108,11 @@ export function decide(
     nodeEvictionBytes: config.memory.nodeEvictionBytes,
     ...(config.memory.nodeEvictionPercent === undefined ? {} : { nodeEvictionPercent: config.memory.nodeEvictionPercent }), // prettier-ignore
     containers: containers.map((container) =>
-      containerPlan(
-        pod,
-        container,
-        commands,
-        memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
-      ),
+      containerPlan(pod, container, {
+        command: commands.get(container.name) ?? [],
+        rules: config.fingerprint,
+        memory: memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
+      }),
     ),
   }
   return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
@@ -128,12 +129,12 @@ export function withoutCommand(pod: Pod, origin: Origin, config: Config): Contai
 function containerPlan(
   pod: Pod,
   container: Container,
-  commands: Commands,
-  memory: MemoryPlan,
+  { command, rules, memory }: { command: readonly string[]; rules: FingerprintRules; memory: MemoryPlan },
 ): ContainerPlan {
   const { emptyDirs, external } = writableMounts(pod, container)
-  const fingerprint = fingerprintOf(pod, container, commands.get(container.name) ?? [])
-  return { name: container.name, fingerprint, emptyDirs, external, memory }
+  const { fingerprint, parts } = fingerprintOf(pod, container, command, rules)
+  const earlierFingerprint = earlierFingerprintOf(pod, container, command)
+  return { name: container.name, fingerprint, parts, earlierFingerprint, emptyDirs, external, memory }
 }
 
 /** Why a pod is left as it is without a word. */
