@@ -180,6 +180,8 @@ export const logEvents = {
     'The sidecar removed the files of a restore that an earlier sidecar had not finished.',
   'restore.fetched': 'A checkpoint was fetched from the store, and every byte compared.',
   'restore.fetched_kept': 'A fetched checkpoint could not be removed from staging.',
+  'restore.number_lost':
+    'A neighbour took a process number that the checkpoint needs during the restore, which is tried again.',
   'restore.note_failed': 'The note of a restore in progress could not be removed.',
   'restore.tail_kept':
     'A failed restore could not join a moved tail to its file again; `err` names the tail.',
