@@ -149,6 +149,8 @@ export const logEvents = {
   'restore.fetched_kept': 'A fetched checkpoint could not be removed from staging.',
   'restore.killed':
     'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
+  'restore.number_lost':
+    'A neighbour took a process number that the checkpoint needs during the restore, which is tried again.',
   'restore.note_failed': 'The note of a restore in progress could not be removed.',
   'restore.nothing_kept':
     'The store holds no checkpoint that fits; the application starts from its beginning.',

@@ -204,6 +204,10 @@ async function prepareFrom({
   await note.settle(inOrder, killedInRestore)
   const found = await findCandidates(around, plan, signal)
   const { candidates, rejected, otherWork } = withoutUnrecorded(found, await note.unrecorded())
+  around.numbers.want(
+    plan.name,
+    candidates.flatMap(({ process: { pids } }) => pids),
+  )
   for (const manifest of candidates) {
     if (signal.aborted) break
     const folder = fetchedFolder(plan.name, manifest.id)
