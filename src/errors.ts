@@ -46,7 +46,7 @@ export const errorCodes = {
   'numbers-taken': {
     meaning: 'process numbers that a checkpoint needs are taken in this pod',
     remedy:
-      'Another program of the pod started processes there. The sidecar tries again while `restoreBudget` lasts. If it stays so, delete the pod.',
+      'The message names the programs that have them. The sidecar tries again while `restoreBudget` lasts. If it stays so, delete the pod.',
   },
   'adoption-late': {
     meaning: 'the launcher did not take over the restored application in time',

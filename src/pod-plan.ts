@@ -3,7 +3,6 @@
  * environment variable `REPRIEVE_PLAN`. It is the only thing that the two halves of Reprieve say to each other
  * inside a pod, so it is versioned, and validated where it is read (`parsePodPlan`).
  */
-import type { MemoryPressureAnswer } from './annotations.ts'
 import { ReprieveError } from './errors.ts'
 import { problemsOf as shapeProblemsOf } from './shape.ts'
 import { workPartsShape, type OwnWork, type WorkParts } from './work.ts'
@@ -13,6 +12,8 @@ export type TriggerName = (typeof triggerNames)[number]
 
 /** Where checkpoints go. The credentials and paths are the administrator's, never the pod's. */
 export type StorePlan = { kind: 'directory'; name: string; path: string }
+
+export type MemoryPressureAnswer = 'grow' | 'reschedule' | 'checkpoint'
 
 /** The answer to a container that fills its memory. */
 export type MemoryPlan = {

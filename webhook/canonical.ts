@@ -37,3 +37,6 @@ function isImmaterial(name: string, value: unknown): boolean {
   if (typeof value === 'number') return immaterial.has(name)
   return Object.hasOwn(defaults, name) && defaults[name] === value
 }
+
+/** The name of a part of a fingerprint, and its canonical text. */
+export type Part = readonly [name: string, text: string]

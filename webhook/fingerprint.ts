@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto'
 import type { WorkParts } from '../src/work.ts'
 import { workPartsLimits } from '../src/work.ts'
-import { canonical } from './canonical.ts'
+import { canonical, type Part } from './canonical.ts'
 import { at, listAt } from './json-path.ts'
 import { mountParts } from './mount-parts.ts'
 import type { Container, Pod } from './pod.ts'
@@ -48,9 +48,6 @@ export function fingerprintOf(
   ].toSorted(([a], [b]) => (a < b ? -1 : 1))
   return { fingerprint: sha256(JSON.stringify(parts)), parts: hashed(parts) }
 }
-
-/** The name of a part and its canonical text. */
-export type Part = readonly [name: string, text: string]
 
 function commandParts(container: Container, command: readonly string[]): Part[] {
   const { image, args, workingDir } = container

@@ -2,10 +2,9 @@
  * The mounts of a container and the volumes behind them, as parts of its fingerprint. A volume's own name is made up for each pod
  * (`kube-api-access-x7k2p`): what counts is its source.
  */
-import { canonical } from './canonical.ts'
+import { canonical, type Part } from './canonical.ts'
 import { kindOfVolume, volumeOf } from './container-volumes.ts'
 import { at, listAt } from './json-path.ts'
-import type { Part } from './fingerprint.ts'
 import type { Container, Pod, Volume } from './pod.ts'
 
 /** The token's volume is made up by the API server, and changes with its release. */

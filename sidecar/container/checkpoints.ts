@@ -8,6 +8,7 @@ import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Deadline } from '../../src/deadline.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
+import type { OutcomeOf } from '../../src/outcome.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
@@ -29,13 +30,15 @@ export type ContainerCheckpointsParts = {
   dispatch: (event: ContainerEvent) => void
   /** The version of the launcher that spoke last. */
   launcher: () => string
+  /** Called when `doing` has changed without an event, after the listeners. */
+  moved: () => void
   /** For tests. */
   takeOne?: typeof takeCheckpoint
 }
 
 type Take = Effect & { do: 'take' }
 type Taken = {
-  outcome: CheckpointOutcome & { outcome: 'taken' }
+  outcome: OutcomeOf<CheckpointOutcome, 'taken'>
   slot: Slot
   generation: string | undefined
 }
@@ -241,12 +244,14 @@ export class ContainerCheckpoints {
     this.#criuPhase = 'now'
     this.#stoppedMs = performance.now()
     for (const stopped of [request.stopped, ...this.#stoppedListeners]) await stopped?.()
+    this.#parts.moved()
   }
 
   #resuming(): void {
     if (this.#criuPhase !== 'now') return
     this.#criuPhase = 'over'
     for (const resuming of this.#resumingListeners) resuming()
+    this.#parts.moved()
   }
 
   /** @throws ReprieveError `lineage-busy`: two pods of one lineage must not store checkpoints in turns */

@@ -5,7 +5,6 @@ import type { EventLog } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import type { Waiting } from './state.ts'
 import type { LauncherTalk, Tree } from '../launcher-socket/launcher-talk.ts'
-import { rangeStart, setLastPid } from '../proc/pid-range.ts'
 import { prepare, type Rejected } from '../restore/preparation.ts'
 import type { RestoreChoice } from '../../src/restore-choice.ts'
 import type { Restored } from '../restore/restore-attempt.ts'
@@ -20,8 +19,6 @@ const preparationDeadlineMs = 25 * 60_000
 export type PreparationParts = {
   around: Surroundings
   plan: ContainerPlan
-  /** The index of the container in the pod's plan. */
-  index: number
   lock: SlotLock
   talk: LauncherTalk
   log: EventLog
@@ -67,7 +64,7 @@ export class ContainerPreparation {
   }
 
   async run({ inOrder = false, ...launcher }: Waiting & { inOrder?: boolean }): Promise<void> {
-    const { around, plan, index, lock, isEnding, killedInRestore, talk, log } = this.#parts
+    const { around, plan, lock, isEnding, killedInRestore, talk, log } = this.#parts
     // This preparation waited its turn: the launcher may have lost patience, or be another one by now.
     if (!this.#waits(launcher)) return
     const abort = new AbortController()
@@ -111,7 +108,7 @@ export class ContainerPreparation {
     }
     if (!this.#waits(launcher)) return
     await noteLife(plan.name, launcher.life, { generation: { id: newGenerationId(), began } }, log)
-    await setLastPid(rangeStart(index, around.podPlan.containers.length), log)
+    await around.numbers.moveOn()
     // A `start` to the next launcher would throw away the work that is to be restored for it.
     if (this.#waits(launcher)) talk.start(launcher.life)
   }

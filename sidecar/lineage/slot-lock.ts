@@ -8,20 +8,22 @@ import { readFile, writeFile } from 'node:fs/promises'
 import type { Deadline } from '../../src/deadline.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
+import type { Outcome } from '../../src/outcome.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { differencesOf, type OwnWork } from '../../src/work.ts'
 import { AnnouncedEnd, parseNote, type Note } from './slot-note.ts'
 import type { Identity } from '../setup/surroundings.ts'
 
-export type LockOutcome =
-  | { outcome: 'taken' }
+export type LockOutcome = Outcome<{
+  taken: object
   /**
    * Another pod seems to have the lock; `isNamed`: it has, and the note in the file names it. `otherWork`: what it does is other work, which
    * differs in this. `unanswered`: the store does not say who has it.
    */
-  | { outcome: 'busy'; holder: string; isNamed: boolean; otherWork?: string[]; unanswered?: true }
+  busy: { holder: string; isNamed: boolean; otherWork?: string[]; unanswered?: true }
   /** The store cannot lock: no other pod is kept out. */
-  | { outcome: 'unfenced'; why: string }
+  unfenced: { why: string }
+}>
 
 const busy = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
 const unanswered = { ...busy, holder: 'unknown: the store did not answer', unanswered: true } as const

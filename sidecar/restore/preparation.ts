@@ -184,6 +184,10 @@ async function prepareFrom({
   await note.settle(inOrder, killedInRestore)
   const found = await findCandidates(around, plan, { signal, budget })
   const { candidates, rejected, otherWork } = withoutUnrecorded(found, await note.unrecorded())
+  around.numbers.want(
+    plan.name,
+    candidates.flatMap(({ process: { pids } }) => pids),
+  )
   let isReady = false
   for (let manifest = candidates.shift(); manifest !== undefined && !signal.aborted;) {
     const tried = manifest
@@ -223,12 +227,9 @@ async function prepareFrom({
         await (isEnding() ? note.end() : note.killed(tried.id, killedInRestore))
       if (!adopted && !killed) await note.end()
       const isOver = adopted || killed || !(await budget.allowsRetry(error))
-      // Taken numbers are seen before anything is done with what was fetched.
-      if (isOver || reason !== 'numbers-taken') {
-        await removeFetched(folder)
-        isReady = false
-      }
       if (!isOver) continue
+      await removeFetched(folder)
+      isReady = false
       rejected.push({ id: tried.id, reason, detail: describeError(error) })
       // A task that dies before CRIU has let go of the last one makes CRIU fail a restore that was none (finalize_restore_detach).
       log.error(

@@ -146,7 +146,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       }),
 
     prune: (slot, keep, signal, generation) =>
-      run('write', 'prune checkpoints', signal, () => {
+      run('removal', 'prune checkpoints', signal, () => {
         if (!Number.isSafeInteger(keep) || keep < 0)
           throw new RangeError(`keep must be a whole number, not ${keep}`)
         return remove(slot, signal, ({ manifests, unreadable }, putLast) =>
@@ -159,7 +159,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       }),
 
     removeBefore: (slot, instant, signal) =>
-      run('write', `remove checkpoints made before ${instant}`, signal, () => {
+      run('removal', `remove checkpoints made before ${instant}`, signal, () => {
         const limit = Date.parse(instant)
         if (Number.isNaN(limit)) throw new RangeError(`${instant} is not an instant`)
         return remove(slot, signal, ({ manifests, unreadable }) =>

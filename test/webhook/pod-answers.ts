@@ -1,7 +1,7 @@
 /** The answer of the webhook to a pod of the table, in the form that the table records. */
 import { admit, imagesToLookUp, type Admission } from '../../webhook/admit.ts'
 import type { Decision } from '../../webhook/decide.ts'
-import type { Operation } from '../../webhook/mutate.ts'
+import type { Operation } from '../../webhook/patch-text.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import { isRecord } from '../../webhook/shape.ts'
 import { applied } from './patched-pod.ts'

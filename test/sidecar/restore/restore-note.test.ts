@@ -78,7 +78,7 @@ function keep(t: Test, parts: Partial<Store>, lifeOf?: (pid: number) => string) 
   mkdirSync(folder, { recursive: true })
   const manifests = [made(id), made(older)]
   const store = standInStore({ list: async () => ({ manifests, unreadable: [] }), ...parts })
-  const keeper = new ContainerKeeper(surroundings(store), { ...containerPlan, name }, 0, lifeOf)
+  const keeper = new ContainerKeeper(surroundings(store), { ...containerPlan, name }, lifeOf)
   const prepare = async (pid: number) => {
     const connection = new Heard()
     keeper.hear(connection, { verb: 'run', container: name, pid, launcher: 'x', at: { state: 'waiting' } })
@@ -147,7 +147,7 @@ for (const isEnding of [false, true])
         return { readMs: 0 }
       }
       const { keeper, store, prepare, note } = keep(t, { fetch })
-      t.strictSame(await prepare(launcher.pid), ['wait'])
+      t.strictSame([...new Set(await prepare(launcher.pid))], ['wait'])
       t.equal(earlyDeathsOf(store.record, id), isEnding ? 0 : 1)
       await t.rejects(readFile(note))
       t.match(keeper.status.rejected, [{ id }])

@@ -25,7 +25,7 @@ async function prepared(t: Test, restoreBudgetMs: number, parts: Partial<Store>)
   const manifests = [made(newer), made(older)]
   const around = surroundings(standInStore({ list: async () => ({ manifests, unreadable: [] }), ...parts }))
   const given = { ...around, podPlan: { ...around.podPlan, restoreBudgetMs } }
-  const keeper = new ContainerKeeper(given, { ...containerPlan, name }, 0)
+  const keeper = new ContainerKeeper(given, { ...containerPlan, name })
   const connection = new Heard()
   const { pid } = await sleeper(t, 'elsewhere')
   keeper.hear(connection, { verb: 'run', container: name, pid, launcher: 'x', at: { state: 'waiting' } })
