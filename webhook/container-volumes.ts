@@ -1,5 +1,5 @@
 /** The consequences of a container's mounts for its checkpoints. */
-import type { Container, Pod, Volume, VolumeMount } from './pod.ts'
+import type { Container, Pod, Volume } from './pod.ts'
 
 /** The fate of a volume's contents when the pod is gone. */
 type Lifetime = 'with-pod' | 'outlives-pod' | 'made-anew'
@@ -10,8 +10,8 @@ type Lifetime = 'with-pod' | 'outlives-pod' | 'made-anew'
  */
 const lifetimes: Readonly<Record<string, Lifetime>> = {
   emptyDir: 'with-pod',
-  // A generic ephemeral volume is a claim that is deleted with its pod.
-  ephemeral: 'with-pod',
+  // A claim, of any size, which the cluster deletes with its pod: nothing of it is archived.
+  ephemeral: 'outlives-pod',
   gitRepo: 'with-pod',
   configMap: 'made-anew',
   secret: 'made-anew',
@@ -40,7 +40,7 @@ export function writableMounts(pod: Pod, container: Container): { emptyDirs: str
   const external: string[] = []
   for (const mount of container.volumeMounts ?? []) {
     if (mount.readOnly === true) continue
-    const kind = kindOfVolume(volumeOf(pod, mount))
+    const kind = kindOfVolume(volumeOf(pod, mount.name))
     const lifetime = Object.hasOwn(lifetimes, kind) ? lifetimes[kind] : 'outlives-pod'
     if (lifetime === 'with-pod') emptyDirs.push(mount.mountPath)
     else if (lifetime === 'outlives-pod') external.push(mount.mountPath)
@@ -48,6 +48,6 @@ export function writableMounts(pod: Pod, container: Container): { emptyDirs: str
   return { emptyDirs, external }
 }
 
-export function volumeOf(pod: Pod, mount: VolumeMount): Volume | undefined {
-  return pod.spec.volumes?.find((volume) => volume.name === mount.name)
+export function volumeOf(pod: Pod, called: string): Volume | undefined {
+  return pod.spec.volumes?.find(({ name }) => name === called)
 }

@@ -11,10 +11,15 @@ import { fingerprintOf } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
+import { deviceObstacles, hugePageObstacles } from './devices.ts'
 import { growthProblems, memoryPlan, podLimitWarnings, rescheduleWarnings } from './memory-plan.ts'
+import { whyNeverReplaced } from './never-replaced.ts'
+import { ownerWarnings } from './owner-warnings.ts'
 import { podLineage } from './pod-lineage.ts'
 import type { Container, Pod } from './pod.ts'
+import { runtimeObstacles } from './runtime-class.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
+import { virtualNodeObstacles } from './virtual-node.ts'
 
 /**
  * The webhook entry that the API server used: for annotated pods, for namespaces with the label, or for labelled namespaces whose Pod Security
@@ -30,6 +35,11 @@ export type Decision =
 
 /** They share the process numbers from 10000 to 31000 (sidecar/proc/pid-range.ts): each must have room for a real application. */
 const mostProtected = 20
+
+const onlyHelpers: Obstacle = {
+  reason: 'only-helpers',
+  text: 'every container of the pod is a known proxy or helper: name those to protect in reprieve.dev/containers',
+}
 
 const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
 
@@ -57,7 +67,8 @@ export function decide(
     return unprotected([{ reason: 'pod-security', text: skipReasons['pod-security'].meaning }], false)
 
   const { wishes, problems, unknown } = readWishes(annotations)
-  const { containers, missing } = chooseContainers(pod, wishes)
+  const asked = readOptIn(annotations) !== 'unsaid'
+  const { containers, missing } = chooseContainers(pod, wishes, config, asked)
   const store = wishes.store ?? defaultStore
   if (!config.stores.has(store))
     problems.push(`reprieve.dev/store is "${store}"; accepted: ${[...config.stores.keys()].join(', ')}`)
@@ -75,19 +86,31 @@ export function decide(
   const obstacles: Obstacle[] = [
     ...problems.map((text): Obstacle => ({ reason: 'annotations-invalid', text })),
     ...podObstacles(pod),
-    ...containers.flatMap(containerObstacles),
+    ...runtimeObstacles(pod, config),
+    ...virtualNodeObstacles(pod),
+    ...containers.flatMap((container) => [
+      ...containerObstacles(container),
+      ...deviceObstacles(pod, container, config),
+      ...hugePageObstacles(pod, container),
+    ]),
+    ...(containers.length === 0 && missing.length === 0 ? [onlyHelpers] : []),
     ...firstProcessObstacles(pod, commands),
     ...unknownCommands,
     ...(lineage.known ? [] : [{ reason: 'lineage-unknown', text: lineage.why } satisfies Obstacle]),
   ]
-  if (obstacles.length > 0 || !lineage.known)
-    return unprotected(obstacles, readOptIn(annotations) !== 'unsaid')
+  if (obstacles.length > 0 || !lineage.known) return unprotected(obstacles, asked)
+  const unreplaced = asked ? undefined : whyNeverReplaced(pod, wishes.key)
+  if (unreplaced !== undefined) return unprotected([{ reason: 'not-replaced', text: unreplaced }], asked)
 
   const warnings = unknown.map(
     (name) => `${name} is not an annotation of this version of Reprieve; it has no effect`,
   )
   if (lineage.shared !== undefined) warnings.push(lineage.shared)
-  warnings.push(...podLimitWarnings(pod), ...rescheduleWarnings(pod, containers, wishes))
+  warnings.push(
+    ...podLimitWarnings(pod),
+    ...rescheduleWarnings(pod, containers, wishes),
+    ...ownerWarnings(pod, containers, wishes.key),
+  )
   const plan: PodPlan = {
     version: 1,
     namespace,
@@ -122,7 +145,10 @@ export function withoutCommand(pod: Pod, origin: Origin, config: Config): Contai
   const annotations = pod.metadata.annotations ?? {}
   if (leftAlone(pod, origin, config) !== undefined || isKeptOut(annotations, origin.optedInBy)) return []
   const { wishes } = readWishes(annotations)
-  return chooseContainers(pod, wishes).containers.filter(({ command }) => (command ?? []).length === 0)
+  const asked = readOptIn(annotations) !== 'unsaid'
+  return chooseContainers(pod, wishes, config, asked).containers.filter(
+    ({ command }) => (command ?? []).length === 0,
+  )
 }
 
 function containerPlan(
