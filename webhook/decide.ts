@@ -68,6 +68,8 @@ export function decide(
 
   const { wishes, problems, unknown } = readWishes(annotations)
   const asked = readOptIn(annotations) !== 'unsaid'
+  const unreplaced = asked ? undefined : whyNeverReplaced(pod, wishes.key)
+  if (unreplaced !== undefined) return unprotected([{ reason: 'not-replaced', text: unreplaced }], asked)
   const { containers, missing } = chooseContainers(pod, wishes, config, asked)
   const store = wishes.store ?? defaultStore
   if (!config.stores.has(store))
@@ -99,8 +101,6 @@ export function decide(
     ...(lineage.known ? [] : [{ reason: 'lineage-unknown', text: lineage.why } satisfies Obstacle]),
   ]
   if (obstacles.length > 0 || !lineage.known) return unprotected(obstacles, asked)
-  const unreplaced = asked ? undefined : whyNeverReplaced(pod, wishes.key)
-  if (unreplaced !== undefined) return unprotected([{ reason: 'not-replaced', text: unreplaced }], asked)
 
   const warnings = unknown.map(
     (name) => `${name} is not an annotation of this version of Reprieve; it has no effect`,
@@ -146,6 +146,7 @@ export function withoutCommand(pod: Pod, origin: Origin, config: Config): Contai
   if (leftAlone(pod, origin, config) !== undefined || isKeptOut(annotations, origin.optedInBy)) return []
   const { wishes } = readWishes(annotations)
   const asked = readOptIn(annotations) !== 'unsaid'
+  if (!asked && whyNeverReplaced(pod, wishes.key) !== undefined) return []
   return chooseContainers(pod, wishes, config, asked).containers.filter(
     ({ command }) => (command ?? []).length === 0,
   )

@@ -7,10 +7,10 @@ import type { Pod } from './pod.ts'
 
 type Mark = {
   maker: string
-  /** Labels or annotations, any of which is enough: a key, or a key with its value. */
+  /** Labels or annotations, any of which is enough: a key, or a key with its value. None: the controller is enough. */
   marks: readonly (string | readonly [key: string, value: string])[]
-  /** Also where a controller owns the pod: it makes no second one of that name. */
-  owned?: true
+  /** The kind of the controller of its pods, which makes no second one of that name. Without it, the pods have none. */
+  owner?: string
 }
 
 const makers: readonly Mark[] = [
@@ -19,13 +19,13 @@ const makers: readonly Mark[] = [
   // https://docs.gitlab.com/runner/executors/kubernetes/
   { maker: 'GitLab Runner', marks: ['job.runner.gitlab.com/pod', 'job.runner.gitlab.com/id'] },
   // An executor's number is used once: https://spark.apache.org/docs/latest/running-on-kubernetes.html
-  { maker: 'Spark', marks: [['spark-role', 'executor'], 'spark-exec-id'], owned: true },
+  { maker: 'Spark', marks: [['spark-role', 'executor'], 'spark-exec-id'], owner: 'Pod' },
   // A retry is a node of its own: https://argo-workflows.readthedocs.io/en/latest/retries/
-  { maker: 'Argo Workflows', marks: ['workflows.argoproj.io/workflow', 'workflows.argoproj.io/node-name'], owned: true }, // prettier-ignore
+  { maker: 'Argo Workflows', marks: ['workflows.argoproj.io/workflow', 'workflows.argoproj.io/node-name'], owner: 'Workflow' }, // prettier-ignore
   // https://tekton.dev/docs/pipelines/taskruns/#specifying-retries
-  { maker: 'Tekton', marks: ['tekton.dev/taskRun'], owned: true },
-  // https://docs.flyte.org/en/latest/deployment/configuration/generated/flytepropeller_config.html
-  { maker: 'Flyte', marks: ['flyte.org/execution-id', 'flyte.org/node-id', ['shard-key', 'flyte']], owned: true }, // prettier-ignore
+  { maker: 'Tekton', marks: ['tekton.dev/taskRun'], owner: 'TaskRun' },
+  // https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/plugins/k8s/pod/plugin.go
+  { maker: 'Flyte', marks: [], owner: 'flyteworkflow' },
   // https://www.nextflow.io/docs/latest/kubernetes.html
   { maker: 'Nextflow', marks: ['nextflow.io/processName', ['nextflow.io/app', 'nextflow']] },
   // https://plugins.jenkins.io/kubernetes/
@@ -49,19 +49,20 @@ const uniqueParts =
 export function whyNeverReplaced({ metadata }: Pod, key: string | undefined): string | undefined {
   if (key !== undefined) return undefined
   const { labels, annotations, name, generateName } = metadata
-  const isOwned = (metadata.ownerReferences ?? []).some(({ controller }) => controller === true)
-  const values = (mark: string) => [at(labels, mark), at(annotations, mark)]
-  const maker = makers.find(
-    ({ marks, owned }) =>
-      (!isOwned || owned === true) &&
-      marks.some((mark) =>
-        typeof mark === 'string'
-          ? values(mark).some((value) => value !== undefined)
-          : values(mark[0]).includes(mark[1]),
-      ),
+  const controller = (metadata.ownerReferences ?? []).find((reference) => reference.controller === true)
+  const bears = (key: string, value?: string) =>
+    [at(labels, key), at(annotations, key)].some(
+      (one) => one !== undefined && (value === undefined || one === value),
+    )
+  // Of pods that a framework makes, some have its controller and some none.
+  const maker = makers.find(({ marks, owner }) =>
+    marks.length === 0
+      ? controller?.kind === owner
+      : (controller === undefined || controller.kind === owner) &&
+        marks.some((mark) => (typeof mark === 'string' ? bears(mark) : bears(...mark))),
   )
   if (maker !== undefined) return `${maker.maker} makes no second pod of the same name`
-  if (isOwned) return undefined
+  if (controller !== undefined) return undefined
   if (name && generateName && name.startsWith(generateName))
     return 'its name was generated, and no controller owns it'
   return name && uniqueParts.test(name)
