@@ -1,5 +1,6 @@
 /** The consequences of a container's mounts for its checkpoints. */
-import type { Container, Pod, Volume } from './pod.ts'
+import { posix } from 'node:path'
+import type { Container, Pod, Volume, VolumeMount } from './pod.ts'
 
 /** The fate of a volume's contents when the pod is gone. */
 type Lifetime = 'with-pod' | 'outlives-pod' | 'made-anew'
@@ -40,7 +41,7 @@ export function writableMounts(pod: Pod, container: Container): { emptyDirs: str
   const external: string[] = []
   for (const mount of container.volumeMounts ?? []) {
     if (mount.readOnly === true) continue
-    const kind = kindOfVolume(volumeOf(pod, mount.name))
+    const kind = kindOfVolume(volumeOf(pod, mount))
     const lifetime = Object.hasOwn(lifetimes, kind) ? lifetimes[kind] : 'outlives-pod'
     if (lifetime === 'with-pod') emptyDirs.push(mount.mountPath)
     else if (lifetime === 'outlives-pod') external.push(mount.mountPath)
@@ -48,6 +49,41 @@ export function writableMounts(pod: Pod, container: Container): { emptyDirs: str
   return { emptyDirs, external }
 }
 
-export function volumeOf(pod: Pod, called: string): Volume | undefined {
-  return pod.spec.volumes?.find(({ name }) => name === called)
+/** Kinds of volumes that live and die with the pod, archived or not. */
+const ofPod: ReadonlySet<string> = new Set(['emptyDir', 'ephemeral', 'gitRepo'])
+
+/**
+ * What is wrong with the paths that the owner excludes (`reprieve.dev/exclude`): each has to lie in a volume of a protected container that lives and
+ * dies with the pod.
+ */
+export function exclusionProblems(
+  pod: Pod,
+  containers: readonly Container[],
+  exclude: readonly string[] = [],
+): string[] {
+  const mounted = containers.flatMap((container) =>
+    (container.volumeMounts ?? [])
+      .filter(({ name }) => ofPod.has(kindOfVolume(volumeOf(pod, { name }))))
+      .map(({ mountPath }) => mountPath),
+  )
+  const outside = exclude.filter((path) => !mounted.some((mountPath) => isWithin(path, mountPath)))
+  if (outside.length === 0) return []
+  const where = mounted.length === 0 ? 'there are none' : [...new Set(mounted)].join(', ')
+  return [
+    `reprieve.dev/exclude names ${outside.join(', ')}; accepted: paths in the emptyDir and ephemeral volumes of the protected containers: ${where}`,
+  ]
+}
+
+/** Of the paths that the owner excludes, those that lie in one of the mounts. */
+export function excludedWithin(mountPaths: readonly string[], exclude: readonly string[] = []): string[] {
+  return exclude.filter((path) => mountPaths.some((mountPath) => isWithin(path, mountPath)))
+}
+
+function isWithin(path: string, mountPath: string): boolean {
+  const folder = posix.resolve('/', mountPath)
+  return path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`)
+}
+
+export function volumeOf(pod: Pod, mount: Pick<VolumeMount, 'name'>): Volume | undefined {
+  return pod.spec.volumes?.find((volume) => volume.name === mount.name)
 }

@@ -5,7 +5,7 @@ import { defaultStore } from '../src/config.ts'
 import { triggerNames, type ContainerPlan, type MemoryPlan, type PodPlan } from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
-import { writableMounts } from './container-volumes.ts'
+import { excludedWithin, exclusionProblems, writableMounts } from './container-volumes.ts'
 import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
@@ -82,7 +82,7 @@ export function decide(
     problems.push(
       `reprieve.dev/containers names ${containers.length} containers; accepted: at most ${mostProtected}`,
     )
-  problems.push(...growthProblems(containers, wishes))
+  problems.push(...growthProblems(containers, wishes), ...exclusionProblems(pod, containers, wishes.exclude))
   const { commands, unknown: unknownCommands } = commandsOf(containers, entrypoints)
   const lineage = podLineage(pod, namespace, wishes.key)
   const obstacles: Obstacle[] = [
@@ -132,7 +132,7 @@ export function decide(
       containerPlan(
         pod,
         container,
-        commands,
+        { commands, exclude: wishes.exclude },
         memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
       ),
     ),
@@ -155,12 +155,20 @@ export function withoutCommand(pod: Pod, origin: Origin, config: Config): Contai
 function containerPlan(
   pod: Pod,
   container: Container,
-  commands: Commands,
+  { commands, exclude }: { commands: Commands; exclude: string[] | undefined },
   memory: MemoryPlan,
 ): ContainerPlan {
   const { emptyDirs, external } = writableMounts(pod, container)
   const fingerprint = fingerprintOf(pod, container, commands.get(container.name) ?? [])
-  return { name: container.name, fingerprint, emptyDirs, external, memory }
+  const excluded = excludedWithin(emptyDirs, exclude)
+  return {
+    name: container.name,
+    fingerprint,
+    emptyDirs,
+    external,
+    ...(excluded.length === 0 ? {} : { exclude: excluded }),
+    memory,
+  }
 }
 
 /** Why a pod is left as it is without a word. */

@@ -35,7 +35,7 @@ export function deviceObstacles(pod: Pod, container: Container, config: Config):
 export function hugePageObstacles(pod: Pod, container: Container): Obstacle[] {
   const asked = amountsOf(container.resources).filter(isHugePages)
   const mounted = mountsOf(container).filter(({ name }) =>
-    String(at(volumeOf(pod, name), 'emptyDir', 'medium') ?? '').startsWith('HugePages'),
+    String(at(volumeOf(pod, { name }), 'emptyDir', 'medium') ?? '').startsWith('HugePages'),
   )
   const ofPod = isRecord(pod.spec.resources) ? amountsOf(pod.spec.resources).filter(isHugePages) : []
   const found = [
@@ -54,7 +54,7 @@ function devicesOf(pod: Pod, container: Container, config: Config): string[] {
   )
   const claims = listAt(at(container.resources, 'claims')).map((claim) => String(at(claim, 'name') ?? ''))
   const blocks = listAt(at(container, 'volumeDevices')).map((device) => String(at(device, 'name') ?? ''))
-  const files = mountsOf(container).filter((mount) => isDeviceFile(at(volumeOf(pod, mount.name), 'hostPath')))
+  const files = mountsOf(container).filter((mount) => isDeviceFile(at(volumeOf(pod, mount), 'hostPath')))
   const visible = listAt(at(container, 'env')).findLast((one) => at(one, 'name') === 'NVIDIA_VISIBLE_DEVICES')
   const gpus = at(visible, 'value')
   return [

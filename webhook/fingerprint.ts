@@ -12,7 +12,7 @@ import type { Container, Pod } from './pod.ts'
 export function fingerprintOf(pod: Pod, container: Container, command: readonly string[]): string {
   const mounts = (container.volumeMounts ?? [])
     .map((mount) => ({
-      kind: kindOfVolume(volumeOf(pod, mount.name)),
+      kind: kindOfVolume(volumeOf(pod, mount)),
       mountPath: mount.mountPath,
       readOnly: mount.readOnly ?? false,
       subPath: mount.subPath ?? '',
