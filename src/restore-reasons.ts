@@ -80,8 +80,10 @@ export const restoreErrors = {
   'unfit-files': 'unfit',
 } as const satisfies Partial<Record<ErrorCode, ReasonKind>>
 
-/** What a store refuses it will refuse again: a wrong owner, a wrong mode, a file in the place of a folder. */
-const lasting = new Set(['EACCES', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR', 'EPERM', 'EROFS'])
+/** Errors of a file server or a machine that is short of something. A store that refuses (a wrong mode, a wrong file) refuses again. */
+const passing = new Set(
+  'EAGAIN EBUSY EHOSTDOWN EHOSTUNREACH EINTR EIO EMFILE ENETDOWN ENETUNREACH ENFILE ENOMEM ENOTCONN ESTALE ETIMEDOUT'.split(' '), // prettier-ignore
+)
 
 export type RejectionReason = keyof typeof rejectionReasons
 
@@ -96,7 +98,8 @@ export function kindOfReason(reason: string): ReasonKind {
 /** Whether the same may succeed in a while. */
 export function mayPass(error: unknown): boolean {
   if (!(error instanceof ReprieveError) || kindOfReason(error.code) !== 'transient') return false
-  return error.data.gone !== true && !lasting.has(String(error.data.errno))
+  // An operation that was aborted had no answer in time.
+  return error.code !== 'store-failed' || error.data.aborted === true || passing.has(String(error.data.errno))
 }
 
 /** The reasons of each kind. */
