@@ -88,7 +88,9 @@ export async function turnOf(
   for (;;) {
     const turn = waited ? await lock.take(0, signal) : await lock.await(signal, asksForOne(around))
     if (turn.outcome !== 'busy' || turn.unanswered !== true) return turn
-    const silence = new ReprieveError('store-failed', 'the store does not say whose the lineage is')
+    const silence = new ReprieveError('store-failed', 'the store does not say whose the lineage is', {
+      aborted: true,
+    })
     if (!(await budget.allowsRetry(silence))) return turn
   }
 }

@@ -66,10 +66,7 @@ async function requireFolder(checkpoint: string, id: string): Promise<void> {
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error
   }
-  throw new ReprieveError('store-failed', `checkpoint ${id} is not in the store (any more)`, {
-    id,
-    gone: true,
-  })
+  throw new ReprieveError('store-failed', `checkpoint ${id} is not in the store (any more)`, { id })
 }
 
 /** Opens a stored file and compares its kind and size, which costs nothing, before it reads anything. */
