@@ -2,7 +2,7 @@
 import { injectedLabel, readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config.ts'
-import { planVariable } from '../src/pod-plan.ts'
+import { parsePodPlan, planVariable, type PodPlan } from '../src/pod-plan.ts'
 import { imagePaths, injectedNames } from './image-paths.ts'
 import { at, listAt } from './json-path.ts'
 import { podLineage } from './pod-lineage.ts'
@@ -57,8 +57,21 @@ function lineagesOf(pod: Pod, namespace: string, key: string | undefined): unkno
   })
 }
 
+/** The plan of a pod for which `isInjected` holds; undefined where this version cannot read it. */
+export function injectedPlan(pod: Pod): PodPlan | undefined {
+  try {
+    return parsePodPlan(JSON.stringify(planOf(ours(pod)[0])))
+  } catch {
+    return undefined
+  }
+}
+
+export function isOurs({ name }: Container): boolean {
+  return names.has(name)
+}
+
 function ours(pod: Pod): Container[] {
-  return (pod.spec.initContainers ?? []).filter(({ name }) => names.has(name))
+  return (pod.spec.initContainers ?? []).filter(isOurs)
 }
 
 function runsOurs({ name, command }: Container): boolean {
@@ -67,7 +80,7 @@ function runsOurs({ name, command }: Container): boolean {
 }
 
 /** Undefined where it is no JSON, or was given in another way than ours. */
-function planOf(container: Container): unknown {
+function planOf(container: Container | undefined): unknown {
   const [variable, ...more] = listAt(at(container, 'env')).filter((one) => at(one, 'name') === planVariable)
   const value = at(variable, 'value')
   if (typeof value !== 'string' || more.length > 0) return undefined
