@@ -59,6 +59,7 @@ export type Config = Readonly<
     | 'guard'
     | 'helpers'
     | 'resourcesWithoutDevice'
+    | 'fingerprint'
     | 'restore'
     | 'sidecar'
   > & {

@@ -2,6 +2,7 @@
 import type { Config } from '../src/config.ts'
 import type { ContainerPlan, MemoryPlan } from '../src/pod-plan.ts'
 import { excludedWithin, writableMounts } from './container-volumes.ts'
+import { earlierFingerprintOf } from './earlier-fingerprint.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import type { Container, Pod } from './pod.ts'
 
@@ -17,14 +18,16 @@ export type PlanInput = {
 export function planOfContainer(
   pod: Pod,
   container: Container,
-  { command, exclude, memory }: PlanInput,
+  { command, exclude, memory, config }: PlanInput,
 ): ContainerPlan {
   const { emptyDirs, external } = writableMounts(pod, container)
-  const fingerprint = fingerprintOf(pod, container, command)
+  const { fingerprint, parts } = fingerprintOf(pod, container, command, config.fingerprint)
   const excluded = excludedWithin(emptyDirs, exclude)
   return {
     name: container.name,
     fingerprint,
+    parts,
+    earlierFingerprint: earlierFingerprintOf(pod, container, command),
     emptyDirs,
     external,
     ...(excluded.length === 0 ? {} : { exclude: excluded }),

@@ -1,8 +1,8 @@
 /** Whether a pod is protected, and how: a value of its own, apart from the patch that carries it out. Pure. */
-import { readOptIn, readWishes } from '../src/annotations.ts'
+import { readOptIn, readWishes, type Wishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config.ts'
-import { triggerNames, type PodPlan } from '../src/pod-plan.ts'
+import { triggerNames, type ContainerPlan, type PodPlan } from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
 import { planOfContainer } from './container-plan.ts'
@@ -115,11 +115,33 @@ export function decide(
     ...rescheduleWarnings(pod, containers, wishes),
     ...ownerWarnings(pod, containers, wishes.key),
   )
-  const plan: PodPlan = {
+  const planned = containers.map((container) =>
+    planOfContainer(pod, container, {
+      command: commands.get(container.name) ?? [],
+      exclude: wishes.exclude,
+      memory: memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
+      config,
+    }),
+  )
+  const plan = planFor({ namespace, lineage, wishes, containers: planned }, config)
+  return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
+}
+
+type Planned = {
+  namespace: string
+  lineage: { lineage: string; incarnation?: string | undefined }
+  wishes: Wishes
+  containers: ContainerPlan[]
+}
+
+/** What annotations and configuration make of a plan. */
+export function planFor({ namespace, lineage, wishes, containers }: Planned, config: Config): PodPlan {
+  return {
     version: 1,
     namespace,
     lineage: lineage.lineage,
-    store: { kind: 'directory', name: store, path: storeMountPath },
+    ...(lineage.incarnation === undefined ? {} : { incarnation: lineage.incarnation }),
+    store: { kind: 'directory', name: wishes.store ?? defaultStore, path: storeMountPath },
     keep: wishes.keep ?? config.keep,
     restore: wishes.restore ?? 'latest',
     triggers: wishes.triggers ?? [...triggerNames],
@@ -132,16 +154,8 @@ export function decide(
     meanTimeBetweenFailuresMs: config.meanTimeBetweenFailuresMs,
     nodeEvictionBytes: config.memory.nodeEvictionBytes,
     ...(config.memory.nodeEvictionPercent === undefined ? {} : { nodeEvictionPercent: config.memory.nodeEvictionPercent }), // prettier-ignore
-    containers: containers.map((container) =>
-      planOfContainer(pod, container, {
-        command: commands.get(container.name) ?? [],
-        exclude: wishes.exclude,
-        memory: memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
-        config,
-      }),
-    ),
+    containers,
   }
-  return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
 }
 
 /** The containers whose image has to be asked what it runs before anything can be decided. */

@@ -13,7 +13,7 @@ import { injectedNames } from './image-paths.ts'
 import { injectedPlan, isOurs } from './injected.ts'
 import { planText } from './injected-containers.ts'
 import { at, listAt } from './json-path.ts'
-import type { Operation } from './mutate.ts'
+import type { Operation } from './patch-text.ts'
 import type { Container, Pod } from './pod.ts'
 import { isRecord } from './shape.ts'
 

@@ -41,6 +41,20 @@ export const laterChanges: Readonly<Record<string, Change>> = {
   'changes the working directory': changed((container) => {
     container.workingDir = '/of-later'
   }),
+  'adds a variable': changed((container) => {
+    container.env = [...(container.env ?? []), { name: 'OF_LATER', value: '1' }]
+  }),
+  'hardens the security context': changed((container) => {
+    container.securityContext = { ...(container.securityContext as object | undefined), runAsUser: 65_534 }
+  }),
+  'marks a restart': {
+    applied: (pod) => {
+      const copy = structuredClone(pod)
+      copy.metadata.annotations = { ...copy.metadata.annotations, 'checksum/config': 'of-later' }
+      return copy
+    },
+    isOfPlan: true,
+  },
   'mounts an emptyDir': mounting({ emptyDir: {} }),
   'mounts a claim': mounting({ persistentVolumeClaim: { claimName: 'later' } }),
   'mounts a generic ephemeral volume': mounting({ ephemeral: { volumeClaimTemplate: { spec: {} } } }),
