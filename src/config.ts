@@ -57,9 +57,9 @@ export type Config = Readonly<
     | 'statusPort'
     | 'statusHost'
     | 'guard'
+    | 'fingerprint'
     | 'helpers'
     | 'resourcesWithoutDevice'
-    | 'fingerprint'
     | 'restore'
     | 'sidecar'
   > & {
