@@ -33,8 +33,13 @@ t.test(
     ]
     t.ok(replica < other && replica >= 2_000, 'long enough for the announcement of an end')
     t.equal(patienceMsOf('ml-team/ReplicaSet/web'), replica)
-    // Kinds of other groups, and keys, are not theirs.
-    for (const lineage of ['ml-team/Deployment.example.org/web', 'ml-team/key/Deployment', 'ml-team/Pod/web'])
+    // Kinds of other groups, keys, and pods that a Deployment itself owns are not theirs.
+    for (const lineage of [
+      'ml-team/Deployment.example.org/web',
+      'ml-team/Deployment/flink/flink-1',
+      'ml-team/key/Deployment',
+      'ml-team/Pod/web',
+    ])
       t.equal(patienceMsOf(lineage), other, lineage)
   },
 )
