@@ -129,6 +129,10 @@ export const logEvents = {
   'checkpoint.listener_failed': 'A listener failed when CRIU had stopped the application.',
   'checkpoint.staging_kept': 'The scratch files of a checkpoint could not be removed.',
   'files.unlisted': 'The names in the container’s file tree could not be listed.',
+  'images.connections':
+    'The TCP connections of the application were counted; all but `kept` come back closed.',
+  'images.connections_unread':
+    'TCP connections inside the application could not be saved and will come back closed.',
   'images.sockets_closed': 'Unix sockets to neighbour containers were closed in the images.',
   'images.timers_rearmed': 'Timers that had expired were armed again in the images.',
   'images.timers_unread': 'The timers in the images could not be read.',
@@ -170,6 +174,7 @@ export const logEvents = {
   'restore.address_changed': 'A socket of the checkpoint is bound to the new pod’s address.',
   'restore.cluster_file_changed':
     'A file of a config map, secret or projected volume changed since the checkpoint.',
+  'restore.connections': 'TCP connections of the checkpoint go on (`kept`) or come back closed (`closed`).',
   'restore.damaged': 'A checkpoint could not be fetched whole; the next older one is tried.',
   'restore.death_not_recorded':
     'An early death could not be recorded in the store; this pod passes the checkpoint over.',

@@ -1,4 +1,5 @@
 /** One request for a checkpoint of one container, and what came of it. */
+import type { ConnectionCount } from '../criu/kept-connections.ts'
 import type { Deadline } from '../../src/deadline.ts'
 
 /** What can be said anew when the request's turn has come. */
@@ -43,5 +44,7 @@ export type CheckpointOutcome =
       bytes?: number
       cpuMs?: number
       memoryBytes?: number | undefined
+      /** What becomes of the TCP connections at a restore. */
+      connections?: ConnectionCount | undefined
     }
   | { outcome: 'failed'; reason: string; detail: string }
