@@ -1,14 +1,18 @@
 /** The public contract: what an owner may ask of Reprieve on a pod, read from its annotations, all problems at once. */
 import { parseDurationMs } from './duration.ts'
 import { keyForm } from './lineage.ts'
-import { externalFilesChoices, triggerNames, type ExternalFilesChoice, type TriggerName } from './pod-plan.ts'
+import {
+  externalFilesChoices,
+  triggerNames,
+  type ExternalFilesChoice,
+  type MemoryPressureAnswer,
+  type TriggerName,
+} from './pod-plan.ts'
 import { parseQuantityBytes } from './quantity.ts'
 
 export const prefix = 'reprieve.dev/'
 export const optInAnnotation = `${prefix}checkpoint`
 export const injectedLabel = `${prefix}injected`
-
-export type MemoryPressureAnswer = 'grow' | 'reschedule' | 'checkpoint'
 
 /** The wishes of a pod; a wish that it leaves out is undefined and takes the configuration's default. */
 export type Wishes = {

@@ -13,7 +13,7 @@ import { injectedNames } from './image-paths.ts'
 import { looksInjected } from './injected.ts'
 import { injectedContainers } from './injected-containers.ts'
 import { raisesFor } from './more-memory.ts'
-import { patchText } from './patch-text.ts'
+import { patchText, type Operation } from './patch-text.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
 import { qosClassOf } from './quality-of-service.ts'
@@ -21,8 +21,6 @@ import { seccompOperations, seccompWarning } from './seccomp-profile.ts'
 
 /** How much later than its budget a checkpoint that hangs is given up (`answerGraceMs` of sidecar/container/queue.ts). */
 const answerSeconds = 5
-
-export type Operation = { op: 'add' | 'replace'; path: string; value: unknown }
 
 export type Patch = {
   operations: Operation[]
@@ -33,6 +31,9 @@ export type Patch = {
 
 /** Kubernetes' own, for a pod that says nothing. */
 const defaultGraceSeconds = 30
+
+/** Of a protected container. */
+export const launcherMount = { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true }
 
 const none: ReadonlyMap<string, number> = new Map()
 
@@ -117,9 +118,7 @@ function protect(
       path: `${path}/command`,
       value: [volumePaths.launcher, 'run', `--container=${container.name}`, '--', ...command],
     },
-    ...append(container.volumeMounts, `${path}/volumeMounts`, [
-      { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true },
-    ]),
+    ...append(container.volumeMounts, `${path}/volumeMounts`, [launcherMount]),
     ...addMember(container.lifecycle, `${path}/lifecycle`, 'preStop', preStop),
   ]
 }

@@ -3,7 +3,8 @@ import { decide, type OptedInBy } from '../../webhook/decide.ts'
 import type { Config } from '../../src/config.ts'
 import type { PodPlan } from '../../src/pod-plan.ts'
 import type { Commands, Entrypoints } from '../../webhook/entrypoints.ts'
-import { mutate, type Operation } from '../../webhook/mutate.ts'
+import { mutate } from '../../webhook/mutate.ts'
+import type { Operation } from '../../webhook/patch-text.ts'
 import type { Pod } from '../../webhook/pod.ts'
 
 /** Applied by an implementation of RFC 6902 that is not ours, which checks each operation. */

@@ -4,9 +4,12 @@ import { join } from 'node:path'
 import t from 'tap'
 import { restartCalls, withCallRestarted } from '../../../sidecar/criu/interrupted-calls.ts'
 import { encodeMessage, encodeNumber } from '../../../sidecar/criu/protobuf.ts'
+import { messageImage } from './image-of.ts'
 
 const interrupted = Buffer.from('58fcffffffffffffffff01', 'hex')
 const [poll, nanosleep, epollWait, clockNanosleep, futex] = [7, 35, 232, 230, 202]
+
+const coreImage = (message: Buffer) => messageImage([0x54564319, 0x55053847], message)
 
 type Registers = { call: number; di?: number; si?: number; dx?: number; r10?: number; mode?: number }
 
@@ -57,15 +60,10 @@ t.test('all else stays as it is', async (t) => {
 t.test('all threads of a checkpoint are looked at', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'cores-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
-  const imageOf = (message: Buffer) => {
-    const head = Buffer.alloc(12, 'magic ..')
-    head.writeUInt32LE(message.length, 8)
-    return Buffer.concat([head, message])
-  }
-  writeFileSync(join(folder, 'core-1.img'), imageOf(core({ call: poll })))
-  writeFileSync(join(folder, 'core-2.img'), imageOf(core({ call: epollWait })))
-  writeFileSync(join(folder, 'core-3.img'), imageOf(core({ call: futex })))
+  writeFileSync(join(folder, 'core-1.img'), coreImage(core({ call: poll })))
+  writeFileSync(join(folder, 'core-2.img'), coreImage(core({ call: epollWait })))
+  writeFileSync(join(folder, 'core-3.img'), coreImage(core({ call: futex })))
   writeFileSync(join(folder, 'other.img'), 'x')
   t.equal(await restartCalls(folder), 2)
-  t.strictSame(readFileSync(join(folder, 'core-3.img')), imageOf(again({ call: futex })))
+  t.strictSame(readFileSync(join(folder, 'core-3.img')), coreImage(again({ call: futex })))
 })

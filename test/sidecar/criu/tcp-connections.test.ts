@@ -6,11 +6,14 @@ import { encodeMessage, encodeNumber, fieldsOf } from '../../../sidecar/criu/pro
 import { allowConnections, connectionsIn, insideOf, isAddressOf, withClosed, withPorts, withStates } from '../../../sidecar/criu/tcp-connections.ts' // prettier-ignore
 import { parseTcpTable } from '../../../sidecar/criu/tcp-table.ts'
 import { fitted } from '../../../sidecar/restore/fit-connections.ts'
+import { messageImage } from './image-of.ts'
 import { closedSocket, established, socketEntry, v4, v6 } from './inet-sockets.ts'
 
 const own = isAddressOf(['127.0.0.1', '::1', '10.8.0.9'])
 const [loopback, pod, outside] = [v4(127, 0, 0, 1), v4(10, 8, 0, 9), v4(198, 51, 100, 7)]
 const mappedLoopback = v6('00000000000000000000ffff7f000001')
+
+const inventoryOf = (message: Buffer) => messageImage([0x58313116], message)
 
 const inodes = (connections: readonly { inode: number }[]) => connections.map(({ inode }) => inode)
 
@@ -102,19 +105,13 @@ t.test('CRIU is not told any more that all connections were closed', async (t) =
   const folder = mkdtempSync(join(tmpdir(), 'inventory-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
   const file = join(folder, 'inventory.img')
-  const imageOf = (message: Buffer) => {
-    const head = Buffer.alloc(8)
-    head.writeUInt32LE(0x58313116, 0)
-    head.writeUInt32LE(message.length, 4)
-    return Buffer.concat([head, message])
-  }
   const rest = [encodeNumber(1, 2), encodeMessage(3, encodeNumber(1, 7)), encodeNumber(11, 3)]
   const [first, second, last] = rest as [Buffer, Buffer, Buffer]
-  writeFileSync(file, imageOf(Buffer.concat([first, second, encodeNumber(10, 1), last])))
+  writeFileSync(file, inventoryOf(Buffer.concat([first, second, encodeNumber(10, 1), last])))
   t.equal(await allowConnections(folder), true)
-  t.strictSame(readFileSync(file), imageOf(Buffer.concat(rest)))
+  t.strictSame(readFileSync(file), inventoryOf(Buffer.concat(rest)))
   t.equal(await allowConnections(folder), false, 'once is enough')
   t.equal(fieldsOf(readFileSync(file).subarray(8)).length, 3)
-  writeFileSync(file, imageOf(Buffer.concat(rest)).subarray(0, 12))
+  writeFileSync(file, inventoryOf(Buffer.concat(rest)).subarray(0, 12))
   await t.rejects(allowConnections(folder), /no image of one message/)
 })
