@@ -156,6 +156,7 @@ export const logEvents = {
     'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
   'restore.number_lost':
     'A neighbour took a process number that the checkpoint needs during the restore, which is tried again.',
+  'restore.not_marked': 'The file that tells the application of its restore could not be written.',
   'restore.note_failed': 'The note of a restore in progress could not be removed.',
   'restore.nothing_kept':
     'The store holds no checkpoint that fits; the application starts from its beginning.',
