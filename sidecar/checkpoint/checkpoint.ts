@@ -13,6 +13,7 @@ import { workOf, type ContainerPlan } from '../../src/pod-plan.ts'
 import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
+import { keepConnections, type ConnectionCount } from '../criu/kept-connections.ts'
 import { mendImages } from '../criu/mended-images.ts'
 import { writersByPath } from '../criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
@@ -35,6 +36,8 @@ export type CheckpointDone = {
   phases: Record<string, number>
   /** What the application had used when it stood still: more than that later is progress that is not in the checkpoint. */
   cpuMs: number
+  /** Undefined where the application had none, or they could not be looked at. */
+  connections: ConnectionCount | undefined
 }
 
 /**
@@ -134,6 +137,7 @@ class Checkpoint {
   #archive: Promise<{ ms: number; entries: number; deleted: number } | Error> | undefined
   #standing: Promise<Standing | Error> | undefined
   #cpuMs = 0
+  #connections: ConnectionCount | undefined
   #stdio: StdioPipe[] = []
   #put: PutResult | undefined
   #storeCpuMs = 0
@@ -191,7 +195,13 @@ class Checkpoint {
         totalMs: performance.now() - began,
       }
       const ended = this.#parts.request.afterwards === 'end'
-      return { manifest: put.manifest, ended, phases: rounded(phases), cpuMs: this.#cpuMs }
+      return {
+        manifest: put.manifest,
+        ended,
+        phases: rounded(phases),
+        cpuMs: this.#cpuMs,
+        connections: this.#connections,
+      }
     } finally {
       clearTimeout(this.#deadline)
       this.#abort.abort()
@@ -257,6 +267,12 @@ class Checkpoint {
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing
       if (standing !== undefined && !(standing instanceof Error)) {
+        this.#connections = await keepConnections({
+          imagesFolder: `${this.#parts.folder}/criu`,
+          pids: standing.processes,
+          signal: this.#abort.signal,
+          log: this.#parts.log,
+        })
         this.#cpuMs = await cpuMsOf(standing.processes)
         standing.externalFiles = await withSoleWriters(standing.externalFiles, {
           writers: () => writersByPath(`${this.#parts.folder}/criu`),

@@ -195,7 +195,7 @@ export class ContainerCheckpoints {
     void vitalsOf(root).then((vitals) => (memoryBytes = vitals?.memoryBytes), () => undefined) // prettier-ignore
     await this.#requireLock(request.deadline)
     const target = { plan, launcherPid, launcher, root }
-    const { manifest, ended, phases, cpuMs } = await takeOne(around, target, request, {
+    const { manifest, ended, phases, cpuMs, connections } = await takeOne(around, target, request, {
       stopped: () => this.#stopped(request),
       resuming: () => this.#resuming(),
       storing: () => {
@@ -210,7 +210,7 @@ export class ContainerCheckpoints {
       { event: 'checkpoint.taken', checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
       'a checkpoint was taken',
     )
-    const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes } // prettier-ignore
+    const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes, connections } // prettier-ignore
     if (ended) this.#endedWith = outcome
     dispatch({ event: 'taken', root, ended, checkpoint: id })
     return { outcome, slot: manifest.slot, generation: manifest.generation?.id }

@@ -24,6 +24,7 @@ import {
   takeBackEarlier,
   type Restored,
 } from './restore-attempt.ts'
+import { clearRestoreMark } from './restore-mark.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
 import { patienceMsOf, SlotLock, type LockOutcome } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
@@ -157,7 +158,9 @@ export type PrepareOptions = {
 
 export async function prepare(options: PrepareOptions): Promise<Prepared> {
   try {
-    return await prepareFrom(options)
+    const prepared = await prepareFrom(options)
+    if (prepared.outcome === 'cold') await clearRestoreMark(`${volumePaths.run}/${options.plan.name}`)
+    return prepared
   } finally {
     // Whatever became of it: a whole checkpoint would lie in the node's memory or on its disk for as long as the pod lives.
     if (!options.isReplaced()) await clearFetched(options.plan.name, options.around.log)
