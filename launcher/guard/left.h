@@ -10,4 +10,7 @@
  */
 void let_go_what_is_left(const char *run, bool brakes);
 
+/* Whether a cgroup that a record names is frozen. */
+bool is_any_frozen(const char *run);
+
 #endif
