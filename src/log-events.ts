@@ -45,6 +45,8 @@ export const logEvents = {
   'checkpoint.failed': 'The sidecar took no checkpoint; the application resumes and `err` names the reason.',
   'checkpoint.not_marked':
     'The sidecar could not write the file that tells the launcher whether a checkpoint exists.',
+  'checkpoint.left_out':
+    'Processes that `kubectl exec` or a postStart hook began are not in the checkpoint; the line names them.',
   'checkpoint.not_pruned': 'The sidecar could not remove old checkpoints and tries again after the next one.',
   'checkpoint.taken': 'The sidecar took a checkpoint and it is complete in the store.',
   'clock.behind':

@@ -15,6 +15,7 @@ import { dump } from '../criu/dump.ts'
 import { mendImages } from '../criu/mended-images.ts'
 import { writersByPath } from '../criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
+import { processesLeftOut } from './left-out.ts'
 import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
@@ -33,6 +34,8 @@ export type CheckpointDone = {
   phases: Record<string, number>
   /** What the application had used when it stood still: more than that later is progress that is not in the checkpoint. */
   cpuMs: number
+  /** Processes of the container that are not in the checkpoint. */
+  leftOut?: readonly string[]
 }
 
 /**
@@ -143,6 +146,7 @@ class Checkpoint {
   async take(): Promise<CheckpointDone> {
     const { launcherPid, root } = this.#parts.target
     const began = performance.now()
+    const leftOut = await processesLeftOut(launcherPid, root)
     this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
     this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
     try {
@@ -186,7 +190,7 @@ class Checkpoint {
         totalMs: performance.now() - began,
       }
       const ended = this.#parts.request.afterwards === 'end'
-      return { manifest: put.manifest, ended, phases: rounded(phases), cpuMs: this.#cpuMs }
+      return { manifest: put.manifest, ended, phases: rounded(phases), cpuMs: this.#cpuMs, leftOut }
     } finally {
       clearTimeout(this.#deadline)
       this.#abort.abort()

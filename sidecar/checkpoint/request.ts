@@ -43,5 +43,7 @@ export type CheckpointOutcome =
       bytes?: number
       cpuMs?: number
       memoryBytes?: number | undefined
+      /** Processes of the container that `kubectl exec` or a postStart hook began: they are not in the checkpoint. */
+      leftOut?: readonly string[]
     }
   | { outcome: 'failed'; reason: string; detail: string }
