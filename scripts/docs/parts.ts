@@ -12,6 +12,7 @@ import { errorCodes } from '../../src/errors.ts'
 import { logEvents } from '../../src/log-events.ts'
 import { notTakenReasons } from '../../src/not-taken-reasons.ts'
 import { rejectionReasons } from '../../src/restore-choice.ts'
+import { readResults } from '../../test/e2e/programs/results.ts'
 import { hostilePods } from '../../test/webhook/hostile-pods-table.ts'
 import { guardReasons } from '../../webhook/guard/reasons.ts'
 import { overloadReasons } from '../../webhook/overload.ts'
@@ -40,6 +41,7 @@ export async function parts(root: string): Promise<Parts> {
     ['deadlines', deadlines(root)],
     ['log-events', pairs(['Event', 'Meaning'], Object.entries(logEvents).map(([event, meaning]) => [code(event), meaning]))], // prettier-ignore
     ['hostile-pods', Object.entries(hostilePods).map(([pod, outcome]) => wrapped(`**${pod}:** ${outcome}`, '- ', '  ')).join('\n')], // prettier-ignore
+    ['programs', programs()],
     ['notice-answers', wrappedLines(explainAnswers())],
     ['notice-sources', sources()],
     ['sidecar-metrics', metrics(sidecarMetricsText())],
@@ -109,6 +111,18 @@ function filesIn(root: string, folder: string): string[] {
     .filter((name) => /\.(?:ts|c|h|yaml)$/.test(name))
     .sort()
     .map((name) => join(folder, name))
+}
+
+/** What `make programs` found last. */
+function programs(): string {
+  const { date, reprieve, kernel, programs: all } = readResults()
+  const rows = all.map(({ name, version, about, outcome, why }) => [
+    name,
+    version,
+    sentence(about),
+    outcome === 'goes-on' ? 'goes on' : `${outcome}: ${(why ?? '').replaceAll('|', '/')}`,
+  ])
+  return `Tried on ${date} with Reprieve ${reprieve} and Linux ${kernel}:\n\n${table(['Program', 'Version', 'What it does, and what is checked', 'Outcome'], rows)}`
 }
 
 function sources(): string {
