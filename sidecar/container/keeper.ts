@@ -48,7 +48,7 @@ export class ContainerKeeper {
   #container: Container = newContainer
   #queue: Promise<void> = Promise.resolve()
   #provedAlive: NodeJS.Timeout | undefined
-  readonly #runsWaiters = new Set<() => void>()
+  readonly #waiters = new Set<() => void>()
   #observers: ((state: ContainerState) => void)[] = []
   readonly #checkpoints: ContainerCheckpoints
 
@@ -67,6 +67,7 @@ export class ContainerKeeper {
       state: () => this.#container.state,
       dispatch: (event) => this.#dispatch(event),
       launcher: () => this.#launcher.version,
+      moved: () => this.#wake(),
     })
     this.#preparation = new ContainerPreparation({
       around,
@@ -77,6 +78,7 @@ export class ContainerKeeper {
       waiting: () => this.#launcher.waiting,
       isEnding: () => this.#container.ending,
       killedInRestore: (checkpoint) => this.#memory.killedInRestore(checkpoint),
+      leftBehind: (newest, changed) => this.#memory.leftBehind(newest, changed),
       adopted: (running) => {
         this.#dispatch({ event: 'running', ...running })
         clearTimeout(this.#provedAlive)
@@ -160,16 +162,12 @@ export class ContainerKeeper {
 
   /** Resolves when the application runs, or the signal aborts. */
   runs(signal: AbortSignal): Promise<void> {
-    if (this.#container.state.at === 'running' || signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        this.#runsWaiters.delete(done)
-        signal.removeEventListener('abort', done)
-        resolve()
-      }
-      this.#runsWaiters.add(done)
-      signal.addEventListener('abort', done)
-    })
+    return this.#until(() => this.#container.state.at === 'running', signal)
+  }
+
+  /** Resolves when `doing` has another value, or the signal aborts. */
+  leaves(doing: Doing, signal: AbortSignal): Promise<void> {
+    return this.#until(() => this.doing !== doing, signal)
   }
 
   /** Calls back after each event, with the state. */
@@ -246,10 +244,7 @@ export class ContainerKeeper {
     const effects = step.effects.map((effect) => effect.do)
     this.#log.debug({ event: 'container.stepped', cause: event, ...step.container, effects }, 'event')
     for (const changed of this.#observers) changed(step.container.state)
-    if (step.container.state.at === 'running') {
-      this.#around.numbers.settled(this.plan.name)
-      for (const done of this.#runsWaiters) done()
-    }
+    if (step.container.state.at === 'running') this.#around.numbers.settled(this.plan.name)
     for (const effect of step.effects) {
       if (effect.do === 'refuse') this.#checkpoints.refuse(effect)
       else if (effect.do === 'keep-open') this.#launcher.keepOpen()
@@ -261,6 +256,25 @@ export class ContainerKeeper {
           )
     }
     this.#checkpoints.changed()
+    this.#wake()
+  }
+
+  #until(holds: () => boolean, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!signal.aborted && !holds()) return
+        this.#waiters.delete(look)
+        signal.removeEventListener('abort', look)
+        resolve()
+      }
+      this.#waiters.add(look)
+      signal.addEventListener('abort', look)
+      look()
+    })
+  }
+
+  #wake(): void {
+    for (const look of this.#waiters) look()
   }
 
   async #carryOut(effect: Effect): Promise<void> {

@@ -113,7 +113,8 @@ function refusalOf(pod: Pod, name: string): string | undefined {
   const entries = sidecarEntries(pod).filter(({ container }) => container === name)
   if (entries.some(({ event, ended }) => event === 'checkpoint.taken' && ended === true)) return undefined
   const failed = entries.find(({ event }) => event === 'checkpoint.failed')
-  return String((failed?.err as { message?: string } | undefined)?.message ?? 'no checkpoint was asked for')
+  const said = (failed?.err as { message?: string } | undefined)?.message
+  return said ?? `no checkpoint was asked for: ${JSON.stringify(entries.slice(-2).map(({ msg }) => msg))}`
 }
 
 function podWith(programs: readonly RealProgram[]) {
