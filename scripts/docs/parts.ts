@@ -113,6 +113,9 @@ function filesIn(root: string, folder: string): string[] {
     .map((name) => join(folder, name))
 }
 
+/** Of CRIU's words: the first ones tell. */
+const mostTold = 120
+
 /** What `make programs` found last. */
 function programs(): string {
   const { date, reprieve, kernel, programs: all } = readResults()
@@ -120,7 +123,9 @@ function programs(): string {
     name,
     version,
     sentence(about),
-    outcome === 'goes-on' ? 'goes on' : `${outcome}: ${(why ?? '').replaceAll('|', '/')}`,
+    outcome === 'goes-on'
+      ? 'goes on'
+      : `${outcome}: ${(why ?? '').replaceAll('|', '/').replaceAll(/\s+/g, ' ').slice(0, mostTold)}`,
   ])
   return `Tried on ${date} with Reprieve ${reprieve} and Linux ${kernel}:\n\n${table(['Program', 'Version', 'What it does, and what is checked', 'Outcome'], rows)}`
 }

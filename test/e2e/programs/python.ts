@@ -2,7 +2,7 @@ import { told, type RealProgram } from './program.ts'
 
 export const python: RealProgram = {
   name: 'python',
-  about: 'a pool of processes, a queue and shared memory of multiprocessing; each worker’s sum is compared',
+  about: 'a pool of processes, workers with a queue, and a number in shared memory; each sum is compared',
   packages: ['python3'],
   files: {
     'python.py': `import multiprocessing as mp, os, time
