@@ -113,21 +113,28 @@ function filesIn(root: string, folder: string): string[] {
     .map((name) => join(folder, name))
 }
 
-/** Of CRIU's words: the first ones tell. */
+/** Of a reason: the first words tell. */
 const mostTold = 120
 
 /** What `make programs` found last. */
 function programs(): string {
   const { date, reprieve, kernel, programs: all } = readResults()
-  const rows = all.map(({ name, version, about, outcome, why }) => [
+  const rows = all.map(({ name, version, outcome }) => [
     name,
     version,
-    sentence(about),
-    outcome === 'goes-on'
-      ? 'goes on'
-      : `${outcome}: ${(why ?? '').replaceAll('|', '/').replaceAll(/\s+/g, ' ').slice(0, mostTold)}`,
+    outcome === 'goes-on' ? 'goes on' : outcome,
   ])
-  return `Tried on ${date} with Reprieve ${reprieve} and Linux ${kernel}:\n\n${table(['Program', 'Version', 'What it does, and what is checked', 'Outcome'], rows)}`
+  const tried = `Tried on ${date} with Reprieve ${reprieve} and Linux ${kernel}:`
+  const did = all.map(({ name, about, why }) => ({
+    name,
+    text: `${sentence(about)}${why === undefined ? '' : ` Seen: ${sentence(why.replaceAll(/\s+/g, ' ').slice(0, mostTold))}`}`,
+  }))
+  return [
+    tried,
+    table(['Program', 'Version', 'Outcome'], rows),
+    'Each of them does and checks this:',
+    list(did),
+  ].join('\n\n')
 }
 
 function sources(): string {
