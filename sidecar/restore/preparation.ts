@@ -22,10 +22,11 @@ import {
   takeBackEarlier,
   type Restored,
 } from './restore-attempt.ts'
+import { clearRestoreMark } from './restore-mark.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
 import { clearFetched, fetchCheckpoint, fetchedFolder, isFetched, removeFetched } from './fetched.ts'
 import { budgetFor, RestoreBudget } from './restore-budget.ts'
-import { SlotLock, type LockOutcome } from '../lineage/slot-lock.ts'
+import { patienceMsOf, SlotLock, type LockOutcome } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
 import { namesOf } from '../../src/work.ts'
@@ -86,7 +87,9 @@ export async function turnOf(
   { budget, signal, waited = false }: { budget: RestoreBudget; signal: AbortSignal; waited?: boolean },
 ): Promise<LockOutcome> {
   for (;;) {
-    const turn = waited ? await lock.take(0, signal) : await lock.await(signal, asksForOne(around))
+    const turn = waited
+      ? await lock.take(0, signal)
+      : await lock.await(signal, asksForOne(around), patienceMsOf(around.podPlan.lineage))
     if (turn.outcome !== 'busy' || turn.unanswered !== true) return turn
     const silence = new ReprieveError('store-failed', 'the store does not say whose the lineage is', {
       aborted: true,
@@ -134,7 +137,9 @@ export type PrepareOptions = {
 
 export async function prepare(options: PrepareOptions): Promise<Prepared> {
   try {
-    return await prepareFrom(options)
+    const prepared = await prepareFrom(options)
+    if (prepared.outcome === 'cold') await clearRestoreMark(`${volumePaths.run}/${options.plan.name}`)
+    return prepared
   } finally {
     // Whatever became of it: a whole checkpoint would lie in the node's memory or on its disk for as long as the pod lives.
     if (!options.isReplaced()) await clearFetched(options.plan.name, options.around.log)
