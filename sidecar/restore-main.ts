@@ -4,6 +4,7 @@
  */
 import { createLog, type EventLog } from '../src/log.ts'
 import { bringNewest } from './restore/bring-newest.ts'
+import { endingMs } from './restore/restore-budget.ts'
 import { readSurroundings } from './setup/surroundings.ts'
 import { installTools } from './setup/tools.ts'
 
@@ -21,8 +22,11 @@ try {
     )
   const around = readSurroundings(process.env, restoreLog)
   log.info({ event: 'tools.installed', launcher }, 'the tools were installed')
-  const signal = AbortSignal.timeout(deadlineMs)
-  for (const plan of around.podPlan.containers) await bringNewest(around, plan, signal)
+  const { containers, restoreBudgetMs = deadlineMs } = around.podPlan
+  const signal = AbortSignal.timeout(Math.min(deadlineMs, restoreBudgetMs))
+  const until = performance.now() + restoreBudgetMs - endingMs
+  for (const plan of containers)
+    await bringNewest(around, plan, { signal, budgetMs: Math.max(0, until - performance.now()) })
 } catch (error) {
   log.error(
     { event: 'restore_init.failed', err: error },

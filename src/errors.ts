@@ -41,7 +41,17 @@ export const errorCodes = {
   'restore-failed': {
     meaning: 'CRIU could not restore a checkpoint',
     remedy:
-      'The message quotes CRIU. `process numbers are taken in this pod`: the programs that it names have had them for 10 s; delete the pod. A path that cannot be opened: it lies on a volume that is read-only now. Otherwise the kernel or the CPU may be older than the one of the dump: use nodes of one kind.',
+      'The message quotes CRIU. A path that cannot be opened: it lies on a volume that is read-only now. Otherwise the kernel or the CPU may be older than the one of the dump: use nodes of one kind.',
+  },
+  'numbers-taken': {
+    meaning: 'process numbers that a checkpoint needs are taken in this pod',
+    remedy:
+      'The message names the programs that have them. The sidecar tries again while `restoreBudget` lasts. If it stays so, delete the pod.',
+  },
+  'adoption-late': {
+    meaning: 'the launcher did not take over the restored application in time',
+    remedy:
+      'The node is overloaded, or the launcher was stopped. The sidecar tries again while `restoreBudget` lasts.',
   },
   'unfit-files': {
     meaning:

@@ -21,11 +21,11 @@ export const logEvents = {
   'checkpoint.broken_off':
     'The sidecar stopped storing a checkpoint: a more urgent one is asked for, or the work is done.',
   'checkpoint.failed': 'The sidecar took no checkpoint; the application resumes and `err` names the reason.',
+  'checkpoint.left_out':
+    'Processes that `kubectl exec` or a postStart hook began are not in the checkpoint; the line names them.',
   'checkpoint.listener_failed': 'A listener failed when CRIU had stopped the application.',
   'checkpoint.not_marked':
     'The sidecar could not write the file that tells the launcher whether a checkpoint exists.',
-  'checkpoint.left_out':
-    'Processes that `kubectl exec` or a postStart hook began are not in the checkpoint; the line names them.',
   'checkpoint.not_pruned': 'The sidecar could not remove old checkpoints and tries again after the next one.',
   'checkpoint.passed_over': 'A checkpoint was not used; `reason` and `detail` say why.',
   'checkpoint.staging_kept': 'The scratch files of a checkpoint could not be removed.',
@@ -72,16 +72,16 @@ export const logEvents = {
   'leftovers.dump_removed': 'The sidecar removed an incomplete dump of an earlier sidecar of the pod.',
   'leftovers.not_cleared': 'The sidecar could not remove everything that an earlier sidecar left.',
   'leftovers.not_sought': 'The sidecar could not look for dumps of an earlier sidecar.',
+  'lineage.end_not_recorded': 'The sidecar could not record that the work is finished and tries once more.',
+  'lineage.finished': 'The application exited with 0; the sidecar recorded that its lineage ends.',
   'lineage.life_not_noted':
     'The sidecar could not write down the generation of the application; its checkpoints begin another one.',
+  'lineage.not_cleared':
+    'The sidecar could not remove the checkpoints of finished work; they are never restored.',
   'lineage.other_work':
     'The newest checkpoint is of other work; `changed` names the difference and `goBack` the annotation that restores it in spite of that.',
   'lineage.other_work_not_recorded':
     'The sidecar could not record that the work began from its beginning; its first checkpoint says so.',
-  'lineage.end_not_recorded': 'The sidecar could not record that the work is finished and tries once more.',
-  'lineage.finished': 'The application exited with 0; the sidecar recorded that its lineage ends.',
-  'lineage.not_cleared':
-    'The sidecar could not remove the checkpoints of finished work; they are never restored.',
   'memory.end_not_begun':
     'A checkpoint that ends the application had not begun in time, so the sidecar removed the throttle.',
   'memory.end_unsaved':
@@ -156,14 +156,16 @@ export const logEvents = {
   'restore.fetched_kept': 'A fetched checkpoint could not be removed from staging.',
   'restore.killed':
     'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
-  'restore.number_lost':
-    'A neighbour took a process number that the checkpoint needs during the restore, which is tried again.',
   'restore.not_marked': 'The file that tells the application of its restore could not be written.',
   'restore.note_failed': 'The note of a restore in progress could not be removed.',
   'restore.nothing_kept':
     'The store holds no checkpoint that fits; the application starts from its beginning.',
+  'restore.number_lost':
+    'A neighbour took a process number that the checkpoint needs during the restore, which is tried again.',
   'restore.preparation_failed':
     'The sidecar could not prepare a restore; the application starts from its beginning.',
+  'restore.retried':
+    'A trouble that may pass stands in the way of a restore; the sidecar tries the same again after `pauseMs`, while `leftMs` lasts.',
   'restore.tail_kept':
     'A failed restore could not join a moved tail to its file again; `err` names the tail.',
   'restore.tail_moved':

@@ -79,6 +79,8 @@ export type PodPlan = {
   triggers: TriggerName[]
   /** Milliseconds that a checkpoint at the pod's end may take before the user's own preStop gets its turn. */
   checkpointBudgetMs: number
+  /** How long fetching a checkpoint and passing troubles may delay the start of a container; absent in plans of the releases before 0.3. */
+  restoreBudgetMs?: number
   /** TCP port for /healthz, /readyz, /status and /metrics; 0 for none. */
   statusPort: number
   /** Where it listens; absent for 127.0.0.1. Elsewhere than there it tells /metrics only. */
@@ -139,6 +141,10 @@ function problemsOf(value: unknown): string[] {
   expect(isText(value.restore), 'restore must be a text')
   expect(isWhole(value.keep) && value.keep >= 1, 'keep must be a whole number, at least 1')
   expect(isWhole(value.checkpointBudgetMs), 'checkpointBudgetMs must be a whole number')
+  expect(
+    value.restoreBudgetMs === undefined || isWhole(value.restoreBudgetMs),
+    'restoreBudgetMs must be a whole number',
+  )
   expect(isWhole(value.statusPort) && value.statusPort < 65536, 'statusPort must be 0 to 65535')
   expect(value.statusHost === undefined || isText(value.statusHost), 'statusHost must be an address')
   expect(isWhole(value.nodeEvictionBytes), 'nodeEvictionBytes must be a whole number')

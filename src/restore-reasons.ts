@@ -1,13 +1,17 @@
 /** Why a checkpoint is not restored: one closed table, which says what kind of reason each is, and with it what happens next. */
+import { ReprieveError, type ErrorCode } from './errors.ts'
 
-/**
- * - `transient`: the surroundings are to blame, and they may change: the same checkpoint is tried again.
- * - `damaged`: the checkpoint cannot be brought back: the next older one of its generation is tried.
- * - `unfit`: it is not restored here, and no repetition changes that.
- * - `other-work`: it is of other work, and so are all older ones: the application starts from its beginning.
- * - `wish`: the owner of the pod has said so.
- */
-export type ReasonKind = 'transient' | 'damaged' | 'unfit' | 'other-work' | 'wish'
+/** What happens next, for the documentation. */
+export const reasonKinds = {
+  transient:
+    'the surroundings stand in the way, and may change: the same is tried again while `restoreBudget` lasts',
+  damaged: 'the checkpoint cannot be brought back: the next older one of its generation is tried',
+  unfit: 'it is not restored here: the next older one of its generation is tried',
+  'other-work': 'it is of other work, and so are all older ones: the application starts from its beginning',
+  wish: 'the owner of the pod has said so',
+} as const
+
+export type ReasonKind = keyof typeof reasonKinds
 
 /** `meaning` and `remedy` are for the documentation; those of error codes stand with the code (src/errors.ts). */
 export const rejectionReasons = {
@@ -74,7 +78,12 @@ export const restoreErrors = {
   'restore-failed': 'damaged',
   'command-failed': 'damaged',
   'unfit-files': 'unfit',
-} as const satisfies Record<string, ReasonKind>
+} as const satisfies Partial<Record<ErrorCode, ReasonKind>>
+
+/** Errors of a file server or a machine that is short of something. A store that refuses (a wrong mode, a wrong file) refuses again. */
+const passing = new Set(
+  'EAGAIN EBUSY EHOSTDOWN EHOSTUNREACH EINTR EIO EMFILE ENETDOWN ENETUNREACH ENFILE ENOMEM ENOTCONN ESTALE ETIMEDOUT'.split(' '), // prettier-ignore
+)
 
 export type RejectionReason = keyof typeof rejectionReasons
 
@@ -84,4 +93,18 @@ export function kindOfReason(reason: string): ReasonKind {
   return Object.hasOwn(restoreErrors, reason)
     ? restoreErrors[reason as keyof typeof restoreErrors]
     : 'damaged'
+}
+
+/** Whether the same may succeed in a while. */
+export function mayPass(error: unknown): boolean {
+  if (!(error instanceof ReprieveError) || kindOfReason(error.code) !== 'transient') return false
+  // An operation that was aborted had no answer in time.
+  return error.code !== 'store-failed' || error.data.aborted === true || passing.has(String(error.data.errno))
+}
+
+/** The reasons of each kind. */
+export function reasonsByKind(): Map<ReasonKind, string[]> {
+  const all = [...Object.keys(rejectionReasons), ...Object.keys(restoreErrors)]
+  const kinds = Object.keys(reasonKinds) as ReasonKind[]
+  return new Map(kinds.map((kind) => [kind, all.filter((reason) => kindOfReason(reason) === kind)]))
 }

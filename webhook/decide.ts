@@ -146,6 +146,7 @@ export function planFor({ namespace, lineage, wishes, containers }: Planned, con
     restore: wishes.restore ?? 'latest',
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
+    restoreBudgetMs: config.restoreBudgetMs,
     statusPort: config.statusPort,
     ...(config.statusHost === '127.0.0.1' ? {} : { statusHost: config.statusHost }),
     cloud: config.cloud,

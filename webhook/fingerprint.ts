@@ -32,6 +32,9 @@ export const restartMarks = [
   'cattle.io/timestamp',
 ] as const
 
+/** They tell the launcher how long it waits, and the application nothing. */
+const ownVariables = 'REPRIEVE_*'
+
 /** @param command the container's own, or what its image runs */
 export function fingerprintOf(
   pod: Pod,
@@ -41,7 +44,7 @@ export function fingerprintOf(
 ): Fingerprint {
   const parts = [
     ...commandParts(container, command),
-    ...envParts(container, rules.withoutEnv),
+    ...envParts(container, [ownVariables, ...rules.withoutEnv]),
     ...mountParts(pod, container),
     ...securityParts(pod, container),
     ...annotationParts(pod, [...restartMarks, ...rules.annotations]),

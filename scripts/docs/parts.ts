@@ -11,7 +11,7 @@ import { dumpObstacles } from '../../src/dump-obstacles.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { logEvents } from '../../src/log-events.ts'
 import { notTakenReasons } from '../../src/not-taken-reasons.ts'
-import { rejectionReasons } from '../../src/restore-reasons.ts'
+import { reasonKinds, reasonsByKind, rejectionReasons } from '../../src/restore-reasons.ts'
 import { readResults } from '../../test/e2e/programs/results.ts'
 import { hostilePods } from '../../test/webhook/hostile-pods-table.ts'
 import { guardReasons } from '../../webhook/guard/reasons.ts'
@@ -34,6 +34,7 @@ export async function parts(root: string): Promise<Parts> {
     ['skip-reasons', skips()],
     ['guard-reasons', reasons(guardReasons)],
     ['restore-reasons', reasons(rejectionReasons)],
+    ['reason-kinds', kindsOfReasons()],
     ['not-taken-reasons', reasons(notTakenReasons)],
     ['overload-reasons', table(['Reason', 'Meaning'], Object.entries(overloadReasons).map(([name, meaning]) => [code(name), sentence(meaning)]))], // prettier-ignore
     ['dump-obstacles', list(Object.entries(dumpObstacles).map(([name, { means }]) => ({ name, text: sentence(means) })))], // prettier-ignore
@@ -47,6 +48,16 @@ export async function parts(root: string): Promise<Parts> {
     ['sidecar-metrics', metrics(sidecarMetricsText())],
     ['webhook-metrics', metrics(await webhookMetricsText())],
   ])
+}
+
+function kindsOfReasons(): string {
+  const kinds = [...reasonsByKind()]
+  return list(
+    kinds.map(([kind, names]) => ({
+      name: kind,
+      text: `${sentence(reasonKinds[kind])} ${names.map(code).join(', ')}.`,
+    })),
+  )
 }
 
 function annotations(): string {

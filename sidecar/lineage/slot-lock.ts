@@ -18,15 +18,15 @@ export type LockOutcome = Outcome<{
   taken: object
   /**
    * Another pod seems to have the lock; `isNamed`: it has, and the note in the file names it. `otherWork`: what it does is other work, which
-   * differs in this.
+   * differs in this. `unanswered`: the store does not say who has it.
    */
-  busy: { holder: string; isNamed: boolean; otherWork?: string[] }
+  busy: { holder: string; isNamed: boolean; otherWork?: string[]; unanswered?: true }
   /** The store cannot lock: no other pod is kept out. */
   unfenced: { why: string }
 }>
 
 const busy = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
-const unanswered = { ...busy, holder: 'unknown: the store did not answer' } as const
+const unanswered = { ...busy, holder: 'unknown: the store did not answer', unanswered: true } as const
 
 /**
  * How long a pod waits for another one that has not announced its end. The kubelet runs the preStop hook of a deleted pod, which announces

@@ -5,26 +5,31 @@ import type { EventLog } from '../../src/log.ts'
 import { serializeManifest } from '../../src/manifest-codec.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
-import { patienceMsOf } from '../lineage/slot-lock.ts'
+import { mayPass } from '../../src/restore-reasons.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
-import { asksForOne, busyMark, lockOf, fetchCheckpoint, fetchedMark, findCandidates, lineageBusy } from './preparation.ts' // prettier-ignore
+import { fetchCheckpoint, fetchedMark } from './fetched.ts'
+import { busyMark, lockOf, findCandidates, lineageBusy, turnOf } from './preparation.ts'
+import { leaveBudget, RestoreBudget } from './restore-budget.ts'
 
 export async function bringNewest(
   around: Surroundings,
   plan: ContainerPlan,
-  signal: AbortSignal,
+  { signal, budgetMs }: { signal: AbortSignal; budgetMs: number },
 ): Promise<void> {
   const bound = around.log.child({ container: plan.name })
   const lock = lockOf(around, plan)
-  const turn = await lock.await(signal, asksForOne(around), patienceMsOf(around.podPlan.lineage))
+  await leaveBudget(plan.name, 0)
+  const budget = new RestoreBudget(budgetMs, signal, bound)
+  const turn = await turnOf(around, lock, { budget, signal })
   if (turn.outcome === 'busy') {
     await writeFile(busyMark(plan.name), turn.holder)
     return bound.warn({ event: 'slot_lock.busy', ...lineageBusy(turn) }, 'no checkpoint was fetched')
   }
   try {
-    await fetchNewest(around, plan, bound, signal)
+    await fetchNewest(around, plan, bound, { signal, budget })
   } finally {
     lock.release()
+    await leaveBudget(plan.name, budget.leftMs)
   }
 }
 
@@ -32,15 +37,15 @@ async function fetchNewest(
   around: Surroundings,
   plan: ContainerPlan,
   bound: EventLog,
-  signal: AbortSignal,
+  { signal, budget }: { signal: AbortSignal; budget: RestoreBudget },
 ): Promise<void> {
-  const { candidates, rejected } = await findCandidates(around, plan, signal)
+  const { candidates, rejected } = await findCandidates(around, plan, { signal, budget })
   for (const rejection of rejected)
     bound.warn({ event: 'checkpoint.passed_over', ...rejection }, 'a checkpoint was passed over')
   for (const manifest of candidates) {
     try {
       const began = performance.now()
-      const folder = await fetchCheckpoint(around, manifest, signal)
+      const folder = await budget.retry(() => fetchCheckpoint(around, manifest, signal))
       const mark = `${folder}.${fetchedMark}`
       await mkdir(folder, { recursive: true })
       await writeFile(`${mark}.draft`, serializeManifest(manifest))
@@ -52,6 +57,8 @@ async function fetchNewest(
         'a checkpoint was fetched and verified',
       )
     } catch (error) {
+      // The sidecar tries the same: an older one would cost the work in between.
+      if (mayPass(error)) return
       bound.error(
         { event: 'restore.damaged', checkpoint: manifest.id, reason: describeError(error) },
         'a checkpoint was passed over: it is not whole',

@@ -9,7 +9,7 @@ import { everyProcess, threadsOf } from '../proc/process-tree.ts'
 export const numbersPatienceMs = 10_000
 const lookEveryMs = 50
 
-/** @throws ReprieveError `restore-failed` with `taken` */
+/** @throws ReprieveError `numbers-taken` with `taken` */
 export async function awaitFreeNumbers(
   pids: readonly number[],
   patienceMs: number,
@@ -30,7 +30,7 @@ async function takenError(taken: readonly number[]): Promise<ReprieveError> {
       return name === '' ? String(pid) : `${pid} (${name.trim()})`
     }),
   )
-  return new ReprieveError('restore-failed', `process numbers are taken in this pod: ${named.join(', ')}`, {
+  return new ReprieveError('numbers-taken', `process numbers are taken in this pod: ${named.join(', ')}`, {
     taken,
   })
 }

@@ -2,10 +2,8 @@
  * What happens between a launcher's first word and the application's first instruction: from the newest checkpoint that fits
  * to the oldest, and from nothing when none is left. Nothing here may keep the application from starting.
  */
-import { mkdir, readFile, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises'
-import { describeError } from '../../src/errors.ts'
-import type { EventLog } from '../../src/log.ts'
-import { parseManifest } from '../../src/manifest-codec.ts'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
 import { restoredLife } from '../../src/generation.ts'
 import { workOf, type ContainerPlan } from '../../src/pod-plan.ts'
@@ -26,6 +24,8 @@ import {
 } from './restore-attempt.ts'
 import { clearRestoreMark } from './restore-mark.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
+import { clearFetched, fetchCheckpoint, fetchedFolder, isFetched, removeFetched } from './fetched.ts'
+import { budgetFor, RestoreBudget } from './restore-budget.ts'
 import { patienceMsOf, SlotLock, type LockOutcome } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
@@ -34,13 +34,6 @@ import { namesOf } from '../../src/work.ts'
 /** A listing is a few small files; a store that takes longer hangs, and the application must not hang with it. */
 // @deadline The store does not list its checkpoints | The application starts from its beginning
 const listDeadlineMs = 30_000
-/** And a checkpoint that comes slower than 20 MB/s is not worth waiting for. */
-// @deadline(baseMs) The store is slow | The next older checkpoint; 1 s more for each 20 MB
-const fetchDeadline = { baseMs: 30_000, slowBytesPerMs: 20_000 } as const
-/** Making a folder: a store that syncs another checkpoint meanwhile may read in time, but not write. */
-// @deadline The store makes no folder for the files to restore | The files are copied to the pod's own volume
-const draftDeadlineMs = 2_000
-
 export type Rejected = { id: string; reason: string; detail: string }
 
 type Found = Pick<RestoreChoice, 'candidates' | 'otherWork'> & { rejected: Rejected[] }
@@ -54,11 +47,6 @@ export type Prepared =
 /** Making a folder of the store. */
 const lockDeadlineMs = 5_000
 
-/** Where the checkpoint to restore is put, by the restore init container or by the sidecar. */
-export function fetchedFolder(container: string, id: string): string {
-  return `${volumePaths.staging}/${container}/${id}.fetched`
-}
-
 /**
  * Newest first, the checkpoints that this container may go on from. A store that cannot be read means none: that is said in
  * `rejected`, and the application starts from nothing.
@@ -66,14 +54,16 @@ export function fetchedFolder(container: string, id: string): string {
 export async function findCandidates(
   around: Surroundings,
   plan: ContainerPlan,
-  signal: AbortSignal,
+  { signal, budget }: { signal: AbortSignal; budget: RestoreBudget },
 ): Promise<Found> {
   if (around.podPlan.restore === 'never') return { candidates: [], rejected: [] }
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
   try {
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(listDeadlineMs)])
-    const { manifests, unreadable } = await around.store.list(slot, bounded)
-    const record = await around.store.readRecord(slot, bounded)
+    const { manifests, unreadable, record } = await budget.retry(async () => {
+      const bounded = AbortSignal.any([signal, AbortSignal.timeout(listDeadlineMs)])
+      const listed = await around.store.list(slot, bounded)
+      return { ...listed, record: await around.store.readRecord(slot, bounded) }
+    })
     const here = { ...workOf(around.podPlan, plan), architecture: process.arch }
     const { rejected, ...choice } = chooseCheckpoints(manifests, record, here, around.podPlan.restore)
     const broken = unreadable.map(({ id, reason }) => ({ id, reason: 'checkpoint-corrupt', detail: reason }))
@@ -83,40 +73,29 @@ export async function findCandidates(
   }
 }
 
-/** Fetches and verifies one checkpoint; the folder's name is in the staging volume. @throws ReprieveError `checkpoint-corrupt` or `store-failed` */
-export async function fetchCheckpoint(
-  around: Surroundings,
-  manifest: CheckpointManifest,
-  signal: AbortSignal,
-): Promise<string> {
-  const folder = fetchedFolder(manifest.slot.container, manifest.id)
-  await removeFetched(folder)
-  await mkdir(`${volumePaths.staging}/${manifest.slot.container}`, { recursive: true, mode: 0o700 })
-  const deadlineMs = Math.ceil(fetchDeadline.baseMs + manifest.totalBytes / fetchDeadline.slowBytesPerMs)
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)])
-  // In the store itself the files need only be read and compared, not copied; the name in staging then leads there.
-  const draft = await around.store
-    .draftFolder(
-      manifest.slot,
-      `${manifest.id}.fetched`,
-      AbortSignal.any([bounded, AbortSignal.timeout(draftDeadlineMs)]),
-    )
-    .catch((error: unknown) =>
-      around.log.warn(
-        { event: 'restore.draft_failed', err: error },
-        'the store made no folder for a draft: the files are copied',
-      ),
-    )
-  if (draft !== undefined) await symlink(draft, folder)
-  await around.store.fetch(manifest, draft ?? folder, bounded)
-  return folder
-}
-
 export function lockOf(around: Surroundings, plan: ContainerPlan): SlotLock {
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
   const lockFile = () => around.store.lockFile(slot, AbortSignal.timeout(lockDeadlineMs))
   const log = around.log.child({ container: plan.name })
   return new SlotLock(lockFile, around.identity, log, workOf(around.podPlan, plan))
+}
+
+/** A store that does not answer may have another pod at work: it is asked again. @param waited another pod's end has been waited for */
+export async function turnOf(
+  around: Surroundings,
+  lock: SlotLock,
+  { budget, signal, waited = false }: { budget: RestoreBudget; signal: AbortSignal; waited?: boolean },
+): Promise<LockOutcome> {
+  for (;;) {
+    const turn = waited
+      ? await lock.take(0, signal)
+      : await lock.await(signal, asksForOne(around), patienceMsOf(around.podPlan.lineage))
+    if (turn.outcome !== 'busy' || turn.unanswered !== true) return turn
+    const silence = new ReprieveError('store-failed', 'the store does not say whose the lineage is', {
+      aborted: true,
+    })
+    if (!(await budget.allowsRetry(silence))) return turn
+  }
 }
 
 /** Left by the restore init container when another pod of the lineage was still alive after it had waited. */
@@ -199,63 +178,77 @@ async function prepareFrom({
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
   const waited = await exists(busyMark(plan.name))
-  const turn = waited
-    ? await lock.take(0, signal)
-    : await lock.await(signal, asksForOne(around), patienceMsOf(around.podPlan.lineage))
+  const budget = new RestoreBudget(
+    await budgetFor(plan.name, around.podPlan.restoreBudgetMs ?? 0),
+    signal,
+    log,
+  )
+  const turn = await turnOf(around, lock, { budget, signal, waited })
   if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn)] }
   if (turn.outcome === 'unfenced')
     log.warn({ event: 'slot_lock.unavailable', why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)
   await note.settle(inOrder, killedInRestore)
-  const found = await findCandidates(around, plan, signal)
+  const found = await findCandidates(around, plan, { signal, budget })
   const { candidates, rejected, otherWork } = withoutUnrecorded(found, await note.unrecorded())
   around.numbers.want(
     plan.name,
     candidates.flatMap(({ process: { pids } }) => pids),
   )
-  for (const manifest of candidates) {
-    if (signal.aborted) break
-    const folder = fetchedFolder(plan.name, manifest.id)
+  let isReady = false
+  for (let manifest = candidates.shift(); manifest !== undefined && !signal.aborted;) {
+    const tried = manifest
+    const folder = fetchedFolder(plan.name, tried.id)
     let adopted = false
     try {
       // Before it is fetched: what does not fit need not be.
-      await requireFitExternalFiles(around, { plan, launcherPid }, manifest)
+      await requireFitExternalFiles(around, { plan, launcherPid }, tried)
       // The restore init container has fetched and verified the newest one already, and put its manifest there last.
-      if (!(await isFetched(folder, manifest))) await fetchCheckpoint(around, manifest, signal)
-      await provideLauncher(folder, manifest)
+      if (!isReady && !(await isFetched(folder, tried))) await fetchCheckpoint(around, tried, signal)
+      isReady = true
+      await provideLauncher(folder, tried)
       const target = { plan, launcherPid }
       const adoptIt = async (...tree: [number, number, string]) => {
-        adopted = await adopt(manifest.id, ...tree)
+        adopted = await adopt(tried.id, ...tree)
         if (!adopted) return false
         await note.end()
         // CRIU lets the application go on only afterwards: no checkpoint of it can come before.
-        const continued = restoredLife(manifest, around.podPlan.restore, newGenerationId)
+        const continued = restoredLife(tried, around.podPlan.restore, newGenerationId)
         await noteLife(plan.name, life, continued, log)
         return true
       }
       await writeFile(attempted, life)
-      await note.begin(manifest.id)
-      const restored = await attemptRestore(around, target, { manifest, folder }, { adopt: adoptIt, signal })
+      await note.begin(tried.id)
+      const restored = await attemptRestore(
+        around,
+        target,
+        { manifest: tried, folder },
+        { adopt: adoptIt, signal },
+      )
       return { outcome: 'restored', restored, rejected }
     } catch (error) {
       const reason = (error as { code?: string }).code ?? 'restore-failed'
-      rejected.push({ id: manifest.id, reason, detail: describeError(error) })
       const killed = !adopted && (await endedWith(launcherPid, life))
+      // What ended the container is told with the next launcher, where that waits by now.
+      if (killed && note.isBegun && !isReplaced())
+        await (isEnding() ? note.end() : note.killed(tried.id, killedInRestore))
+      if (!adopted && !killed) await note.end()
+      const isOver = adopted || killed || !(await budget.allowsRetry(error))
+      if (!isOver) continue
+      await removeFetched(folder)
+      isReady = false
+      rejected.push({ id: tried.id, reason, detail: describeError(error) })
       // A task that dies before CRIU has let go of the last one makes CRIU fail a restore that was none (finalize_restore_detach).
       log.error(
-        { event: 'restore.failed', err: error, checkpoint: manifest.id },
+        { event: 'restore.failed', err: error, checkpoint: tried.id },
         adopted
           ? 'the application was restored, and ended at once'
           : killed
             ? 'the container ended while a checkpoint was being restored'
             : 'a checkpoint could not be restored: trying the next older one',
       )
-      await removeFetched(folder)
-      // What ended the container is told with the next launcher, where that waits by now.
-      if (killed && note.isBegun && !isReplaced())
-        await (isEnding() ? note.end() : note.killed(manifest.id, killedInRestore))
       if (adopted || killed) return { outcome: 'ended', rejected }
-      await note.end()
+      manifest = candidates.shift()
     }
   }
   if (!signal.aborted) await markCheckpoint(plan.name, undefined, log)
@@ -273,52 +266,9 @@ function withoutUnrecorded({ candidates, rejected, otherWork }: Found, ids: read
   }
 }
 
-export const fetchedMark = 'fetched.json'
-
-async function isFetched(folder: string, manifest: CheckpointManifest): Promise<boolean> {
-  const bytes = await readFile(`${folder}.${fetchedMark}`).catch(() => undefined)
-  // A store's draft folder may have been swept since: then it is fetched again.
-  if (bytes === undefined || !(await exists(folder))) return false
-  try {
-    return parseManifest(bytes).id === manifest.id
-  } catch {
-    return false
-  }
-}
-
 /** The launcher is mapped into the dumped tree: one of another version travels with the checkpoint and is put under its own name. */
 async function provideLauncher(folder: string, manifest: CheckpointManifest): Promise<void> {
   const hash = manifest.fits.launcher
   const carried = manifest.files.find((file) => file.path === `launcher-${hash}`)
   if (carried !== undefined) await installLauncher(`${folder}/${carried.path}`, hash)
-}
-
-/** The mark goes first: killed in between, no half of a checkpoint is taken for whole. */
-async function removeFetched(folder: string): Promise<void> {
-  await rm(`${folder}.${fetchedMark}`, { force: true })
-  await removeWithDraft(folder)
-}
-
-/** Of a name that leads into the store's draft folder, both ends. */
-async function removeWithDraft(path: string): Promise<void> {
-  const draft = await readlink(path).catch(() => undefined)
-  if (draft !== undefined) await rm(draft, { recursive: true, force: true })
-  await rm(path, { recursive: true, force: true })
-}
-
-const isMark = (name: string) => name.endsWith(`.${fetchedMark}`)
-
-/** Not while it may be restored from. A dump that lies beside it stays. Best effort: told in the log. */
-export async function clearFetched(container: string, log: EventLog): Promise<void> {
-  const folder = `${volumePaths.staging}/${container}`
-  const names = (await readdir(folder).catch(() => [])).filter((name) => /\.fetched(\.|$)/.test(name))
-  try {
-    for (const name of [...names.filter(isMark), ...names.filter((name) => !isMark(name))])
-      await removeWithDraft(`${folder}/${name}`)
-  } catch (error) {
-    log.warn(
-      { event: 'restore.fetched_kept', err: error, container },
-      'a checkpoint that was fetched was not removed',
-    )
-  }
 }

@@ -48,7 +48,7 @@ const tries = 3
 
 /**
  * @param fetched the checkpoint, and the folder that its files lie in
- * @throws ReprieveError `restore-failed`, or `unfit-files`
+ * @throws ReprieveError `restore-failed`, `numbers-taken`, `adoption-late` or `unfit-files`
  */
 export async function attemptRestore(
   around: Surroundings,
@@ -60,7 +60,14 @@ export async function attemptRestore(
     try {
       return await attemptOnce(around, target, fetched, options)
     } catch (error) {
-      if (attempt === tries || options.signal.aborted || !lostNumber(error)) throw error
+      if (options.signal.aborted || !lostNumber(error)) throw error
+      if (attempt === tries)
+        throw new ReprieveError(
+          'numbers-taken',
+          'a neighbour took process numbers of the checkpoint',
+          {},
+          error,
+        )
       around.log.warn(
         { event: 'restore.number_lost', err: error, container: target.plan.name },
         'a neighbour took a process number of the checkpoint: trying again',
@@ -118,7 +125,13 @@ async function attemptOnce(
         return 'abort'
       }
       adopted = await adopt(root, supervisor, statusFile)
-      if (!adopted) return 'abort'
+      if (!adopted) {
+        failure = new ReprieveError(
+          'adoption-late',
+          'the launcher did not take over the restored application',
+        )
+        return 'abort'
+      }
       for (const { path, tail, cutBytes } of cuts)
         log.warn(
           { event: 'restore.tail_moved', path, tail, cutBytes },

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { parseManifest } from '../../src/manifest-codec.ts'
 import { volumePaths } from '../../src/volume.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
-import { fetchedMark } from './preparation.ts'
+import { fetchedMark } from './fetched.ts'
 
 /** Best effort: a container whose numbers are not known here is restored as long as they are free. */
 export async function wantFetched({ podPlan, numbers }: Surroundings): Promise<void> {

@@ -32,7 +32,7 @@ t.test('whoever has the numbers of a checkpoint is left alone', async (t) => {
       { manifest: manifestOf([neighbour.pid]), folder: t.testdir({}) },
       { adopt: async () => true, signal: new AbortController().signal, patienceMs: 100 },
     ),
-    { code: 'restore-failed', message: `process numbers are taken in this pod: ${neighbour.pid} (sleep)` },
+    { code: 'numbers-taken', message: `process numbers are taken in this pod: ${neighbour.pid} (sleep)` },
   )
   t.equal(await isAlive(neighbour.pid), true)
 })
