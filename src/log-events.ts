@@ -16,6 +16,8 @@ export const logEvents = {
   'request.refused': 'The webhook answered a request with an HTTP error.',
   'guard.judged': 'The guard allowed or denied a request that touches a container of Reprieve.',
   'guard.failed': 'The guard could not judge a request because of an internal error and denied it.',
+  'guard.unauthorized':
+    'The guard could not ask the API server whether a person is an operator and denied the request.',
   'image.looked_up': 'The webhook asked a registry for the entrypoint of an image.',
   'api_server.unreachable':
     'The webhook has no access to the API server: it reads neither pull secrets nor `caBundle`.',
