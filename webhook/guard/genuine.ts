@@ -11,7 +11,7 @@ import { grantedCapabilities } from '../added-capabilities.ts'
 import { writableMounts } from '../container-volumes.ts'
 import { planFor } from '../decide.ts'
 import { injectedNames } from '../image-paths.ts'
-import { isInjected, ourContainers, planTextOf } from '../injected.ts'
+import { isInjected, lineagesOf, ourContainers, planTextOf } from '../injected.ts'
 import { injectedContainers } from '../injected-containers.ts'
 import { at, listAt } from '../json-path.ts'
 import { launcherMount } from '../mutate.ts'
@@ -48,9 +48,11 @@ function planIn(ours: readonly unknown[]): PodPlan | undefined {
 /** The fingerprint alone is believed: other webhooks may have changed the image since. With a wrong one nothing is restored. */
 function planProblem(pod: Pod, plan: PodPlan, namespace: string, config: Config): string | undefined {
   const { wishes } = readWishes(pod.metadata.annotations ?? {})
-  const { lineage, containers } = plan
-  if (!isDeepStrictEqual(plan, planFor({ namespace, lineage, wishes, containers }, config)))
-    return 'its plan is not the one that its annotations and the configuration make'
+  const { containers } = plan
+  const isPlanned = lineagesOf(pod, namespace, wishes.key).some((lineage) =>
+    isDeepStrictEqual(plan, planFor({ namespace, lineage, wishes, containers }, config)),
+  )
+  if (!isPlanned) return 'its plan is not the one that its annotations and the configuration make'
   const strange = containers.find((container) => {
     const found = pod.spec.containers.find(({ name }) => name === container.name)
     if (found === undefined) return true
@@ -67,7 +69,12 @@ function planProblem(pod: Pod, plan: PodPlan, namespace: string, config: Config)
 
 function containerProblem(pod: Pod, plan: PodPlan, config: Config): string | undefined {
   const guarded = pod.spec.containers.filter(({ name }) => plan.containers.some((one) => one.name === name))
-  const surrounding = { qos: qosClassOf(pod), capabilities: grantedCapabilities(guarded) }
+  const surrounding = {
+    qos: qosClassOf(pod),
+    capabilities: grantedCapabilities(guarded),
+    // Resources are not compared.
+    requests: {},
+  }
   for (const { container } of injectedContainers(plan, config, surrounding)) {
     const name = String(at(container, 'name'))
     const field = differingField(
