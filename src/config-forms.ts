@@ -2,12 +2,22 @@
  * The forms of texts in the configuration that a regular expression cannot check, as formats of JSON Schema: their names, and what the rest of
  * the program reads such a text as. Each schema says in `expected` what it accepts, for the message about a text that it refuses.
  */
+import { isIP } from 'node:net'
 import { Type, type StringOptions } from '@sinclair/typebox'
 import { parseDurationMs } from './duration.ts'
 import { parseQuantityBytes, parseQuantityNanos } from './quantity.ts'
 
 /** By name: whether a text has the form. Ajv is given all of them. */
 export const formats = new Map<string, (text: string) => boolean>()
+
+/** Its name in schemas is `host-or-range`: what look-ups may be let in to. */
+const hostForm = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?$/
+formats.set('host-or-range', (text) => {
+  const [address = '', bits = '', ...more] = text.split('/')
+  if (!text.includes('/')) return isIP(text) !== 0 || hostForm.test(text)
+  const most = isIP(address) === 6 ? 128 : 32
+  return isIP(address) !== 0 && more.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most
+})
 
 type About = StringOptions & { description: string; default?: string }
 

@@ -308,9 +308,25 @@ export const configSchema = Type.Object(
           { pattern: `^${host}$`, expected: 'the domain of images' },
           { description: 'by the domain of images: the mirrors that the webhook asks first, in this order' },
         ),
+        insideRegistries: Type.Array(
+          Type.String({
+            format: 'host-or-range',
+            expected: 'a host, with a port if need be, or a range of addresses such as 10.20.0.0/16',
+          }),
+          {
+            default: [],
+            description:
+              'hosts and ranges of addresses that the webhook may ask although they are inside: private, loopback, link-local or Service addresses',
+          },
+        ),
+        pullSecrets: oneOf(['ignore', 'use'], {
+          default: 'ignore',
+          description:
+            'whether the webhook reads the `imagePullSecrets` of pods; `use` needs `listen.clientCaFile`, and rights in each namespace',
+        }),
         caFile: file('PEM certificates that the webhook trusts besides the usual ones; read at the start'),
         credentialsFile: file(
-          'a docker `config.json` whose credentials the webhook uses beside those of the pod',
+          'a docker `config.json` whose credentials the webhook uses for the pods of all namespaces',
         ),
       },
       section,
@@ -335,6 +351,9 @@ export const configSchema = Type.Object(
         adminPort: port('the port of `/healthz`, `/readyz` and `/metrics`', 8080),
         certFile: certificate('tls.crt', 'the serving certificate; read again every few seconds'),
         keyFile: certificate('tls.key', 'the key of the serving certificate'),
+        clientCaFile: file(
+          'PEM certificates of the authorities of API servers; with it a client without a certificate of theirs is refused; read at the start',
+        ),
         webhookConfiguration: Type.String({
           ...objectName,
           default: 'reprieve',

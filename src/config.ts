@@ -38,6 +38,9 @@ export type EntrypointConfig = Readonly<{
   architecture: string
   plainHttp: readonly string[]
   mirrors: ReadonlyMap<string, readonly string[]>
+  /** Hosts and ranges of addresses inside the network that may be asked. */
+  insideRegistries: readonly string[]
+  pullSecrets: 'ignore' | 'use'
   caFile?: string
   credentialsFile?: string
 }>
@@ -102,7 +105,11 @@ export function parseConfig(text: string, file: string, given: { image?: string 
     throw invalid(document.errors.map((error) => error.message.split('\n')[0] ?? ''))
   const value = withImage(withoutNulls(plainValue(document, invalid)), given.image)
   const read = validated(value)
-  const problems = ['problems' in read ? read.problems : [], resourceProblems(value)].flat()
+  const problems = [
+    'problems' in read ? read.problems : [],
+    resourceProblems(value),
+    authenticationProblems(value),
+  ].flat()
   if (!('file' in read) || problems.length > 0) throw invalid(problems)
   return deepFreeze(configOf(read.file, dirname(file)))
 }
@@ -148,6 +155,15 @@ function resourceProblems(value: unknown): string[] {
   )
 }
 
+/** What was read with a namespace's secret is told to nobody but an API server that has shown who it is. */
+function authenticationProblems(value: unknown): string[] {
+  const isOpen = at(value, 'listen', 'clientCaFile') === undefined
+  if (at(value, 'entrypoints', 'pullSecrets') !== 'use' || !isOpen) return []
+  return [
+    'entrypoints.pullSecrets must be "ignore" without listen.clientCaFile: whoever reaches the webhook could have it log in with the secrets of any namespace',
+  ]
+}
+
 function at(value: unknown, ...path: string[]): unknown {
   return path.reduce<unknown>(
     (inner, name) =>
@@ -161,9 +177,9 @@ function at(value: unknown, ...path: string[]): unknown {
 /** @param folder what relative file names are resolved against */
 function configOf(file: ConfigFile, folder: string): Config {
   const { checkpointBudget, restoreBudget, cloud, cloudEndpoint, meanTimeBetweenFailures, ...same } = file
-  const { budget, caFile, credentialsFile, architecture, mirrors, from, plainHttp } = file.entrypoints
+  const { budget, caFile, credentialsFile, architecture, mirrors, ...looking } = file.entrypoints
   const { max, resizeSocket, nodeEviction } = file.memory
-  const { drain, certFile, keyFile, ...listen } = file.listen
+  const { drain, certFile, keyFile, clientCaFile, ...listen } = file.listen
   const endpoint = cloudEndpoint === undefined ? undefined : readEndpoint(cloudEndpoint)
   return {
     ...same,
@@ -185,8 +201,7 @@ function configOf(file: ConfigFile, folder: string): Config {
       ...(readEviction(nodeEviction) ?? { nodeEvictionBytes: Number.NaN }),
     },
     entrypoints: {
-      from,
-      plainHttp,
+      ...looking,
       budgetMs: durationMs(budget),
       architecture: architecture ?? ownArchitecture(),
       mirrors: new Map(Object.entries(mirrors)),
@@ -202,6 +217,7 @@ function configOf(file: ConfigFile, folder: string): Config {
       ...listen,
       certFile: resolve(folder, certFile),
       keyFile: resolve(folder, keyFile),
+      ...(clientCaFile === undefined ? {} : { clientCaFile: resolve(folder, clientCaFile) }),
       drainMs: durationMs(drain),
     },
   }

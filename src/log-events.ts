@@ -51,6 +51,8 @@ export const logEvents = {
   'files.unlisted': 'The names in the container’s file tree could not be listed.',
   'guard.failed': 'The guard could not judge a request because of an internal error and denied it.',
   'guard.judged': 'The guard allowed or denied a request that touches a container of Reprieve.',
+  'guard.unauthorized':
+    'The guard could not ask the API server whether a person is an operator and denied the request.',
   'image.looked_up': 'The webhook asked a registry for the entrypoint of an image.',
   'images.connections':
     'The TCP connections of the application were counted; all but `kept` come back closed.',

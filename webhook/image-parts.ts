@@ -1,11 +1,12 @@
 /** Builds the look-up of images from the configuration and from the environment of the process. */
-import { readFile } from 'node:fs/promises'
 import type { EntrypointConfig } from '../src/config.ts'
-import { describeError, ReprieveError } from '../src/errors.ts'
+import { describeError } from '../src/errors.ts'
 import { accessFromPod, createKubeApi, type KubeApi } from '../src/kube-api.ts'
 import type { EventLog } from '../src/log.ts'
+import { certificatesIn } from './certificates-in.ts'
 import type { ImageParts } from './admit-with-images.ts'
 import { ImageLookUp } from './registry/image-look-up.ts'
+import { rangesIn } from './registry/inside.ts'
 import { PullSecrets } from './registry/pull-secrets.ts'
 import { namedHosts } from './registry/sources.ts'
 import { createTransport } from './registry/transport.ts'
@@ -20,11 +21,17 @@ export async function createImageParts(
   api?: KubeApi,
 ): Promise<ImageParts | undefined> {
   if (config.from === 'nowhere') return undefined
-  const trust = { plainHttp: config.plainHttp, named: namedHosts(config) }
-  const transport = createTransport(trust, await authoritiesIn(config.caFile))
+  const trust = {
+    plainHttp: config.plainHttp,
+    named: namedHosts(config),
+    ranges: rangesIn(config.insideRegistries),
+  }
+  const authorities =
+    config.caFile === undefined ? [] : await certificatesIn(config.caFile, 'entrypoints.caFile')
+  const transport = createTransport(trust, authorities)
   return {
     lookUp: new ImageLookUp({ config, transport, log }),
-    secrets: new PullSecrets(api, config.credentialsFile),
+    secrets: new PullSecrets(config.pullSecrets === 'use' ? { api } : 'ignored', config.credentialsFile),
   }
 }
 
@@ -39,16 +46,4 @@ export async function apiOfPod(env: NodeJS.ProcessEnv, log: EventLog): Promise<K
     )
     return undefined
   }
-}
-
-async function authoritiesIn(file: string | undefined): Promise<string[]> {
-  if (file === undefined) return []
-  const data = { file }
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new ReprieveError('config-invalid', `cannot read entrypoints.caFile ${file}`, data, error)
-  })
-  const found = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)
-  if (found === null)
-    throw new ReprieveError('config-invalid', `entrypoints.caFile ${file} has no certificate`, data)
-  return found
 }

@@ -1,6 +1,7 @@
 /** Whether Reprieve is in a pod already, as it is when a webhook is asked a second time about one pod. */
 import { injectedLabel, readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
+import type { Lineage } from '../src/lineage.ts'
 import { defaultStore } from '../src/config.ts'
 import { parsePodPlan, planVariable, type PodPlan } from '../src/pod-plan.ts'
 import { imagePaths, injectedNames } from './image-paths.ts'
@@ -27,7 +28,7 @@ export function looksInjected(pod: Pod): boolean {
 export function isInjected(pod: Pod, namespace: string, config: Config): boolean {
   if (!looksInjected(pod)) return false
   const { wishes } = readWishes(pod.metadata.annotations ?? {})
-  const lineages = lineagesOf(pod, namespace, wishes.key)
+  const lineages = new Set<unknown>(lineagesOf(pod, namespace, wishes.key).map(({ lineage }) => lineage))
   const store = wishes.store ?? defaultStore
   return (
     config.stores.has(store) &&
@@ -36,7 +37,7 @@ export function isInjected(pod: Pod, namespace: string, config: Config): boolean
       return (
         runsOurs(container) &&
         at(plan, 'namespace') === namespace &&
-        lineages.includes(at(plan, 'lineage')) &&
+        lineages.has(at(plan, 'lineage')) &&
         at(plan, 'store', 'name') === store
       )
     })
@@ -47,13 +48,17 @@ export function isInjected(pod: Pod, namespace: string, config: Config): boolean
  * The pod's lineage, and the one that it had while it had no name: the API server makes one of `generateName` between the mutating webhooks and
  * the validating ones (kubernetes, pkg/registry/rest/create.go, BeforeCreate).
  */
-function lineagesOf(pod: Pod, namespace: string, key: string | undefined): unknown[] {
+export function lineagesOf(
+  pod: Pod,
+  namespace: string,
+  key: string | undefined,
+): (Lineage & { known: true })[] {
   const { name, generateName } = pod.metadata
   const isGenerated = !!name && !!generateName && name.startsWith(generateName)
   const nameless: Pod = { ...pod, metadata: { ...pod.metadata, name: null } }
   return [pod, ...(isGenerated ? [nameless] : [])].flatMap((one) => {
     const lineage = podLineage(one, namespace, key)
-    return lineage.known ? [lineage.lineage] : []
+    return lineage.known ? [lineage] : []
   })
 }
 

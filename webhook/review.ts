@@ -2,6 +2,9 @@
 import type { FastifyReply } from 'fastify'
 import { isFlag, isRecord, isText, listOf, optional, recordOf } from './shape.ts'
 
+/** `uid` and `extra` are passed on as they are. */
+export type UserInfo = { username?: string | null; groups?: string[] | null; uid?: unknown; extra?: unknown }
+
 export type AdmissionRequest = {
   uid: string
   kind: { group?: string | null; kind: string }
@@ -10,7 +13,7 @@ export type AdmissionRequest = {
   namespace?: string | null
   operation: string
   dryRun?: boolean | null
-  userInfo?: { username?: string | null; groups?: string[] | null } | null
+  userInfo?: UserInfo | null
   name?: string | null
   object?: unknown
   oldObject?: unknown

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Config } from '../src/config.ts'
 import type { KubeApi } from '../src/kube-api.ts'
 import type { EventLog } from '../src/log.ts'
+import { certificatesIn } from './certificates-in.ts'
 import { createAdminServer } from './admin-server.ts'
 import { admitWithImages, type ImageParts } from './admit-with-images.ts'
 import { sayFarewell } from './farewell.ts'
@@ -14,7 +15,7 @@ import { LoopDelay } from './loop-delay.ts'
 import { Metrics } from './metrics.ts'
 import { Overload } from './overload.ts'
 import type { LineageRecords } from './lineage-records.ts'
-import { createServer, type ServerParts } from './server.ts'
+import { contextOf, createServer, type ServerParts } from './server.ts'
 import { reloadCertificate, waitForCertificate } from './serving-certificate.ts'
 import { Trust, type TrustTimes } from './trust.ts'
 
@@ -68,13 +69,18 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
   await admin.listen({ host: adminHost, port: adminPort })
   let server: FastifyInstance
   try {
+    const { clientCaFile } = config.listen
+    const clientAuthorities =
+      clientCaFile === undefined ? undefined : await certificatesIn(clientCaFile, 'listen.clientCaFile')
     const certificate = await waitForCertificate(config.listen, options.certificateWaitMs ?? 60_000)
     server = createServer({
       config,
       certificate,
+      clientAuthorities,
       metrics,
       overload,
       log,
+      api: options.api,
       admit: options.admit ?? admitWithImages(options.images, options.records),
     })
     await server.listen({ host, port })
@@ -89,7 +95,7 @@ export async function serveWebhook(options: ServeOptions): Promise<RunningWebhoo
       log,
       whyNotYet: (pair) => trust.whyNotYet(pair),
       use: (pair) => {
-        ;(server.server as unknown as TlsServer).setSecureContext({ ...pair, minVersion: 'TLSv1.2' })
+        ;(server.server as unknown as TlsServer).setSecureContext(contextOf(pair, clientAuthorities))
         trust.serves(pair)
         void trust.verify(self)
       },

@@ -7,7 +7,11 @@ import { serveMutations, type MutationParts } from './mutations-route.ts'
 import type { CertificatePair } from './serving-certificate.ts'
 
 export type ServerParts = GuardParts &
-  Omit<MutationParts, 'bodyLimitBytes'> & { certificate: CertificatePair }
+  Omit<MutationParts, 'bodyLimitBytes'> & {
+    certificate: CertificatePair
+    /** PEM texts: whoever shows no certificate of theirs is refused before a request is read. Undefined: everybody is heard. */
+    clientAuthorities?: string[] | undefined
+  }
 
 /** API servers close idle connections after 90 s; a side that closes first makes the other's next request fail. */
 const keepAliveMs = 120_000
@@ -22,9 +26,9 @@ const entryOf = new Map<string | undefined, Entry>([
 ])
 
 export function createServer(parts: ServerParts): FastifyInstance {
-  const { certificate, log } = parts
+  const { certificate, clientAuthorities, log } = parts
   const app = fastify({
-    https: { ...certificate, minVersion: 'TLSv1.2' },
+    https: contextOf(certificate, clientAuthorities),
     logger: false,
     bodyLimit: bodyLimitBytes,
     keepAliveTimeout: keepAliveMs,
@@ -52,6 +56,14 @@ export function createServer(parts: ServerParts): FastifyInstance {
     return reply.code(code).send({ error: describeError(error) })
   })
   return app
+}
+
+/** Of new connections; `requestCert` counts when the server is made. */
+export function contextOf(certificate: CertificatePair, clientAuthorities?: string[]) {
+  const ours = { ...certificate, minVersion: 'TLSv1.2' as const }
+  return clientAuthorities === undefined
+    ? ours
+    : { ...ours, ca: clientAuthorities, requestCert: true, rejectUnauthorized: true }
 }
 
 function statusOf(error: unknown): number {

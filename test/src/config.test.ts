@@ -137,7 +137,13 @@ t.test('aliases, which could grow without bound, are refused', async (t) => {
 
 t.test('where images are looked up is read with its defaults, or as it is said', async (t) => {
   const usual = parseConfig(least, '/etc/reprieve/config.yaml').entrypoints
-  t.match(usual, { from: 'registry', budgetMs: 4000, plainHttp: [] })
+  t.match(usual, {
+    from: 'registry',
+    budgetMs: 4000,
+    plainHttp: [],
+    insideRegistries: [],
+    pullSecrets: 'ignore',
+  })
   t.match(usual.architecture, /^(amd64|arm64)$/)
   t.equal(usual.caFile, undefined)
   const said = `${least}entrypoints:
@@ -146,8 +152,11 @@ t.test('where images are looked up is read with its defaults, or as it is said',
   architecture: arm64
   plainHttp: ['registry.local:5000']
   mirrors: { docker.io: [mirror.local, 'harbor.example:8443/hub'] }
+  insideRegistries: ['registry.corp:5000', 10.1.0.0/16, '[fd00::1]:5000', 'fd00::/8']
+  pullSecrets: use
   caFile: ca.pem
   credentialsFile: /run/config.json
+listen: { clientCaFile: client-ca.pem }
 `
   t.same(parseConfig(said, '/etc/reprieve/config.yaml').entrypoints, {
     from: 'nowhere',
@@ -155,6 +164,8 @@ t.test('where images are looked up is read with its defaults, or as it is said',
     architecture: 'arm64',
     plainHttp: ['registry.local:5000'],
     mirrors: new Map([['docker.io', ['mirror.local', 'harbor.example:8443/hub']]]),
+    insideRegistries: ['registry.corp:5000', '10.1.0.0/16', '[fd00::1]:5000', 'fd00::/8'],
+    pullSecrets: 'use',
     caFile: '/etc/reprieve/ca.pem',
     credentialsFile: '/run/config.json',
   })
@@ -162,15 +173,20 @@ t.test('where images are looked up is read with its defaults, or as it is said',
   from: everywhere
   budget: 1h
   plainHttp: ['http://registry.local']
+  insideRegistries: [10.0.0.0/33, 'http://registry.local']
+  pullSecrets: always
   mirrors: { 'docker io': [x], ghcr.io: ['https://mirror.local'] }
   retries: 3
 `
   t.same(problemsOf(wrong).sort(), [
     'entrypoints.budget must be a duration from 500ms to 8s, not "1h"',
     'entrypoints.from must be one of registry, nowhere, not "everywhere"',
+    'entrypoints.insideRegistries[0] must be a host, with a port if need be, or a range of addresses such as 10.20.0.0/16, not "10.0.0.0/33"',
+    'entrypoints.insideRegistries[1] must be a host, with a port if need be, or a range of addresses such as 10.20.0.0/16, not "http://registry.local"',
     'entrypoints.mirrors.docker io must be named by the domain of images',
     'entrypoints.mirrors.ghcr.io[0] must be a host, with a port and a path if need be, not "https://mirror.local"',
     'entrypoints.plainHttp[0] must be a host, with a port if need be, not "http://registry.local"',
+    'entrypoints.pullSecrets must be one of ignore, use, not "always"',
     'entrypoints.retries is not a known field',
   ])
 })

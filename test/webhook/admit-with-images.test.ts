@@ -35,7 +35,12 @@ async function partsFor(
   plainHttp: string[],
   api?: Parameters<typeof createImageParts>[2],
 ): Promise<ImageParts> {
-  const config = { ...sampleConfig().entrypoints, plainHttp, architecture: 'amd64' }
+  const config = {
+    ...sampleConfig().entrypoints,
+    plainHttp,
+    architecture: 'amd64',
+    pullSecrets: 'use' as const,
+  }
   const parts = await createImageParts(config, pino({ level: 'silent' }), api)
   if (parts === undefined) throw new Error('registries are not asked')
   return parts

@@ -52,7 +52,7 @@ t.test('a registry that hangs holds up no more pods than may wait', async (t) =>
         log: pino({ level: 'silent' }),
         transport: () => hangs,
       }),
-      secrets: new PullSecrets(undefined),
+      secrets: new PullSecrets('ignored'),
     },
   })
   const asked = Array.from({ length: 100 }, () =>

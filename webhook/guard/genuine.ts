@@ -11,7 +11,7 @@ import { grantedCapabilities } from '../added-capabilities.ts'
 import { writableMounts } from '../container-volumes.ts'
 import { planFor } from '../decide.ts'
 import { injectedNames } from '../image-paths.ts'
-import { injectedPlan, isInjected, ourContainers } from '../injected.ts'
+import { injectedPlan, isInjected, lineagesOf, ourContainers } from '../injected.ts'
 import { injectedContainers } from '../injected-containers.ts'
 import { at, listAt } from '../json-path.ts'
 import { launcherMount } from '../mutate.ts'
@@ -37,8 +37,10 @@ export function whyNotGenuine(pod: Pod, namespace: string, config: Config): stri
 function planProblem(pod: Pod, plan: PodPlan, namespace: string, config: Config): string | undefined {
   const { wishes } = readWishes(pod.metadata.annotations ?? {})
   const { containers } = plan
-  if (!isDeepStrictEqual(plan, planFor({ namespace, lineage: plan, wishes, containers }, config)))
-    return 'its plan is not the one that its annotations and the configuration make'
+  const isPlanned = lineagesOf(pod, namespace, wishes.key).some((lineage) =>
+    isDeepStrictEqual(plan, planFor({ namespace, lineage, wishes, containers }, config)),
+  )
+  if (!isPlanned) return 'its plan is not the one that its annotations and the configuration make'
   const strange = containers.find((container) => {
     const found = pod.spec.containers.find(({ name }) => name === container.name)
     if (found === undefined) return true

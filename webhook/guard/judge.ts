@@ -47,7 +47,7 @@ function judgeStream({ object, subResource }: AdmissionRequest): Verdict {
   return isReprieveContainer(container)
     ? denied(
         'into-reprieve',
-        `${subResource} into ${String(container)} is as good as root on the node: only the groups in guard.allowedGroups may`,
+        `${subResource} into ${String(container)} is as good as root on the node: only the role reprieve-operator and the groups in guard.allowedGroups may`,
       )
     : allowed
 }

@@ -3,7 +3,7 @@ export const guardReasons = {
   'into-reprieve': {
     meaning: "exec or attach into one of Reprieve's containers, which is as good as root on the node",
     remedy:
-      "Exec into the application's container instead. The logs of the sidecar and `kubectl port-forward POD 9464` tell what the sidecar does.",
+      "Exec into the application's container instead, or have the role `reprieve-operator` bound. The logs of the sidecar and `kubectl port-forward POD 9464` tell what the sidecar does.",
   },
   'debug-into-reprieve': {
     meaning: "an ephemeral container that could reach Reprieve's containers, volumes or processes",
@@ -19,7 +19,7 @@ export const guardReasons = {
   pretended: {
     meaning: 'containers, volumes or a label as Reprieve would have added them, which it has not',
     remedy:
-      'The pod is a copy of a protected pod (`kubectl debug --copy-to`, an exported manifest). Create it from the manifest that its owner wrote.',
+      'The message says what differs. Mostly the pod is a copy of a protected pod (`kubectl debug --copy-to`, an exported manifest): create it from the manifest that its owner wrote. If every protected pod is denied, another webhook changes what Reprieve adds, for example rewrites its image: see install.md. During an update of Reprieve, try again.',
   },
   'review-unreadable': {
     meaning: 'the review is not of a known form; what cannot be judged is denied',

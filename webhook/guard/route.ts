@@ -5,6 +5,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../src/config.ts'
 import { describeError } from '../../src/errors.ts'
+import type { KubeApi } from '../../src/kube-api.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Metrics } from '../metrics.ts'
 import {
@@ -16,11 +17,13 @@ import {
   type AdmissionResponse,
 } from '../review.ts'
 import { judge } from './judge.ts'
-import { denied, type Verdict } from './reasons.ts'
+import { isOperator } from './operators.ts'
+import { allowed, denied, type Verdict } from './reasons.ts'
 
-export type GuardParts = { config: Config; metrics: Metrics; log: EventLog }
+/** `api` is undefined outside a cluster: nobody is an operator then. */
+export type GuardParts = { config: Config; metrics: Metrics; log: EventLog; api?: KubeApi | undefined }
 
-export function serveGuard(app: FastifyInstance, { config, metrics, log }: GuardParts): void {
+export function serveGuard(app: FastifyInstance, { config, metrics, log, api }: GuardParts): void {
   app.post('/validate', async (incoming, reply) => {
     const review = readReview(incoming.body)
     if (!review.readable) {
@@ -34,11 +37,20 @@ export function serveGuard(app: FastifyInstance, { config, metrics, log }: Guard
       return sendAnswer(reply, responseTo(review.uid, verdict))
     }
     const { request } = review
-    const verdict = judged(request, config, log)
+    const verdict = await judgedFor(request, { config, log, api })
     if (request.dryRun !== true) metrics.countVerdict(verdict)
     logVerdict(log, request, verdict)
     return sendAnswer(reply, responseTo(request.uid, verdict))
   })
+}
+
+async function judgedFor(
+  request: AdmissionRequest,
+  { config, log, api }: Omit<GuardParts, 'metrics'>,
+): Promise<Verdict> {
+  const verdict = judged(request, config, log)
+  if (verdict.allowed || verdict.reason !== 'into-reprieve') return verdict
+  return (await isOperator(request, api, log)) ? allowed : verdict
 }
 
 function judged(request: AdmissionRequest, config: Config, log: EventLog): Verdict {

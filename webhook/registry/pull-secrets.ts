@@ -16,6 +16,9 @@ export type PullCredentials = {
   problems: { text: string; fault: 'owner' | 'elsewhere' }[]
 }
 
+/** `api` is undefined outside a cluster. */
+export type SecretSource = 'ignored' | { api: KubeApi | undefined }
+
 const keptMs = 30_000
 const mostKept = 200
 /** A Secret may have a mebibyte; one with credentials has a few kilobytes. */
@@ -28,16 +31,15 @@ const objectName = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/
 class OwnersFault extends Error {}
 
 export class PullSecrets {
-  readonly #api: KubeApi | undefined
+  readonly #from: SecretSource
   readonly #file: string | undefined
   readonly #kept: BoundedCache<Promise<StoredCredential[]>>
 
   /**
-   * @param api undefined outside a cluster
    * @param file the administrator's: docker's config.json, for pods that bring no credentials of their own
    */
-  constructor(api: KubeApi | undefined, file?: string, now: () => number = () => performance.now()) {
-    this.#api = api
+  constructor(from: SecretSource, file?: string, now: () => number = () => performance.now()) {
+    this.#from = from
     this.#file = file
     this.#kept = new BoundedCache(mostKept, now)
   }
@@ -86,10 +88,14 @@ export class PullSecrets {
   }
 
   async #fetch(namespace: string, name: string): Promise<StoredCredential[]> {
-    if (this.#api === undefined) throw new Error('there is no API server')
+    // No fault of the owner: the pod starts, unprotected if its image is not to be seen otherwise.
+    if (this.#from === 'ignored') throw new Error('the webhook reads none (entrypoints.pullSecrets)')
+    const { api } = this.#from
+    if (api === undefined) throw new Error('there is no API server')
     if (!objectName.test(name) || !objectName.test(namespace)) throw new OwnersFault('its name is not valid')
-    const { status, body } = await this.#api('GET', `/api/v1/namespaces/${namespace}/secrets/${name}`)
+    const { status, body } = await api('GET', `/api/v1/namespaces/${namespace}/secrets/${name}`)
     if (status === 404) throw new OwnersFault('there is no such secret')
+    if (status === 403) throw new Error('the webhook has no right to in this namespace')
     if (status !== 200) throw new Error(`the API server answers ${status}`)
     return credentialsIn(body)
   }

@@ -32,7 +32,9 @@ export function sourcesOf(
 export function namedHosts({
   mirrors,
   plainHttp,
-}: Pick<EntrypointConfig, 'mirrors' | 'plainHttp'>): string[] {
+  insideRegistries,
+}: Pick<EntrypointConfig, 'mirrors' | 'plainHttp' | 'insideRegistries'>): string[] {
   const mirroring = [...mirrors.values()].flat().map((mirror) => mirror.split('/')[0] ?? '')
-  return [...plainHttp, ...[...mirrors.keys()].map(apiHostOf), ...mirroring]
+  const inside = insideRegistries.filter((text) => !text.includes('/'))
+  return [...plainHttp, ...inside, ...[...mirrors.keys()].map(apiHostOf), ...mirroring]
 }

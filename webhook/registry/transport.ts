@@ -47,6 +47,8 @@ export function createTransport(trust: Trust, authorities: readonly string[] = [
     rejectUnauthorized: true,
   })
 
+  const lookup = guardedLookup(trust.ranges)
+
   return async (outgoing) => {
     let { url, headers } = outgoing
     for (let hops = 0; hops <= mostRedirects; hops++) {
@@ -55,7 +57,7 @@ export function createTransport(trust: Trust, authorities: readonly string[] = [
         method: outgoing.method,
         headers: { 'user-agent': 'reprieve', ...headers },
         signal: outgoing.signal,
-        ...(namesHost(trust.named, url) ? {} : { lookup: guardedLookup }),
+        ...(namesHost(trust.named, url) ? {} : { lookup }),
       }
       const answer = await exchange(outgoing, url, () =>
         url.protocol === 'http:' ? requestPlain(url, options) : requestTls(url, { ...options, agent }),

@@ -328,6 +328,11 @@ const forgeries: [string, (pod: Pod) => void, RegExp][] = [
     /not the one that its annotations and the configuration make/,
   ],
   [
+    'the work of another owner',
+    (pod) => replan(pod, (plan) => (plan.incarnation = 'f1b0a3c2')),
+    /not the one that its annotations and the configuration make/,
+  ],
+  [
     'paths that no volume is mounted at',
     (pod) =>
       replan(pod, (plan) => (plan.containers[0] as { emptyDirs: string[] }).emptyDirs.push('/proc/sys')),

@@ -218,12 +218,12 @@ t.test(
       ['file:///etc/passwd', /is not asked/],
       [
         'https://169.254.169.254/latest/meta-data',
-        /is not asked: it is an address inside the machine or the cloud/,
+        /is not asked: it is inside the machine, the cluster or a private network/,
       ],
-      ['https://[::ffff:127.0.0.1]/', /is not asked: it is an address inside/],
-      ['https://[fe80::1]/', /is not asked: it is an address inside/],
+      ['https://[::ffff:127.0.0.1]/', /is not asked: it is inside/],
+      ['https://[fe80::1]/', /is not asked: it is inside/],
       ['https://user:pass@registry.example/', /is not asked: its address holds credentials/],
-      ['https://localhost:1/', /localhost is not asked: it is an address inside/],
+      ['https://localhost:1/', /localhost:1 is not asked: it is inside/],
       ['http://[', /redirects to no address/],
     ]
     for (const [index, [location, why]] of ways.entries()) {
@@ -243,9 +243,29 @@ t.test("a pod's image leads nowhere that the administrator did not name", async 
     'localhost:5000',
     '0.0.0.0:80',
     '2130706433:443',
+    '10.0.0.1:5000',
+    '192.168.1.1',
+    '[fd00::1]:5000',
   ])
-    t.match(await find(`${host}/app:1`), { known: false, why: /is not asked/, fault: 'owner' }, host)
+    t.match(await find(`${host}/app:1`), { known: false, why: /is not asked/, fault: 'elsewhere' }, host)
   t.same(registry.asked, [])
+})
+
+const realm = (host: string) => `Bearer realm="https://${host}/token",service="x"`
+
+t.test('nor does a token server, unless it is named', async (t) => {
+  const tokens = await startQuirky(t, (_incoming, reply) => reply.writeHead(200).end('{"token":"x"}'))
+  const port = tokens.host.split(':')[1]
+  const { registry, find } = await open(t)
+  for (const host of [`localhost:${port}`, '10.0.0.1', '169.254.169.254', '[fd00::1]']) {
+    registry.answerWith((_i, reply) => reply.writeHead(401, { 'www-authenticate': realm(host) }).end())
+    t.match(
+      await find(`${registry.host}/${port}:${host.length}`),
+      { known: false, why: /is not asked: it is inside/ },
+      host,
+    )
+  }
+  t.same(tokens.asked, [])
 })
 
 t.test('indexes within indexes are followed, but not for ever', async (t) => {

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import type { EntrypointConfig } from '../../../src/config.ts'
 import type { StoredCredential } from '../../../webhook/registry/docker-config.ts'
 import { ImageLookUp } from '../../../webhook/registry/image-look-up.ts'
+import { rangesIn } from '../../../webhook/registry/inside.ts'
 import { namedHosts } from '../../../webhook/registry/sources.ts'
 import { createTransport } from '../../../webhook/registry/transport.ts'
 
@@ -12,8 +13,10 @@ export function lookUp(
   config: Partial<EntrypointConfig>,
   { authorities = [], clock }: { authorities?: string[]; clock?: Clock } = {},
 ) {
-  const whole = { budgetMs: 4000, plainHttp: [], mirrors: new Map(), ...config }
-  const transport = createTransport({ plainHttp: whole.plainHttp, named: namedHosts(whole) }, authorities)
+  const whole = { budgetMs: 4000, plainHttp: [], mirrors: new Map(), insideRegistries: [], ...config }
+  const ranges = rangesIn(whole.insideRegistries)
+  const trust = { plainHttp: whole.plainHttp, named: namedHosts(whole), ranges }
+  const transport = createTransport(trust, authorities)
   const images = new ImageLookUp({
     config: whole,
     transport,

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { parseReference } from '../../../webhook/registry/reference.ts'
+import { rangesIn } from '../../../webhook/registry/inside.ts'
 import { permitted } from '../../../webhook/registry/permitted-url.ts'
 import { namedHosts, sourcesOf } from '../../../webhook/registry/sources.ts'
 
@@ -42,7 +43,7 @@ t.test('a host is the same with its scheme’s usual port and without, in capita
   }
   t.same(origins('registry.local:80/a/b'), ['http://registry.local:80'])
   t.same(origins('registry.local:5000/a/b'), ['https://registry.local:5000'])
-  const trust = { plainHttp, named: plainHttp }
+  const trust = { plainHttp, named: plainHttp, ranges: rangesIn([]) }
   for (const address of [
     'http://registry.local:80/v2/',
     'http://registry.local/v2/',
@@ -54,8 +55,10 @@ t.test('a host is the same with its scheme’s usual port and without, in capita
 })
 
 t.test('the named hosts are those of the configuration', async (t) => {
-  t.same(namedHosts(config), [
+  const insideRegistries = ['registry.corp:5000', '10.1.0.0/16']
+  t.same(namedHosts({ ...config, insideRegistries }), [
     'mirror.local:5000',
+    'registry.corp:5000',
     'registry-1.docker.io',
     'mirror.local:5000',
     'harbor.example',
