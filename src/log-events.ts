@@ -24,6 +24,8 @@ export const logEvents = {
   'checkpoint.listener_failed': 'A listener failed when CRIU had stopped the application.',
   'checkpoint.not_marked':
     'The sidecar could not write the file that tells the launcher whether a checkpoint exists.',
+  'checkpoint.left_out':
+    'Processes that `kubectl exec` or a postStart hook began are not in the checkpoint; the line names them.',
   'checkpoint.not_pruned': 'The sidecar could not remove old checkpoints and tries again after the next one.',
   'checkpoint.passed_over': 'A checkpoint was not used; `reason` and `detail` say why.',
   'checkpoint.staging_kept': 'The scratch files of a checkpoint could not be removed.',

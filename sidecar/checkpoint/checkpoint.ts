@@ -17,6 +17,7 @@ import { keepConnections, type ConnectionCount } from '../criu/kept-connections.
 import { mendImages } from '../criu/mended-images.ts'
 import { writersByPath } from '../criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
+import { processesLeftOut } from './left-out.ts'
 import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
@@ -38,6 +39,8 @@ export type CheckpointDone = {
   cpuMs: number
   /** Undefined where the application had none, or they could not be looked at. */
   connections: ConnectionCount | undefined
+  /** Processes of the container that are not in the checkpoint. */
+  leftOut?: readonly string[]
 }
 
 /**
@@ -152,6 +155,7 @@ class Checkpoint {
   async take(): Promise<CheckpointDone> {
     const { launcherPid, root } = this.#parts.target
     const began = performance.now()
+    const leftOut = await processesLeftOut(launcherPid, root)
     this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
     this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
     try {
@@ -201,6 +205,7 @@ class Checkpoint {
         phases: rounded(phases),
         cpuMs: this.#cpuMs,
         connections: this.#connections,
+        leftOut,
       }
     } finally {
       clearTimeout(this.#deadline)

@@ -44,6 +44,8 @@ export type CheckpointOutcome = Outcome<{
     memoryBytes?: number | undefined
     /** What becomes of the TCP connections at a restore. */
     connections?: ConnectionCount | undefined
+    /** Processes of the container that `kubectl exec` or a postStart hook began: they are not in the checkpoint. */
+    leftOut?: readonly string[]
   }
   failed: { reason: string; detail: string }
 }>
