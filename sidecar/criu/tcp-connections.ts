@@ -68,7 +68,9 @@ export type Inside = {
 }
 
 /** @param isOwn whether an address is of this pod */
-export function insideOf(connections: readonly Connection[], isOwn: (address: string) => boolean): Inside {
+export function insideOf(all: readonly Connection[], isOwn: (address: string) => boolean): Inside {
+  // What both ends have closed is none any more, though CRIU still tells whom it was to.
+  const connections = all.filter((one) => one.state !== state.closed)
   const byKey = new Map(connections.map((one) => [keyOf(one), one]))
   const inside: Inside = { pairs: [], halves: [], others: [] }
   for (const one of connections) {

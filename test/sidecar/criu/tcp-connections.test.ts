@@ -27,6 +27,7 @@ t.test('a connection is inside where both its ends are in the tree', async (t) =
     socketEntry({ inode: 6, state: 8, source: [loopback, 80], target: [loopback, 40_002] }),
     socketEntry({ inode: 7, state: 8, source: [pod, 80], target: [outside, 6] }),
     socketEntry({ inode: 8, source: [pod, 81], target: [pod, 81] }),
+    socketEntry({ inode: 10, state: 7, source: [loopback, 80], target: [loopback, 40_004] }),
     socketEntry({ inode: 9, proto: 17, source: [loopback, 40_003], target: [loopback, 53] }),
   ]
   const { pairs, halves, others } = insideOf(connectionsIn(entries), own)
