@@ -7,6 +7,7 @@ import { ReprieveError } from '../../src/errors.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { volumePaths } from '../../src/volume.ts'
+import { requireOwnCredentials } from '../criu/credentials.ts'
 import type { HookAnswer } from '../criu/hook-channel.ts'
 import { heldPaths, stopComparing, type Comparison } from '../criu/regular-files.ts'
 import { restore } from '../criu/restore.ts'
@@ -42,7 +43,7 @@ export type Adopt = (root: number, supervisor: number, statusFile: string) => Pr
 
 /**
  * @param fetched the checkpoint, and the folder that its files lie in
- * @throws ReprieveError `restore-failed`, or `unfit-files`
+ * @throws ReprieveError `restore-failed`, `unfit-credentials` or `unfit-files`
  */
 export async function attemptRestore(
   around: Surroundings,
@@ -63,6 +64,7 @@ export async function attemptRestore(
   // Before anything is done, so that nothing is taken back: the process that has the root's number is somebody else's.
   await requireFreePids(manifest.process.pids)
   signal.throwIfAborted()
+  await requireOwnCredentials(`${folder}/criu`, launcherPid)
   await requireFitExternalFiles(around, target, manifest)
   const cuts: Cut[] = []
   let cutting: Promise<void> = Promise.resolve()
