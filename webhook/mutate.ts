@@ -5,7 +5,8 @@
 import { injectedLabel } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import type { PodPlan } from '../src/pod-plan.ts'
-import { volumePaths, volumeRoot } from '../src/volume.ts'
+import { volumeRoot } from '../src/volume.ts'
+import { requestsForScaling, safeToEvictAnnotation, safeToEvictValue } from './autoscalers.ts'
 import type { Commands } from './entrypoints.ts'
 import { goListenerOperations } from './go-listeners.ts'
 import { grantedCapabilities } from './added-capabilities.ts'
@@ -13,16 +14,15 @@ import { injectedNames } from './image-paths.ts'
 import { looksInjected } from './injected.ts'
 import { injectedContainers } from './injected-containers.ts'
 import { raisesFor } from './more-memory.ts'
-import { patchText } from './patch-text.ts'
+import { patchText, type Operation } from './patch-text.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
+import { launched, renewalOperations } from './renewal.ts'
 import { qosClassOf } from './quality-of-service.ts'
 import { seccompOperations, seccompWarning } from './seccomp-profile.ts'
 
 /** How much later than its budget a checkpoint that hangs is given up (`answerGraceMs` of sidecar/container/queue.ts). */
 const answerSeconds = 5
-
-export type Operation = { op: 'add' | 'replace'; path: string; value: unknown }
 
 export type Patch = {
   operations: Operation[]
@@ -34,11 +34,14 @@ export type Patch = {
 /** Kubernetes' own, for a pod that says nothing. */
 const defaultGraceSeconds = 30
 
+/** Of a protected container. */
+export const launcherMount = { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true }
+
 const none: ReadonlyMap<string, number> = new Map()
 
 /**
  * @param needs what containers of the lineage have needed before: memory limits in bytes, by name
- * @returns no operations for a pod that has Reprieve already
+ * @returns for a pod that has Reprieve already, only what renews its plan
  */
 export function mutate(
   pod: Pod,
@@ -47,14 +50,23 @@ export function mutate(
   needs: ReadonlyMap<string, number> = none,
 ): Patch {
   const store = config.stores.get(plan.store.name)
-  if (looksInjected(pod) || store === undefined) return { operations: [], text: '[]', warnings: [] }
+  if (looksInjected(pod)) {
+    const operations = renewalOperations(pod, { plan, commands })
+    return { operations, text: JSON.stringify(operations), warnings: [] }
+  }
+  if (store === undefined) return { operations: [], text: '[]', warnings: [] }
   const spec = pod.spec
   const guarded = spec.containers.filter(({ name }) => plan.containers.some((one) => one.name === name))
   const injected = injectedContainers(plan, config, {
     qos: qosClassOf(pod),
     capabilities: grantedCapabilities(guarded),
+    requests: requestsForScaling(pod),
   })
+  // A claim or a file server is no local volume.
+  const local = [injectedNames.volume, ...('hostPath' in store ? [injectedNames.storeVolume] : [])]
+  const evictable = safeToEvictValue(pod, local)
   const operations: Operation[] = [
+    ...addMember(pod.metadata.annotations, '/metadata/annotations', safeToEvictAnnotation, evictable),
     ...addMember(pod.metadata.labels, '/metadata/labels', injectedLabel, 'true'),
     { op: 'add', path: '/spec/shareProcessNamespace', value: true },
     // A pod may end at the dump's pace without its owner's own grace being any shorter for it.
@@ -115,11 +127,9 @@ function protect(
       // Nothing can be replaced that is not there (RFC 6902, 4.3).
       op: container.command === undefined ? 'add' : 'replace',
       path: `${path}/command`,
-      value: [volumePaths.launcher, 'run', `--container=${container.name}`, '--', ...command],
+      value: launched(container.name, command),
     },
-    ...append(container.volumeMounts, `${path}/volumeMounts`, [
-      { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true },
-    ]),
+    ...append(container.volumeMounts, `${path}/volumeMounts`, [launcherMount]),
     ...addMember(container.lifecycle, `${path}/lifecycle`, 'preStop', preStop),
   ]
 }

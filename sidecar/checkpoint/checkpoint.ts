@@ -8,19 +8,23 @@ import { makeCheckpointId } from '../../src/checkpoint-id.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { CheckpointDraft, CheckpointManifest, ExternalFile, StdioPipe } from '../../src/manifest.ts'
-import type { ContainerPlan } from '../../src/pod-plan.ts'
+import type { Life } from '../../src/generation.ts'
+import { workOf, type ContainerPlan } from '../../src/pod-plan.ts'
 import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
+import { keepConnections, type ConnectionCount } from '../criu/kept-connections.ts'
 import { mendImages } from '../criu/mended-images.ts'
 import { writersByPath } from '../criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
+import { processesLeftOut } from './left-out.ts'
 import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
-import { isAlive, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
+import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
+import { lifeIn } from '../lineage/life-note.ts'
 import { instantInSlot } from '../lineage/slot-instant.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { cpuMsOf } from '../proc/vitals.ts'
@@ -33,6 +37,10 @@ export type CheckpointDone = {
   phases: Record<string, number>
   /** What the application had used when it stood still: more than that later is progress that is not in the checkpoint. */
   cpuMs: number
+  /** Undefined where the application had none, or they could not be looked at. */
+  connections: ConnectionCount | undefined
+  /** Processes of the container that are not in the checkpoint. */
+  leftOut?: readonly string[]
 }
 
 /**
@@ -45,11 +53,12 @@ export async function takeCheckpoint(
   hooks: CheckpointHooks,
 ): Promise<CheckpointDone> {
   const slot = { lineage: around.podPlan.lineage, container: target.plan.name }
+  const life = await lifeIn(target.plan.name, lifeOf(target.launcherPid), around.log)
   const [instant] = await Promise.all([
     instantInSlot(around.store, slot, around.log),
     // Drafts of writers that died may fill the very disk that this one needs.
     around.store
-      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs))
+      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs), life.generation.id)
       .catch((error) =>
         around.log.warn(
           { event: 'store.leftovers_kept', err: error },
@@ -74,6 +83,7 @@ export async function takeCheckpoint(
       hooks,
       id,
       instant,
+      life,
       folder,
       work,
       roomBytes,
@@ -117,6 +127,7 @@ type Parts = {
   hooks: CheckpointHooks
   id: string
   instant: Date
+  life: Life
   folder: string
   work: string
   roomBytes: number
@@ -129,6 +140,7 @@ class Checkpoint {
   #archive: Promise<{ ms: number; entries: number; deleted: number } | Error> | undefined
   #standing: Promise<Standing | Error> | undefined
   #cpuMs = 0
+  #connections: ConnectionCount | undefined
   #stdio: StdioPipe[] = []
   #put: PutResult | undefined
   #storeCpuMs = 0
@@ -143,6 +155,7 @@ class Checkpoint {
   async take(): Promise<CheckpointDone> {
     const { launcherPid, root } = this.#parts.target
     const began = performance.now()
+    const leftOut = await processesLeftOut(launcherPid, root)
     this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
     this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
     try {
@@ -186,7 +199,14 @@ class Checkpoint {
         totalMs: performance.now() - began,
       }
       const ended = this.#parts.request.afterwards === 'end'
-      return { manifest: put.manifest, ended, phases: rounded(phases), cpuMs: this.#cpuMs }
+      return {
+        manifest: put.manifest,
+        ended,
+        phases: rounded(phases),
+        cpuMs: this.#cpuMs,
+        connections: this.#connections,
+        leftOut,
+      }
     } finally {
       clearTimeout(this.#deadline)
       this.#abort.abort()
@@ -252,6 +272,12 @@ class Checkpoint {
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing
       if (standing !== undefined && !(standing instanceof Error)) {
+        this.#connections = await keepConnections({
+          imagesFolder: `${this.#parts.folder}/criu`,
+          pids: standing.processes,
+          signal: this.#abort.signal,
+          log: this.#parts.log,
+        })
         this.#cpuMs = await cpuMsOf(standing.processes)
         standing.externalFiles = await withSoleWriters(standing.externalFiles, {
           writers: () => writersByPath(`${this.#parts.folder}/criu`),
@@ -290,6 +316,7 @@ class Checkpoint {
     const archived = await this.#archive
     const { plan, launcher, root } = this.#parts.target
     const { podPlan, identity, made } = this.#parts.around
+    const { earlierFingerprint: _, ...work } = workOf(podPlan, plan)
     return {
       id: this.#parts.id,
       slot: { lineage: podPlan.lineage, container: plan.name },
@@ -297,7 +324,8 @@ class Checkpoint {
       trigger: this.#parts.request.trigger,
       reason: this.#parts.request.reason,
       pod: identity,
-      fits: { fingerprint: plan.fingerprint, architecture: process.arch, launcher },
+      fits: { ...work, architecture: process.arch, launcher },
+      ...this.#parts.life,
       made,
       process: { rootPid: root, pids: standing.pids, stdio: this.#stdio },
       externalFiles: standing.externalFiles,

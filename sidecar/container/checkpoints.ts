@@ -8,6 +8,7 @@ import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Deadline } from '../../src/deadline.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
+import type { OutcomeOf } from '../../src/outcome.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
@@ -29,12 +30,18 @@ export type ContainerCheckpointsParts = {
   dispatch: (event: ContainerEvent) => void
   /** The version of the launcher that spoke last. */
   launcher: () => string
+  /** Called when `doing` has changed without an event, after the listeners. */
+  moved: () => void
   /** For tests. */
   takeOne?: typeof takeCheckpoint
 }
 
 type Take = Effect & { do: 'take' }
-type Taken = { outcome: CheckpointOutcome & { outcome: 'taken' }; slot: Slot }
+type Taken = {
+  outcome: OutcomeOf<CheckpointOutcome, 'taken'>
+  slot: Slot
+  generation: string | undefined
+}
 
 /** A store that hangs does not even say that it was told to stop. */
 const stopStoringMs = 5_000
@@ -188,7 +195,14 @@ export class ContainerCheckpoints {
     void vitalsOf(root).then((vitals) => (memoryBytes = vitals?.memoryBytes), () => undefined) // prettier-ignore
     await this.#requireLock(request.deadline)
     const target = { plan, launcherPid, launcher, root }
-    const { manifest, ended, phases, cpuMs } = await takeOne(around, target, request, {
+    const {
+      manifest,
+      ended,
+      phases,
+      cpuMs,
+      connections,
+      leftOut = [],
+    } = await takeOne(around, target, request, {
       stopped: () => this.#stopped(request),
       resuming: () => this.#resuming(),
       storing: () => {
@@ -203,17 +217,22 @@ export class ContainerCheckpoints {
       { event: 'checkpoint.taken', checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
       'a checkpoint was taken',
     )
-    const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes } // prettier-ignore
+    if (leftOut.length > 0)
+      log.warn(
+        { event: 'checkpoint.left_out', checkpoint: id, processes: leftOut },
+        'processes that exec or postStart began are not in the checkpoint',
+      )
+    const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes, connections, ...(leftOut.length > 0 ? { leftOut } : {}) } // prettier-ignore
     if (ended) this.#endedWith = outcome
     dispatch({ event: 'taken', root, ended, checkpoint: id })
-    return { outcome, slot: manifest.slot }
+    return { outcome, slot: manifest.slot, generation: manifest.generation?.id }
   }
 
   /** After a checkpoint that ended the application, a waiting replacement can start as soon as this is done. */
-  async #tidy({ slot, outcome: { id, ended } }: Taken): Promise<void> {
+  async #tidy({ slot, generation, outcome: { id, ended } }: Taken): Promise<void> {
     const { lock, log, plan } = this.#parts
     await markCheckpoint(plan.name, id, log)
-    this.#pruned = Promise.all([this.#pruned, this.#prune(slot)])
+    this.#pruned = Promise.all([this.#pruned, this.#prune(slot, generation)])
     if (ended !== true) return
     await this.#pruned
     // The sidecar writes nothing more to the slot.
@@ -224,10 +243,10 @@ export class ContainerCheckpoints {
    * The next checkpoint does not wait for this one: its application may have a full memory, which is throttled for seconds only. Nor does
    * it abort this: a removal that hangs cannot be aborted, and later calls would wait for it in the store.
    */
-  async #prune(slot: Slot): Promise<void> {
+  async #prune(slot: Slot, generation: string | undefined): Promise<void> {
     const { around, log } = this.#parts
     try {
-      await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs))
+      await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs), generation)
     } catch (error) {
       log.warn({ event: 'checkpoint.not_pruned', err: error }, 'old checkpoints were not removed')
     }
@@ -237,19 +256,21 @@ export class ContainerCheckpoints {
     this.#criuPhase = 'now'
     this.#stoppedMs = performance.now()
     for (const stopped of [request.stopped, ...this.#stoppedListeners]) await stopped?.()
+    this.#parts.moved()
   }
 
   #resuming(): void {
     if (this.#criuPhase !== 'now') return
     this.#criuPhase = 'over'
     for (const resuming of this.#resumingListeners) resuming()
+    this.#parts.moved()
   }
 
   /** @throws ReprieveError `lineage-busy`: two pods of one lineage must not store checkpoints in turns */
   async #requireLock(deadline: Deadline): Promise<void> {
     const outcome = await this.#parts.lock.take(0, deadline.signal())
     if (outcome.outcome === 'busy') {
-      const { detail, reason } = lineageBusy(outcome.holder)
+      const { detail, reason } = lineageBusy(outcome)
       throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })
     }
   }

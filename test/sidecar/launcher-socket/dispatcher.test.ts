@@ -17,7 +17,7 @@ import {
 import { until } from '../../until.ts'
 
 async function start(t: Test) {
-  const keeper = new ContainerKeeper(surroundings(standInStore()), containerPlan, 0)
+  const keeper = new ContainerKeeper(surroundings(standInStore()), containerPlan)
   const keepers = new Map([['app', keeper]])
   const prestop = new PrestopTrigger(quietLog)
   await prestop.start(keepers)

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { excessIn, parseAllowance, requireOwnCredentials } from '../../../sidecar/criu/credentials.ts'
+import { excessIn, parseAllowance, requireOwnCredentials } from '../../../sidecar/restore/credentials.ts'
 import { encodeMessage, encodeNumber } from '../../../sidecar/criu/protobuf.ts'
 
 const [low, high, sysAdmin] = [0xa80425fb, 0x100, 2 ** 21]

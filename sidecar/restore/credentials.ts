@@ -5,7 +5,7 @@
  */
 import { readFile, readdir } from 'node:fs/promises'
 import { ReprieveError, describeError } from '../../src/errors.ts'
-import { fieldsOf, type Field } from './protobuf.ts'
+import { fieldsOf, type Field } from '../criu/protobuf.ts'
 
 /** What a process of the container can come to have. */
 export type Allowance = {
