@@ -40,7 +40,10 @@ t.test(
   'a checkpoint that was given SYS_ADMIN is passed over, and the application starts without it',
   async (t) => {
     const stage = await openStage(t, { programs: ['steps.c'] })
-    const options = { command: ['/app/steps', '100000', '20'] }
+    const options = {
+      command: ['/app/steps', '100000', '20'],
+      securityContext: { allowPrivilegeEscalation: false, seccompProfile: { type: 'RuntimeDefault' } },
+    }
     const before = await stage.run(podOf(options))
     await before.waitForLog(application, /^step 10 /, { deadlineMs })
     const { stdout } = await before.exec(application, ['grep', 'CapPrm', '/proc/self/status'], { deadlineMs })
@@ -55,6 +58,14 @@ t.test(
     t.match((await statusOf(after)).containers[0], {
       rejected: [{ id: manifest?.id, reason: 'unfit-credentials', detail: /capabilities/ }],
     })
-    await after.waitForLog(application, /^step 1 /, { deadlineMs })
+    await after.waitForLog(application, /^step 10 /, { deadlineMs })
+    await after.evict()
+
+    // Its own checkpoint has what the container has: no_new_privs and the seccomp filter among them.
+    const last = await stage.run(podOf(options))
+    const word = await last.waitForLog(sidecar, /went on from its checkpoint|from its beginning/, {
+      deadlineMs,
+    })
+    t.match(word.text, /went on from its checkpoint/)
   },
 )
