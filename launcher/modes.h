@@ -11,6 +11,7 @@ int lastpid_mode(char **words);
 int guard_mode(char **words);
 int lock_mode(char **words);
 int memory_cgroup_mode(char **words);
+int peers_mode(char **words);
 int connections_mode(char **words);
 
 #endif

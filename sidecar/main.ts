@@ -3,9 +3,9 @@ import { createLog, type EventLog } from '../src/log.ts'
 import { volumePaths } from '../src/volume.ts'
 import { Containers } from './container/containers.ts'
 import { Dispatcher } from './launcher-socket/dispatcher.ts'
+import { launchersBehind } from './launcher-socket/launcher-process.ts'
 import { listenForLaunchers } from './launcher-socket/launcher-server.ts'
 import { moveAside } from './proc/pid-range.ts'
-import { runsLauncher } from './proc/process-tree.ts'
 import { renderMetrics } from './report/metrics.ts'
 import { serveStatus } from './report/status-server.ts'
 import { wantFetched } from './restore/wanted-numbers.ts'
@@ -51,9 +51,8 @@ await wantFetched(around)
 around.numbers.watch()
 const triggers = new Triggers(around, containers)
 await triggers.start()
-const isLauncher = (pid: number) => runsLauncher(pid, volumePaths.bin)
-const dispatcher = new Dispatcher(containers.keepers, triggers.prestop, isLauncher, log)
-const listener = await listenForLaunchers(volumePaths.socket, dispatcher, log)
+const dispatcher = new Dispatcher(containers.keepers, triggers.prestop, log)
+const listener = await listenForLaunchers(volumePaths.socket, dispatcher, launchersBehind(log), log)
 const { ledger } = containers
 await serveStatus(
   { port: podPlan.statusPort, host: podPlan.statusHost },

@@ -59,6 +59,12 @@ export const errorCodes = {
     remedy:
       'The message names each file: a database, a mapped file, one that the application writes in place, a log that was rotated away, or a file of another volume. The application starts from its beginning and recovers as after any crash. `reprieve.dev/external-files: ignore` restores over such files, for programs that bear it.',
   },
+  'unfit-credentials': {
+    meaning:
+      "a checkpoint has capabilities, user ids or the like beyond its container's securityContext: it is passed over",
+    remedy:
+      'If you made the securityContext of the container stricter, the application starts from its beginning, and nothing is to be done. Otherwise somebody may have forged the checkpoint: keep its folder for study, and look who can write to the store.',
+  },
   'lineage-busy': {
     meaning: 'another pod of the same lineage is alive: it keeps the slot, this one runs unprotected',
     remedy:

@@ -69,7 +69,9 @@ export const logEvents = {
   'launcher.not_understood':
     'A peer on the socket of the launchers sent a line that the protocol does not have; the sidecar closed the connection.',
   'launcher.refused':
-    'A peer claims to be the launcher of `container` but is not; the sidecar closed the connection.',
+    'A peer claims to be the launcher or the hook of `container` but is not; the sidecar closed the connection.',
+  'launcher.strangers':
+    'Processes that are neither launchers nor preStop hooks connected to the sidecar; it closed the connections.',
   'leftovers.dump_ended': 'The sidecar ended a dump that an earlier sidecar of the pod began.',
   'leftovers.dump_removed': 'The sidecar removed an incomplete dump of an earlier sidecar of the pod.',
   'leftovers.not_cleared': 'The sidecar could not remove everything that an earlier sidecar left.',

@@ -78,6 +78,7 @@ export const restoreErrors = {
   'restore-failed': 'damaged',
   'command-failed': 'damaged',
   'unfit-files': 'unfit',
+  'unfit-credentials': 'unfit',
 } as const satisfies Partial<Record<ErrorCode, ReasonKind>>
 
 /** Errors of a file server or a machine that is short of something. A store that refuses (a wrong mode, a wrong file) refuses again. */

@@ -36,6 +36,13 @@ export function containerObstacles(container: Container): Obstacle[] {
       reason: 'tty',
       text: `container ${container.name} has tty: true; a terminal cannot be restored`,
     })
+  const asked = container.lifecycle?.preStop?.httpGet
+  const isSecure = (asked?.scheme ?? '').toLowerCase() === 'https'
+  if (isSecure && !isPodItself(asked?.host ?? ''))
+    found.push({
+      reason: 'prestop-elsewhere',
+      text: `the preStop of container ${container.name} asks ${asked?.host} over HTTPS; the sidecar asks the pod only`,
+    })
   const [program] = container.command ?? []
   if (program?.includes('/') && isReservedPath(program))
     found.push({
@@ -43,6 +50,13 @@ export function containerObstacles(container: Container): Obstacle[] {
       text: `the command of container ${container.name} is Reprieve's own: write the one that its owner wrote`,
     })
   return found
+}
+
+/** Nobody knows the address of a pod when it is created. */
+function isPodItself(host: string): boolean {
+  return (
+    host === '' || host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d+){3}$/.test(host)
+  )
 }
 
 function isForWindows(pod: Pod): boolean {

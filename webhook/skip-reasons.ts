@@ -113,6 +113,12 @@ export const skipReasons = {
     meaning: 'a protected container has a terminal, which cannot be restored',
     remedy: 'Remove `tty: true` from the protected container.',
   },
+  'prestop-elsewhere': {
+    whenAsked: 'refuse',
+    meaning: 'the preStop of a protected container asks another host over HTTPS, which the sidecar does not',
+    remedy:
+      'Leave out `host`, so that the hook asks the pod itself; or use an `exec` hook; or leave the pod unprotected.',
+  },
   'entrypoint-unknown': {
     whenAsked: 'refuse',
     meaning: "a protected container gives no command, and its image's entrypoint is not known here",

@@ -49,12 +49,17 @@ static bool checkpoint_taken(struct wire *wire, const char *container, long long
 	struct message message;
 	long long deadline = now_ms() + ANSWER_MS, latest = deadline + budget_ms, duration;
 
-	if (!reach(wire, deadline)) {
-		warn("connect to the sidecar at %s: %m; no checkpoint", wire_path());
-		return false;
-	}
-	wire_say(wire, "prestop container=%s budget-ms=%lld", container, budget_ms);
-	while (prestop_hear(wire, deadline, &message)) {
+	bool heard;
+	do {
+		if (!reach(wire, deadline)) {
+			warn("connect to the sidecar at %s: %m; no checkpoint", wire_path());
+			return false;
+		}
+		wire_say(wire, "prestop container=%s budget-ms=%lld", container, budget_ms);
+		heard = prestop_hear(wire, deadline, &message);
+		/* The sidecar hung up before its first word: it restarts, or has too many other connections. */
+	} while (!heard && wire->ended && now_ms() < deadline && (wire_close(wire), sleep_ms(RETRY_MS), true));
+	for (; heard; heard = prestop_hear(wire, deadline, &message)) {
 		if (strcmp(message.verb, "taken") == 0)
 			return true;
 		if (strcmp(message.verb, "failed") == 0)
@@ -92,6 +97,7 @@ int prestop_mode(char **words)
 	if (!container || budget_ms < 0 || option_flag(&options, "exec") != (options.command[0] != NULL))
 		die(1, "usage: launcher prestop --container=NAME --budget-ms=N "
 		       "[--exec -- COMMAND [ARG...] | --http-get=URL [--header=NAME:VALUE]... | --sleep=SECONDS]");
+	refuse_tracers();
 	if (checkpoint_taken(&wire, container, budget_ms))
 		return 0;
 	return run_hook(&options, &wire);

@@ -38,6 +38,9 @@ static void reap(pid_t application)
 void be_tree_root(char **command)
 {
 	/* A session of its own, or CRIU requires --shell-job. A subreaper, so that daemons stay in the tree that CRIU dumps. */
+	/* It belongs to the application, and is dumped and traced with it. */
+	if (prctl(PR_SET_DUMPABLE, 1) < 0)
+		warn("prctl(PR_SET_DUMPABLE, 1) of the tree's root: %m");
 	if (setsid() < 0)
 		die(EXIT_LAUNCHER, "setsid of the tree's root: %m");
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)

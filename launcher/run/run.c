@@ -232,6 +232,7 @@ int run_mode(char **words)
 	if (!run.container || !run.command[0])
 		die(EXIT_LAUNCHER, "usage: launcher run --container=NAME -- COMMAND [ARG...]");
 
+	refuse_tracers();
 	secure_stdio();
 	block_signals();
 	launcher_hash(run.hash, sizeof run.hash);

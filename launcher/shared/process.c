@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,12 @@ void execute_among_strangers(char **command)
 	static char path[] = "PATH=/reprieve/no-programs", language[] = "LC_ALL=C";
 	char *environment[] = { path, language, NULL };
 	execute_with(command, environment);
+}
+
+void refuse_tracers(void)
+{
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		warn("prctl(PR_SET_DUMPABLE, 0): %m");
 }
 
 void secure_stdio(void)

@@ -18,6 +18,12 @@ noreturn void execute_among_strangers(char **command);
 /* Closes every descriptor from 3 on but those in `kept` (in any order; -1 is none). */
 void close_descriptors(const int *kept, size_t count);
 
+/*
+ * The sidecar obeys the launcher, so no process of the same user may trace it or take its descriptors (ptrace(2), PR_SET_DUMPABLE). An
+ * execution undoes this.
+ */
+void refuse_tracers(void);
+
 /* Opens /dev/null as 0, 1 and 2 if they are closed, so that no other descriptor gets these numbers. */
 void secure_stdio(void);
 

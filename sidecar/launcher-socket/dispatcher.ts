@@ -21,26 +21,20 @@ export type PrestopHearer = {
 export class Dispatcher implements LauncherListener {
   readonly #keepers: ReadonlyMap<string, LauncherHearer>
   readonly #prestop: PrestopHearer
-  readonly #isLauncher: (pid: number) => boolean
   readonly #log: EventLog
   readonly #introduced = new WeakMap<LauncherConnection, { keeper: LauncherHearer; pid: number }>()
   readonly #asking = new WeakSet<LauncherConnection>()
   readonly #fetching = new WeakSet<LauncherConnection>()
 
-  constructor(
-    keepers: ReadonlyMap<string, LauncherHearer>,
-    prestop: PrestopHearer,
-    isLauncher: (pid: number) => boolean,
-    log: EventLog,
-  ) {
+  constructor(keepers: ReadonlyMap<string, LauncherHearer>, prestop: PrestopHearer, log: EventLog) {
     this.#keepers = keepers
     this.#prestop = prestop
-    this.#isLauncher = isLauncher
     this.#log = log
   }
 
   message(connection: LauncherConnection, message: FromLauncher): void {
     if (message.verb === 'prestop') {
+      if (!this.#isHookOf(connection, message.container)) return this.#refuse(connection, message.container)
       // A preStop hook asks once. A peer that asks again and again would get every answer.
       if (this.#asking.has(connection)) return connection.close()
       this.#asking.add(connection)
@@ -48,6 +42,8 @@ export class Dispatcher implements LauncherListener {
       return
     }
     if (message.verb === 'fetch') {
+      const { container } = connection.peer
+      if (!this.#isHookOf(connection, container)) return this.#refuse(connection, container)
       if (this.#fetching.has(connection)) return connection.close()
       this.#fetching.add(connection)
       void fetchHook(message).then((answer) => connection.say(answer))
@@ -66,6 +62,7 @@ export class Dispatcher implements LauncherListener {
   }
 
   #introduce(connection: LauncherConnection, message: FromLauncher & { verb: 'run' }): void {
+    const { peer } = connection
     const keeper = this.#keepers.get(message.container)
     const root = 'root' in message.at ? message.at.root : message.pid
     // A second `run` on the same connection is judged anew.
@@ -76,15 +73,30 @@ export class Dispatcher implements LauncherListener {
     if (
       keeper === undefined ||
       isRival ||
-      !this.#isLauncher(message.pid) ||
+      peer.mode !== 'run' ||
+      peer.pid !== message.pid ||
+      peer.container !== message.container ||
       !shareMounts(message.pid, root)
-    ) {
-      this.#log.warn(
-        { event: 'launcher.refused', container: message.container, pid: message.pid },
-        'a connection that is no launcher of this pod was refused',
-      )
-      return
-    }
+    )
+      return this.#refuse(connection, message.container)
     this.#introduced.set(connection, { keeper, pid: message.pid })
+  }
+
+  /** The hook runs in the container that it names, whose launcher tells which one that is. */
+  #isHookOf({ peer }: LauncherConnection, container: string): boolean {
+    const launcher = this.#keepers.get(container)?.launcherPid
+    return (
+      peer.mode === 'prestop' &&
+      peer.container === container &&
+      (launcher === undefined || shareMounts(peer.pid, launcher))
+    )
+  }
+
+  #refuse(connection: LauncherConnection, container: string): void {
+    this.#log.warn(
+      { event: 'launcher.refused', container, pid: connection.peer.pid },
+      'a message that is not the peer’s to send was refused',
+    )
+    connection.close()
   }
 }

@@ -1,16 +1,21 @@
-/** The socket of the launchers: lines in, lines out. Nothing is buffered for a peer that does not read. */
+/** The socket of the launchers: lines in, lines out. Nothing is buffered for a peer that does not read. admission.ts lets peers in. */
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { EventLog } from '../../src/log.ts'
+import { Admission } from './admission.ts'
+import type { LauncherProcess, PeersOf } from './launcher-process.ts'
 import { formatMessage, parseMessage, type FromLauncher, type ToLauncher } from './launcher-messages.ts'
 
 const longestLineBytes = 4096
 /** The sidecar's messages are short and few: a peer with so much unread does not read. */
 const mostUnreadBytes = 64 * 1024
-/** More than the containers of a pod and their preStop hooks can need. Further connections are refused. */
-const mostConnections = 256
+/** A launcher says who it is as soon as it has connected, and a preStop hook what it asks for. */
+// @deadline A peer connects and says nothing | The sidecar closes the connection
+const firstWordMs = 10_000
 
 export type LauncherConnection = {
+  /** The process that connected, as the kernel names it. */
+  readonly peer: LauncherProcess
   say(message: ToLauncher): void
   close(): void
   readonly closed: boolean
@@ -24,11 +29,12 @@ export type LauncherListener = {
 export async function listenForLaunchers(
   path: string,
   listener: LauncherListener,
+  peersOf: PeersOf,
   log: EventLog,
 ): Promise<Server> {
   await rm(path, { force: true })
-  const server = createServer((socket) => serve(socket, listener, log))
-  server.maxConnections = mostConnections
+  const admission = new Admission(peersOf, (socket, peer) => serve(socket, peer, listener, log), log)
+  const server = createServer({ pauseOnConnect: true }, (socket) => admission.arrived(socket))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(path, resolve)
@@ -37,8 +43,9 @@ export async function listenForLaunchers(
   return server
 }
 
-function serve(socket: Socket, listener: LauncherListener, log: EventLog): void {
+function serve(socket: Socket, peer: LauncherProcess, listener: LauncherListener, log: EventLog): void {
   const connection: LauncherConnection = {
+    peer,
     say: (message) => {
       if (socket.writableLength > mostUnreadBytes) socket.destroy()
       if (!socket.destroyed) socket.write(formatMessage(message))
@@ -49,6 +56,7 @@ function serve(socket: Socket, listener: LauncherListener, log: EventLog): void 
     },
   }
   let rest = ''
+  const firstWord = setTimeout(() => socket.destroy(), firstWordMs)
   socket.setEncoding('latin1')
   socket.on('data', (text: string) => {
     rest += text
@@ -65,6 +73,7 @@ function serve(socket: Socket, listener: LauncherListener, log: EventLog): void 
         socket.destroy()
         return
       }
+      clearTimeout(firstWord)
       listener.message(connection, message)
     }
     if (rest.length > longestLineBytes) socket.destroy()
@@ -72,5 +81,9 @@ function serve(socket: Socket, listener: LauncherListener, log: EventLog): void 
   socket.on('error', (error) =>
     log.debug({ event: 'launcher.connection_failed', error: error.message }, 'a launcher connection broke'),
   )
-  socket.on('close', () => listener.closed(connection))
+  socket.on('close', () => {
+    clearTimeout(firstWord)
+    listener.closed(connection)
+  })
+  socket.resume()
 }

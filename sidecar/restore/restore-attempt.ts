@@ -7,6 +7,7 @@ import { ReprieveError } from '../../src/errors.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { volumePaths } from '../../src/volume.ts'
+import { requireOwnCredentials } from './credentials.ts'
 import type { HookAnswer } from '../criu/hook-channel.ts'
 import { heldPaths, stopComparing, type Comparison } from '../criu/regular-files.ts'
 import { restore } from '../criu/restore.ts'
@@ -48,7 +49,7 @@ const tries = 3
 
 /**
  * @param fetched the checkpoint, and the folder that its files lie in
- * @throws ReprieveError `restore-failed`, `numbers-taken`, `adoption-late` or `unfit-files`
+ * @throws ReprieveError `restore-failed`, `numbers-taken`, `adoption-late`, `unfit-credentials` or `unfit-files`
  */
 export async function attemptRestore(
   around: Surroundings,
@@ -95,6 +96,7 @@ async function attemptOnce(
   // Before anything is done, so that nothing is taken back: the process that has the root's number is somebody else's.
   await awaitFreeNumbers(manifest.process.pids, patienceMs, signal)
   signal.throwIfAborted()
+  await requireOwnCredentials(`${folder}/criu`, launcherPid)
   await requireFitExternalFiles(around, target, manifest)
   const cuts: Cut[] = []
   let cutting: Promise<void> = Promise.resolve()

@@ -42,11 +42,28 @@ for (const [what, answer] of [
     t.equal(ending.code, 4)
   })
 
+void t.test('asks again when the sidecar hangs up before its first word', beside(), async (t) => {
+  const sidecar = await fakeSidecar(t)
+  const launcher = launch(t, hookRuns, { env: sidecar.env })
+  for (let count = 0; count < 3; count++) {
+    const refused = await sidecar.next()
+    await refused.next()
+    refused.close()
+  }
+  const talk = await sidecar.next()
+  t.equal(await talk.next(), 'prestop container=app budget-ms=20000')
+  talk.say('taken id=20260101T000000.000Z-01234567')
+  const ending = await launcher.ended
+  t.equal(ending.code, 0)
+  t.equal(ending.stdout, '')
+})
+
 void t.test("runs the user's hook when the sidecar hangs up, and when there is none", beside(), async (t) => {
   const sidecar = await fakeSidecar(t)
   const launcher = launch(t, hookRuns, { env: sidecar.env })
   const talk = await sidecar.next()
   await talk.next()
+  talk.say('wait ms=20000')
   talk.close()
   t.equal((await launcher.ended).stdout, 'hook\n')
   const alone = await launch(t, hookRuns).ended

@@ -12,6 +12,7 @@ import type { SlotRecord } from '../../src/manifest.ts'
 import { CheckpointQueue } from '../../sidecar/container/queue.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../../sidecar/checkpoint/request.ts'
 import type { ToLauncher } from '../../sidecar/launcher-socket/launcher-messages.ts'
+import type { LauncherProcess } from '../../sidecar/launcher-socket/launcher-process.ts'
 import type { LauncherConnection } from '../../sidecar/launcher-socket/launcher-server.ts'
 import { ProcessNumbers } from '../../sidecar/proc/process-numbers.ts'
 import type { Surroundings } from '../../sidecar/setup/surroundings.ts'
@@ -89,6 +90,7 @@ export function queueOf(app: {
 
 /** A launcher's connection that keeps what it was told. */
 export class Heard implements LauncherConnection {
+  readonly peer: LauncherProcess = { pid: 0, mode: 'run', container: containerPlan.name }
   readonly messages: ToLauncher[] = []
   closed = false
   say(message: ToLauncher): void {
@@ -149,7 +151,7 @@ export async function peer(t: Test, where: string | number): Promise<Peer> {
   t.teardown(() => socket.destroy())
   let text = ''
   socket.on('error', () => undefined)
-  const ended = once(socket, 'close')
+  const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()))
   socket.on('data', (chunk) => {
     text += String(chunk)
   })

@@ -1,16 +1,19 @@
 import { stat } from 'node:fs/promises'
-import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import type { FromLauncher } from '../../../sidecar/launcher-socket/launcher-messages.ts'
 import {
   listenForLaunchers,
   type LauncherConnection,
 } from '../../../sidecar/launcher-socket/launcher-server.ts'
+import type { LauncherProcess, PeersOf } from '../../../sidecar/launcher-socket/launcher-process.ts'
 import { quietLog } from '../quiet-log.ts'
 import { peer, shortFolder, type Peer } from '../stand-ins.ts'
 import { until } from '../../until.ts'
 
-async function listen(t: Test) {
+const launcherOf = (container: string): LauncherProcess => ({ pid: 2, mode: 'run', container })
+const everyone = async (sockets: readonly unknown[]) => sockets.map(() => launcherOf('app'))
+
+async function listen(t: Test, peersOf: PeersOf = everyone) {
   const path = `${shortFolder(t)}/s.sock`
   const heard: FromLauncher[] = []
   const connections = new Set<LauncherConnection>()
@@ -24,7 +27,7 @@ async function listen(t: Test) {
       closed++
     },
   }
-  const server = await listenForLaunchers(path, listener, quietLog)
+  const server = await listenForLaunchers(path, listener, peersOf, quietLog)
   t.teardown(() => server.close())
   return { path, heard, connections, closed: () => closed, server }
 }
@@ -39,6 +42,7 @@ t.test('takes the place of a socket that an earlier life left behind', async (t)
   const again = await listenForLaunchers(
     path,
     { message: () => undefined, closed: () => undefined },
+    everyone,
     quietLog,
   )
   t.ok(again.listening)
@@ -93,20 +97,55 @@ t.test('drops a peer that asks and does not read, and forgets what it was told',
   t.doesNotThrow(() => connection?.say({ verb: 'start' }), 'words to one that is gone are lost')
 })
 
-t.test('stays reachable behind more connections than a pod can need', async (t) => {
-  const { path, heard } = await listen(t)
-  const peers: Peer[] = []
-  for (let count = 0; count < 300; count++) peers.push(await peer(t, path))
-  await until('those beyond the limit to be turned away', () =>
-    peers.slice(256).every(({ socket }) => socket.destroyed),
+t.test('hears nothing of a peer that the kernel does not name as a launcher', async (t) => {
+  const { path, heard, closed } = await listen(t, async (sockets) => sockets.map(() => undefined))
+  const { socket, ended } = await peer(t, path)
+  socket.write('gone code=0\n')
+  await ended
+  t.strictSame(heard, [])
+  t.equal(closed(), 0)
+})
+
+t.test('closes connections when nobody can tell whose they are', async (t) => {
+  const { path } = await listen(t, () => Promise.reject(new Error('no process can be started')))
+  await (
+    await peer(t, path)
+  ).ended
+  await (
+    await peer(t, path)
+  ).ended
+})
+
+t.test('a launcher comes through after any number of silent strangers', async (t) => {
+  let next: LauncherProcess | undefined
+  const { path, heard } = await listen(t, async (sockets) => sockets.map(() => next))
+  const strangers: Peer[] = []
+  for (let count = 0; count < 300; count++) strangers.push(await peer(t, path))
+  await Promise.all(strangers.map(({ ended }) => ended))
+  next = launcherOf('app')
+  const { socket } = await peer(t, path)
+  socket.write('adopted\n')
+  await until('the launcher', () => heard.length === 1)
+})
+
+t.test('no container takes the connections of another', async (t) => {
+  let container = 'greedy'
+  const { path, heard } = await listen(t, async (sockets) => sockets.map(() => launcherOf(container)))
+  const greedy: Peer[] = []
+  for (let count = 0; count < 20; count++) greedy.push(await peer(t, path))
+  await until('those beyond its number to be refused', () =>
+    greedy.slice(8).every(({ socket }) => socket.destroyed),
   )
-  for (const { socket } of peers.slice(0, 200)) socket.destroy()
-  await Promise.all(peers.slice(0, 200).map(({ ended }) => ended))
+  container = 'app'
+  const { socket } = await peer(t, path)
+  socket.write('adopted\n')
+  await until('the other container', () => heard.length === 1)
+  container = 'greedy'
+  greedy[0]?.socket.destroy()
   await until('a place', async () => {
-    const { socket } = await peer(t, path)
-    socket.write('adopted\n')
-    await Promise.race([once(socket, 'close'), new Promise((resolve) => setTimeout(resolve, 50))])
-    return heard.length > 0
+    const again = await peer(t, path)
+    again.socket.write('adopted\n')
+    await Promise.race([again.ended, new Promise((resolve) => setTimeout(resolve, 50))])
+    return heard.length > 1
   })
-  t.ok(heard.length > 0)
 })

@@ -1,0 +1,206 @@
+/**
+ * CRIU gives a process the credentials that its image names, and has the sidecar's capabilities to do so. The hashes of a checkpoint are no
+ * signature: a person who writes the store can write images. So they are compared with what the container itself may have, as the launcher
+ * has it that waits there.
+ */
+import { readFile, readdir } from 'node:fs/promises'
+import { ReprieveError, describeError } from '../../src/errors.ts'
+import { fieldsOf, type Field } from '../criu/protobuf.ts'
+
+/** What a process of the container can come to have. */
+export type Allowance = {
+  /** Sets of capabilities, bit by bit (include/uapi/linux/capability.h). */
+  bounding: bigint
+  permitted: bigint
+  uids: ReadonlySet<number>
+  /** Supplementary ones among them. */
+  gids: ReadonlySet<number>
+  /** No program of another user can have been executed with that user's rights. */
+  noNewPrivileges: boolean
+  /** The number of its seccomp mode; 0 is none. */
+  seccomp: number
+  /** The name of its LSM profile, without the mode. */
+  profile: string
+}
+
+/** criu/include/magic.h: IMG_COMMON_MAGIC and CORE_MAGIC. */
+const coreMagic = Buffer.from('1943565447380555', 'hex')
+/** images/core.proto: core_entry, task_core_entry and thread_core_entry; images/creds.proto: creds_entry. */
+const core = { threadCore: 5 } as const
+const thread = { creds: 10, seccompMode: 11 } as const
+const creds = {
+  uids: [1, 3, 5, 7],
+  gids: [2, 4, 6, 8, 14],
+  inheritable: 9,
+  permitted: 10,
+  effective: 11,
+  bounding: 12,
+  securebits: 13,
+  profile: 15,
+  socketProfile: 16,
+  apparmorData: 17,
+  noNewPrivileges: 18,
+  ambient: 19,
+} as const
+/** capabilities(7): each frees its holder of one bound. */
+const setgid = 1n << 6n
+const setuid = 1n << 7n
+const setpcap = 1n << 8n
+/** SECBIT_KEEP_CAPS, the only bit that a process may set without CAP_SETPCAP. */
+const keepCapabilities = 16
+
+/**
+ * Images by which CRIU would restore credentials that are not in a task's own image. Reprieve's CRIU writes none of them: `creds-` is of
+ * versions before 1.6, `apparmor` is of profiles that a container has made for itself.
+ */
+const otherImages = /^(creds-\d+|apparmor)\.img$/
+
+/** @throws ReprieveError `unfit-credentials` */
+export async function requireOwnCredentials(imagesFolder: string, launcherPid: number): Promise<void> {
+  const allowance = await allowanceOf(launcherPid)
+  const names = await readdir(imagesFolder)
+  for (const name of names.filter((one) => otherImages.test(one))) throw unfit(name, 'is not Reprieve’s')
+  for (const name of names.filter((one) => one.startsWith('core-'))) {
+    const excess = excessIn(await readFile(`${imagesFolder}/${name}`), allowance)
+    if (excess !== undefined) throw unfit(name, excess)
+  }
+}
+
+function unfit(name: string, excess: string): ReprieveError {
+  const message = `the image ${name} of the checkpoint ${excess}: it is not restored`
+  return new ReprieveError('unfit-credentials', message, { name, excess })
+}
+
+async function allowanceOf(launcherPid: number): Promise<Allowance> {
+  const [status, profile] = await Promise.all([
+    readFile(`/proc/${launcherPid}/status`, 'latin1'),
+    readFile(`/proc/${launcherPid}/attr/current`, 'latin1').catch(() => ''),
+  ])
+  return parseAllowance(status, profile)
+}
+
+/**
+ * @param status of /proc/PID/status, proc_pid_status(5)
+ * @param profile of /proc/PID/attr/current
+ */
+export function parseAllowance(status: string, profile: string): Allowance {
+  const text = (key: string) => new RegExp(`^${key}:[ \\t]*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? ''
+  const set = (key: string) => BigInt(`0x${text(key) || '0'}`)
+  const numbers = (...keys: string[]) =>
+    new Set(keys.flatMap((key) => text(key).split(/\s+/)).filter(Boolean).map(Number)) // prettier-ignore
+  return {
+    bounding: set('CapBnd'),
+    permitted: set('CapPrm'),
+    uids: numbers('Uid'),
+    gids: numbers('Gid', 'Groups'),
+    noNewPrivileges: text('NoNewPrivs') === '1',
+    seccomp: Number(text('Seccomp') || 0),
+    profile: withoutMode(profile),
+  }
+}
+
+/** AppArmor appends its mode: `name (enforce)`. */
+function withoutMode(profile: string): string {
+  return profile
+    .replaceAll('\0', '')
+    .trim()
+    .replace(/ \([a-z]+\)$/, '')
+}
+
+/**
+ * What the image of a task has beyond its container's allowance; undefined for one that has nothing. What cannot be read for certain is
+ * refused: CRIU could read it in another way.
+ */
+export function excessIn(image: Buffer, allowance: Allowance): string | undefined {
+  try {
+    const [task, ...more] = fieldsIn(entryOf(image)).filter((field) => field.number === core.threadCore)
+    if (task === undefined || more.length > 0) return 'does not have one thread'
+    const fields = fieldsIn(task.bytes)
+    const [own, ...others] = fields.filter((field) => field.number === thread.creds)
+    if (own === undefined || others.length > 0) return 'does not have one set of credentials'
+    const modes = fields.filter((field) => field.number === thread.seccompMode)
+    if (allowance.seccomp > 0 && !(modes.length > 0 && modes.every(({ value }) => value > 0)))
+      return 'has no seccomp filter, unlike the container'
+    return excessOf(fieldsIn(own.bytes), allowance)
+  } catch (error) {
+    return `cannot be read (${describeError(error)})`
+  }
+}
+
+function excessOf(fields: readonly Field[], allowance: Allowance): string | undefined {
+  const { bounding, permitted, noNewPrivileges } = allowance
+  // Without no_new_privs a program of another user, set-user-id root at the most, can have been executed.
+  const reachable = noNewPrivileges ? permitted : bounding
+  const of = (...numbers: readonly number[]) => fields.filter((field) => numbers.includes(field.number))
+  const values = (...numbers: readonly number[]) => of(...numbers).flatMap(numbersIn)
+  const exceeds = (number: number, bound: bigint) => (setIn(values(number)) & ~bound) !== 0n
+  for (const [name, number, bound] of [
+    ['bounding', creds.bounding, bounding],
+    ['permitted', creds.permitted, reachable],
+    ['effective', creds.effective, reachable],
+    ['inheritable', creds.inheritable, bounding],
+    ['ambient', creds.ambient, reachable],
+  ] as const)
+    if (exceeds(number, bound)) return `has more ${name} capabilities than the container`
+  const isFree = (capability: bigint) => !noNewPrivileges || (permitted & capability) !== 0n
+  const uid = values(...creds.uids).find((one) => !allowance.uids.has(one))
+  if (uid !== undefined && !isFree(setuid)) return `has the user id ${uid}, which the container cannot take`
+  const gid = values(...creds.gids).find((one) => !allowance.gids.has(one))
+  if (gid !== undefined && !isFree(setgid)) return `has the group id ${gid}, which the container cannot take`
+  const bits = values(creds.securebits)
+  if ((bounding & setpcap) === 0n && bits.some((value) => value !== 0 && value !== keepCapabilities))
+    return 'has securebits that the container cannot set'
+  const barred = values(creds.noNewPrivileges)
+  if (noNewPrivileges && !(barred.length > 0 && barred.every((value) => value === 1)))
+    return 'has no no_new_privs, unlike the container'
+  const profiles = of(creds.profile, creds.socketProfile).map(({ bytes }) => bytes.toString('latin1'))
+  if (profiles.some((profile) => withoutMode(profile) !== allowance.profile))
+    return 'has another LSM profile than the container'
+  // Whatever a later CRIU may restore beside these, this one would not have written.
+  return fields.some(({ number }) => number === creds.apparmorData || number > creds.ambient)
+    ? 'has credentials that Reprieve does not know'
+    : undefined
+}
+
+function entryOf(image: Buffer): Buffer {
+  if (!image.subarray(0, coreMagic.length).equals(coreMagic)) throw new Error('it is no image of a task')
+  const start = coreMagic.length + 4
+  if (image.length < start || image.readUInt32LE(coreMagic.length) !== image.length - start)
+    throw new Error('it does not have one entry')
+  return image.subarray(start)
+}
+
+/** protobuf-c reads a key in 32 bits, and so a field beyond as another one. */
+function fieldsIn(message: Buffer): Field[] {
+  const fields = fieldsOf(message)
+  if (fields.some(({ number }) => number < 1 || number >= 2 ** 29)) throw new Error('a field has no number')
+  return fields
+}
+
+/** One number, or several in a packed field. */
+function numbersIn({ raw, value, bytes }: Field): number[] {
+  const wire = (raw[0] ?? 0) % 8
+  // A packed field is read as its numbers, each behind a key of its own.
+  const list = wire === 2 ? unpacked(bytes) : [value]
+  if (![0, 2].includes(wire) || list.some((one) => one >= 2 ** 32))
+    throw new Error('a number has another form')
+  return list
+}
+
+function unpacked(bytes: Buffer): number[] {
+  const list: Buffer[] = []
+  let start = 0
+  for (const [at, byte] of bytes.entries()) {
+    if (byte >= 128) continue
+    list.push(Buffer.concat([Buffer.from([8]), bytes.subarray(start, at + 1)]))
+    start = at + 1
+  }
+  if (start !== bytes.length) throw new Error('a number is cut short')
+  return list.flatMap((one) => fieldsOf(one).map(({ value }) => value))
+}
+
+/** Two words of 32 bits, the lower one first. */
+function setIn(words: readonly number[]): bigint {
+  if (words.length > 2) throw new Error('a set of capabilities is too long')
+  return words.reduce((set, word, index) => set | (BigInt(word) << BigInt(32 * index)), 0n)
+}
