@@ -200,6 +200,31 @@ export const configSchema = Type.Object(
       },
       section,
     ),
+    fingerprint: Type.Object(
+      {
+        annotations: Type.Array(
+          text('^[A-Za-z0-9._/-]{1,317}\\*?$', 'the name of an annotation, or its beginning and "*"', {
+            description: 'an annotation',
+          }),
+          {
+            default: [],
+            description:
+              'further annotations of a pod that are changed to force a restart from the beginning',
+          },
+        ),
+        withoutEnv: Type.Array(
+          text('^[^*=\\s]{1,256}\\*?$', 'the name of a variable, or its beginning and "*"', {
+            description: 'a variable',
+          }),
+          {
+            default: ['ARGO_NODE_ID', 'ARGO_DEADLINE'],
+            description:
+              'variables that a controller sets anew for each pod: a new value does not make other work of it',
+          },
+        ),
+      },
+      section,
+    ),
     guard: Type.Object(
       {
         allowedGroups: Type.Array(text('^.{1,256}$', 'the name of a group', { description: 'a group' }), {

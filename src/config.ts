@@ -57,6 +57,7 @@ export type Config = Readonly<
     | 'statusPort'
     | 'statusHost'
     | 'guard'
+    | 'fingerprint'
     | 'restore'
     | 'sidecar'
   > & {

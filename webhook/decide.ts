@@ -1,5 +1,5 @@
 /** Whether a pod is protected, and how: a value of its own, apart from the patch that carries it out. Pure. */
-import { readOptIn, readWishes } from '../src/annotations.ts'
+import { readOptIn, readWishes, type Wishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config.ts'
 import { triggerNames, type ContainerPlan, type MemoryPlan, type PodPlan } from '../src/pod-plan.ts'
@@ -7,7 +7,8 @@ import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
 import { writableMounts } from './container-volumes.ts'
 import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
-import { fingerprintOf } from './fingerprint.ts'
+import { earlierFingerprintOf } from './earlier-fingerprint.ts'
+import { fingerprintOf, type FingerprintRules } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
@@ -88,11 +89,32 @@ export function decide(
   )
   if (lineage.shared !== undefined) warnings.push(lineage.shared)
   warnings.push(...podLimitWarnings(pod), ...rescheduleWarnings(pod, containers, wishes))
-  const plan: PodPlan = {
+  const planned = containers.map((container) =>
+    containerPlan(pod, container, {
+      command: commands.get(container.name) ?? [],
+      rules: config.fingerprint,
+      memory: memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
+    }),
+  )
+  const plan = planFor({ namespace, lineage, wishes, containers: planned }, config)
+  return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
+}
+
+type Planned = {
+  namespace: string
+  lineage: { lineage: string; incarnation?: string | undefined }
+  wishes: Wishes
+  containers: ContainerPlan[]
+}
+
+/** What annotations and configuration make of a plan. */
+export function planFor({ namespace, lineage, wishes, containers }: Planned, config: Config): PodPlan {
+  return {
     version: 1,
     namespace,
     lineage: lineage.lineage,
-    store: { kind: 'directory', name: store, path: storeMountPath },
+    ...(lineage.incarnation === undefined ? {} : { incarnation: lineage.incarnation }),
+    store: { kind: 'directory', name: wishes.store ?? defaultStore, path: storeMountPath },
     keep: wishes.keep ?? config.keep,
     restore: wishes.restore ?? 'latest',
     triggers: wishes.triggers ?? [...triggerNames],
@@ -105,16 +127,8 @@ export function decide(
     meanTimeBetweenFailuresMs: config.meanTimeBetweenFailuresMs,
     nodeEvictionBytes: config.memory.nodeEvictionBytes,
     ...(config.memory.nodeEvictionPercent === undefined ? {} : { nodeEvictionPercent: config.memory.nodeEvictionPercent }), // prettier-ignore
-    containers: containers.map((container) =>
-      containerPlan(
-        pod,
-        container,
-        commands,
-        memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
-      ),
-    ),
+    containers,
   }
-  return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
 }
 
 /** The containers whose image has to be asked what it runs before anything can be decided. */
@@ -128,12 +142,12 @@ export function withoutCommand(pod: Pod, origin: Origin, config: Config): Contai
 function containerPlan(
   pod: Pod,
   container: Container,
-  commands: Commands,
-  memory: MemoryPlan,
+  { command, rules, memory }: { command: readonly string[]; rules: FingerprintRules; memory: MemoryPlan },
 ): ContainerPlan {
   const { emptyDirs, external } = writableMounts(pod, container)
-  const fingerprint = fingerprintOf(pod, container, commands.get(container.name) ?? [])
-  return { name: container.name, fingerprint, emptyDirs, external, memory }
+  const { fingerprint, parts } = fingerprintOf(pod, container, command, rules)
+  const earlierFingerprint = earlierFingerprintOf(pod, container, command)
+  return { name: container.name, fingerprint, parts, earlierFingerprint, emptyDirs, external, memory }
 }
 
 /** Why a pod is left as it is without a word. */

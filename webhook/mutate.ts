@@ -32,6 +32,9 @@ export type Patch = {
 /** Kubernetes' own, for a pod that says nothing. */
 const defaultGraceSeconds = 30
 
+/** Of a protected container. */
+export const launcherMount = { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true }
+
 const none: ReadonlyMap<string, number> = new Map()
 
 /**
@@ -115,9 +118,7 @@ function protect(
       path: `${path}/command`,
       value: [volumePaths.launcher, 'run', `--container=${container.name}`, '--', ...command],
     },
-    ...append(container.volumeMounts, `${path}/volumeMounts`, [
-      { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true },
-    ]),
+    ...append(container.volumeMounts, `${path}/volumeMounts`, [launcherMount]),
     ...addMember(container.lifecycle, `${path}/lifecycle`, 'preStop', preStop),
   ]
 }

@@ -124,7 +124,15 @@ const checkPod: Check = recordOf({
     labels: isTextMap,
     annotations: isTextMap,
     ownerReferences: optional(
-      listOf(recordOf({ apiVersion: isText, kind: isText, name: isText, controller: isFlagMaybe })),
+      listOf(
+        recordOf({
+          apiVersion: isText,
+          kind: isText,
+          name: isText,
+          uid: isTextMaybe,
+          controller: isFlagMaybe,
+        }),
+      ),
     ),
   }),
   spec: recordOf({

@@ -37,7 +37,11 @@ export type ContainerCheckpointsParts = {
 }
 
 type Take = Effect & { do: 'take' }
-type Taken = { outcome: OutcomeOf<CheckpointOutcome, 'taken'>; slot: Slot }
+type Taken = {
+  outcome: OutcomeOf<CheckpointOutcome, 'taken'>
+  slot: Slot
+  generation: string | undefined
+}
 
 /** A store that hangs does not even say that it was told to stop. */
 const stopStoringMs = 5_000
@@ -209,14 +213,14 @@ export class ContainerCheckpoints {
     const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes } // prettier-ignore
     if (ended) this.#endedWith = outcome
     dispatch({ event: 'taken', root, ended, checkpoint: id })
-    return { outcome, slot: manifest.slot }
+    return { outcome, slot: manifest.slot, generation: manifest.generation?.id }
   }
 
   /** After a checkpoint that ended the application, a waiting replacement can start as soon as this is done. */
-  async #tidy({ slot, outcome: { id, ended } }: Taken): Promise<void> {
+  async #tidy({ slot, generation, outcome: { id, ended } }: Taken): Promise<void> {
     const { lock, log, plan } = this.#parts
     await markCheckpoint(plan.name, id, log)
-    this.#pruned = Promise.all([this.#pruned, this.#prune(slot)])
+    this.#pruned = Promise.all([this.#pruned, this.#prune(slot, generation)])
     if (ended !== true) return
     await this.#pruned
     // The sidecar writes nothing more to the slot.
@@ -227,10 +231,10 @@ export class ContainerCheckpoints {
    * The next checkpoint does not wait for this one: its application may have a full memory, which is throttled for seconds only. Nor does
    * it abort this: a removal that hangs cannot be aborted, and later calls would wait for it in the store.
    */
-  async #prune(slot: Slot): Promise<void> {
+  async #prune(slot: Slot, generation: string | undefined): Promise<void> {
     const { around, log } = this.#parts
     try {
-      await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs))
+      await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs), generation)
     } catch (error) {
       log.warn({ event: 'checkpoint.not_pruned', err: error }, 'old checkpoints were not removed')
     }
@@ -254,7 +258,7 @@ export class ContainerCheckpoints {
   async #requireLock(deadline: Deadline): Promise<void> {
     const outcome = await this.#parts.lock.take(0, deadline.signal())
     if (outcome.outcome === 'busy') {
-      const { detail, reason } = lineageBusy(outcome.holder)
+      const { detail, reason } = lineageBusy(outcome)
       throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })
     }
   }

@@ -15,7 +15,6 @@ import { newContainer, reduce, type Container, type ContainerEvent, type Contain
 import type { FromLauncher } from '../launcher-socket/launcher-messages.ts'
 import type { LauncherConnection } from '../launcher-socket/launcher-server.ts'
 import { LauncherTalk } from '../launcher-socket/launcher-talk.ts'
-import { asidePid, setLastPid } from '../proc/pid-range.ts'
 import { lockOf, clearFetched } from '../restore/preparation.ts'
 import { lifeOf as lifeOfProcess } from '../proc/process-tree.ts'
 import type { SlotLock } from '../lineage/slot-lock.ts'
@@ -53,7 +52,7 @@ export class ContainerKeeper {
   #observers: ((state: ContainerState) => void)[] = []
   readonly #checkpoints: ContainerCheckpoints
 
-  constructor(around: Surroundings, plan: ContainerPlan, index: number, lifeOf = lifeOfProcess) {
+  constructor(around: Surroundings, plan: ContainerPlan, lifeOf = lifeOfProcess) {
     this.#around = around
     this.plan = plan
     this.#log = around.log.child({ container: plan.name })
@@ -73,13 +72,13 @@ export class ContainerKeeper {
     this.#preparation = new ContainerPreparation({
       around,
       plan,
-      index,
       lock: this.#lock,
       talk: this.#talk,
       log: this.#log,
       waiting: () => this.#launcher.waiting,
       isEnding: () => this.#container.ending,
       killedInRestore: (checkpoint) => this.#memory.killedInRestore(checkpoint),
+      leftBehind: (newest, changed) => this.#memory.leftBehind(newest, changed),
       adopted: (running) => {
         this.#dispatch({ event: 'running', ...running })
         clearTimeout(this.#provedAlive)
@@ -245,6 +244,7 @@ export class ContainerKeeper {
     const effects = step.effects.map((effect) => effect.do)
     this.#log.debug({ event: 'container.stepped', cause: event, ...step.container, effects }, 'event')
     for (const changed of this.#observers) changed(step.container.state)
+    if (step.container.state.at === 'running') this.#around.numbers.settled(this.plan.name)
     for (const effect of step.effects) {
       if (effect.do === 'refuse') this.#checkpoints.refuse(effect)
       else if (effect.do === 'keep-open') this.#launcher.keepOpen()
@@ -286,7 +286,7 @@ export class ContainerKeeper {
       case 'take':
         return this.#checkpoints.take(effect)
       case 'let-end':
-        await setLastPid(asidePid, this.#log)
+        await this.#around.numbers.moveAside()
         return this.#talk.say({ verb: 'release' })
       case 'record-finished':
         this.#talk.say({ verb: 'wait', ms: 3 * recordDeadlineMs })

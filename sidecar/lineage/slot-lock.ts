@@ -10,13 +10,17 @@ import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Outcome } from '../../src/outcome.ts'
 import { volumePaths } from '../../src/volume.ts'
+import { differencesOf, type OwnWork } from '../../src/work.ts'
 import { AnnouncedEnd, parseNote, type Note } from './slot-note.ts'
 import type { Identity } from '../setup/surroundings.ts'
 
 export type LockOutcome = Outcome<{
   taken: object
-  /** Another pod seems to have the lock; `isNamed`: it has, and the note in the file names it. */
-  busy: { holder: string; isNamed: boolean }
+  /**
+   * Another pod seems to have the lock; `isNamed`: it has, and the note in the file names it. `otherWork`: what it does is other work, which
+   * differs in this.
+   */
+  busy: { holder: string; isNamed: boolean; otherWork?: string[] }
   /** The store cannot lock: no other pod is kept out. */
   unfenced: { why: string }
 }>
@@ -40,12 +44,14 @@ export class SlotLock {
   readonly #lockFile: () => Promise<string>
   readonly #identity: Identity
   readonly #log: EventLog
+  readonly #work: OwnWork | undefined
   #process: ChildProcess | undefined
 
-  constructor(lockFile: () => Promise<string>, identity: Identity, log: EventLog) {
+  constructor(lockFile: () => Promise<string>, identity: Identity, log: EventLog, work?: OwnWork) {
     this.#lockFile = lockFile
     this.#identity = identity
     this.#log = log
+    this.#work = work
   }
 
   get isTaken(): boolean {
@@ -63,7 +69,10 @@ export class SlotLock {
       const note = await readNote(file)
       // A note of this pod itself is old: the pod that has the lock has not written its own yet.
       const isNamed = note !== undefined && note.uid !== this.#identity.uid
-      return isNamed ? { ...busy, holder: note.pod, isNamed } : busy
+      if (!isNamed) return busy
+      const { work = this.#work } = note
+      const otherWork = work === undefined || this.#work === undefined ? [] : differencesOf(work, this.#work)
+      return { ...busy, holder: note.pod, isNamed, ...(otherWork.length === 0 ? {} : { otherWork }) }
     } catch (error) {
       // If the store does not answer, another pod may write there. If it refuses (read-only, for example), no pod can.
       if (error instanceof ReprieveError && error.data.aborted === true) return unanswered
@@ -71,13 +80,18 @@ export class SlotLock {
     }
   }
 
-  /** Waits its turn: for a pod that announces its end until then, for any other pod only `waitForRunningMs`. */
-  async await(signal: AbortSignal): Promise<LockOutcome> {
+  /**
+   * Waits its turn: for a pod that announces its end until then, for any other pod only `waitForRunningMs`. A pod that does other work, as the
+   * old one in a rolling update, leaves nothing to wait for.
+   * @param evenForOtherWork a checkpoint is to be restored whatever the work
+   */
+  async await(signal: AbortSignal, evenForOtherWork = false): Promise<LockOutcome> {
     const announced = new AnnouncedEnd()
     let until = Date.now() + waitForRunningMs
     for (;;) {
       const outcome = await this.take(Math.min(1_000, Math.max(0, until - Date.now())), signal)
       if (outcome.outcome !== 'busy') return outcome
+      if (outcome.otherWork !== undefined && !evenForOtherWork) return outcome
       const file = await this.#lockFile().catch(() => undefined)
       const note = file === undefined ? undefined : await readNote(file)
       until = Math.max(until, announced.by(note, Date.now()) + leaveGraceMs)
@@ -142,7 +156,8 @@ export class SlotLock {
   /** For people and for waiting pods; the lock itself is the kernel's. */
   async #note(more: Pick<Note, 'leavesBy' | 'leavesInMs'>): Promise<void> {
     const { name, uid, node } = this.#identity
-    const note: Note = { pod: name, uid, node, ...more }
+    const { earlierFingerprint: _, ...work } = this.#work ?? { fingerprint: '' }
+    const note: Note = { pod: name, uid, node, ...more, ...(this.#work === undefined ? {} : { work }) }
     try {
       await writeFile(await this.#lockFile(), `${JSON.stringify(note)}\n`, {
         signal: AbortSignal.timeout(noteDeadlineMs),

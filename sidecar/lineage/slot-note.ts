@@ -1,4 +1,6 @@
 /** The note of the pod that has the slot lock, in the lock's file, for people and for waiting pods. */
+import { isRecord, problemsOf } from '../../src/shape.ts'
+import { workPartsShape, type Work } from '../../src/work.ts'
 
 export type Note = {
   pod: string
@@ -8,6 +10,8 @@ export type Note = {
   leavesBy?: number
   /** How long the pod still needed when it wrote the note. */
   leavesInMs?: number
+  /** What the pod does in the slot. Notes of the releases before 0.3 lack it. */
+  work?: Work
 }
 
 /** The bytes are untrusted. */
@@ -28,6 +32,20 @@ export function parseNote(text: string): Note | undefined {
     node: '',
     ...(leavesBy === undefined ? {} : { leavesBy }),
     ...(leavesInMs === undefined ? {} : { leavesInMs }),
+    ...('work' in note ? workIn(note.work) : {}),
+  }
+}
+
+function workIn(value: unknown): { work?: Work } {
+  if (!isRecord(value) || typeof value.fingerprint !== 'string') return {}
+  const { fingerprint, incarnation, parts } = value
+  if (parts !== undefined && problemsOf(workPartsShape, parts).length > 0) return {}
+  return {
+    work: {
+      fingerprint,
+      ...(typeof incarnation === 'string' ? { incarnation } : {}),
+      ...(parts === undefined ? {} : { parts: parts as NonNullable<Work['parts']> }),
+    },
   }
 }
 

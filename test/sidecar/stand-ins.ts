@@ -13,6 +13,7 @@ import { CheckpointQueue } from '../../sidecar/container/queue.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../../sidecar/checkpoint/request.ts'
 import type { ToLauncher } from '../../sidecar/launcher-socket/launcher-messages.ts'
 import type { LauncherConnection } from '../../sidecar/launcher-socket/launcher-server.ts'
+import { ProcessNumbers } from '../../sidecar/proc/process-numbers.ts'
 import type { Surroundings } from '../../sidecar/setup/surroundings.ts'
 import { until } from '../until.ts'
 import { quietLog } from './quiet-log.ts'
@@ -73,7 +74,8 @@ export function standInStore(parts: Partial<Store> = {}): StandInStore {
 export function surroundings(store: Store): Surroundings {
   const identity = { name: 'p', uid: 'u', node: 'n' }
   const made = { kernel: 'k', criu: 'c', reprieve: 'r' }
-  return { podPlan, identity, made, store, log: quietLog }
+  const numbers = new ProcessNumbers(quietLog, async () => true)
+  return { podPlan, identity, made, store, log: quietLog, numbers }
 }
 
 /** The real queue, in front of an application that is checkpointed by `take`. */

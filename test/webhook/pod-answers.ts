@@ -56,14 +56,22 @@ function answerOf({ request, entry, config, response, decision }: Asked): Answer
     return [name, { ...container, env: Object.fromEntries(sources) as object }]
   })
   const { containers, ...plan } = decision.plan
-  const planned = containers.map(({ name, fingerprint, ...container }) => {
+  const planned = containers.map(({ name, fingerprint, earlierFingerprint, ...container }) => {
     const path = `/spec/containers/${pod.spec.containers.findIndex((one) => one.name === name)}/`
     const patch = patchOf(
       others.filter((one) => one.path.startsWith(path)),
       path,
     )
     others = others.filter((one) => !one.path.startsWith(path))
-    return [name, { fingerprint: fingerprint.slice(0, 12), ...container, patch }]
+    return [
+      name,
+      {
+        fingerprint: fingerprint.slice(0, 12),
+        earlierFingerprint: earlierFingerprint?.slice(0, 12),
+        ...container,
+        patch,
+      },
+    ]
   })
   return {
     ...told,

@@ -15,7 +15,7 @@ const request = (deadlineMs: number) =>
 
 function keep(parts: Partial<Store> = {}, lifeOf?: (pid: number) => string) {
   const store = standInStore(parts)
-  const keeper = new ContainerKeeper(surroundings(store), containerPlan, 0, lifeOf)
+  const keeper = new ContainerKeeper(surroundings(store), containerPlan, lifeOf)
   const connection = new Heard()
   const run = (pid: number, at: Parameters<typeof say>[1]) => say(pid, at)
   const say = (
