@@ -58,10 +58,13 @@ export type Config = Readonly<
     | 'statusHost'
     | 'guard'
     | 'fingerprint'
+    | 'helpers'
+    | 'resourcesWithoutDevice'
     | 'restore'
     | 'sidecar'
   > & {
     stores: ReadonlyMap<string, StoreVolume>
+    runtimeClasses: ReadonlyMap<string, 'runc' | 'other'>
     checkpointBudgetMs: number
     restoreBudgetMs: number
     cloud: Readonly<CloudPlan>
@@ -165,6 +168,7 @@ function configOf(file: ConfigFile, folder: string): Config {
   return {
     ...same,
     stores: new Map(Object.entries(file.stores)),
+    runtimeClasses: new Map(Object.entries(file.runtimeClasses)),
     checkpointBudgetMs: durationMs(checkpointBudget),
     restoreBudgetMs: durationMs(restoreBudget),
     cloud: { name: cloud, ...(endpoint === undefined ? {} : { endpoint }) },

@@ -68,16 +68,16 @@ export const logEvents = {
   'leftovers.dump_removed': 'The sidecar removed an incomplete dump of an earlier sidecar of the pod.',
   'leftovers.not_cleared': 'The sidecar could not remove everything that an earlier sidecar left.',
   'leftovers.not_sought': 'The sidecar could not look for dumps of an earlier sidecar.',
+  'lineage.end_not_recorded': 'The sidecar could not record that the work is finished and tries once more.',
+  'lineage.finished': 'The application exited with 0; the sidecar recorded that its lineage ends.',
   'lineage.life_not_noted':
     'The sidecar could not write down the generation of the application; its checkpoints begin another one.',
+  'lineage.not_cleared':
+    'The sidecar could not remove the checkpoints of finished work; they are never restored.',
   'lineage.other_work':
     'The newest checkpoint is of other work; `changed` names the difference and `goBack` the annotation that restores it in spite of that.',
   'lineage.other_work_not_recorded':
     'The sidecar could not record that the work began from its beginning; its first checkpoint says so.',
-  'lineage.end_not_recorded': 'The sidecar could not record that the work is finished and tries once more.',
-  'lineage.finished': 'The application exited with 0; the sidecar recorded that its lineage ends.',
-  'lineage.not_cleared':
-    'The sidecar could not remove the checkpoints of finished work; they are never restored.',
   'memory.end_not_begun':
     'A checkpoint that ends the application had not begun in time, so the sidecar removed the throttle.',
   'memory.end_unsaved':
@@ -151,11 +151,11 @@ export const logEvents = {
   'restore.fetched_kept': 'A fetched checkpoint could not be removed from staging.',
   'restore.killed':
     'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
-  'restore.number_lost':
-    'A neighbour took a process number that the checkpoint needs during the restore, which is tried again.',
   'restore.note_failed': 'The note of a restore in progress could not be removed.',
   'restore.nothing_kept':
     'The store holds no checkpoint that fits; the application starts from its beginning.',
+  'restore.number_lost':
+    'A neighbour took a process number that the checkpoint needs during the restore, which is tried again.',
   'restore.preparation_failed':
     'The sidecar could not prepare a restore; the application starts from its beginning.',
   'restore.tail_kept':

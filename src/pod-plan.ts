@@ -59,6 +59,8 @@ export type ContainerPlan = {
   emptyDirs: string[]
   /** Mount paths of volumes that outlive the pod (PVC, NFS, hostPath), and are not mounted read-only: nothing of them is archived. */
   external: string[]
+  /** Paths at or below those of `emptyDirs` whose contents are not archived. Absent for none. */
+  exclude?: string[]
   memory: MemoryPlan
 }
 
@@ -191,8 +193,9 @@ function problemsOf(value: unknown): string[] {
           (container.earlierFingerprint === undefined || isText(container.earlierFingerprint)) &&
           isTexts(container.emptyDirs) &&
           isTexts(container.external) &&
+          (container.exclude === undefined || isTexts(container.exclude)) &&
           isMemoryPlan(container.memory),
-        `containers[${index}] must be {name: a DNS label, fingerprint, parts?, earlierFingerprint?, emptyDirs, external, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds, staysBecause?}}`,
+        `containers[${index}] must be {name: a DNS label, fingerprint, parts?, earlierFingerprint?, emptyDirs, external, exclude?, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds, staysBecause?}}`,
       )
   return problems
 }

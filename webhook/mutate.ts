@@ -6,6 +6,7 @@ import { injectedLabel } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import type { PodPlan } from '../src/pod-plan.ts'
 import { volumePaths, volumeRoot } from '../src/volume.ts'
+import { requestsForScaling, safeToEvictAnnotation, safeToEvictValue } from './autoscalers.ts'
 import type { Commands } from './entrypoints.ts'
 import { goListenerOperations } from './go-listeners.ts'
 import { grantedCapabilities } from './added-capabilities.ts'
@@ -54,8 +55,13 @@ export function mutate(
   const injected = injectedContainers(plan, config, {
     qos: qosClassOf(pod),
     capabilities: grantedCapabilities(guarded),
+    requests: requestsForScaling(pod),
   })
+  // A claim or a file server is no local volume.
+  const local = [injectedNames.volume, ...('hostPath' in store ? [injectedNames.storeVolume] : [])]
+  const evictable = safeToEvictValue(pod, local)
   const operations: Operation[] = [
+    ...addMember(pod.metadata.annotations, '/metadata/annotations', safeToEvictAnnotation, evictable),
     ...addMember(pod.metadata.labels, '/metadata/labels', injectedLabel, 'true'),
     { op: 'add', path: '/spec/shareProcessNamespace', value: true },
     // A pod may end at the dump's pace without its owner's own grace being any shorter for it.

@@ -63,6 +63,9 @@ export type Pod = {
     imagePullSecrets?: Maybe<{ name?: Maybe<string> }[]>
     nodeName?: Maybe<string>
     nodeSelector?: Maybe<TextMap>
+    runtimeClassName?: Maybe<string>
+    /** From the runtime class. */
+    overhead?: unknown
     affinity?: unknown
     os?: Maybe<{ name: string }>
     hostNetwork?: Maybe<boolean>
@@ -142,6 +145,7 @@ const checkPod: Check = recordOf({
     imagePullSecrets: optional(listOf(recordOf({ name: isTextMaybe }))),
     nodeName: isTextMaybe,
     nodeSelector: isTextMap,
+    runtimeClassName: isTextMaybe,
     os: optional(recordOf({ name: isText })),
     hostNetwork: isFlagMaybe,
     hostPID: isFlagMaybe,

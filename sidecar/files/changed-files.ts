@@ -64,19 +64,21 @@ export async function findChangedFolders(
 /** One walk of the root file system, and beside it one of all volumes. */
 export async function findInRoots(
   options: FindOptions,
-  { roots, mountPoints, isOverlay }: EphemeralRoots,
+  all: EphemeralRoots,
   baseline: Baseline,
   tests: { root: readonly string[]; volumes: readonly string[] },
 ): Promise<string[]> {
-  const volumes = roots.filter((root) => root !== '/')
-  const untouched = isOverlay && roots.includes('/') ? await untouchedFolders(options.pid, baseline) : []
+  const hasRoot = all.roots.includes('/')
+  const volumes = all.roots.filter((root) => root !== '/')
+  const untouched = all.isOverlay && hasRoot ? await untouchedFolders(options.pid, baseline) : []
+  const walk = (roots: readonly string[], given: readonly string[]) =>
+    roots.length === 0 ? [] : findNames(options, walkArguments({ ...all, roots }, ...given))
   const found = await Promise.all([
-    roots.includes('/')
-      ? findNames(options, walkArguments(['/'], mountPoints, ...untouched, ...tests.root))
-      : [],
-    volumes.length > 0 ? findNames(options, walkArguments(volumes, mountPoints, ...tests.volumes)) : [],
+    walk(hasRoot ? ['/'] : [], [...untouched, ...tests.root]),
+    walk(volumes, tests.volumes),
   ])
-  return found.flat()
+  // A volume that is mounted in another one of the same disk is found twice.
+  return [...new Set(found.flat())]
 }
 
 /**

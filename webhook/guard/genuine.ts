@@ -67,7 +67,12 @@ function planProblem(pod: Pod, plan: PodPlan, namespace: string, config: Config)
 
 function containerProblem(pod: Pod, plan: PodPlan, config: Config): string | undefined {
   const guarded = pod.spec.containers.filter(({ name }) => plan.containers.some((one) => one.name === name))
-  const surrounding = { qos: qosClassOf(pod), capabilities: grantedCapabilities(guarded) }
+  const surrounding = {
+    qos: qosClassOf(pod),
+    capabilities: grantedCapabilities(guarded),
+    // Resources are not compared.
+    requests: {},
+  }
   for (const { container } of injectedContainers(plan, config, surrounding)) {
     const name = String(at(container, 'name'))
     const field = differingField(

@@ -37,7 +37,7 @@ rmSync('/image/late/file')
 appendFileSync('/image/written/deep/file', 'and more')
 renameSync('/image/own', '/image/renamed')
 
-const walk = (isOverlay: boolean) => findChanged(options, { roots: ['/'], mountPoints, external: [], isOverlay }, baseline) // prettier-ignore
+const walk = (isOverlay: boolean) => findChanged(options, { roots: ['/'], mountPoints, external: [], excluded: [], isOverlay }, baseline) // prettier-ignore
 const [pruned, whole] = [await walk(true), await walk(false)]
 // Nobody writes to a lower layer; here it shows which folders are looked into.
 writeFileSync(`${lower}/image/untouched/deep/unseen`, '')
