@@ -7,7 +7,7 @@ export REPRIEVE_CACHE ?= /var/cache/reprieve
 IMAGE ?= localhost/reprieve:latest
 BENCHES := $(patsubst bench/%.ts,%,$(filter-out bench/lib%,$(wildcard bench/*.ts)))
 
-.PHONY: help setup check format docs test smoke unit test-vm e2e soak demo image image-archive bench clean clean-cache
+.PHONY: help setup check format docs test smoke unit test-vm e2e programs soak demo image image-archive bench clean clean-cache
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
@@ -42,6 +42,10 @@ test-vm: setup ## the tests inside a virtual machine: FILES="test/e2e/eviction.t
 
 soak: setup ## the repetitions that are too long for every day
 	REPRIEVE_SOAK=1 REPRIEVE_PROPERTY_RUNS=100000 scripts/test.sh soak
+
+programs: setup ## thirty-eight programs of Debian, each restored twice: writes the table of docs/usage.md
+	REPRIEVE_PROGRAMS=all tap --jobs=1 --timeout=3600 test/e2e/programs/programs.test.ts
+	node scripts/docs.ts
 
 demo: setup ## a pod dies and carries on, told as it happens (WORKLOAD=torch for PyTorch)
 	@node demo/main.ts

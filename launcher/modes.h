@@ -11,5 +11,6 @@ int lastpid_mode(char **words);
 int guard_mode(char **words);
 int lock_mode(char **words);
 int memory_cgroup_mode(char **words);
+int connections_mode(char **words);
 
 #endif

@@ -21,6 +21,8 @@ export const logEvents = {
   'checkpoint.broken_off':
     'The sidecar stopped storing a checkpoint: a more urgent one is asked for, or the work is done.',
   'checkpoint.failed': 'The sidecar took no checkpoint; the application resumes and `err` names the reason.',
+  'checkpoint.left_out':
+    'Processes that `kubectl exec` or a postStart hook began are not in the checkpoint; the line names them.',
   'checkpoint.listener_failed': 'A listener failed when CRIU had stopped the application.',
   'checkpoint.not_marked':
     'The sidecar could not write the file that tells the launcher whether a checkpoint exists.',
@@ -52,6 +54,10 @@ export const logEvents = {
   'guard.failed': 'The guard could not judge a request because of an internal error and denied it.',
   'guard.judged': 'The guard allowed or denied a request that touches a container of Reprieve.',
   'image.looked_up': 'The webhook asked a registry for the entrypoint of an image.',
+  'images.connections':
+    'The TCP connections of the application were counted; all but `kept` come back closed.',
+  'images.connections_unread':
+    'TCP connections inside the application could not be saved and will come back closed.',
   'images.sockets_closed': 'Unix sockets to neighbour containers were closed in the images.',
   'images.timers_rearmed': 'Timers that had expired were armed again in the images.',
   'images.timers_unread': 'The timers in the images could not be read.',
@@ -137,6 +143,7 @@ export const logEvents = {
   'restore.cluster_file_changed':
     'A file of a config map, secret or projected volume changed since the checkpoint.',
   'restore.completed': 'The application runs on from the checkpoint that the line names.',
+  'restore.connections': 'TCP connections of the checkpoint go on (`kept`) or come back closed (`closed`).',
   'restore.damaged': 'A checkpoint could not be fetched whole; the next older one is tried.',
   'restore.death_not_recorded':
     'An early death could not be recorded in the store; this pod passes the checkpoint over.',
@@ -151,6 +158,7 @@ export const logEvents = {
   'restore.fetched_kept': 'A fetched checkpoint could not be removed from staging.',
   'restore.killed':
     'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
+  'restore.not_marked': 'The file that tells the application of its restore could not be written.',
   'restore.note_failed': 'The note of a restore in progress could not be removed.',
   'restore.nothing_kept':
     'The store holds no checkpoint that fits; the application starts from its beginning.',

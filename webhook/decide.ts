@@ -2,13 +2,12 @@
 import { readOptIn, readWishes, type Wishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config.ts'
-import { triggerNames, type ContainerPlan, type MemoryPlan, type PodPlan } from '../src/pod-plan.ts'
+import { triggerNames, type ContainerPlan, type PodPlan } from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
-import { excludedWithin, exclusionProblems, writableMounts } from './container-volumes.ts'
+import { planOfContainer } from './container-plan.ts'
+import { exclusionProblems } from './container-volumes.ts'
 import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
-import { earlierFingerprintOf } from './earlier-fingerprint.ts'
-import { fingerprintOf, type FingerprintRules } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
@@ -18,6 +17,7 @@ import { whyNeverReplaced } from './never-replaced.ts'
 import { ownerWarnings } from './owner-warnings.ts'
 import { podLineage } from './pod-lineage.ts'
 import type { Container, Pod } from './pod.ts'
+import { renewalOperations, renewed } from './renewal.ts'
 import { runtimeObstacles } from './runtime-class.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
 import { virtualNodeObstacles } from './virtual-node.ts'
@@ -63,6 +63,9 @@ export function decide(
   const { namespace, optedInBy } = origin
   const annotations = pod.metadata.annotations ?? {}
   const quiet = leftAlone(pod, origin, config)
+  const renewal = quiet === 'already-injected' ? renewed(pod, config) : undefined
+  if (renewal !== undefined && renewalOperations(pod, renewal).length > 0)
+    return { outcome: 'inject', ...renewal, warnings: [] }
   if (quiet !== undefined) return { outcome: 'skip', reasons: [quiet], warnings: [] }
   if (isKeptOut(annotations, optedInBy))
     return unprotected([{ reason: 'pod-security', text: skipReasons['pod-security'].meaning }], false)
@@ -113,11 +116,11 @@ export function decide(
     ...ownerWarnings(pod, containers, wishes.key),
   )
   const planned = containers.map((container) =>
-    containerPlan(pod, container, {
+    planOfContainer(pod, container, {
       command: commands.get(container.name) ?? [],
-      rules: config.fingerprint,
       exclude: wishes.exclude,
       memory: memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
+      config,
     }),
   )
   const plan = planFor({ namespace, lineage, wishes, containers: planned }, config)
@@ -165,34 +168,6 @@ export function withoutCommand(pod: Pod, origin: Origin, config: Config): Contai
   return chooseContainers(pod, wishes, config, asked).containers.filter(
     ({ command }) => (command ?? []).length === 0,
   )
-}
-
-type Parts = {
-  command: readonly string[]
-  rules: FingerprintRules
-  exclude: string[] | undefined
-  memory: MemoryPlan
-}
-
-function containerPlan(
-  pod: Pod,
-  container: Container,
-  { command, rules, exclude, memory }: Parts,
-): ContainerPlan {
-  const { emptyDirs, external } = writableMounts(pod, container)
-  const { fingerprint, parts } = fingerprintOf(pod, container, command, rules)
-  const earlierFingerprint = earlierFingerprintOf(pod, container, command)
-  const excluded = excludedWithin(emptyDirs, exclude)
-  return {
-    name: container.name,
-    fingerprint,
-    parts,
-    earlierFingerprint,
-    emptyDirs,
-    external,
-    ...(excluded.length === 0 ? {} : { exclude: excluded }),
-    memory,
-  }
 }
 
 /** Why a pod is left as it is without a word. */

@@ -23,7 +23,9 @@ const names = [
   // Logs, metrics, traces.
   'fluent-bit', 'fluentbit', 'fluentd', 'filebeat', 'metricbeat', 'promtail', 'vector-agent', 'vector-sidecar', 'logging-sidecar', 'log-shipper', 'logstash-sidecar',
   'otel-collector', 'otc-container', 'opentelemetry-collector', 'aws-otel-collector', 'adot-collector', 'jaeger-agent', 'datadog-agent', 'dd-agent', 'cloudwatch-agent',
-  'xray-daemon', 'telegraf', 'telegraf-sidecar', 'grafana-agent', 'splunk-otel-collector', 'newrelic-infra', 'statsd', 'statsd-sidecar', '*-exporter',
+  'xray-daemon', 'telegraf', 'telegraf-sidecar', 'grafana-agent', 'splunk-otel-collector', 'newrelic-infra', 'statsd', 'statsd-sidecar', 'node-exporter', 'postgres-exporter', 'mysqld-exporter', 'mysql-exporter', 'mongodb-exporter', 'redis-exporter', 'memcached-exporter',
+  'kafka-exporter', 'rabbitmq-exporter', 'nats-exporter', 'elasticsearch-exporter', 'nginx-exporter', 'apache-exporter', 'haproxy-exporter', 'php-fpm-exporter',
+  'pgbouncer-exporter', 'jmx-exporter', 'statsd-exporter', 'process-exporter', 'blackbox-exporter', 'dcgm-exporter', 'metrics-exporter', 'prometheus-exporter',
   'config-reloader', 'prometheus-config-reloader', 'rules-configmap-reloader', 'configmap-reload', 'configmap-reload-*', 'thanos-sidecar',
   'k8s-sidecar', 'grafana-sc-*', 'leader-elector', 'liveness-probe', 'csi-*-registrar', 'node-driver-registrar',
 ] // prettier-ignore

@@ -22,10 +22,10 @@ export type Surrounding = { qos: QosClass; capabilities: readonly string[]; requ
 
 /** The restore init container, then the sidecar. */
 export function injectedContainers(plan: PodPlan, config: Config, pod: Surrounding): Written[] {
-  const planText = textOf(plan)
-  const quoted = JSON.stringify(planText)
+  const written = planText(plan)
+  const quoted = JSON.stringify(written)
   return framesOf(config, pod).map(({ container, head, tail }) => ({
-    container: { ...container, env: [{ name: planVariable, value: planText }, ...container.env.slice(1)] },
+    container: { ...container, env: [{ name: planVariable, value: written }, ...container.env.slice(1)] },
     text: head + quoted + tail,
   }))
 }
@@ -54,10 +54,10 @@ function frameOf(container: Framed): Frame {
  * Runs once, before everything of the user's, and ends with 0 by its deadline whatever happens: `guard --once` sees to
  * that.
  */
-function restoreContainer(planText: string, config: Config, qos: QosClass): Framed {
+function restoreContainer(text: string, config: Config, qos: QosClass): Framed {
   return {
     name: injectedNames.restoreContainer,
-    ...common(planText, config),
+    ...common(text, config),
     command: [
       imagePaths.launcher,
       'guard',
@@ -81,13 +81,13 @@ function restoreContainer(planText: string, config: Config, qos: QosClass): Fram
 
 /** A native sidecar: an init container that is restarted always, and outlives the main containers. */
 function sidecarContainer(
-  planText: string,
+  text: string,
   config: Config,
   { qos, capabilities, requests }: Surrounding,
 ): Framed {
   return {
     name: injectedNames.sidecarContainer,
-    ...common(planText, config),
+    ...common(text, config),
     ...metricsPort(config),
     command: [
       imagePaths.launcher,
@@ -132,12 +132,12 @@ const asRoot = {
   runAsUser: 0,
 }
 
-function common(planText: string, config: Config): Framed {
+function common(text: string, config: Config): Framed {
   return {
     image: config.image,
     imagePullPolicy: config.imagePullPolicy,
     env: [
-      { name: planVariable, value: planText },
+      { name: planVariable, value: text },
       fromField('REPRIEVE_POD_NAME', 'metadata.name'),
       fromField('REPRIEVE_POD_UID', 'metadata.uid'),
       fromField('REPRIEVE_NODE_NAME', 'spec.nodeName'),
@@ -156,6 +156,6 @@ function fromField(name: string, fieldPath: string): object {
 }
 
 /** The plan as it stands in our containers' environment. The kubelet expands `$(NAME)` there, and reads `$$` as a dollar sign. */
-function textOf(plan: PodPlan): string {
+export function planText(plan: PodPlan): string {
   return JSON.stringify(plan).replaceAll('$', () => '$$')
 }

@@ -2,7 +2,7 @@
 import { injectedLabel, readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config.ts'
-import { planVariable } from '../src/pod-plan.ts'
+import { parsePodPlan, planVariable, type PodPlan } from '../src/pod-plan.ts'
 import { imagePaths, injectedNames } from './image-paths.ts'
 import { at, listAt } from './json-path.ts'
 import { podLineage } from './pod-lineage.ts'
@@ -57,8 +57,12 @@ function lineagesOf(pod: Pod, namespace: string, key: string | undefined): unkno
   })
 }
 
+export function isOurs({ name }: Container): boolean {
+  return names.has(name)
+}
+
 export function ourContainers(pod: Pod): Container[] {
-  return (pod.spec.initContainers ?? []).filter(({ name }) => names.has(name))
+  return (pod.spec.initContainers ?? []).filter(isOurs)
 }
 
 function runsOurs({ name, command }: Container): boolean {
@@ -67,10 +71,21 @@ function runsOurs({ name, command }: Container): boolean {
 }
 
 /** The plan's JSON; undefined where it was given in another way than ours. */
-export function planTextOf(container: unknown): string | undefined {
+function planTextOf(container: unknown): string | undefined {
   const [variable, ...more] = listAt(at(container, 'env')).filter((one) => at(one, 'name') === planVariable)
   const value = at(variable, 'value')
   return typeof value !== 'string' || more.length > 0 ? undefined : value.replaceAll('$$', () => '$')
+}
+
+/** The one plan of both containers; undefined where they differ, or this version cannot read it. */
+export function injectedPlan(pod: Pod): PodPlan | undefined {
+  const [text, ...others] = ourContainers(pod).map(planTextOf)
+  if (text === undefined || others.some((other) => other !== text)) return undefined
+  try {
+    return parsePodPlan(text)
+  } catch {
+    return undefined
+  }
 }
 
 function planOf(container: Container): unknown {

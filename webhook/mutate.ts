@@ -5,7 +5,7 @@
 import { injectedLabel } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import type { PodPlan } from '../src/pod-plan.ts'
-import { volumePaths, volumeRoot } from '../src/volume.ts'
+import { volumeRoot } from '../src/volume.ts'
 import { requestsForScaling, safeToEvictAnnotation, safeToEvictValue } from './autoscalers.ts'
 import type { Commands } from './entrypoints.ts'
 import { goListenerOperations } from './go-listeners.ts'
@@ -17,6 +17,7 @@ import { raisesFor } from './more-memory.ts'
 import { patchText, type Operation } from './patch-text.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
+import { launched, renewalOperations } from './renewal.ts'
 import { qosClassOf } from './quality-of-service.ts'
 import { seccompOperations, seccompWarning } from './seccomp-profile.ts'
 
@@ -40,7 +41,7 @@ const none: ReadonlyMap<string, number> = new Map()
 
 /**
  * @param needs what containers of the lineage have needed before: memory limits in bytes, by name
- * @returns no operations for a pod that has Reprieve already
+ * @returns for a pod that has Reprieve already, only what renews its plan
  */
 export function mutate(
   pod: Pod,
@@ -49,7 +50,11 @@ export function mutate(
   needs: ReadonlyMap<string, number> = none,
 ): Patch {
   const store = config.stores.get(plan.store.name)
-  if (looksInjected(pod) || store === undefined) return { operations: [], text: '[]', warnings: [] }
+  if (looksInjected(pod)) {
+    const operations = renewalOperations(pod, { plan, commands })
+    return { operations, text: JSON.stringify(operations), warnings: [] }
+  }
+  if (store === undefined) return { operations: [], text: '[]', warnings: [] }
   const spec = pod.spec
   const guarded = spec.containers.filter(({ name }) => plan.containers.some((one) => one.name === name))
   const injected = injectedContainers(plan, config, {
@@ -122,7 +127,7 @@ function protect(
       // Nothing can be replaced that is not there (RFC 6902, 4.3).
       op: container.command === undefined ? 'add' : 'replace',
       path: `${path}/command`,
-      value: [volumePaths.launcher, 'run', `--container=${container.name}`, '--', ...command],
+      value: launched(container.name, command),
     },
     ...append(container.volumeMounts, `${path}/volumeMounts`, [launcherMount]),
     ...addMember(container.lifecycle, `${path}/lifecycle`, 'preStop', preStop),

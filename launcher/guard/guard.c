@@ -28,6 +28,10 @@
 #define FAILED_FOR_GOOD 3
 /* @deadline The restore init container hangs | Killed after `restoreBudget` and this; it exits with 0 */
 #define TERM_TO_KILL_MS 2000
+/* The sidecar thaws after ten seconds at the latest (sidecar/triggers/memory/standstill.ts). */
+/* @deadline A sidecar that hangs leaves the application frozen | `launcher guard` thaws it */
+#define FROZEN_MS 60000
+#define LOOK_EVERY_MS 5000
 #define ONCE_DEADLINE_MS (10 * 60 * 1000)
 
 struct guard {
@@ -37,6 +41,7 @@ struct guard {
 	pid_t child; /* 0 while none runs */
 	int code; /* of the last one */
 	int told_by; /* the signal that told us to end, 0 */
+	long long frozen_ms, frozen_since_ms; /* since it was first seen so, NEVER_MS: it is not */
 	char oom_score_adj[16]; /* the command's, empty where ours is the same */
 };
 
@@ -119,6 +124,35 @@ static void clean_up(const struct guard *guard, int failed)
 		clear_what_is_left(guard->run, guard->told_by || failed >= FAILED_FOR_GOOD);
 }
 
+/* For a command that hangs rather than dies: what it froze must not stay so. */
+static void look_after_frozen(struct guard *guard)
+{
+	long long now = now_ms();
+	if (!is_any_frozen(guard->run)) {
+		guard->frozen_since_ms = NEVER_MS;
+	} else if (guard->frozen_since_ms == NEVER_MS) {
+		guard->frozen_since_ms = now;
+	} else if (now - guard->frozen_since_ms >= guard->frozen_ms) {
+		warn("\"%s\" has frozen an application for %lld ms, and hangs", guard->command[0], now - guard->frozen_since_ms);
+		clear_what_is_left(guard->run, false);
+		guard->frozen_since_ms = NEVER_MS;
+	}
+}
+
+static void attend_until_it_ends(struct guard *guard)
+{
+	long long every_ms = guard->frozen_ms / 4 < LOOK_EVERY_MS ? guard->frozen_ms / 4 : LOOK_EVERY_MS;
+	long long look_ms = guard->run ? now_ms() + every_ms : NEVER_MS;
+	guard->frozen_since_ms = NEVER_MS;
+	while (guard->child > 0) {
+		attend(guard, look_ms);
+		if (look_ms == NEVER_MS || now_ms() < look_ms)
+			continue;
+		look_after_frozen(guard);
+		look_ms = now_ms() + every_ms;
+	}
+}
+
 static int keep_running(struct guard *guard)
 {
 	long long backoff_ms = BACKOFF_FIRST_MS;
@@ -127,8 +161,7 @@ static int keep_running(struct guard *guard)
 	while (!guard->told_by) {
 		long long since = now_ms();
 		start(guard);
-		while (guard->child > 0)
-			attend(guard, NEVER_MS);
+		attend_until_it_ends(guard);
 		bool ran_well = now_ms() - since >= RAN_WELL_MS;
 		failed = ran_well ? 1 : failed + 1;
 		clean_up(guard, failed);
@@ -172,12 +205,13 @@ static void run_once(struct guard *guard, long long duration_ms)
 
 int guard_mode(char **words)
 {
-	static const char *const known[] = { "once", "deadline-ms=", "provide=", "thaw=", NULL };
+	static const char *const known[] = { "once", "deadline-ms=", "provide=", "thaw=", "frozen-ms=", NULL };
 	struct options options = parse_options(words, known);
 	struct guard guard = { .command = options.command, .run = option_text(&options, "thaw") };
+	guard.frozen_ms = option_number(&options, "frozen-ms", 1, FROZEN_MS);
 	if (!guard.command[0])
 		die(EXIT_LAUNCHER, "usage: launcher guard [--once --deadline-ms=N] [--provide=PATH] [--thaw=FOLDER] "
-				   "-- COMMAND [ARG...]");
+				   "[--frozen-ms=N] -- COMMAND [ARG...]");
 	secure_stdio();
 	block_signals();
 	guard.wakeup = signal_descriptor();

@@ -116,6 +116,32 @@ static void clear_below(const char *folder, const char *container, bool throttle
 	each_in(folder, clear, throttles);
 }
 
+static bool found_frozen;
+
+static void look_for_frozen(const char *record, const char *name, bool ignored)
+{
+	char text[2 * PATH_MAX], state[16];
+	(void)ignored;
+	if (strncmp(name, RECORD, strlen(RECORD)) != 0 || !read_text_at(AT_FDCWD, record, text, sizeof text))
+		return;
+	char *cgroup = strchr(text, '\n');
+	if (cgroup && cgroup[1] == '/' && read_setting(cgroup + 1, "cgroup.freeze", state, sizeof state))
+		found_frozen = found_frozen || strcmp(state, "1") == 0;
+}
+
+static void look_for_frozen_below(const char *folder, const char *container, bool ignored)
+{
+	(void)container;
+	each_in(folder, look_for_frozen, ignored);
+}
+
+bool is_any_frozen(const char *run)
+{
+	found_frozen = false;
+	each_in(run, look_for_frozen_below, false);
+	return found_frozen;
+}
+
 void clear_what_is_left(const char *run, bool throttles)
 {
 	each_in(run, clear_below, throttles);

@@ -10,4 +10,7 @@
  */
 void clear_what_is_left(const char *run, bool throttles);
 
+/* Whether a cgroup that a record names is frozen. */
+bool is_any_frozen(const char *run);
+
 #endif

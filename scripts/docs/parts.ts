@@ -12,6 +12,7 @@ import { errorCodes } from '../../src/errors.ts'
 import { logEvents } from '../../src/log-events.ts'
 import { notTakenReasons } from '../../src/not-taken-reasons.ts'
 import { rejectionReasons } from '../../src/restore-reasons.ts'
+import { readResults } from '../../test/e2e/programs/results.ts'
 import { hostilePods } from '../../test/webhook/hostile-pods-table.ts'
 import { guardReasons } from '../../webhook/guard/reasons.ts'
 import { overloadReasons } from '../../webhook/overload.ts'
@@ -40,6 +41,7 @@ export async function parts(root: string): Promise<Parts> {
     ['deadlines', deadlines(root)],
     ['log-events', pairs(['Event', 'Meaning'], Object.entries(logEvents).map(([event, meaning]) => [code(event), meaning]))], // prettier-ignore
     ['hostile-pods', Object.entries(hostilePods).map(([pod, outcome]) => wrapped(`**${pod}:** ${outcome}`, '- ', '  ')).join('\n')], // prettier-ignore
+    ['programs', programs()],
     ['notice-answers', wrappedLines(explainAnswers())],
     ['notice-sources', sources()],
     ['sidecar-metrics', metrics(sidecarMetricsText())],
@@ -109,6 +111,30 @@ function filesIn(root: string, folder: string): string[] {
     .filter((name) => /\.(?:ts|c|h|yaml)$/.test(name))
     .sort()
     .map((name) => join(folder, name))
+}
+
+/** Of a reason: the first words tell. */
+const mostTold = 120
+
+/** What `make programs` found last. */
+function programs(): string {
+  const { date, reprieve, kernel, programs: all } = readResults()
+  const rows = all.map(({ name, version, outcome }) => [
+    name,
+    version,
+    outcome === 'goes-on' ? 'goes on' : outcome,
+  ])
+  const tried = `Tried on ${date} with Reprieve ${reprieve} and Linux ${kernel}:`
+  const did = all.map(({ name, about, why }) => ({
+    name,
+    text: `${sentence(about)}${why === undefined ? '' : ` Seen: ${sentence(why.replaceAll(/\s+/g, ' ').slice(0, mostTold))}`}`,
+  }))
+  return [
+    tried,
+    table(['Program', 'Version', 'Outcome'], rows),
+    'Each of them does and checks this:',
+    list(did),
+  ].join('\n\n')
 }
 
 function sources(): string {

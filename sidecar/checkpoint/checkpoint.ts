@@ -14,10 +14,11 @@ import { workOf, type ContainerPlan } from '../../src/pod-plan.ts'
 import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
-import { hasLinkRemaps } from '../criu/link-remaps.ts'
+import { keepConnections, type ConnectionCount } from '../criu/kept-connections.ts'
 import { mendImages } from '../criu/mended-images.ts'
-import { writersByPath } from '../criu/regular-files.ts'
+import { hasLinkRemaps, writersByPath } from '../criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
+import { processesLeftOut } from './left-out.ts'
 import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps, readNamesAhead } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
@@ -38,6 +39,10 @@ export type CheckpointDone = {
   phases: Record<string, number>
   /** What the application had used when it stood still: more than that later is progress that is not in the checkpoint. */
   cpuMs: number
+  /** Undefined where the application had none, or they could not be looked at. */
+  connections: ConnectionCount | undefined
+  /** Processes of the container that are not in the checkpoint. */
+  leftOut?: readonly string[]
 }
 
 /**
@@ -142,6 +147,7 @@ class Checkpoint {
   #namesAhead: Promise<BaselineNames | undefined> = Promise.resolve(undefined)
   #standing: Promise<Standing | Error> | undefined
   #cpuMs = 0
+  #connections: ConnectionCount | undefined
   #stdio: StdioPipe[] = []
   #put: PutResult | undefined
   #storeCpuMs = 0
@@ -156,6 +162,7 @@ class Checkpoint {
   async take(): Promise<CheckpointDone> {
     const { launcherPid, root } = this.#parts.target
     const began = performance.now()
+    const leftOut = await processesLeftOut(launcherPid, root)
     this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
     this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
     try {
@@ -201,7 +208,14 @@ class Checkpoint {
         totalMs: performance.now() - began,
       }
       const ended = this.#parts.request.afterwards === 'end'
-      return { manifest: put.manifest, ended, phases: rounded(phases), cpuMs: this.#cpuMs }
+      return {
+        manifest: put.manifest,
+        ended,
+        phases: rounded(phases),
+        cpuMs: this.#cpuMs,
+        connections: this.#connections,
+        leftOut,
+      }
     } finally {
       clearTimeout(this.#deadline)
       this.#abort.abort()
@@ -269,6 +283,12 @@ class Checkpoint {
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing
       if (standing !== undefined && !(standing instanceof Error)) {
+        this.#connections = await keepConnections({
+          imagesFolder: `${this.#parts.folder}/criu`,
+          pids: standing.processes,
+          signal: this.#abort.signal,
+          log: this.#parts.log,
+        })
         this.#cpuMs = await cpuMsOf(standing.processes)
         standing.externalFiles = await withSoleWriters(standing.externalFiles, {
           writers: () => writersByPath(`${this.#parts.folder}/criu`),

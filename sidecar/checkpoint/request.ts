@@ -1,4 +1,5 @@
 /** One request for a checkpoint of one container, and its outcome. */
+import type { ConnectionCount } from '../criu/kept-connections.ts'
 import type { Deadline } from '../../src/deadline.ts'
 import type { Outcome } from '../../src/outcome.ts'
 
@@ -41,6 +42,10 @@ export type CheckpointOutcome = Outcome<{
     cpuMs?: number
     /** The memory of the application just before, where that is known. */
     memoryBytes?: number | undefined
+    /** What becomes of the TCP connections at a restore. */
+    connections?: ConnectionCount | undefined
+    /** Processes of the container that `kubectl exec` or a postStart hook began: they are not in the checkpoint. */
+    leftOut?: readonly string[]
   }
   failed: { reason: string; detail: string }
 }>

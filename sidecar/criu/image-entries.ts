@@ -42,22 +42,53 @@ export function withEntriesChanged(
 }
 
 /**
- * Changes a dump's `files.img`. The file is replaced, never written to: in a store's own draft folder it is a second name of
- * the stored one.
+ * Changes a dump's `files.img`.
  * @returns how many entries were changed
  */
 export async function rewriteFilesImage(
   imagesFolder: string,
   change: (image: Buffer) => { image: Buffer; changed: number } | undefined,
 ): Promise<number> {
-  const file = `${imagesFolder}/files.img`
+  let changed = 0
+  await rewriteImage(`${imagesFolder}/files.img`, (image) => {
+    const rewritten = change(image)
+    changed = rewritten?.changed ?? 0
+    return rewritten?.image
+  })
+  return changed
+}
+
+/**
+ * Changes an image of one message.
+ * @param magicLength of the numbers that it begins with, in bytes
+ * @param change returns undefined for a message that stays as it is
+ * @throws Error for what is cut short
+ */
+export function rewriteOnlyMessage(
+  file: string,
+  magicLength: number,
+  change: (message: Buffer) => Buffer | undefined,
+): Promise<boolean> {
+  return rewriteImage(file, (image) => {
+    const start = magicLength + 4
+    if (image.length < start || image.length !== start + image.readUInt32LE(magicLength))
+      throw new Error(`${file} is no image of one message`)
+    const message = change(image.subarray(start))
+    return message === undefined
+      ? undefined
+      : Buffer.concat([image.subarray(0, magicLength), lengthOf(message), message])
+  })
+}
+
+/** The file is replaced, never written to: in a store's own draft folder it is a second name of the stored one. */
+async function rewriteImage(file: string, change: (image: Buffer) => Buffer | undefined): Promise<boolean> {
   const draft = `${file}.new`
   try {
     const rewritten = change(await readFile(file))
-    if (rewritten === undefined) return 0
-    await writeFile(draft, rewritten.image, { mode: 0o600 })
+    if (rewritten === undefined) return false
+    await writeFile(draft, rewritten, { mode: 0o600 })
     await rename(draft, file)
-    return rewritten.changed
+    return true
   } catch (error) {
     await rm(draft, { force: true }).catch(() => undefined)
     throw error

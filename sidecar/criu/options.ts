@@ -23,10 +23,8 @@ const common = [
   `/proc/self/fd/${criuDescriptors.images}`,
   '--work-dir',
   `/proc/self/fd/${criuDescriptors.work}`,
-  // Established connections cannot follow to another address: the program sees them closed.
-  '--tcp-close',
   '--skip-in-flight',
-  // No firewall rules: left-over ones cut a pod's network (cri-o#4199), and closed connections need no lock.
+  // No firewall rules: left-over ones cut a pod's network (cri-o#4199). What is kept has both its ends in the tree, which stands still.
   '--network-lock',
   'skip',
   '--file-locks',
@@ -56,6 +54,8 @@ export function dumpArguments(
     '--log-file',
     'dump.log',
     ...common,
+    // CRIU leaves the connections alone: what is kept of them is saved beside it (kept-connections.ts).
+    '--tcp-close',
     '--link-remap',
     '--ghost-limit',
     String(ghostLimitBytes),
@@ -81,6 +81,8 @@ export function restoreArguments(stdio: readonly StdioPipe[], available: readonl
     '--log-file',
     'restore.log',
     ...common,
+    // Those that can go on; of the others nothing but closed sockets is left in the images by now (fit-connections.ts).
+    '--tcp-established',
     '--restore-detached',
     '--restore-sibling',
     ...[...inherited].flatMap(([inode, fd]) => [

@@ -68,18 +68,26 @@ export function withNewAddresses(entry: Buffer, addresses: ReadonlyMap<string, s
 
 function kindOf(address: string): string {
   if (isIPv4(address)) return 'ipv4'
-  return linkLocal.check(address, 'ipv6') ? 'link-local' : 'ipv6'
+  return isLinkLocal(address) ? 'link-local' : 'ipv6'
+}
+
+export function isLinkLocal(address: string): boolean {
+  return !isIPv4(address) && linkLocal.check(address, 'ipv6')
 }
 
 function isEverywhere(address: string): boolean {
   return everywhere.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
 }
 
-/** An IPv4 address that an IPv6 socket has (::ffff:10.0.0.1) is told as what it is. */
-function addressIn(socket: Buffer, field: number): string | undefined {
+export function addressIn(socket: Buffer, field: number): string | undefined {
   const words = fieldsOf(socket).filter((one) => one.number === field)
   const bytes = Buffer.alloc(words.length * 4)
   for (const [index, { value }] of words.entries()) bytes.writeUInt32LE(value, index * 4)
+  return addressOf(bytes)
+}
+
+/** An IPv4 address that an IPv6 socket has (::ffff:10.0.0.1) is told as what it is. */
+export function addressOf(bytes: Buffer): string | undefined {
   if (bytes.length === 4) return bytes.join('.')
   if (bytes.length !== 16) return undefined
   if (bytes.subarray(0, 12).equals(mappedPrefix)) return bytes.subarray(12).join('.')

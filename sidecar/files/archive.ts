@@ -93,7 +93,7 @@ export async function archiveEphemeral(
 /**
  * CRIU gives an open file that lost its name but has another one a temporary name, `link_remap.N`, beside it, and needs it at the restore. It
  * does so in the course of the dump, so these are archived when the dump is done. To be called only where the
- * images name one (criu/link-remaps.ts): it walks the tree once more while the application stands still.
+ * images name one (hasLinkRemaps): it walks the tree once more while the application stands still.
  */
 export async function archiveLinkRemaps(options: ArchiveOptions, since: number): Promise<number> {
   const { pid, plan, baseline } = options

@@ -34,11 +34,24 @@ const unanswered = { ...busy, holder: 'unknown: the store did not answer' } as c
  */
 // @deadline Another pod of the lineage is alive | The application starts without protection
 const waitForRunningMs = 15_000
+/**
+ * And where it most likely is one: the pods of a ReplicaSet share a lineage. Long enough for the announcement of a pod that was deleted, since its
+ * replacement is first created, scheduled and mounted.
+ */
+// @deadline Another replica of the Deployment is alive | The application starts without protection
+const waitForReplicaMs = 3_000
 /** A pod that ends gets its announced time and this much more. */
 // @deadline Another pod of the lineage is being ended | Unprotected start, this long after the end it announced
 const leaveGraceMs = 5_000
 /** For reading or writing a note of a hundred bytes. */
 const noteDeadlineMs = 5_000
+
+/** How long a pod of the lineage waits for another one that has not announced its end. */
+export function patienceMsOf(lineage: string): number {
+  const [, kind = '', ...names] = lineage.split('/')
+  const isOfReplicas = /^(?:Deployment|ReplicaSet)$/.test(kind) && names.length === 1
+  return isOfReplicas ? waitForReplicaMs : waitForRunningMs
+}
 
 export class SlotLock {
   readonly #lockFile: () => Promise<string>
@@ -81,13 +94,17 @@ export class SlotLock {
   }
 
   /**
-   * Waits its turn: for a pod that announces its end until then, for any other pod only `waitForRunningMs`. A pod that does other work, as the
+   * Waits its turn: for a pod that announces its end until then, for any other pod only `patienceMs`. A pod that does other work, as the
    * old one in a rolling update, leaves nothing to wait for.
    * @param evenForOtherWork a checkpoint is to be restored whatever the work
    */
-  async await(signal: AbortSignal, evenForOtherWork = false): Promise<LockOutcome> {
+  async await(
+    signal: AbortSignal,
+    evenForOtherWork = false,
+    patienceMs = waitForRunningMs,
+  ): Promise<LockOutcome> {
     const announced = new AnnouncedEnd()
-    let until = Date.now() + waitForRunningMs
+    let until = Date.now() + patienceMs
     for (;;) {
       const outcome = await this.take(Math.min(1_000, Math.max(0, until - Date.now())), signal)
       if (outcome.outcome !== 'busy') return outcome

@@ -5,6 +5,7 @@ import type { EventLog } from '../../src/log.ts'
 import { serializeManifest } from '../../src/manifest-codec.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
+import { patienceMsOf } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { asksForOne, busyMark, lockOf, fetchCheckpoint, fetchedMark, findCandidates, lineageBusy } from './preparation.ts' // prettier-ignore
 
@@ -15,7 +16,7 @@ export async function bringNewest(
 ): Promise<void> {
   const bound = around.log.child({ container: plan.name })
   const lock = lockOf(around, plan)
-  const turn = await lock.await(signal, asksForOne(around))
+  const turn = await lock.await(signal, asksForOne(around), patienceMsOf(around.podPlan.lineage))
   if (turn.outcome === 'busy') {
     await writeFile(busyMark(plan.name), turn.holder)
     return bound.warn({ event: 'slot_lock.busy', ...lineageBusy(turn) }, 'no checkpoint was fetched')

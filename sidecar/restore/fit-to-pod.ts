@@ -1,12 +1,15 @@
 /** What of a checkpoint's images names the pod that it was made in is made to name this one, before CRIU reads them. */
 import { statSync } from 'node:fs'
 import { readFile, readlink } from 'node:fs/promises'
-import { networkInterfaces } from 'node:os'
 import type { EventLog } from '../../src/log.ts'
 import { isDated, withTodaysFolder } from '../criu/cluster-paths.ts'
 import { fileEntriesOf, rewriteFilesImage, withEntriesChanged } from '../criu/image-entries.ts'
+import { podAddresses } from '../criu/kept-connections.ts'
+import { restartCalls } from '../criu/interrupted-calls.ts'
 import { newAddresses, strangeAddresses, withNewAddresses } from '../criu/pod-addresses.ts'
+import { allowConnections } from '../criu/tcp-connections.ts'
 import { parseMounts } from '../files/mounts.ts'
+import { fitConnections } from './fit-connections.ts'
 
 /** Where the application is; the mount points of the volumes that it or others than the kubelet write. */
 type Place = { pid: number; roots: readonly string[]; external: readonly string[] }
@@ -18,7 +21,7 @@ export async function fitToPod(
   log: EventLog,
 ): Promise<void> {
   const folders = await todaysFolders(launcherPid, [...roots, ...external])
-  const own = ownAddresses()
+  const own = podAddresses()
   const changed = new Set<string>()
   await rewriteFilesImage(imagesFolder, (image) => {
     const addresses = newAddresses(strangeAddresses(fileEntriesOf(image), own), own)
@@ -39,6 +42,17 @@ export async function fitToPod(
         ),
     )
   })
+  // By now with this pod's addresses, which decide what can come back.
+  const entries = [...fileEntriesOf(await readFile(`${imagesFolder}/files.img`))]
+  const connections = await fitConnections(imagesFolder, entries, own)
+  await rewriteFilesImage(imagesFolder, (image) => withEntriesChanged(image, connections.change))
+  await allowConnections(imagesFolder)
+  await restartCalls(imagesFolder)
+  if (connections.kept + connections.closed > 0)
+    log.info(
+      { event: 'restore.connections', kept: connections.kept, closed: connections.closed },
+      `${connections.kept} TCP connections go on, ${connections.closed} come back closed`,
+    )
   for (const path of changed)
     log.warn(
       { event: 'restore.cluster_file_changed', path },
@@ -60,9 +74,4 @@ async function todaysFolders(pid: number, others: readonly string[]): Promise<Ma
 function sizeOf(pid: number, path: string): number | undefined {
   const file = statSync(`/proc/${pid}/root${path}`, { throwIfNoEntry: false })
   return file?.isFile() ? file.size : undefined
-}
-
-/** Those of this pod's network, in which the sidecar is, too. */
-function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address))
 }

@@ -24,8 +24,9 @@ import {
   takeBackEarlier,
   type Restored,
 } from './restore-attempt.ts'
+import { clearRestoreMark } from './restore-mark.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
-import { SlotLock, type LockOutcome } from '../lineage/slot-lock.ts'
+import { patienceMsOf, SlotLock, type LockOutcome } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
 import { namesOf } from '../../src/work.ts'
@@ -157,7 +158,9 @@ export type PrepareOptions = {
 
 export async function prepare(options: PrepareOptions): Promise<Prepared> {
   try {
-    return await prepareFrom(options)
+    const prepared = await prepareFrom(options)
+    if (prepared.outcome === 'cold') await clearRestoreMark(`${volumePaths.run}/${options.plan.name}`)
+    return prepared
   } finally {
     // Whatever became of it: a whole checkpoint would lie in the node's memory or on its disk for as long as the pod lives.
     if (!options.isReplaced()) await clearFetched(options.plan.name, options.around.log)
@@ -196,7 +199,9 @@ async function prepareFrom({
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
   const waited = await exists(busyMark(plan.name))
-  const turn = waited ? await lock.take(0, signal) : await lock.await(signal, asksForOne(around))
+  const turn = waited
+    ? await lock.take(0, signal)
+    : await lock.await(signal, asksForOne(around), patienceMsOf(around.podPlan.lineage))
   if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn)] }
   if (turn.outcome === 'unfenced')
     log.warn({ event: 'slot_lock.unavailable', why: turn.why }, 'the lineage could not be claimed')

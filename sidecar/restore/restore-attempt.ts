@@ -16,6 +16,7 @@ import { firstStartOf } from '../files/fresh-files.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
 import { requireFitFiles, type ExternalPlace } from '../files/external-files.ts'
 import { fitToPod } from './fit-to-pod.ts'
+import { markRestore } from './restore-mark.ts'
 import { awaitFreeNumbers, lostNumber, numbersPatienceMs } from './free-numbers.ts'
 import { isAlive, killAll, shareMounts, startByClockOf, treeOf } from '../proc/process-tree.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
@@ -101,6 +102,7 @@ async function attemptOnce(
     const roots = await readEphemeralRoots(launcherPid, plan)
     await fitToPod(`${folder}/criu`, { pid: launcherPid, ...roots }, log)
     await stopComparing(`${folder}/criu`, comparisonIn(roots))
+    await markRestore(runFolder, manifest.id, log)
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       // Where the kernel takes no numbers from CRIU (before Linux 5.5), CRIU has set the last one to its own.
       await around.numbers.moveOn()

@@ -238,7 +238,13 @@ export type PodStatusReport = {
     restoredFrom?: string
     restorePhases?: Record<string, number>
     rejected: { id: string; reason: string; detail: string }[]
-    lastCheckpoint?: { outcome: string; id?: string; reason?: string; detail?: string }
+    lastCheckpoint?: {
+      outcome: string
+      id?: string
+      reason?: string
+      detail?: string
+      connections?: Record<'kept' | 'outside' | 'neighbours' | 'unaccepted' | 'unread', number>
+    }
   }[]
   sources: { source: string; reachable: boolean; answers: number; noticesSeen: number }[]
   notices: { lastAnswer?: { answer: string; because: string; plan: string } }

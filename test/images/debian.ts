@@ -24,3 +24,8 @@ export async function databaseImage(): Promise<Image> {
   const packages = ['python3-minimal', 'python3-lmdb', 'python3-plyvel', 'git']
   return { layers: [await debianRootfs('databases', 'bookworm', packages)], config }
 }
+
+/** The programs of test/e2e/programs. */
+export async function realProgramsImage(name: string, packages: string[]): Promise<Image> {
+  return { layers: [await debianRootfs(`programs-${name}`, 'bookworm', packages)], config }
+}

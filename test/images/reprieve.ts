@@ -69,7 +69,7 @@ function nodeLayer(): Promise<string> {
 
 export async function programLayer(): Promise<string> {
   const present = sources.filter((folder) => existsSync(join(root, folder)))
-  const recipe = hashOf('program 1', hashOfFiles(root, present, (path) => /\.(ts|c|h)$|Makefile$/.test(path)), readFileSync(join(root, 'package.json'))) // prettier-ignore
+  const recipe = hashOf('program 1', hashOfFiles(root, [...present, launcherFolder], (path) => /\.(ts|c|h)$|Makefile$/.test(path)), readFileSync(join(root, 'package.json'))) // prettier-ignore
   return cached('layers', 'program', recipe, async (folder) => {
     const strip = [
       'sh',

@@ -178,6 +178,26 @@ for (const [how, script] of [
     t.notMatch(stderr, /none|sock/)
   })
 
+void t.test(
+  'thaws what a command that hangs has frozen, and not what it freezes for a moment',
+  beside(),
+  async (t) => {
+    const folder = scratch(t)
+    const [run, cgroup] = [join(folder, 'run'), join(folder, 'cgroup')]
+    const freeze = join(cgroup, 'cgroup.freeze')
+    for (const path of [join(run, 'app'), cgroup]) mkdirSync(path, { recursive: true })
+    writeFileSync(freeze, '0\n')
+    writeFileSync(join(run, 'app/throttle-42@7'), `max 100\n${cgroup}`)
+    const guard = launch(t, ['guard', `--thaw=${run}`, '--frozen-ms=400', '--', 'sleep', '600'])
+    await until('the command', () => childrenOf(guard.pid)[0])
+    writeFileSync(freeze, '1\n')
+    await until('it to be let go', () => readFileSync(freeze, 'utf8').startsWith('0'))
+    guard.child.kill('SIGTERM')
+    const { stderr } = await guard.ended
+    t.match(stderr, /"sleep" has frozen an application for \d{3,} ms, and hangs\n.*was thawed: .*cgroup\n/)
+  },
+)
+
 /** Records of throttles, as sidecar/triggers/memory/throttle.ts writes them, and what each cgroup's `memory.high` says. */
 function throttled(t: Test) {
   const folder = scratch(t)

@@ -1,12 +1,10 @@
-/* Forks as servers and shells do: a child that ends at once each turn of 20 ms, and one that stays each half second, up to 12. */
+/* Forks as servers do that replace their workers: each turn of 50 ms a child that ends at once, and one that lives for 3 s. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { MOST = 12 };
 
 static pid_t fork_or_die(void)
 {
@@ -20,27 +18,22 @@ static pid_t fork_or_die(void)
 
 int main(void)
 {
-	pid_t staying[MOST];
-	int count = 0, lost = 0;
-	struct timespec pause_time = { 0, 20000000 };
+	struct timespec pause_time = { 0, 50000000 };
+	int living = 0, lost = 0, status;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (long turn = 1;; turn++) {
-		pid_t child = fork_or_die();
-		if (child == 0)
-			_exit(0);
-		waitpid(child, NULL, 0);
-		if (turn % 25 == 0 && count < MOST) {
-			staying[count] = fork_or_die();
-			if (staying[count] == 0)
-				for (;;)
-					pause();
-			count++;
+		for (unsigned seconds = 0; seconds <= 3; seconds += 3) {
+			if (fork_or_die() == 0) {
+				sleep(seconds);
+				_exit(0);
+			}
+			living++;
 		}
-		for (int i = 0; i < count; i++)
-			lost += waitpid(staying[i], NULL, WNOHANG) != 0;
-		if (turn % 50 == 0)
-			printf("turn %ld: %d children, %d lost\n", turn, count, lost);
+		for (; waitpid(-1, &status, WNOHANG) > 0; living--)
+			lost += status != 0;
+		if (turn % 20 == 0)
+			printf("turn %ld: %d children, %d lost\n", turn, living, lost);
 		nanosleep(&pause_time, NULL);
 	}
 }

@@ -17,7 +17,7 @@ const mostly = <T>(usual: T[], odd: T[]) =>
 const quantity = fc.constantFrom('1', '100m', '1Gi', '128Mi', '0', '1.5', '2e3')
 const resourceList = fc.record({ cpu: quantity, memory: quantity }, { requiredKeys: [] })
 const resources = fc.oneof(
-  fc.constant({}),
+  mostly<object>([{}], [{ claims: [{ name: 'gpu' }] }]),
   fc.record({ limits: resourceList, requests: resourceList }, { requiredKeys: [] }),
   fc
     .record({ cpu: fc.constant('1'), memory: fc.constant('1Gi') })
@@ -33,6 +33,9 @@ const volumeSource = fc.constantFrom<Record<string, unknown>>(
   { secret: { secretName: 'secret' } },
   { nfs: { server: 'nfs', path: '/' } },
   { projected: { sources: [] } },
+  { ephemeral: { volumeClaimTemplate: { spec: { accessModes: ['ReadWriteOnce'] } } } },
+  { csi: { driver: 'bucket.example', volumeAttributes: { bucket: 'b' } } },
+  { image: { reference: 'registry.example/model:1' } },
 )
 
 const httpGet = fc.record(
@@ -62,7 +65,17 @@ const container = (name: string, volumes: string[]) =>
       workingDir: fc.constant('/srv'),
       tty: mostly([false], [true]),
       ports: fc.constantFrom([], [{ name: 'web', containerPort: 8080 }]),
-      env: fc.array(fc.record({ name: label, value: text }), { maxLength: 2 }),
+      env: fc.array(
+        fc.oneof(
+          fc.record({ name: label, value: text }),
+          fc.constantFrom(
+            { name: 'ADDRESS', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+            { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'token', key: 'value' } } },
+          ),
+        ),
+        { maxLength: 3 },
+      ),
+      envFrom: fc.constantFrom([], [{ configMapRef: { name: 'settings' } }]),
       lifecycle: fc.record({ preStop: handler, postStart: handler }, { requiredKeys: [] }),
       resources,
       securityContext: fc.constantFrom(
@@ -81,6 +94,7 @@ const container = (name: string, volumes: string[]) =>
                   name: fc.constantFrom(...volumes),
                   mountPath: fc.constant(mountPath),
                   readOnly: fc.boolean(),
+                  subPath: fc.constant('part'),
                 },
                 { requiredKeys: ['name', 'mountPath'] },
               ),
@@ -100,6 +114,8 @@ const annotations = fc.record(
     [`${key}store`]: fc.constantFrom('default', 'shared', 'claimed'),
     [`${key}key`]: mostly(['mine'], ['a/b']),
     [`${key}memory-max`]: mostly(['16Gi'], ['1']),
+    [`${key}exclude`]: mostly([undefined], ['/a', '/data/cache', 'a']),
+    'cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes': fc.constantFrom('cache', 'cache,data'),
     'example.org/a~b': text,
   },
   { requiredKeys: [] },
@@ -152,6 +168,7 @@ export const generatedPod: fc.Arbitrary<Pod> = fc
           hostNetwork: mostly([false], [true]),
           shareProcessNamespace: mostly([true], [false]),
           hostUsers: mostly([true], [false]),
+          resourceClaims: fc.constantFrom([], [{ name: 'gpu', resourceClaimTemplateName: 'gpu' }]),
           nodeSelector: fc.constantFrom({}, { 'kubernetes.io/os': 'linux' }),
           restartPolicy: fc.constantFrom('Always', 'Never', 'OnFailure'),
         },

@@ -6,12 +6,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import { readWishes } from '../../src/annotations.ts'
 import type { Config } from '../../src/config.ts'
-import { parsePodPlan, type PodPlan } from '../../src/pod-plan.ts'
+import type { PodPlan } from '../../src/pod-plan.ts'
 import { grantedCapabilities } from '../added-capabilities.ts'
 import { writableMounts } from '../container-volumes.ts'
 import { planFor } from '../decide.ts'
 import { injectedNames } from '../image-paths.ts'
-import { isInjected, ourContainers, planTextOf } from '../injected.ts'
+import { injectedPlan, isInjected, ourContainers } from '../injected.ts'
 import { injectedContainers } from '../injected-containers.ts'
 import { at, listAt } from '../json-path.ts'
 import { launcherMount } from '../mutate.ts'
@@ -23,8 +23,7 @@ import { differingField, withoutGaps } from './same-container.ts'
 /** @returns undefined for a pod that Reprieve has protected as this version does */
 export function whyNotGenuine(pod: Pod, namespace: string, config: Config): string | undefined {
   if (!isInjected(pod, namespace, config)) return 'its plan is not the plan of this very pod'
-  const ours = ourContainers(pod)
-  const plan = planIn(ours)
+  const plan = injectedPlan(pod)
   if (plan === undefined) return 'its plan cannot be read'
   return (
     planProblem(pod, plan, namespace, config) ??
@@ -32,17 +31,6 @@ export function whyNotGenuine(pod: Pod, namespace: string, config: Config): stri
     volumeProblem(pod, plan, config) ??
     mountProblem(pod, plan)
   )
-}
-
-/** The one plan of both. */
-function planIn(ours: readonly unknown[]): PodPlan | undefined {
-  const [text, ...others] = ours.map(planTextOf)
-  if (text === undefined || others.some((other) => other !== text)) return undefined
-  try {
-    return parsePodPlan(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** The fingerprint alone is believed: other webhooks may have changed the image since. With a wrong one nothing is restored. */
@@ -67,12 +55,8 @@ function planProblem(pod: Pod, plan: PodPlan, namespace: string, config: Config)
 
 function containerProblem(pod: Pod, plan: PodPlan, config: Config): string | undefined {
   const guarded = pod.spec.containers.filter(({ name }) => plan.containers.some((one) => one.name === name))
-  const surrounding = {
-    qos: qosClassOf(pod),
-    capabilities: grantedCapabilities(guarded),
-    // Resources are not compared.
-    requests: {},
-  }
+  // Its resources are not compared.
+  const surrounding = { qos: qosClassOf(pod), capabilities: grantedCapabilities(guarded), requests: {} }
   for (const { container } of injectedContainers(plan, config, surrounding)) {
     const name = String(at(container, 'name'))
     const field = differingField(

@@ -10,3 +10,13 @@ export function imageOf(...entries: Buffer[]): Buffer {
   })
   return Buffer.concat([magic, ...parts])
 }
+
+/** An image of one message, after its magic numbers. */
+export function messageImage(magic: readonly number[], message: Buffer): Buffer {
+  const words = [...magic, message.length].map((word) => {
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32LE(word)
+    return bytes
+  })
+  return Buffer.concat([...words, message])
+}

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { hasLinkRemaps } from '../../../sidecar/criu/link-remaps.ts'
+import { hasLinkRemaps } from '../../../sidecar/criu/regular-files.ts'
 
 t.test('only a dump that names a file of CRIU’s has link remaps', async (t) => {
   const images = t.testdir({

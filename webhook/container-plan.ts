@@ -1,0 +1,36 @@
+/** The plan of one protected container, as far as it follows from the container itself. */
+import type { Config } from '../src/config.ts'
+import type { ContainerPlan, MemoryPlan } from '../src/pod-plan.ts'
+import { excludedWithin, writableMounts } from './container-volumes.ts'
+import { earlierFingerprintOf } from './earlier-fingerprint.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import type { Container, Pod } from './pod.ts'
+
+export type PlanInput = {
+  /** What the container runs: its own command, or that of its image. */
+  command: readonly string[]
+  /** The paths of `reprieve.dev/exclude`. */
+  exclude: readonly string[] | undefined
+  memory: MemoryPlan
+  config: Config
+}
+
+export function planOfContainer(
+  pod: Pod,
+  container: Container,
+  { command, exclude, memory, config }: PlanInput,
+): ContainerPlan {
+  const { emptyDirs, external } = writableMounts(pod, container)
+  const { fingerprint, parts } = fingerprintOf(pod, container, command, config.fingerprint)
+  const excluded = excludedWithin(emptyDirs, exclude)
+  return {
+    name: container.name,
+    fingerprint,
+    parts,
+    earlierFingerprint: earlierFingerprintOf(pod, container, command),
+    emptyDirs,
+    external,
+    ...(excluded.length === 0 ? {} : { exclude: excluded }),
+    memory,
+  }
+}
