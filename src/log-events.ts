@@ -48,6 +48,8 @@ export const logEvents = {
   'control.broke': 'A connection to the control socket ended with an error.',
   'files.first_start_not_noted':
     'The start of the container’s first launcher could not be noted, so no file counts as one of this pod’s init containers.',
+  'files.not_read_ahead':
+    'The names of the container’s files were not read before the freeze; they are read in it, which takes longer.',
   'files.unlisted': 'The names in the container’s file tree could not be listed.',
   'guard.failed': 'The guard could not judge a request because of an internal error and denied it.',
   'guard.judged': 'The guard allowed or denied a request that touches a container of Reprieve.',

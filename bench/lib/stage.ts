@@ -15,6 +15,7 @@ import { busyboxImage } from '../../test/images/busybox.ts'
 import { reprieveImage } from '../../test/images/reprieve.ts'
 import { inject } from '../../test/webhook/patched-pod.ts'
 import type { Pod as AdmittedPod } from '../../webhook/pod.ts'
+import { changingFiles, makeFiles } from './many-files.ts'
 import { clearAtEnd } from './report.ts'
 
 export { application, askControl, restorer, sidecar, statusOf } from '../../test/e2e/support.ts'
@@ -26,6 +27,9 @@ const namespace = 'bench'
 const reprieve = 'reprieve:bench'
 /** Filling memory takes about a second a GiB here, ten times that on a machine that has never touched it. */
 const startDeadlineMs = 180_000
+
+/** `image`: of those with many files, of which the program then changes a thousand. */
+export type RunOptions = { debug?: boolean; image?: string }
 
 export class Stage {
   /** A folder on the disk that the node and the store lie on, too. */
@@ -41,7 +45,8 @@ export class Stage {
     this.#config = config
   }
 
-  static async open(): Promise<Stage> {
+  /** @param filesByImage images of the same program with so many files beside it */
+  static async open(filesByImage: Record<string, number> = {}): Promise<Stage> {
     // Not in /tmp: that may be a tmpfs, and a store is a disk.
     const folder = mkdtempSync('/var/tmp/reprieve-bench-')
     try {
@@ -50,9 +55,11 @@ export class Stage {
       mkdirSync(join(layer, 'app'), { recursive: true })
       copyFileSync(await holdProgram(), join(layer, program))
       chmodSync(join(layer, program), 0o755)
-      const images = {
-        app: { layers: [...busybox.layers, layer], config: busybox.config },
-        [reprieve]: image,
+      const app = { layers: [...busybox.layers, layer], config: busybox.config }
+      const images: Images = { app, [reprieve]: image }
+      for (const [name, files] of Object.entries(filesByImage)) {
+        makeFiles(join(folder, name), files)
+        images[name] = { ...app, layers: [...app.layers, join(folder, name)] }
       }
       const config = parseConfig(configText(join(folder, 'store')), join(folder, 'webhook.yaml'))
       const stage = new Stage(folder, await Node.create(), images, config)
@@ -65,9 +72,11 @@ export class Stage {
   }
 
   /** A pod of the one lineage `key`, protected; its sidecar writes every event with `debug`. */
-  async run(key: string, mebibytes: number, options: { debug?: boolean } = {}): Promise<Pod> {
-    const command = [program, String(mebibytes), String(beatMs)]
-    const pod = podOf({ command, annotations: { key, keep: '1' } })
+  async run(key: string, mebibytes: number, options: RunOptions = {}): Promise<Pod> {
+    const hold = [program, String(mebibytes), String(beatMs)]
+    const { image = 'app' } = options
+    const command = image === 'app' ? hold : changingFiles(hold)
+    const pod = podOf({ image, command, annotations: { key, keep: '1' } })
     pod.metadata.namespace = namespace
     const injection = inject(pod as AdmittedPod, this.#config, 'pod', namespace)
     if (injection === undefined) throw new Error('the webhook did not inject the pod')
@@ -79,7 +88,7 @@ export class Stage {
   }
 
   /** Starts one and waits until it beats. */
-  async runToFirstBeat(key: string, mebibytes: number, options: { debug?: boolean } = {}): Promise<Pod> {
+  async runToFirstBeat(key: string, mebibytes: number, options: RunOptions = {}): Promise<Pod> {
     const pod = await this.run(key, mebibytes, options)
     await pod.waitForLog(application, /^beat /, { deadlineMs: startDeadlineMs })
     return pod

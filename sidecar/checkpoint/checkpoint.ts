@@ -4,6 +4,7 @@
  * has been ended because its checkpoint is complete in the store.
  */
 import { copyFile, mkdir, rm } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { makeCheckpointId } from '../../src/checkpoint-id.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
@@ -15,12 +16,13 @@ import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
 import { keepConnections, type ConnectionCount } from '../criu/kept-connections.ts'
 import { mendImages } from '../criu/mended-images.ts'
-import { writersByPath } from '../criu/regular-files.ts'
+import { hasLinkRemaps, writersByPath } from '../criu/regular-files.ts'
 import { dumpFolder, requireRoom } from './dump-folder.ts'
 import { processesLeftOut } from './left-out.ts'
 import type { CheckpointRequest } from './request.ts'
-import { archiveEphemeral, archiveLinkRemaps } from '../files/archive.ts'
+import { archiveEphemeral, archiveLinkRemaps, readNamesAhead } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
+import type { BaselineNames } from '../files/deleted-names.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
 import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
@@ -113,6 +115,10 @@ export type CheckpointHooks = {
 /** Before the application is frozen, so it costs none of its time, but some of its grace. */
 const sweepDeadlineMs = 2_000
 
+/** The names of 400,000 files take a third of a second. */
+// @deadline A container has very many files | The dump begins before their names are read
+const aheadMs = 2_000
+
 /** Killing or waking a tree of ten thousand tasks takes about a second. */
 // @deadline CRIU does not end after its last instruction | The sidecar kills it
 const lettingGoMs = 60_000
@@ -138,6 +144,7 @@ class Checkpoint {
   readonly #parts: Parts
   readonly #abort = new AbortController()
   #archive: Promise<{ ms: number; entries: number; deleted: number } | Error> | undefined
+  #namesAhead: Promise<BaselineNames | undefined> = Promise.resolve(undefined)
   #standing: Promise<Standing | Error> | undefined
   #cpuMs = 0
   #connections: ConnectionCount | undefined
@@ -159,6 +166,8 @@ class Checkpoint {
     this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
     this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
     try {
+      this.#namesAhead = readNamesAhead(await this.#archiveOptions())
+      await Promise.race([this.#namesAhead, delay(Math.min(aheadMs, this.#leftMs() / 10))])
       const times = await dump({
         launcherPid,
         root,
@@ -225,7 +234,8 @@ class Checkpoint {
       .catch((error: unknown) =>
         this.#parts.log.error({ event: 'checkpoint.listener_failed', err: error }, 'letting go failed'),
       )
-    this.#archive = this.#archiveOptions().then(archiveEphemeral).catch(asError)
+    const archive = async () => archiveEphemeral(await this.#archiveOptions(), await this.#namesAhead)
+    this.#archive = archive().catch(asError)
     this.#standing = this.#lookAround().catch(asError)
   }
 
@@ -267,7 +277,8 @@ class Checkpoint {
     try {
       const archived = await this.#archive
       if (archived instanceof Error) throw archived
-      await archiveLinkRemaps(await this.#archiveOptions(), this.#frozenAt - 50)
+      if (await hasLinkRemaps(`${this.#parts.folder}/criu`))
+        await archiveLinkRemaps(await this.#archiveOptions(), this.#frozenAt - 50)
       await mendImages(`${this.#parts.folder}/criu`, this.#parts.log)
       // Only now: until here CRIU had the application's own tasks hand out their pages.
       const standing = await this.#standing

@@ -4,14 +4,15 @@
  * Files in the checkpoint: `ephemeral.tar`, `ephemeral.list` (the paths in it, NUL-separated), `deleted.list`, and where
  * needed `remaps.tar` with its list.
  */
-import { createReadStream } from 'node:fs'
-import { lstat, open, writeFile } from 'node:fs/promises'
+import { open, writeFile } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { enterArgv } from '../setup/tools.ts'
 import type { Baseline } from './baseline.ts'
-import { findNames, instantArgument, walkArguments } from './find.ts'
+import { findChanged, findChangedFolders, findInRoots } from './changed-files.ts'
+import { findDeleted, readBaselineNames, type BaselineNames } from './deleted-names.ts'
+import { instantArgument } from './find.ts'
 import { readEphemeralRoots } from './mounts.ts'
 import { createArchive, createArguments } from './tar.ts'
 
@@ -41,23 +42,48 @@ export type ArchiveOptions = {
   log: EventLog
 }
 
+/**
+ * Reads the names of the baseline in the folders that have changed so far, while the application still runs. Never rejects. Undefined where
+ * there is no such list, or it cannot be read now: then `archiveEphemeral` reads it.
+ */
+export async function readNamesAhead(options: ArchiveOptions): Promise<BaselineNames | undefined> {
+  const { pid, plan, baseline, signal, log } = options
+  if (baseline.names === undefined) return undefined
+  try {
+    const roots = await readEphemeralRoots(pid, plan)
+    return await readBaselineNames(baseline.names, await findChangedFolders(options, roots, baseline), signal)
+  } catch (error) {
+    log.debug({ event: 'files.not_read_ahead', err: error }, 'the names of the baseline were not read ahead')
+    return undefined
+  }
+}
+
 /** @throws ReprieveError `archive-failed` */
 export async function archiveEphemeral(
   options: ArchiveOptions,
+  ahead?: BaselineNames,
 ): Promise<{ entries: number; deleted: number; ms: number }> {
   const began = performance.now()
   try {
-    const found = await findChanged(options)
-    if (found.bytes > options.roomBytes)
+    const { pid, plan, baseline, folder, roomBytes, signal } = options
+    const found = await findChanged(options, await readEphemeralRoots(pid, plan), baseline)
+    if (found.bytes > roomBytes)
       throw new Error(
-        `the changed files take ${Math.round(found.bytes)} bytes, and ${options.folder} has room for ${options.roomBytes} beside the memory`,
+        `the changed files take ${Math.round(found.bytes)} bytes, and ${folder} has room for ${roomBytes} beside the memory`,
       )
-    const deleted = await findDeleted(options, found)
-    await writeFile(`${options.folder}/${archiveFiles.list}`, joinNames(found.paths))
-    await writeFile(`${options.folder}/${archiveFiles.deleted}`, joinNames(deleted))
-    await writeFile(`${options.folder}/${archiveFiles.unchanged}`, joinNames(found.unchanged))
-    await writeFile(`${options.folder}/${archiveFiles.sockets}`, joinNames(found.sockets))
-    await createTar(options, archiveFiles.list, archiveFiles.tar)
+    const listDeleted = async () => {
+      if (baseline.names === undefined) return []
+      const names = ahead ?? (await readBaselineNames(baseline.names, found.directories, signal))
+      return findDeleted(pid, names, found, signal)
+    }
+    await writeFile(`${folder}/${archiveFiles.list}`, joinNames(found.paths))
+    const [deleted] = await Promise.all([
+      listDeleted(),
+      createTar(options, archiveFiles.list, archiveFiles.tar),
+      writeFile(`${folder}/${archiveFiles.unchanged}`, joinNames(found.unchanged)),
+      writeFile(`${folder}/${archiveFiles.sockets}`, joinNames(found.sockets)),
+    ])
+    await writeFile(`${folder}/${archiveFiles.deleted}`, joinNames(deleted))
     return { entries: found.paths.length, deleted: deleted.length, ms: performance.now() - began }
   } catch (error) {
     throw new ReprieveError('archive-failed', 'archiving the files beside the memory failed', {}, error)
@@ -65,16 +91,17 @@ export async function archiveEphemeral(
 }
 
 /**
- * CRIU gives an open file that lost its name a temporary one, `link_remap.N`, beside it, and needs it at the restore. It does
- * so in the course of the dump, so these are archived when the dump is done.
+ * CRIU gives an open file that lost its name but has another one a temporary name, `link_remap.N`, beside it, and needs it at the restore. It
+ * does so in the course of the dump, so these are archived when the dump is done. To be called only where the
+ * images name one (hasLinkRemaps): it walks the tree once more while the application stands still.
  */
 export async function archiveLinkRemaps(options: ArchiveOptions, since: number): Promise<number> {
-  const walk = await readEphemeralRoots(options.pid, options.plan)
-  if (walk.roots.length === 0) return 0
+  const { pid, plan, baseline } = options
   try {
+    const roots = await readEphemeralRoots(pid, plan)
     // Such a name is a hard link, and making it changed the file's ctime: all names of the file are found, and stay one file.
     const tests = ['-type', 'f', '-links', '+1', '-newerct', instantArgument(since), '-print0']
-    const paths = await findNames(options, walkArguments(walk, ...tests))
+    const paths = await findInRoots(options, roots, baseline, { root: tests, volumes: tests })
     if (!paths.some((path) => path.includes('/link_remap.'))) return 0
     await writeFile(`${options.folder}/${archiveFiles.remapsList}`, joinNames(paths))
     await createTar(options, archiveFiles.remapsList, archiveFiles.remapsTar)
@@ -87,75 +114,6 @@ export async function archiveLinkRemaps(options: ArchiveOptions, since: number):
       error,
     )
   }
-}
-
-type Changed = {
-  paths: string[]
-  sockets: string[]
-  unchanged: string[]
-  directories: Set<string>
-  others: Set<string>
-  /** On the disk; a file of several names is several parts of one. */
-  bytes: number
-}
-
-/** `n`: it has changed since the baseline; `o`: it has not. */
-const printed = (flag: 'n' | 'o') => ['-printf', `${flag}%y%b/%n %p\\0`]
-
-async function findChanged(options: ArchiveOptions): Promise<Changed> {
-  const walk = await readEphemeralRoots(options.pid, options.plan)
-  const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), ...printed('n')]
-  const kept = ['(', ...changedOnly, '-o', ...printed('o'), ')']
-  const found: string[][] = []
-  // The image's own files are there again. What a volume held when this container began (an init container's or a neighbour's) is
-  // not, or not the same; and in a folder that was renamed nothing has a new ctime.
-  for (const [root, tests] of walk.roots.map((root) => [root, root === '/' ? changedOnly : kept] as const))
-    found.push(await findNames(options, walkArguments({ ...walk, roots: [root] }, ...tests)))
-  const changed: Changed = { paths: [], sockets: [], unchanged: [], directories: new Set(), others: new Set(), bytes: 0 } // prettier-ignore
-  for (const entry of found.flat()) {
-    const [flag, type, size] = [entry.charAt(0), entry.charAt(1), entry.slice(2, entry.indexOf(' '))]
-    const path = entry.slice(entry.indexOf(' ') + 1)
-    if (flag === 'o' && (type === 'f' || type === 'l')) changed.unchanged.push(path)
-    if (type === 's') changed.sockets.push(path)
-    // A mount point's own folder belongs to the volume, but its entries may have changed.
-    else if (path !== '/') changed.paths.push(path)
-    if (type === 'd') changed.directories.add(path)
-    else changed.others.add(path)
-    const [blocks = 0, names = 1] = size.split('/').map(Number)
-    if (type === 'f') changed.bytes += (blocks * blockBytes) / Math.max(1, names)
-  }
-  return changed
-}
-
-/** stat(2), st_blocks. */
-const blockBytes = 512
-
-/**
- * A deletion changes its folder, so only names whose folder changed are looked at. Where a whole folder went, its name alone is
- * kept; so is that of a folder that has become something else, since tar puts a file only in place of an empty one.
- */
-async function findDeleted(options: ArchiveOptions, changed: Changed): Promise<string[]> {
-  if (options.baseline.names === undefined || changed.paths.length + changed.directories.size === 0) return []
-  const deleted = new Set<string>()
-  let rest = ''
-  for await (const chunk of createReadStream(options.baseline.names, {
-    encoding: 'latin1',
-    signal: options.signal,
-  })) {
-    const names = (rest + String(chunk)).split('\0')
-    rest = names.pop() ?? ''
-    for (const path of names) {
-      const parent = path.slice(0, path.lastIndexOf('/')) || '/'
-      if (changed.others.has(parent)) deleted.add(parent)
-      if (!changed.directories.has(parent) || path === '/') continue
-      const there = await lstat(Buffer.from(`/proc/${options.pid}/root${path}`, 'latin1')).then(
-        () => true,
-        (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
-      )
-      if (!there) deleted.add(path)
-    }
-  }
-  return [...deleted]
 }
 
 async function createTar(options: ArchiveOptions, list: string, tar: string): Promise<void> {

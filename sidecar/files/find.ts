@@ -54,7 +54,7 @@ export async function findEach(
   found: (name: string) => void,
 ): Promise<void> {
   const { pid, folder, ...run } = options
-  const output = `${folder}/find.out`
+  const output = `${folder}/find-${++outputs}.out`
   const file = await open(output, 'w', 0o600)
   try {
     const { stderr } = await mustRun(enterArgv(pid, ...toolArgv('find', ...args)), {
@@ -77,6 +77,8 @@ export async function findEach(
 }
 
 const chunkBytes = 1 << 20
+/** Several walks may be under way. */
+let outputs = 0
 
 /**
  * find(1) exits with 1 both for a file that vanished meanwhile and when it could not write all it found.

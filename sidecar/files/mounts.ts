@@ -16,6 +16,8 @@ export type EphemeralRoots = {
   mountPoints: string[]
   /** Mount points of volumes that outlive the pod. */
   external: string[]
+  /** The root is an overlay of the kernel: a folder that nobody has written to lies in a lower layer. */
+  isOverlay: boolean
   /** Paths below `roots` of which nothing travels but the folder itself. */
   excluded: string[]
 }
@@ -53,6 +55,7 @@ export function ephemeralRoots(
       .map((mount) => mount.path),
     mountPoints: [...last.keys()],
     external: plan.external.map(withoutTrailingSlash).filter((path) => last.has(path)),
+    isOverlay: last.get('/')?.type === 'overlay',
     excluded: plan.exclude ?? [],
   }
 }

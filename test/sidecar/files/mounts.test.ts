@@ -38,6 +38,7 @@ t.test('what is the pod own is archived, and nothing else', async (t) => {
     roots: ['/', '/dev/shm', '/scratch'],
     mountPoints: ['/', '/proc', '/dev', '/dev/shm', '/etc/hosts', '/scratch', '/data', '/reprieve'],
     external: ['/data'],
+    isOverlay: false,
     excluded: [],
   })
 })

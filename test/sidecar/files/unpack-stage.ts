@@ -14,13 +14,18 @@ export async function container(t: Test) {
     readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sleep'),
   )
   const volume = `/proc/${pid}/root/reprieve`
+  bringTools(volume)
+  return { pid, volume, checkpoint: join(volume, 'staging/app/id.fetched') }
+}
+
+/** Ours, and stand-ins for the bundled ones. */
+export function bringTools(volume: string): void {
   for (const name of ['bin', 'lib', 'staging/app/id.fetched'])
     mkdirSync(join(volume, name), { recursive: true })
   copyFileSync(launcherPath, join(volume, 'bin/launcher'))
   writeFileSync(join(volume, 'lib/ld.so'), '#!/bin/sh\nshift 2\nexec "$@"\n')
   chmodSync(join(volume, 'lib/ld.so'), 0o755)
   for (const tool of ['tar', 'find']) symlinkSync(`/usr/bin/${tool}`, join(volume, 'bin', tool))
-  return { pid, volume, checkpoint: join(volume, 'staging/app/id.fetched') }
 }
 
 /** One life of a sidecar in the namespace of `where`; false where it failed. */
