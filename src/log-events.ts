@@ -64,9 +64,17 @@ export const logEvents = {
   'leftovers.not_cleared': 'The sidecar could not remove everything that an earlier sidecar left.',
   'leftovers.not_sought': 'The sidecar could not look for dumps of an earlier sidecar.',
   'lineage.end_not_recorded': 'The sidecar could not record that the work is finished and tries once more.',
+  'lineage.fenced':
+    'Another pod took the lineage from this one; the sidecar stores nothing more, and the application goes on unprotected.',
   'lineage.finished': 'The application exited with 0; the sidecar recorded that its lineage ends.',
   'lineage.not_cleared':
     'The sidecar could not remove the checkpoints of finished work; they are never restored.',
+  'lineage.not_left':
+    'The sidecar could not say in the store that it writes nothing more; a waiting pod sees it from the silence.',
+  'lineage.not_noted':
+    'The sidecar could not note its epoch in the pod; after a restart it takes the lineage anew.',
+  'lineage.taken_over':
+    'The pod that has the lineage gives no sign of life, so this one took the lineage over; `holder` names it.',
   'next_pid.unset':
     'The sidecar could not choose the next process number; a restore may find its numbers in use.',
   'restore.completed': 'The application runs on from the checkpoint that the line names.',
@@ -186,7 +194,9 @@ export const logEvents = {
   'restore.tail_moved':
     'The application’s own append to a file on a lasting volume was moved to a file beside it.',
   'restore.undo_failed': 'Files or processes of a failed restore are left in the container.',
-  'slot_lock.unavailable': 'The store cannot lock, so nobody is kept out of the lineage.',
+  'slot_lock.unavailable':
+    'The store cannot lock; a replacement waits for the silence of a pod that died without a word.',
+  'slot.unclaimed': 'The slot could not be claimed, because the store cannot be written.',
   'store.leftovers_kept': 'Drafts of writers that died could not be removed from the store.',
   'checkpoint.passed_over': 'A checkpoint was not used; `reason` and `detail` say why.',
   'memory.partly_frozen': 'A part of the application could not be frozen; the sidecar goes on without.',

@@ -80,6 +80,7 @@ const heldFile = object(
 const draftFields = {
   id: text("a checkpoint's id", 64, isCheckpointId),
   slot: object({ lineage: name, container: name }),
+  epoch: whole(1),
   createdAt: instant,
   trigger: someText,
   reason: anyText,
@@ -104,19 +105,22 @@ const draftFields = {
   timings: object({ frozenMs: duration, dumpMs: duration, archiveMs: duration }),
 } satisfies Record<string, Check>
 
-const manifestFields = object({
-  ...draftFields,
-  version: whole(manifestVersion, manifestVersion),
-  files: list(
-    object({
-      path: storedPath,
-      sizeBytes: whole(0),
-      sha256,
-    }),
-    manifestLimits.files,
-  ),
-  totalBytes: whole(0),
-})
+const manifestFields = object(
+  {
+    ...draftFields,
+    version: whole(manifestVersion, manifestVersion),
+    files: list(
+      object({
+        path: storedPath,
+        sizeBytes: whole(0),
+        sha256,
+      }),
+      manifestLimits.files,
+    ),
+    totalBytes: whole(0),
+  },
+  ['epoch'],
+)
 
 /** The shape, and what must hold between fields. */
 export const manifestShape: Check = (value, where, report) => {

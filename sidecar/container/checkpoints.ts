@@ -167,6 +167,7 @@ export class ContainerCheckpoints {
     } catch (error) {
       this.#resuming()
       const reason = obstacleOf(error) ?? (error as { code?: string }).code ?? 'dump-failed'
+      if (reason === 'lineage-fenced') void this.#parts.lock.confirm()
       const about = { err: error, trigger: request.trigger }
       if (signal.aborted)
         log.info({ event: 'checkpoint.broken_off', ...about }, 'the storing of a checkpoint was broken off')
@@ -217,7 +218,7 @@ export class ContainerCheckpoints {
     if (ended !== true) return
     await this.#pruned
     // The sidecar writes nothing more to the slot.
-    lock.release()
+    await lock.leave()
   }
 
   /**
@@ -245,9 +246,13 @@ export class ContainerCheckpoints {
     for (const resuming of this.#resumingListeners) resuming()
   }
 
-  /** @throws ReprieveError `lineage-busy`: two pods of one lineage must not store checkpoints in turns */
+  /** @throws ReprieveError `lineage-busy` or `lineage-fenced`: two pods of one lineage must not store checkpoints in turns */
   async #requireLock(deadline: Deadline): Promise<void> {
     const outcome = await this.#parts.lock.take(0, deadline.signal())
+    if (outcome.outcome === 'fenced')
+      throw new ReprieveError('lineage-fenced', `pod ${outcome.holder} has taken the lineage from this one`, {
+        holder: outcome.holder,
+      })
     if (outcome.outcome === 'busy') {
       const { detail, reason } = lineageBusy(outcome.holder)
       throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })

@@ -1,4 +1,5 @@
 /** The note of the pod that has the slot lock, in the lock's file, for people and for waiting pods. */
+import { readFile } from 'node:fs/promises'
 
 export type Note = {
   pod: string
@@ -8,6 +9,13 @@ export type Note = {
   leavesBy?: number
   /** How long the pod still needed when it wrote the note. */
   leavesInMs?: number
+}
+
+export async function readNote(file: string, deadlineMs: number): Promise<Note | undefined> {
+  return readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(deadlineMs) }).then(
+    parseNote,
+    () => undefined,
+  )
 }
 
 /** The bytes are untrusted. */

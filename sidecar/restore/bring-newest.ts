@@ -16,7 +16,7 @@ export async function bringNewest(
   const bound = around.log.child({ container: plan.name })
   const lock = lockOf(around, plan)
   const turn = await lock.await(signal)
-  if (turn.outcome === 'busy') {
+  if (turn.outcome === 'busy' || turn.outcome === 'fenced') {
     await writeFile(busyMark(plan.name), turn.holder)
     return bound.warn({ event: 'slot_lock.busy', ...lineageBusy(turn.holder) }, 'no checkpoint was fetched')
   }

@@ -23,6 +23,7 @@ import {
   type Restored,
 } from './restore-attempt.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
+import { epochFileOf } from '../lineage/epoch-file.ts'
 import { SlotLock } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
@@ -46,9 +47,6 @@ export type Prepared =
   | { outcome: 'cold'; rejected: Rejected[] }
   /** The launcher adopted the tree, and it is gone again, or was killed with it: the container ends, and there is nothing to start in it. */
   | { outcome: 'ended'; rejected: Rejected[] }
-
-/** Making a folder of the store. */
-const lockDeadlineMs = 5_000
 
 /** Where the checkpoint to restore is put, by the restore init container or by the sidecar. */
 export function fetchedFolder(container: string, id: string): string {
@@ -110,8 +108,9 @@ export async function fetchCheckpoint(
 
 export function lockOf(around: Surroundings, plan: ContainerPlan): SlotLock {
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
-  const lockFile = () => around.store.lockFile(slot, AbortSignal.timeout(lockDeadlineMs))
-  return new SlotLock(lockFile, around.identity, around.log.child({ container: plan.name }))
+  const { store, identity } = around
+  const log = around.log.child({ container: plan.name })
+  return new SlotLock({ store, slot, identity, file: epochFileOf(plan.name), log })
 }
 
 /** Left by the restore init container when another pod of the lineage was still alive after it had waited. */
@@ -184,10 +183,11 @@ async function prepareFrom({
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
   const waited = await exists(busyMark(plan.name))
-  const turn = waited ? await lock.take(0, signal) : await lock.await(signal)
-  if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
+  const turn = waited ? await lock.await(signal, 0) : await lock.await(signal)
+  if (turn.outcome === 'busy' || turn.outcome === 'fenced')
+    return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
   if (turn.outcome === 'unfenced')
-    log.warn({ event: 'slot_lock.unavailable', why: turn.why }, 'the lineage could not be claimed')
+    log.warn({ event: 'slot.unclaimed', why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)
   await note.settle(inOrder, killedInRestore)
   const found = await findCandidates(around, plan, signal)

@@ -4,8 +4,10 @@
  *     <root>/<lineage>/<container>/<id>/manifest.json    a checkpoint, complete
  *                                  <id>/files/…          its files
  *                                  record.json           the slot's record
- *                                  .<what>.partial-<writer>-<random>   being written
- *                                  .<id>.trash-<random>                being deleted
+ *                                  claim                 the file of the slot lock
+ *                                  epochs/, writer-…/    whose turn it is to write (epochs.ts), and in a writer's folder:
+ *                                      .<what>.partial-<writer>-<random>   being written
+ *                                      .<id>.trash-<random>                being deleted
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { lstat } from 'node:fs/promises'

@@ -26,8 +26,9 @@ export async function readSlotRecord(slotFolder: string, log: EventLog | undefin
   }
 }
 
-export async function writeSlotRecord(slotFolder: string, record: SlotRecord): Promise<void> {
-  const temporary = join(slotFolder, partialName(recordName, ownWriterMark()))
+/** @param gate of the writer: the record of one that was overtaken gets no name */
+export async function writeSlotRecord(slotFolder: string, gate: string, record: SlotRecord): Promise<void> {
+  const temporary = join(gate, partialName(recordName, ownWriterMark()))
   await replaceFile(join(slotFolder, recordName), serializeSlotRecord(record), temporary)
 }
 

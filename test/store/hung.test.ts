@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import { hungMount } from './hung-mount.ts'
-import { folderFor, never, sampleDraft, slot } from './samples.ts'
+import { folderFor, never, sampleDraft, slot, takes } from './samples.ts'
 
 const refused = { code: 'store-failed', data: { aborted: true } }
 
@@ -84,6 +84,7 @@ t.test('while one write hangs, checkpoints are read; not while two do', async (t
     abortGraceMs: 10,
     hangsMs: 200,
   })
+  await takes(other)
   const together = () => other.put(sampleDraft(), source, soon())
   await Promise.all([t.rejects(together(), refused), t.rejects(together(), refused)])
   await sleep(250)
