@@ -61,6 +61,7 @@ export type Config = Readonly<
     | 'sidecar'
   > & {
     stores: ReadonlyMap<string, StoreVolume>
+    retention: Readonly<{ ttlMs: number; namespaceBytes?: number }>
     checkpointBudgetMs: number
     restoreBudgetMs: number
     cloud: Readonly<CloudPlan>
@@ -164,6 +165,12 @@ function configOf(file: ConfigFile, folder: string): Config {
   return {
     ...same,
     stores: new Map(Object.entries(file.stores)),
+    retention: {
+      ttlMs: durationMs(file.retention.ttl),
+      ...(file.retention.namespaceBytes === undefined
+        ? {}
+        : { namespaceBytes: parseQuantityBytes(file.retention.namespaceBytes) ?? Number.NaN }),
+    },
     checkpointBudgetMs: durationMs(checkpointBudget),
     restoreBudgetMs: durationMs(restoreBudget),
     cloud: { name: cloud, ...(endpoint === undefined ? {} : { endpoint }) },

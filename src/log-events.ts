@@ -98,8 +98,11 @@ export const logEvents = {
   'status.failed': 'The status server reported an error; it may not accept connections any more.',
   'status.unanswered': 'The sidecar answered a status request with 500 because of an internal error.',
   'status.unavailable': 'The sidecar could not listen on the status port and runs without it.',
+  'store.not_swept': 'The sidecar could not sweep its namespace in the store; it tries again in an hour.',
   'store.partial_left':
     'The sidecar could not remove the incomplete files of a failed checkpoint; a later prune removes them.',
+  'store.swept':
+    'A sweep removed lineages whose time to live is over, or that are too many bytes; `swept` lists them.',
   'tools.installed': 'The restore init container copied the tools to the shared volume.',
   'tools.missing': 'The image lacks tools that a checkpoint needs; the applications run unprotected.',
 

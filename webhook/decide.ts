@@ -2,7 +2,13 @@
 import { readOptIn, readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config.ts'
-import { triggerNames, type ContainerPlan, type MemoryPlan, type PodPlan } from '../src/pod-plan.ts'
+import {
+  triggerNames,
+  usualTtlMs,
+  type ContainerPlan,
+  type MemoryPlan,
+  type PodPlan,
+} from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
 import { writableMounts } from './container-volumes.ts'
@@ -94,6 +100,7 @@ export function decide(
     lineage: lineage.lineage,
     store: { kind: 'directory', name: store, path: storeMountPath },
     keep: wishes.keep ?? config.keep,
+    ...(isUsual(config.retention) ? {} : { retention: config.retention }),
     restore: wishes.restore ?? 'latest',
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
@@ -115,6 +122,11 @@ export function decide(
     ),
   }
   return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
+}
+
+/** What the sidecars do without being told. */
+function isUsual({ ttlMs, namespaceBytes }: Config['retention']): boolean {
+  return ttlMs === usualTtlMs && namespaceBytes === undefined
 }
 
 /** The containers whose image has to be asked what it runs before anything can be decided. */

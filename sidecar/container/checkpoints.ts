@@ -12,6 +12,7 @@ import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
+import { NamespaceSweep } from '../lineage/namespace-sweep.ts'
 import type { SlotLock } from '../lineage/slot-lock.ts'
 import { launcherHashOf } from '../proc/process-tree.ts'
 import { vitalsOf } from '../proc/vitals.ts'
@@ -44,6 +45,7 @@ const pruneDeadlineMs = 60_000
 export class ContainerCheckpoints {
   readonly #parts: ContainerCheckpointsParts
   readonly #queue: CheckpointQueue
+  readonly #sweep: NamespaceSweep
   #stoppedListeners: (() => Promise<void>)[] = []
   #resumingListeners: (() => void)[] = []
   #criuPhase: CriuPhase = 'not-yet'
@@ -62,6 +64,7 @@ export class ContainerCheckpoints {
 
   constructor(parts: ContainerCheckpointsParts) {
     this.#parts = parts
+    this.#sweep = new NamespaceSweep(parts.around.store, parts.around.podPlan, parts.log)
     this.#queue = new CheckpointQueue({
       situation: () => this.#situation(),
       begin: (request) => this.#begin(request),
@@ -229,6 +232,7 @@ export class ContainerCheckpoints {
     const { around, log } = this.#parts
     try {
       await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs))
+      void this.#sweep.sweep()
     } catch (error) {
       log.warn({ event: 'checkpoint.not_pruned', err: error }, 'old checkpoints were not removed')
     }

@@ -19,9 +19,10 @@ export function lockFile(
   waitMs: number,
   signal: AbortSignal,
   ended: (process: ChildProcess) => void,
+  launcher: string = volumePaths.launcher,
 ): Promise<Locked> {
   return new Promise((resolve) => {
-    const child = spawn(volumePaths.launcher, ['lock', String(waitMs), file], {
+    const child = spawn(launcher, ['lock', String(waitMs), file], {
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     let said = ''

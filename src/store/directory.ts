@@ -13,11 +13,12 @@ import { newestEpoch } from './epochs.ts'
 import { listCheckpoints } from './list-checkpoints.ts'
 import { putCheckpoint, type Transfer } from './put-checkpoint.ts'
 import { settleAfterAbort } from './settle-after-abort.ts'
-import { findSlotFolder, makeSlotFolder } from './slot-folder.ts'
+import { findSlotFolder, lockName, makeSlotFolder } from './slot-folder.ts'
 import { readSlotRecord, writeSlotRecord } from './slot-record-file.ts'
 import { SlotWriters } from './slot-writers.ts'
 import { storeFailure } from './store-failure.ts'
 import type { Store } from './store.ts'
+import { sweepStore } from './sweep-store.ts'
 import { removeCheckpoints, sweepLeftovers } from './sweep.ts'
 import { hangsAfterMs, UnansweredCalls, type Kind } from './unanswered-calls.ts'
 
@@ -191,6 +192,8 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
         await writers.write(folder, (gate) => writeSlotRecord(folder, gate, record))
       }),
 
+    sweep: (sweep, signal) => run('write', 'sweep', signal, () => sweepStore(root, sweep, signal)),
+
     epochs: {
       take: (slot, holder, signal) =>
         run('write', 'take the slot', signal, async () =>
@@ -217,8 +220,6 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     },
   }
 }
-
-const lockName = 'claim'
 
 type Dated = { id: string; createdAt: string }
 type Ids = { complete: Dated[]; unreadable: Dated[] }

@@ -44,6 +44,27 @@ export async function takeEpoch(slotFolder: string, holder: Holder): Promise<Epo
   }
 }
 
+/** Takes the epoch of this number, or none. @throws ReprieveError `lineage-fenced` where another writer was quicker */
+export async function takeExactly(
+  slotFolder: string,
+  number: number,
+  holder: Holder,
+): Promise<Epoch | undefined> {
+  await makeFolder(join(slotFolder, claimsName))
+  const epoch = await claim(slotFolder, number, holder)
+  return epoch === undefined ? undefined : enter(slotFolder, epoch)
+}
+
+/** The claims that can be read. */
+export async function claimsOf(slotFolder: string): Promise<(Epoch & { holder: Holder })[]> {
+  const numbers = await claimed(join(slotFolder, claimsName))
+  const claims = numbers.map(async (number) => {
+    const found = await readClaim(slotFolder, number)
+    return found === undefined ? [] : [{ number, ...found }]
+  })
+  return (await Promise.all(claims)).flat()
+}
+
 /**
  * For a writer whose gate is gone: takes the epoch that follows its own, where nobody has taken one since. A sweep may have removed the whole
  * slot. @returns undefined where another writer has
@@ -54,13 +75,11 @@ export async function reclaimEpoch(
   holder: Holder,
 ): Promise<Epoch | undefined> {
   const claims = join(slotFolder, claimsName)
-  await makeFolder(claims)
   const isThere = (await readClaim(slotFolder, own.number))?.gate === own.gate
   const numbers = await claimed(claims)
   if (isThere ? newestOf(numbers) > own.number : numbers.length > 0) return undefined
   // Exactly this number: that it is free is the proof.
-  const epoch = await claim(slotFolder, isThere ? own.number + 1 : 1, holder)
-  return epoch === undefined ? undefined : enter(slotFolder, epoch)
+  return takeExactly(slotFolder, isThere ? own.number + 1 : 1, holder)
 }
 
 /** Says that the writer lives. @returns whether its gate is open */

@@ -19,6 +19,7 @@ import type { Slot } from '../manifest.ts'
 export const manifestName = 'manifest.json'
 export const filesName = 'files'
 export const recordName = 'record.json'
+export const lockName = 'claim'
 
 /** The folder of the slot, or undefined where it does not exist. A symbolic link in the path is refused. */
 export async function findSlotFolder(root: string, slot: Slot): Promise<string | undefined> {

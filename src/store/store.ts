@@ -1,5 +1,6 @@
 import type { CheckpointDraft, CheckpointManifest, Slot, SlotRecord } from '../manifest.ts'
 import type { Epoch, EpochState, Holder } from './epochs.ts'
+import type { SweepOptions, Swept } from './sweep-store.ts'
 
 /**
  * A place for checkpoints. An implementation keeps these promises, whatever kills the writer: a checkpoint is listed only when every byte
@@ -48,6 +49,8 @@ export interface Store {
    * @throws ReprieveError `store-failed`
    */
   lockFile(slot: Slot, signal: AbortSignal): Promise<string>
+  /** Removes the slots that nobody will come back for. @throws ReprieveError `store-failed` */
+  sweep(options: SweepOptions, signal: AbortSignal): Promise<Swept[]>
   readRecord(slot: Slot, signal: AbortSignal): Promise<SlotRecord>
   /** Replaces the record atomically. */
   writeRecord(slot: Slot, record: SlotRecord, signal: AbortSignal): Promise<void>

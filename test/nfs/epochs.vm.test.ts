@@ -9,14 +9,14 @@ import { createInterface } from 'node:readline'
 import t from 'tap'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import { volumePaths } from '../../src/volume.ts'
-import { launcherPath } from '../launcher/launcher.ts'
+import { programLayer } from '../images/reprieve.ts'
 import { lockIn } from '../sidecar/stand-ins.ts'
 import { never, sampleDraft, writeTree } from '../store/samples.ts'
 import { nfsSlot } from './slot.ts'
 
 const source = '/var/tmp/nfs-source'
 mkdirSync(volumePaths.bin, { recursive: true })
-copyFileSync(launcherPath, volumePaths.launcher)
+copyFileSync(join(await programLayer(), 'usr/local/lib/reprieve/launcher'), volumePaths.launcher)
 writeTree(source, Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`file-${index}`, Buffer.alloc(50_000, index)]))) // prettier-ignore
 execFileSync('sh', [join(import.meta.dirname, 'server.sh'), '/var/tmp/nfs-export', 'a', 'b'], {
   stdio: ['ignore', 'inherit', 'inherit'],

@@ -63,6 +63,7 @@ export function standInStore(parts: Partial<Store> = {}): StandInStore {
     prune: async () => ({ removed: [] }),
     lockFile: () => Promise.reject(new Error('nothing locks here')),
     epochs: noEpochs,
+    sweep: async () => [],
     removeBefore: async () => {
       store.calls.push('removeBefore')
       return { removed: [] }

@@ -203,7 +203,7 @@ t.test('a section that is no mapping, and what an object would inherit, are prob
     '__proto__ is not a known field',
     'toString is not a known field',
   ])
-  t.same(problemsOf('image: x\n'), ['stores.default is required'])
+  t.match(problemsOf('image: x\n'), [/^stores\.default is required: name where checkpoints go, for example `stores:/])
   t.same(problemsOf(`${least}stores.x: 1\n`), ['stores.x is not a known field'])
 })
 
