@@ -9,7 +9,7 @@ import type { Pod } from '../test/harness/pod.ts'
 import { beatsIn, median } from './lib/beats.ts'
 import { Podman } from './lib/podman.ts'
 import { report, requireMemory, round, say, settle, type Result } from './lib/report.ts'
-import { entryWhere, launcherWaits, phasesOf, saying, timeOf } from './lib/sidecar-log.ts'
+import { entryWhere, launcherWaits, phasesOf, hasEvent, timeOf } from './lib/sidecar-log.ts'
 import { application, restorer, sidecar, Stage } from './lib/stage.ts'
 
 const mebibytes = 1024
@@ -76,18 +76,16 @@ async function cycleOfPod(stage: Stage, pod: Pod): Promise<{ replacement: Pod; p
   const preStop = Date.now()
   await pod.evict()
   const gone = Date.now()
-  const taken = entryWhere(pod, sidecar, saying('a checkpoint was taken'))
+  const taken = entryWhere(pod, sidecar, hasEvent('checkpoint.taken'))
   const checkpoint = phasesOf(taken)
 
   const replacement = await stage.runToFirstBeat(key, mebibytes, { debug: true })
   const first = beatsIn(replacement.logLines(application))[0]
   if (first === undefined || first.number === 1) throw new Error(`it began anew\n${replacement.describe()}`)
   await replacement.waitForLog(sidecar, /went on from its checkpoint/)
-  const fetched = entryWhere(replacement, restorer, saying('a checkpoint was fetched and verified'))
+  const fetched = entryWhere(replacement, restorer, hasEvent('restore.fetched'))
   const waiting = timeOf(entryWhere(replacement, sidecar, launcherWaits))
-  const restored = phasesOf(
-    entryWhere(replacement, sidecar, saying('the application went on from its checkpoint')),
-  )
+  const restored = phasesOf(entryWhere(replacement, sidecar, hasEvent('restore.completed')))
   const fetch = Number(fetched.ms)
   const parts = {
     whole: first.timeMs - preStop,

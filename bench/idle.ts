@@ -1,6 +1,6 @@
 /**
  * What the watch of the memory costs while nothing happens. In a guest with cgroups of version 2: the processor time of a program that
- * allocates and gives back all the time below the threshold, with the brake set over without, slice by slice in turn. In a pod here:
+ * allocates and gives back all the time below the threshold, with the throttle set over without, slice by slice in turn. In a pod here:
  * the resident memory and the processor time of the whole sidecar.
  */
 import { spawn } from 'node:child_process'
@@ -52,8 +52,8 @@ await report(
           sidecar_cpu_percent: round((100 * used) / idleMs),
         },
         figures: {
-          withBrakeMs: withMs,
-          withoutBrakeMs: withoutMs,
+          withThrottleMs: withMs,
+          withoutThrottleMs: withoutMs,
           slices,
           cgroupVersionOfPod: cgroupVersion,
         },
@@ -86,7 +86,7 @@ async function slowdown(): Promise<Slowdown> {
   const ended = new Promise((resolve) => child.on('exit', resolve))
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const took = { with: [] as number[], without: [] as number[] }
-  const options = { cgroup: new MemoryCgroup(2, folder), percent: 85, recordFile: join(scratch, 'brake'), crossed: async () => undefined, log: pino({ level: 'silent' }) } // prettier-ignore
+  const options = { cgroup: new MemoryCgroup(2, folder), percent: 85, recordFile: join(scratch, 'throttle'), crossed: async () => undefined, log: pino({ level: 'silent' }) } // prettier-ignore
   for (let slice = 1; slice <= slices; slice++) {
     const wire = slice % 2 === 0 ? new Tripwire(options) : undefined
     await wire?.start()

@@ -10,7 +10,7 @@ import type { Pod } from '../test/harness/pod.ts'
 import { bareRestore } from './lib/bare-criu.ts'
 import { beatsIn, median } from './lib/beats.ts'
 import { report, requireMemory, round, say, settle, type Result } from './lib/report.ts'
-import { entryWhere, launcherWaits, phasesOf, saying, timeOf } from './lib/sidecar-log.ts'
+import { entryWhere, launcherWaits, phasesOf, hasEvent, timeOf } from './lib/sidecar-log.ts'
 import { application, askControl, sidecar, Stage } from './lib/stage.ts'
 
 const mebibytes = 1024
@@ -57,7 +57,7 @@ async function checkpointOf(pod: Pod, stage: Stage) {
   const outcome = (await askControl(pod, { afterwards: 'end' }))[application]
   if (outcome?.outcome !== 'taken' || outcome.id === undefined)
     throw new Error(`no checkpoint: ${JSON.stringify(outcome)}\n${pod.describe()}`)
-  const { lineage } = entryWhere(pod, sidecar, saying('a checkpoint was taken'))
+  const { lineage } = entryWhere(pod, sidecar, hasEvent('checkpoint.taken'))
   const folder = `${String(lineage).replaceAll('/', '+')}/${application}/${outcome.id}`
   const manifest = parseManifest(readFileSync(join(stage.folder, 'store', folder, 'manifest.json')))
   return { manifest, images: `${storeMountPath}/${folder}/files/criu` }
@@ -69,7 +69,7 @@ async function restoreInPod(stage: Stage) {
   if (first === undefined || first.number === 1) throw new Error(`it began anew\n${pod.describe()}`)
   const heard = entryWhere(pod, sidecar, launcherWaits)
   await pod.waitForLog(sidecar, /went on from its checkpoint/)
-  const phases = phasesOf(entryWhere(pod, sidecar, saying('the application went on from its checkpoint')))
+  const phases = phasesOf(entryWhere(pod, sidecar, hasEvent('restore.completed')))
   await pod.crash()
   return { ms: first.timeMs - timeOf(heard), phases }
 }

@@ -1,7 +1,7 @@
 /**
  * The directions of imports that ARCHITECTURE.md promises: `src/` imports nothing of the other parts, `webhook/` and `sidecar/` never
  * import each other, no part of the program imports a test or a script, and inside `sidecar/` each room imports only rooms below it.
- * No files of it import each other in a circle, not even for their types. The launcher's modes include each other nowhere
+ * No files import each other in a circle, not even for their types. The launcher's modes include each other nowhere
  * (launcher-includes.ts). Run by `make check`.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
@@ -112,9 +112,20 @@ function tooFull(files: readonly string[]): string[] {
     .map(([folder, count]) => `${folder}/ holds ${count} files, at most ${mostFiles} are allowed`)
 }
 
-/** One line for each circle of files in `sidecar/`, types included. */
+/** One line for each file on the top floor of `src/` that imports a folder of it: `src/store/` imports them. */
+export function sharedProblems(root: string): string[] {
+  return sourcesOf(root, 'src')
+    .filter((file) => dirname(file) === 'src')
+    .flatMap((file) =>
+      importsOf(root, file)
+        .filter((target) => dirname(target).startsWith('src/'))
+        .map((target) => `${file} imports ${target}: the top floor of src/ imports none of its folders`),
+    )
+}
+
+/** One line for each circle of files in the program, types included. */
 export function circleProblems(root: string): string[] {
-  const files = sourcesOf(root, 'sidecar')
+  const files = Object.keys(allowed).flatMap((layer) => sourcesOf(root, layer))
   const graph = new Map(files.map((file) => [file, importsOf(root, file)]))
   const done = new Set<string>()
   const problems: string[] = []
@@ -144,8 +155,8 @@ function importsOf(root: string, file: string): string[] {
 
 if (import.meta.main) {
   const root = process.cwd()
-  const problems = [layeringProblems, roomProblems, circleProblems, launcherProblems].flatMap((problemsOf) =>
-    problemsOf(root),
+  const problems = [layeringProblems, sharedProblems, roomProblems, circleProblems, launcherProblems].flatMap(
+    (problemsOf) => problemsOf(root),
   )
   for (const problem of problems) process.stderr.write(`${problem}\n`)
   process.exitCode = problems.length > 0 ? 1 : 0

@@ -8,6 +8,7 @@ import { moveAside } from './proc/pid-range.ts'
 import { runsLauncher } from './proc/process-tree.ts'
 import { renderMetrics } from './report/metrics.ts'
 import { serveStatus } from './report/status-server.ts'
+import { wantFetched } from './restore/wanted-numbers.ts'
 import { collectWhenIdle } from './setup/idle-memory.ts'
 import { clearLeftovers, findLeftovers } from './setup/leftovers.ts'
 import { readSurroundings } from './setup/surroundings.ts'
@@ -46,6 +47,8 @@ void clearLeftovers(await findLeftovers(log), log)
 
 const containers = new Containers(around)
 await containers.makeFolders()
+await wantFetched(around)
+around.numbers.watch()
 const triggers = new Triggers(around, containers)
 await triggers.start()
 const isLauncher = (pid: number) => runsLauncher(pid, volumePaths.bin)

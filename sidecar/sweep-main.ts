@@ -77,10 +77,11 @@ try {
     throw new Error(`--namespace-bytes must be a quantity such as 100Gi, not ${bytes}`)
   const ttlMs = durationOf('ttl', values.ttl) ?? usualTtlMs
   const retention = { ttlMs, ...(namespaceBytes === undefined ? {} : { namespaceBytes }) }
-  do {
+  for (;;) {
     if (!(await sweepOnce(values.store, retention))) process.exitCode = 1
-    if (everyMs !== undefined) await delay(everyMs)
-  } while (everyMs !== undefined)
+    if (everyMs === undefined) break
+    await delay(everyMs)
+  }
 } catch (error) {
   process.stderr.write(`the store was not swept: ${describeError(error)}\n`)
   process.exitCode = 1

@@ -1,14 +1,18 @@
 /** The public contract: what an owner may ask of Reprieve on a pod, read from its annotations, all problems at once. */
 import { parseDurationMs } from './duration.ts'
 import { keyForm } from './lineage.ts'
-import { externalFilesChoices, triggerNames, type ExternalFilesChoice, type TriggerName } from './pod-plan.ts'
+import {
+  externalFilesChoices,
+  triggerNames,
+  type ExternalFilesChoice,
+  type MemoryPressureAnswer,
+  type TriggerName,
+} from './pod-plan.ts'
 import { parseQuantityBytes } from './quantity.ts'
 
 export const prefix = 'reprieve.dev/'
 export const optInAnnotation = `${prefix}checkpoint`
 export const injectedLabel = `${prefix}injected`
-
-export type MemoryPressureAnswer = 'grow' | 'reschedule' | 'checkpoint'
 
 /** The wishes of a pod; a wish that it leaves out is undefined and takes the configuration's default. */
 export type Wishes = {
@@ -23,6 +27,7 @@ export type Wishes = {
   key?: string
   restore?: string
   externalFiles?: ExternalFilesChoice
+  exclude?: string[]
   seccomp?: 'default' | 'keep'
 }
 
@@ -147,6 +152,13 @@ const readers: {
         : { value: choice }
     },
   },
+  exclude: {
+    name: 'exclude',
+    values: 'absolute paths, separated by commas',
+    fallback: 'none',
+    meaning: 'Paths of volumes that do not travel.',
+    read: readPaths,
+  },
   seccomp: {
     name: 'seccomp',
     values: '`default`, `keep`',
@@ -231,6 +243,18 @@ function readNames(text: string): Read<string[]> {
   return valid && new Set(names).size === names.length
     ? { value: names }
     : { problem: "a comma-separated list of the pod's container names, each once" }
+}
+
+const mostPaths = 50
+
+function readPaths(text: string): Read<string[]> {
+  const paths = listOf(text).map((path) => path.replace(/(?<=.)\/$/, ''))
+  const isWhole = paths.every((path) => /^(?:\/(?!\.{1,2}(?:\/|$))[^/\p{Cc}]+)+$/u.test(path))
+  return isWhole && paths.length <= mostPaths && new Set(paths).size === paths.length
+    ? { value: paths }
+    : {
+        problem: `a comma-separated list of at most ${mostPaths} absolute paths without "." and "..", each once`,
+      }
 }
 
 function readTriggers(text: string): Read<TriggerName[]> {

@@ -220,6 +220,75 @@ export const configSchema = Type.Object(
       },
       section,
     ),
+    fingerprint: Type.Object(
+      {
+        annotations: Type.Array(
+          text('^[A-Za-z0-9._/-]{1,317}\\*?$', 'the name of an annotation, or its beginning and "*"', {
+            description: 'an annotation',
+          }),
+          {
+            default: [],
+            description:
+              'further annotations of a pod that are changed to force a restart from the beginning',
+          },
+        ),
+        withoutEnv: Type.Array(
+          text('^[^*=\\s]{1,256}\\*?$', 'the name of a variable, or its beginning and "*"', {
+            description: 'a variable',
+          }),
+          {
+            default: ['ARGO_NODE_ID', 'ARGO_DEADLINE'],
+            description:
+              'variables that a controller sets anew for each pod: a new value does not make other work of it',
+          },
+        ),
+      },
+      section,
+    ),
+    helpers: Type.Object(
+      {
+        names: Type.Array(
+          text('^[a-z0-9-]*\\*?[a-z0-9-]*$', 'a name, in which one * stands for any text', {
+            description: 'a name',
+          }),
+          {
+            default: [],
+            description:
+              'names of containers, beside those that Reprieve knows, that are proxies or helpers and are not protected unless the pod names them',
+          },
+        ),
+        images: Type.Array(
+          text(
+            '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}$',
+            'the repository of an image, or its end after a slash',
+            { description: 'an image' },
+          ),
+          {
+            default: [],
+            description: 'the same, by the repositories of their images, such as `tools/log-agent`',
+          },
+        ),
+      },
+      section,
+    ),
+    runtimeClasses: byName(
+      Type.Unsafe<'runc' | 'other'>({ type: 'string', enum: ['runc', 'other'] }),
+      { pattern: objectName.pattern, expected: 'the name of a runtime class' },
+      {
+        description:
+          'runtime classes by name: `runc` where runc or crun runs the containers, `other` for sandboxes and virtual machines; Reprieve knows the usual names',
+      },
+    ),
+    resourcesWithoutDevice: Type.Array(
+      text('^[a-z0-9][A-Za-z0-9.-]*/[A-Za-z0-9._-]*$', 'an extended resource, or its domain with a slash', {
+        description: 'a resource',
+      }),
+      {
+        default: [],
+        description:
+          'extended resources that give a container no device; every other one leaves a protected container unprotected',
+      },
+    ),
     guard: Type.Object(
       {
         allowedGroups: Type.Array(text('^.{1,256}$', 'the name of a group', { description: 'a group' }), {

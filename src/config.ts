@@ -57,11 +57,15 @@ export type Config = Readonly<
     | 'statusPort'
     | 'statusHost'
     | 'guard'
+    | 'fingerprint'
+    | 'helpers'
+    | 'resourcesWithoutDevice'
     | 'restore'
     | 'sidecar'
   > & {
     stores: ReadonlyMap<string, StoreVolume>
     retention: Readonly<{ ttlMs: number; namespaceBytes?: number }>
+    runtimeClasses: ReadonlyMap<string, 'runc' | 'other'>
     checkpointBudgetMs: number
     restoreBudgetMs: number
     cloud: Readonly<CloudPlan>
@@ -171,6 +175,7 @@ function configOf(file: ConfigFile, folder: string): Config {
         ? {}
         : { namespaceBytes: parseQuantityBytes(file.retention.namespaceBytes) ?? Number.NaN }),
     },
+    runtimeClasses: new Map(Object.entries(file.runtimeClasses)),
     checkpointBudgetMs: durationMs(checkpointBudget),
     restoreBudgetMs: durationMs(restoreBudget),
     cloud: { name: cloud, ...(endpoint === undefined ? {} : { endpoint }) },

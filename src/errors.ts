@@ -41,7 +41,7 @@ export const errorCodes = {
   'restore-failed': {
     meaning: 'CRIU could not restore a checkpoint',
     remedy:
-      'The message quotes CRIU. `process numbers are taken in this pod`: another program started processes there; delete the pod. A path that cannot be opened: it lies on a volume that is read-only now. Otherwise the kernel or the CPU may be older than the one of the dump: use nodes of one kind.',
+      'The message quotes CRIU. `process numbers are taken in this pod`: the programs that it names have had them for 10 s; delete the pod. A path that cannot be opened: it lies on a volume that is read-only now. Otherwise the kernel or the CPU may be older than the one of the dump: use nodes of one kind.',
   },
   'unfit-files': {
     meaning:

@@ -2,7 +2,13 @@
  * The identity of a workload slot across rescheduling: `NAMESPACE/KIND/OWNER[/INDEX…]`. It begins with the namespace,
  * so that no pod can name another namespace's checkpoints, and every segment is safe as a file name and as an object key.
  */
-export type OwnerReference = { apiVersion: string; kind: string; name: string; controller?: boolean | null }
+export type OwnerReference = {
+  apiVersion: string
+  kind: string
+  name: string
+  uid?: string | null
+  controller?: boolean | null
+}
 
 export type LineageSource = {
   namespace: string
@@ -16,15 +22,19 @@ export type LineageSource = {
   key?: string
 }
 
-/** `shared`: more than one pod may bear the name at a time, and why. */
-export type Lineage = { known: true; lineage: string; shared?: string } | { known: false; why: string }
+/**
+ * `incarnation`: the UID of the owner, which tells it from an earlier or later object of the same name; missing where the name alone counts.
+ * `shared`: more than one pod may bear the name at a time, and why.
+ */
+export type Lineage =
+  { known: true; lineage: string; incarnation?: string; shared?: string } | { known: false; why: string }
 
 const segmentForm = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
 
 /** The form of `reprieve.dev/key`: shorter than a segment, since people type it. */
 export const keyForm = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
 
-type Named = { segments: string[]; shared?: string } | { why: string }
+type Named = { segments: string[]; incarnation?: string; shared?: string } | { why: string }
 
 export function lineageOf(source: LineageSource): Lineage {
   const named = nameOf(source)
@@ -34,20 +44,39 @@ export function lineageOf(source: LineageSource): Lineage {
   if (unsafe !== undefined)
     return { known: false, why: `${JSON.stringify(unsafe)} cannot be part of a store's key` }
   const lineage = segments.join('/')
-  return named.shared === undefined
-    ? { known: true, lineage }
-    : { known: true, lineage, shared: named.shared }
+  const { incarnation, shared } = named
+  return {
+    known: true,
+    lineage,
+    ...(incarnation === undefined ? {} : { incarnation }),
+    ...(shared === undefined ? {} : { shared }),
+  }
 }
 
 function nameOf(source: LineageSource): Named {
   // Kinds begin with a capital letter, so that a key can never collide with an owner's lineage.
   if (source.key !== undefined) return { segments: ['key', source.key] }
   const owner = source.ownerReferences.find((reference) => reference.controller === true)
-  if (owner !== undefined) return ofOwner(owner, source)
+  if (owner !== undefined) {
+    const incarnation = incarnationOf(owner, source)
+    return { ...ofOwner(owner, source), ...(incarnation === undefined ? {} : { incarnation }) }
+  }
   if (source.name !== undefined) return { segments: ['Pod', source.name] }
   return {
     why: 'the pod has neither a name of its own (only generateName) nor a controller: give it a name, or set reprieve.dev/key',
   }
+}
+
+/**
+ * An owner that is made anew while the work goes on tells nothing: the ReplicaSet of a Deployment, the Jobs of a JobSet (whose own UID its
+ * newer versions put into a label), the StatefulSets of a LeaderWorkerSet.
+ */
+function incarnationOf(owner: OwnerReference, { labels }: LineageSource): string | undefined {
+  const kind = qualifiedKind(owner)
+  if (kind === 'ReplicaSet' && deploymentOf(owner, labels) !== undefined) return undefined
+  if (own(labels, 'leaderworkerset.sigs.k8s.io/name') !== undefined) return undefined
+  const uid = kind === 'Job' && isOfJobSet(labels) ? own(labels, 'jobset.sigs.k8s.io/jobset-uid') : owner.uid
+  return uid === null || uid === '' ? undefined : uid
 }
 
 function ofOwner(owner: OwnerReference, source: LineageSource): Named {
@@ -79,9 +108,7 @@ function ofStatefulSet(owner: OwnerReference, source: LineageSource): Named {
 function ofJob(owner: OwnerReference, source: LineageSource): Named {
   const indexName = 'batch.kubernetes.io/job-completion-index'
   const index = own(source.annotations, indexName) ?? own(source.labels, indexName)
-  const jobSet = own(source.labels, 'jobset.sigs.k8s.io/jobset-name')
-  const replicatedJob = own(source.labels, 'jobset.sigs.k8s.io/replicatedjob-name')
-  const jobIndex = own(source.labels, 'jobset.sigs.k8s.io/job-index')
+  const [jobSet, replicatedJob, jobIndex] = jobSetLabels.map((label) => own(source.labels, label))
   // A JobSet makes its Jobs anew when it restarts; its labels say which is which whatever the Jobs are called.
   const base =
     jobSet !== undefined && replicatedJob !== undefined && jobIndex !== undefined
@@ -94,12 +121,26 @@ function ofJob(owner: OwnerReference, source: LineageSource): Named {
   }
 }
 
-function ofReplicaSet(owner: OwnerReference, source: LineageSource): Named {
-  const hash = own(source.labels, 'pod-template-hash')
+const jobSetLabels = ['jobset-name', 'replicatedjob-name', 'job-index'].map(
+  (name) => `jobset.sigs.k8s.io/${name}`,
+)
+
+function isOfJobSet(labels: LineageSource['labels']): boolean {
+  return jobSetLabels.every((label) => own(labels, label) !== undefined)
+}
+
+/** The name of the Deployment that has made this ReplicaSet. */
+function deploymentOf(owner: OwnerReference, labels: LineageSource['labels']): string | undefined {
+  const hash = own(labels, 'pod-template-hash')
   const suffix = `-${hash}`
-  const ofDeployment = hash !== undefined && owner.name.endsWith(suffix) && owner.name.length > suffix.length
-  const kind = ofDeployment ? 'Deployment' : 'ReplicaSet'
-  const name = ofDeployment ? owner.name.slice(0, -suffix.length) : owner.name
+  const isIts = hash !== undefined && owner.name.endsWith(suffix) && owner.name.length > suffix.length
+  return isIts ? owner.name.slice(0, -suffix.length) : undefined
+}
+
+function ofReplicaSet(owner: OwnerReference, source: LineageSource): Named {
+  const deployment = deploymentOf(owner, source.labels)
+  const kind = deployment === undefined ? 'ReplicaSet' : 'Deployment'
+  const name = deployment ?? owner.name
   return {
     segments: [kind, name],
     shared: `all pods of ${kind} ${name} share one lineage: keep its replicas at 1 (and its strategy Recreate)`,

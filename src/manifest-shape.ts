@@ -3,8 +3,10 @@
  * hostile one from costing memory, or from reaching outside its folder.
  */
 import { isCheckpointId } from './checkpoint-id.ts'
+import { generationShape } from './generation.ts'
 import { manifestVersion } from './manifest.ts'
 import { isRecord, list, object, text, whole, type Check } from './shape.ts'
+import { workPartsShape } from './work.ts'
 
 export const manifestLimits = {
   manifestBytes: 64 << 20,
@@ -85,7 +87,18 @@ const draftFields = {
   trigger: someText,
   reason: anyText,
   pod: object({ name: someText, uid: someText, node: anyText }),
-  fits: object({ fingerprint: someText, architecture: someText, launcher: anyText }),
+  fits: object(
+    {
+      fingerprint: someText,
+      architecture: someText,
+      launcher: anyText,
+      incarnation: someText,
+      parts: workPartsShape,
+    },
+    ['incarnation', 'parts'],
+  ),
+  generation: generationShape,
+  parent: text("a checkpoint's id", 64, isCheckpointId),
   made: object({ kernel: anyText, criu: anyText, reprieve: anyText }),
   process: object({
     rootPid: pid,
@@ -119,7 +132,7 @@ const manifestFields = object(
     ),
     totalBytes: whole(0),
   },
-  ['epoch'],
+  ['epoch', 'generation', 'parent'],
 )
 
 /** The shape, and what must hold between fields. */

@@ -2,6 +2,9 @@
  * A checkpoint's manifest: what it is of, what it fits, and the SHA-256 of every file. It is written last, so a
  * checkpoint without a manifest does not exist.
  */
+import type { Life } from './generation.ts'
+import type { Work } from './work.ts'
+
 export const manifestVersion = 1
 
 /** A slot in a store: one protected container of one lineage. */
@@ -48,7 +51,7 @@ export type Timings = {
   archiveMs: number
 }
 
-/** Everything about a checkpoint but its files: known when the dump is done, before it is stored. */
+/** Everything about a checkpoint but its files: known when the dump is done, before it is stored. Manifests of the releases before 0.3 have no life. */
 export type CheckpointDraft = {
   /** Sorts by time: `<UTC yyyymmddThhmmss.mmmZ>-<8 hex digits>`. */
   id: string
@@ -60,13 +63,13 @@ export type CheckpointDraft = {
   reason: string
   pod: { name: string; uid: string; node: string }
   /** The environment that a restore needs. */
-  fits: { fingerprint: string; architecture: string; launcher: string }
+  fits: Work & { architecture: string; launcher: string }
   /** For people and for diagnosis; never compared. */
   made: { kernel: string; criu: string; reprieve: string }
   process: { rootPid: number; pids: number[]; stdio: StdioPipe[] }
   externalFiles: ExternalFile[]
   timings: Timings
-}
+} & Partial<Life>
 
 export type CheckpointManifest = CheckpointDraft & {
   version: typeof manifestVersion
@@ -79,6 +82,11 @@ export type SlotRecord = {
   version: 1
   /** Set when the application ended with status 0: checkpoints made before this instant are never restored. */
   finishedAt?: string
+  /**
+   * Set when the application began from its beginning because its work was another: no checkpoint made before this instant is restored
+   * unless a pod asks for it by its id.
+   */
+  left?: { at: string; changed: string; newest: string }
   /** Early deaths by checkpoint id, until an application restored from it has proved itself alive. */
   trials: Record<string, { earlyDeaths: number; lastReason: string }>
   /** The memory limit that the application would have grown past its own; recorded by the pod with this uid. */

@@ -3,14 +3,17 @@
  * environment variable `REPRIEVE_PLAN`. It is the only thing that the two halves of Reprieve say to each other
  * inside a pod, so it is versioned, and validated where it is read (`parsePodPlan`).
  */
-import type { MemoryPressureAnswer } from './annotations.ts'
 import { ReprieveError } from './errors.ts'
+import { problemsOf as shapeProblemsOf } from './shape.ts'
+import { workPartsShape, type OwnWork, type WorkParts } from './work.ts'
 
 export const triggerNames = ['memory', 'disruption', 'spot', 'interval', 'manual'] as const
 export type TriggerName = (typeof triggerNames)[number]
 
 /** Where checkpoints go. The credentials and paths are the administrator's, never the pod's. */
 export type StorePlan = { kind: 'directory'; name: string; path: string }
+
+export type MemoryPressureAnswer = 'grow' | 'reschedule' | 'checkpoint'
 
 /** The answer to a container that fills its memory. */
 export type MemoryPlan = {
@@ -46,12 +49,18 @@ export type ExternalFilesChoice = (typeof externalFilesChoices)[number]
 
 export type ContainerPlan = {
   name: string
-  /** SHA-256 (hex) over image, command, arguments and mounts: a checkpoint fits only where this is equal. */
+  /** SHA-256 (hex) over the parts: a checkpoint fits only where this is equal. */
   fingerprint: string
+  /** What the fingerprint is over, so that a difference can be named. Missing in plans of the releases before 0.3. */
+  parts?: WorkParts
+  /** The fingerprint as the releases before 0.3 made it, for their checkpoints. */
+  earlierFingerprint?: string
   /** Mount paths of the container's emptyDir volumes: archived with a checkpoint. */
   emptyDirs: string[]
   /** Mount paths of volumes that outlive the pod (PVC, NFS, hostPath), and are not mounted read-only: nothing of them is archived. */
   external: string[]
+  /** Paths at or below those of `emptyDirs` whose contents are not archived. Absent for none. */
+  exclude?: string[]
   memory: MemoryPlan
 }
 
@@ -60,6 +69,8 @@ export type PodPlan = {
   namespace: string
   /** The workload slot across rescheduling, e.g. `ml-team/StatefulSet/train/0` (see src/lineage.ts). */
   lineage: string
+  /** Of the owner, the UID that tells it from another object of the same name (src/lineage.ts); absent where the name alone counts. */
+  incarnation?: string
   store: StorePlan
   /** Complete checkpoints retained in the store, at least 1. */
   keep: number
@@ -92,6 +103,17 @@ export const usualTtlMs = 7 * 86_400_000
 
 export const planVariable = 'REPRIEVE_PLAN'
 
+/** The work that a container of the pod does, to be compared with that of a checkpoint or of another pod. */
+export function workOf({ incarnation }: PodPlan, container: ContainerPlan): OwnWork {
+  const { fingerprint, parts, earlierFingerprint } = container
+  return {
+    fingerprint,
+    ...(incarnation === undefined ? {} : { incarnation }),
+    ...(parts === undefined ? {} : { parts }),
+    ...(earlierFingerprint === undefined ? {} : { earlierFingerprint }),
+  }
+}
+
 /** @throws ReprieveError `plan-invalid` naming every problem. */
 export function parsePodPlan(json: string): PodPlan {
   let value: unknown
@@ -118,6 +140,7 @@ function problemsOf(value: unknown): string[] {
   expect(value.version === 1, 'version must be 1')
   expect(isText(value.namespace), 'namespace must be a text')
   expect(isText(value.lineage), 'lineage must be a text')
+  expect(value.incarnation === undefined || isText(value.incarnation), 'incarnation must be a text')
   expect(isText(value.restore), 'restore must be a text')
   expect(isWhole(value.keep) && value.keep >= 1, 'keep must be a whole number, at least 1')
   expect(
@@ -178,12 +201,19 @@ function problemsOf(value: unknown): string[] {
           isText(container.name) &&
           /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(container.name) &&
           isText(container.fingerprint) &&
+          isPartsMaybe(container.parts) &&
+          (container.earlierFingerprint === undefined || isText(container.earlierFingerprint)) &&
           isTexts(container.emptyDirs) &&
           isTexts(container.external) &&
+          (container.exclude === undefined || isTexts(container.exclude)) &&
           isMemoryPlan(container.memory),
-        `containers[${index}] must be {name: a DNS label, fingerprint, emptyDirs, external, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds, staysBecause?}}`,
+        `containers[${index}] must be {name: a DNS label, fingerprint, parts?, earlierFingerprint?, emptyDirs, external, exclude?, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds, staysBecause?}}`,
       )
   return problems
+}
+
+function isPartsMaybe(value: unknown): boolean {
+  return value === undefined || shapeProblemsOf(workPartsShape, value).length === 0
 }
 
 function isMemoryPlan(value: unknown): value is MemoryPlan {

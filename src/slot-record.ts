@@ -32,6 +32,11 @@ export function finished(record: SlotRecord, instant: string): SlotRecord {
   return { ...rest, finishedAt: instant }
 }
 
+/** The application began from its beginning because its work is another. @param newest the checkpoint that was not restored */
+export function leftBehind(record: SlotRecord, left: NonNullable<SlotRecord['left']>): SlotRecord {
+  return { ...record, left: { ...left, changed: short(left.changed) } }
+}
+
 /**
  * The memory that the next pod of the lineage needs. A smaller need than the recorded one changes nothing: a pod that was not given what an earlier one needed, and has grown to some of it,
  * must still know that it was not, or it would be ended for it again and again.
@@ -69,6 +74,11 @@ const shape = object(
     version: whole(1, 1),
     finishedAt: text('an instant like 2026-01-02T03:04:05.678Z', 24, isInstant),
     needs: object({ memoryBytes: whole(1), podUid: text('a text', 256, () => true) }),
+    left: object({
+      at: text('an instant like 2026-01-02T03:04:05.678Z', 24, isInstant),
+      changed: text('a text', slotRecordLimits.reasonBytes, () => true),
+      newest: text("a checkpoint's id", 64, isCheckpointId),
+    }),
     trials: mapOf(
       text("a checkpoint's id", 64, isCheckpointId),
       object({
@@ -78,7 +88,7 @@ const shape = object(
       slotRecordLimits.trials,
     ),
   },
-  ['finishedAt', 'needs'],
+  ['finishedAt', 'needs', 'left'],
 )
 
 /** @throws ReprieveError `manifest-invalid` when the record could not be read back */

@@ -1,13 +1,19 @@
 import type { Wishes } from '../src/annotations.ts'
+import type { Config } from '../src/config.ts'
+import { isHelper } from './helper-containers.ts'
 import type { Container, Pod } from './pod.ts'
 
 const defaultContainerAnnotation = 'kubectl.kubernetes.io/default-container'
 
-/** Injectors that put their proxy before the application; linkerd's does not say which container is the default one. */
-const meshProxies: ReadonlySet<string> = new Set(['istio-proxy', 'linkerd-proxy'])
+/** `containers` is empty where nothing but helpers is there. `missing`: names of the annotation that no container has. */
+export type Chosen = { containers: Container[]; missing: string[] }
 
-/** The containers that are to be protected: those named, else the default container, else the first that is no mesh's proxy. */
-export function chooseContainers(pod: Pod, wishes: Wishes): { containers: Container[]; missing: string[] } {
+/**
+ * The containers that are to be protected: those named, else the default container, else the first. A helper is protected only by its name, or
+ * where the pod itself asks and has no other container.
+ * @param asked the pod asks itself, and not only its namespace
+ */
+export function chooseContainers(pod: Pod, wishes: Wishes, config: Config, asked: boolean): Chosen {
   const all = pod.spec.containers
   if (wishes.containers !== undefined) {
     const named = wishes.containers
@@ -16,11 +22,12 @@ export function chooseContainers(pod: Pod, wishes: Wishes): { containers: Contai
       missing: named.filter((name) => !all.some((container) => container.name === name)),
     }
   }
-  const annotations = pod.metadata.annotations ?? {}
-  const preferred = Object.hasOwn(annotations, defaultContainerAnnotation)
-    ? annotations[defaultContainerAnnotation]
+  const { annotations, labels } = pod.metadata
+  const preferred = Object.hasOwn(annotations ?? {}, defaultContainerAnnotation)
+    ? annotations?.[defaultContainerAnnotation]
     : undefined
-  const chosen =
-    all.find(({ name }) => name === preferred) ?? all.find(({ name }) => !meshProxies.has(name)) ?? all[0]
+  const applications = all.filter((container) => !isHelper(container, labels, config))
+  const only = asked && all.length === 1 ? all[0] : undefined
+  const chosen = applications.find(({ name }) => name === preferred) ?? applications[0] ?? only
   return { containers: chosen === undefined ? [] : [chosen], missing: [] }
 }

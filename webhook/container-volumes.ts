@@ -1,4 +1,5 @@
 /** The consequences of a container's mounts for its checkpoints. */
+import { posix } from 'node:path'
 import type { Container, Pod, Volume, VolumeMount } from './pod.ts'
 
 /** The fate of a volume's contents when the pod is gone. */
@@ -10,8 +11,8 @@ type Lifetime = 'with-pod' | 'outlives-pod' | 'made-anew'
  */
 const lifetimes: Readonly<Record<string, Lifetime>> = {
   emptyDir: 'with-pod',
-  // A generic ephemeral volume is a claim that is deleted with its pod.
-  ephemeral: 'with-pod',
+  // A claim, of any size, which the cluster deletes with its pod: nothing of it is archived.
+  ephemeral: 'outlives-pod',
   gitRepo: 'with-pod',
   configMap: 'made-anew',
   secret: 'made-anew',
@@ -48,6 +49,41 @@ export function writableMounts(pod: Pod, container: Container): { emptyDirs: str
   return { emptyDirs, external }
 }
 
-export function volumeOf(pod: Pod, mount: VolumeMount): Volume | undefined {
+/** Kinds of volumes that live and die with the pod, archived or not. */
+const ofPod: ReadonlySet<string> = new Set(['emptyDir', 'ephemeral', 'gitRepo'])
+
+/**
+ * What is wrong with the paths that the owner excludes (`reprieve.dev/exclude`): each has to lie in a volume of a protected container that lives and
+ * dies with the pod.
+ */
+export function exclusionProblems(
+  pod: Pod,
+  containers: readonly Container[],
+  exclude: readonly string[] = [],
+): string[] {
+  const mounted = containers.flatMap((container) =>
+    (container.volumeMounts ?? [])
+      .filter(({ name }) => ofPod.has(kindOfVolume(volumeOf(pod, { name }))))
+      .map(({ mountPath }) => mountPath),
+  )
+  const outside = exclude.filter((path) => !mounted.some((mountPath) => isWithin(path, mountPath)))
+  if (outside.length === 0) return []
+  const where = mounted.length === 0 ? 'there are none' : [...new Set(mounted)].join(', ')
+  return [
+    `reprieve.dev/exclude names ${outside.join(', ')}; accepted: paths in the emptyDir and ephemeral volumes of the protected containers: ${where}`,
+  ]
+}
+
+/** Of the paths that the owner excludes, those that lie in one of the mounts. */
+export function excludedWithin(mountPaths: readonly string[], exclude: readonly string[] = []): string[] {
+  return exclude.filter((path) => mountPaths.some((mountPath) => isWithin(path, mountPath)))
+}
+
+function isWithin(path: string, mountPath: string): boolean {
+  const folder = posix.resolve('/', mountPath)
+  return path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`)
+}
+
+export function volumeOf(pod: Pod, mount: Pick<VolumeMount, 'name'>): Volume | undefined {
   return pod.spec.volumes?.find((volume) => volume.name === mount.name)
 }

@@ -1,5 +1,5 @@
 /** Whether a pod is protected, and how: a value of its own, apart from the patch that carries it out. Pure. */
-import { readOptIn, readWishes } from '../src/annotations.ts'
+import { readOptIn, readWishes, type Wishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config.ts'
 import {
@@ -11,16 +11,22 @@ import {
 } from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
-import { writableMounts } from './container-volumes.ts'
+import { excludedWithin, exclusionProblems, writableMounts } from './container-volumes.ts'
 import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
-import { fingerprintOf } from './fingerprint.ts'
+import { earlierFingerprintOf } from './earlier-fingerprint.ts'
+import { fingerprintOf, type FingerprintRules } from './fingerprint.ts'
 import { storeMountPath } from './image-paths.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
+import { deviceObstacles, hugePageObstacles } from './devices.ts'
 import { growthProblems, memoryPlan, podLimitWarnings, rescheduleWarnings } from './memory-plan.ts'
+import { whyNeverReplaced } from './never-replaced.ts'
+import { ownerWarnings } from './owner-warnings.ts'
 import { podLineage } from './pod-lineage.ts'
 import type { Container, Pod } from './pod.ts'
+import { runtimeObstacles } from './runtime-class.ts'
 import { skipReasons, type SkipReason } from './skip-reasons.ts'
+import { virtualNodeObstacles } from './virtual-node.ts'
 
 /**
  * The webhook entry that the API server used: for annotated pods, for namespaces with the label, or for labelled namespaces whose Pod Security
@@ -36,6 +42,11 @@ export type Decision =
 
 /** They share the process numbers from 10000 to 31000 (sidecar/proc/pid-range.ts): each must have room for a real application. */
 const mostProtected = 20
+
+const onlyHelpers: Obstacle = {
+  reason: 'only-helpers',
+  text: 'every container of the pod is a known proxy or helper: name those to protect in reprieve.dev/containers',
+}
 
 const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
 
@@ -63,7 +74,10 @@ export function decide(
     return unprotected([{ reason: 'pod-security', text: skipReasons['pod-security'].meaning }], false)
 
   const { wishes, problems, unknown } = readWishes(annotations)
-  const { containers, missing } = chooseContainers(pod, wishes)
+  const asked = readOptIn(annotations) !== 'unsaid'
+  const unreplaced = asked ? undefined : whyNeverReplaced(pod, wishes.key)
+  if (unreplaced !== undefined) return unprotected([{ reason: 'not-replaced', text: unreplaced }], asked)
+  const { containers, missing } = chooseContainers(pod, wishes, config, asked)
   const store = wishes.store ?? defaultStore
   if (!config.stores.has(store))
     problems.push(`reprieve.dev/store is "${store}"; accepted: ${[...config.stores.keys()].join(', ')}`)
@@ -75,30 +89,62 @@ export function decide(
     problems.push(
       `reprieve.dev/containers names ${containers.length} containers; accepted: at most ${mostProtected}`,
     )
-  problems.push(...growthProblems(containers, wishes))
+  problems.push(...growthProblems(containers, wishes), ...exclusionProblems(pod, containers, wishes.exclude))
   const { commands, unknown: unknownCommands } = commandsOf(containers, entrypoints)
   const lineage = podLineage(pod, namespace, wishes.key)
   const obstacles: Obstacle[] = [
     ...problems.map((text): Obstacle => ({ reason: 'annotations-invalid', text })),
     ...podObstacles(pod),
-    ...containers.flatMap(containerObstacles),
+    ...runtimeObstacles(pod, config),
+    ...virtualNodeObstacles(pod),
+    ...containers.flatMap((container) => [
+      ...containerObstacles(container),
+      ...deviceObstacles(pod, container, config),
+      ...hugePageObstacles(pod, container),
+    ]),
+    ...(containers.length === 0 && missing.length === 0 ? [onlyHelpers] : []),
     ...firstProcessObstacles(pod, commands),
     ...unknownCommands,
     ...(lineage.known ? [] : [{ reason: 'lineage-unknown', text: lineage.why } satisfies Obstacle]),
   ]
-  if (obstacles.length > 0 || !lineage.known)
-    return unprotected(obstacles, readOptIn(annotations) !== 'unsaid')
+  if (obstacles.length > 0 || !lineage.known) return unprotected(obstacles, asked)
 
   const warnings = unknown.map(
     (name) => `${name} is not an annotation of this version of Reprieve; it has no effect`,
   )
   if (lineage.shared !== undefined) warnings.push(lineage.shared)
-  warnings.push(...podLimitWarnings(pod), ...rescheduleWarnings(pod, containers, wishes))
-  const plan: PodPlan = {
+  warnings.push(
+    ...podLimitWarnings(pod),
+    ...rescheduleWarnings(pod, containers, wishes),
+    ...ownerWarnings(pod, containers, wishes.key),
+  )
+  const planned = containers.map((container) =>
+    containerPlan(pod, container, {
+      command: commands.get(container.name) ?? [],
+      rules: config.fingerprint,
+      exclude: wishes.exclude,
+      memory: memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
+    }),
+  )
+  const plan = planFor({ namespace, lineage, wishes, containers: planned }, config)
+  return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
+}
+
+type Planned = {
+  namespace: string
+  lineage: { lineage: string; incarnation?: string | undefined }
+  wishes: Wishes
+  containers: ContainerPlan[]
+}
+
+/** What annotations and configuration make of a plan. */
+export function planFor({ namespace, lineage, wishes, containers }: Planned, config: Config): PodPlan {
+  return {
     version: 1,
     namespace,
     lineage: lineage.lineage,
-    store: { kind: 'directory', name: store, path: storeMountPath },
+    ...(lineage.incarnation === undefined ? {} : { incarnation: lineage.incarnation }),
+    store: { kind: 'directory', name: wishes.store ?? defaultStore, path: storeMountPath },
     keep: wishes.keep ?? config.keep,
     ...(isUsual(config.retention) ? {} : { retention: config.retention }),
     restore: wishes.restore ?? 'latest',
@@ -112,16 +158,8 @@ export function decide(
     meanTimeBetweenFailuresMs: config.meanTimeBetweenFailuresMs,
     nodeEvictionBytes: config.memory.nodeEvictionBytes,
     ...(config.memory.nodeEvictionPercent === undefined ? {} : { nodeEvictionPercent: config.memory.nodeEvictionPercent }), // prettier-ignore
-    containers: containers.map((container) =>
-      containerPlan(
-        pod,
-        container,
-        commands,
-        memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
-      ),
-    ),
+    containers,
   }
-  return { outcome: 'inject', plan, commands, warnings: bounded(warnings) }
 }
 
 /** What the sidecars do without being told. */
@@ -134,18 +172,39 @@ export function withoutCommand(pod: Pod, origin: Origin, config: Config): Contai
   const annotations = pod.metadata.annotations ?? {}
   if (leftAlone(pod, origin, config) !== undefined || isKeptOut(annotations, origin.optedInBy)) return []
   const { wishes } = readWishes(annotations)
-  return chooseContainers(pod, wishes).containers.filter(({ command }) => (command ?? []).length === 0)
+  const asked = readOptIn(annotations) !== 'unsaid'
+  if (!asked && whyNeverReplaced(pod, wishes.key) !== undefined) return []
+  return chooseContainers(pod, wishes, config, asked).containers.filter(
+    ({ command }) => (command ?? []).length === 0,
+  )
+}
+
+type Parts = {
+  command: readonly string[]
+  rules: FingerprintRules
+  exclude: string[] | undefined
+  memory: MemoryPlan
 }
 
 function containerPlan(
   pod: Pod,
   container: Container,
-  commands: Commands,
-  memory: MemoryPlan,
+  { command, rules, exclude, memory }: Parts,
 ): ContainerPlan {
   const { emptyDirs, external } = writableMounts(pod, container)
-  const fingerprint = fingerprintOf(pod, container, commands.get(container.name) ?? [])
-  return { name: container.name, fingerprint, emptyDirs, external, memory }
+  const { fingerprint, parts } = fingerprintOf(pod, container, command, rules)
+  const earlierFingerprint = earlierFingerprintOf(pod, container, command)
+  const excluded = excludedWithin(emptyDirs, exclude)
+  return {
+    name: container.name,
+    fingerprint,
+    parts,
+    earlierFingerprint,
+    emptyDirs,
+    external,
+    ...(excluded.length === 0 ? {} : { exclude: excluded }),
+    memory,
+  }
 }
 
 /** Why a pod is left as it is without a word. */

@@ -3,7 +3,7 @@
  * (https://go.dev/doc/godebug); a program that is not Go's does not read it.
  */
 import { at, listAt } from './json-path.ts'
-import type { Operation } from './mutate.ts'
+import type { Operation } from './patch-text.ts'
 import type { Container } from './pod.ts'
 import { isRecord } from './shape.ts'
 

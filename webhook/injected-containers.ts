@@ -1,5 +1,5 @@
 /** The two containers that injection adds. Neither has a probe: a broken sidecar must never hold a pod up, nor unready. */
-import type { Config } from '../src/config.ts'
+import type { Config, ResourceList } from '../src/config.ts'
 import { planVariable, type PodPlan } from '../src/pod-plan.ts'
 import { volumePaths, volumeRoot } from '../src/volume.ts'
 import { restoreCapabilities, sidecarCapabilityNames } from './capabilities.ts'
@@ -12,10 +12,13 @@ export type Written = { container: object; text: string }
 type Framed = { env: readonly object[] } & Record<string, unknown>
 type Frame = { container: Framed; head: string; tail: string }
 
-const framesByConfig = new WeakMap<Config, Map<QosClass, Frame[]>>()
+const framesByConfig = new WeakMap<Config, Map<string, Frame[]>>()
 
-/** What of the pod shows in our containers: its class, and what its protected containers may do beyond the default. */
-export type Surrounding = { qos: QosClass; capabilities: readonly string[] }
+/**
+ * What of the pod shows in our containers: its class, what its protected containers may do beyond the default, and what the sidecar has to request
+ * in any case.
+ */
+export type Surrounding = { qos: QosClass; capabilities: readonly string[]; requests: ResourceList }
 
 /** The restore init container, then the sidecar. */
 export function injectedContainers(plan: PodPlan, config: Config, pod: Surrounding): Written[] {
@@ -32,9 +35,10 @@ function framesOf(config: Config, pod: Surrounding): Frame[] {
   const make = () => [restoreContainer('', config, pod.qos), sidecarContainer('', config, pod)].map(frameOf)
   if (pod.capabilities.length > 0) return make()
   let frames = framesByConfig.get(config)
-  if (frames === undefined) framesByConfig.set(config, (frames = new Map<QosClass, Frame[]>()))
-  let found = frames.get(pod.qos)
-  if (found === undefined) frames.set(pod.qos, (found = make()))
+  if (frames === undefined) framesByConfig.set(config, (frames = new Map<string, Frame[]>()))
+  const kind = [pod.qos, ...Object.keys(pod.requests)].join(' ')
+  let found = frames.get(kind)
+  if (found === undefined) frames.set(kind, (found = make()))
   return found
 }
 
@@ -76,7 +80,11 @@ function restoreContainer(planText: string, config: Config, qos: QosClass): Fram
 }
 
 /** A native sidecar: an init container that is restarted always, and outlives the main containers. */
-function sidecarContainer(planText: string, config: Config, { qos, capabilities }: Surrounding): Framed {
+function sidecarContainer(
+  planText: string,
+  config: Config,
+  { qos, capabilities, requests }: Surrounding,
+): Framed {
   return {
     name: injectedNames.sidecarContainer,
     ...common(planText, config),
@@ -92,7 +100,7 @@ function sidecarContainer(planText: string, config: Config, { qos, capabilities 
       imagePaths.sidecarMain,
     ],
     restartPolicy: 'Always',
-    resources: resourcesFor(qos, config.sidecar.resources),
+    resources: resourcesFor(qos, config.sidecar.resources, requests),
     securityContext: {
       ...asRoot,
       // Kubernetes refuses SYS_ADMIN without it; and no_new_privs would stay on whatever the sidecar restores.

@@ -16,13 +16,13 @@ const names: ReadonlySet<string> = new Set([injectedNames.restoreContainer, inje
 export function looksInjected(pod: Pod): boolean {
   const labels = pod.metadata.labels ?? {}
   const isLabelled = Object.hasOwn(labels, injectedLabel) && labels[injectedLabel] === 'true'
-  return isLabelled && ours(pod).length === 2
+  return isLabelled && ourContainers(pod).length === 2
 }
 
 /**
  * And by what these say: they run our program, with the plan of this very pod. A copy of a protected pod, or a pod that only pretends, has
- * another's plan, and with it another's checkpoints. Nothing is compared that other webhooks may rightly change
- * (images, resources, mounts), or that another version of this one would have written otherwise.
+ * another's plan, and with it another's checkpoints. Another version of this webhook may have written the rest otherwise: such a pod
+ * is left as it is. Whether it may be created the guard says, which compares everything (guard/genuine.ts).
  */
 export function isInjected(pod: Pod, namespace: string, config: Config): boolean {
   if (!looksInjected(pod)) return false
@@ -31,7 +31,7 @@ export function isInjected(pod: Pod, namespace: string, config: Config): boolean
   const store = wishes.store ?? defaultStore
   return (
     config.stores.has(store) &&
-    ours(pod).every((container) => {
+    ourContainers(pod).every((container) => {
       const plan = planOf(container)
       return (
         runsOurs(container) &&
@@ -57,7 +57,7 @@ function lineagesOf(pod: Pod, namespace: string, key: string | undefined): unkno
   })
 }
 
-function ours(pod: Pod): Container[] {
+export function ourContainers(pod: Pod): Container[] {
   return (pod.spec.initContainers ?? []).filter(({ name }) => names.has(name))
 }
 
@@ -66,13 +66,16 @@ function runsOurs({ name, command }: Container): boolean {
   return command?.[0] === imagePaths.launcher && command.at(-1) === program
 }
 
-/** Undefined where it is no JSON, or was given in another way than ours. */
-function planOf(container: Container): unknown {
+/** The plan's JSON; undefined where it was given in another way than ours. */
+export function planTextOf(container: unknown): string | undefined {
   const [variable, ...more] = listAt(at(container, 'env')).filter((one) => at(one, 'name') === planVariable)
   const value = at(variable, 'value')
-  if (typeof value !== 'string' || more.length > 0) return undefined
+  return typeof value !== 'string' || more.length > 0 ? undefined : value.replaceAll('$$', () => '$')
+}
+
+function planOf(container: Container): unknown {
   try {
-    return JSON.parse(value.replaceAll('$$', () => '$'))
+    return JSON.parse(planTextOf(container) ?? '')
   } catch {
     return undefined
   }

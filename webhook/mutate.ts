@@ -6,6 +6,7 @@ import { injectedLabel } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import type { PodPlan } from '../src/pod-plan.ts'
 import { volumePaths, volumeRoot } from '../src/volume.ts'
+import { requestsForScaling, safeToEvictAnnotation, safeToEvictValue } from './autoscalers.ts'
 import type { Commands } from './entrypoints.ts'
 import { goListenerOperations } from './go-listeners.ts'
 import { grantedCapabilities } from './added-capabilities.ts'
@@ -13,7 +14,7 @@ import { injectedNames } from './image-paths.ts'
 import { looksInjected } from './injected.ts'
 import { injectedContainers } from './injected-containers.ts'
 import { raisesFor } from './more-memory.ts'
-import { patchText } from './patch-text.ts'
+import { patchText, type Operation } from './patch-text.ts'
 import type { Container, Pod } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
 import { qosClassOf } from './quality-of-service.ts'
@@ -21,8 +22,6 @@ import { seccompOperations, seccompWarning } from './seccomp-profile.ts'
 
 /** How much later than its budget a checkpoint that hangs is given up (`answerGraceMs` of sidecar/container/queue.ts). */
 const answerSeconds = 5
-
-export type Operation = { op: 'add' | 'replace'; path: string; value: unknown }
 
 export type Patch = {
   operations: Operation[]
@@ -33,6 +32,9 @@ export type Patch = {
 
 /** Kubernetes' own, for a pod that says nothing. */
 const defaultGraceSeconds = 30
+
+/** Of a protected container. */
+export const launcherMount = { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true }
 
 const none: ReadonlyMap<string, number> = new Map()
 
@@ -53,8 +55,13 @@ export function mutate(
   const injected = injectedContainers(plan, config, {
     qos: qosClassOf(pod),
     capabilities: grantedCapabilities(guarded),
+    requests: requestsForScaling(pod),
   })
+  // A claim or a file server is no local volume.
+  const local = [injectedNames.volume, ...('hostPath' in store ? [injectedNames.storeVolume] : [])]
+  const evictable = safeToEvictValue(pod, local)
   const operations: Operation[] = [
+    ...addMember(pod.metadata.annotations, '/metadata/annotations', safeToEvictAnnotation, evictable),
     ...addMember(pod.metadata.labels, '/metadata/labels', injectedLabel, 'true'),
     { op: 'add', path: '/spec/shareProcessNamespace', value: true },
     // A pod may end at the dump's pace without its owner's own grace being any shorter for it.
@@ -117,9 +124,7 @@ function protect(
       path: `${path}/command`,
       value: [volumePaths.launcher, 'run', `--container=${container.name}`, '--', ...command],
     },
-    ...append(container.volumeMounts, `${path}/volumeMounts`, [
-      { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true },
-    ]),
+    ...append(container.volumeMounts, `${path}/volumeMounts`, [launcherMount]),
     ...addMember(container.lifecycle, `${path}/lifecycle`, 'preStop', preStop),
   ]
 }

@@ -1,18 +1,19 @@
-/** The architectures and operating systems that a pod selects by the labels that every node has. */
+/** The values of labels of nodes that a pod selects: of the architecture and the operating system, which every node has, and of others. */
 import { at, listAt } from './json-path.ts'
 import type { Pod } from './pod.ts'
 
 /** Undefined where any will do. */
 export function architecturesOf(pod: Pod): string[] | undefined {
-  return asked(pod, ['kubernetes.io/arch', 'beta.kubernetes.io/arch'])
+  return nodeSelections(pod, ['kubernetes.io/arch', 'beta.kubernetes.io/arch'])
 }
 
 /** Undefined where any will do. */
 export function operatingSystemsOf(pod: Pod): string[] | undefined {
-  return asked(pod, ['kubernetes.io/os', 'beta.kubernetes.io/os'])
+  return nodeSelections(pod, ['kubernetes.io/os', 'beta.kubernetes.io/os'])
 }
 
-function asked(pod: Pod, labels: readonly string[]): string[] | undefined {
+/** Of the first of the labels that it says something of. Undefined where any value will do. */
+export function nodeSelections(pod: Pod, labels: readonly string[]): string[] | undefined {
   return selected(pod.spec.nodeSelector, labels) ?? required(pod.spec.affinity, labels)
 }
 

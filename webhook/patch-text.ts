@@ -1,4 +1,5 @@
-import type { Operation } from './mutate.ts'
+/** One operation of a JSON patch (RFC 6902). */
+export type Operation = { op: 'add' | 'replace'; path: string; value: unknown }
 
 /**
  * The JSON text of a patch.

@@ -63,6 +63,9 @@ export type Pod = {
     imagePullSecrets?: Maybe<{ name?: Maybe<string> }[]>
     nodeName?: Maybe<string>
     nodeSelector?: Maybe<TextMap>
+    runtimeClassName?: Maybe<string>
+    /** From the runtime class. */
+    overhead?: unknown
     affinity?: unknown
     os?: Maybe<{ name: string }>
     hostNetwork?: Maybe<boolean>
@@ -124,7 +127,15 @@ const checkPod: Check = recordOf({
     labels: isTextMap,
     annotations: isTextMap,
     ownerReferences: optional(
-      listOf(recordOf({ apiVersion: isText, kind: isText, name: isText, controller: isFlagMaybe })),
+      listOf(
+        recordOf({
+          apiVersion: isText,
+          kind: isText,
+          name: isText,
+          uid: isTextMaybe,
+          controller: isFlagMaybe,
+        }),
+      ),
     ),
   }),
   spec: recordOf({
@@ -134,6 +145,7 @@ const checkPod: Check = recordOf({
     imagePullSecrets: optional(listOf(recordOf({ name: isTextMaybe }))),
     nodeName: isTextMaybe,
     nodeSelector: isTextMap,
+    runtimeClassName: isTextMaybe,
     os: optional(recordOf({ name: isText })),
     hostNetwork: isFlagMaybe,
     hostPID: isFlagMaybe,

@@ -19,19 +19,29 @@ export function qosClassOf(pod: Pod): QosClass {
     : 'BestEffort'
 }
 
+/** @param atLeast what is requested in any case, of what `ours` says nothing: in a BestEffort pod nothing is */
 export function resourcesFor(
   qos: QosClass,
   ours: ContainerResources,
+  atLeast: ResourceList = {},
 ): { requests?: ResourceList; limits?: ResourceList } {
   switch (qos) {
     case 'Guaranteed':
       return { requests: ours.guaranteed, limits: ours.guaranteed }
     case 'Burstable':
-      return { requests: ours.requests, limits: ours.limits }
+      return { requests: { ...ours.requests, ...without(atLeast, ours) }, limits: ours.limits }
     case 'BestEffort':
-    case 'pod-level':
       return {}
+    case 'pod-level':
+      return Object.keys(atLeast).length === 0 ? {} : { requests: atLeast }
   }
+}
+
+/** A limit is a request, too, where there is no other. */
+function without(list: ResourceList, { requests, limits }: ContainerResources): ResourceList {
+  return Object.fromEntries(
+    Object.entries(list).filter(([name]) => !Object.hasOwn(requests, name) && !Object.hasOwn(limits, name)),
+  )
 }
 
 /** A request that is left out is its limit. */

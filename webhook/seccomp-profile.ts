@@ -5,7 +5,7 @@
  */
 import { readWishes } from '../src/annotations.ts'
 import { at } from './json-path.ts'
-import type { Operation } from './mutate.ts'
+import type { Operation } from './patch-text.ts'
 import type { Container, Pod } from './pod.ts'
 import { isRecord } from './shape.ts'
 

@@ -125,6 +125,42 @@ export const skipReasons = {
     remedy:
       "The registry did not answer, or answered 429 or 5xx, or the pod's pull secrets could not be read: the message says which. The log line `looked an image up` has each request. Check the webhook's network; a mirror (`entrypoints.mirrors`) helps against rate limits. Delete the pod, so that its replacement is admitted again.",
   },
+  'only-helpers': {
+    whenAsked: 'refuse',
+    meaning: 'every container of the pod is a known proxy or helper',
+    remedy:
+      'Name the containers to protect in `reprieve.dev/containers`. Reprieve knows helpers by the name of the container or of its image, and by `helpers` of config.yaml.',
+  },
+  'not-replaced': {
+    whenAsked: 'admit',
+    meaning:
+      'nobody replaces the pod under the same name, so that nothing would continue from its checkpoints',
+    remedy:
+      'Nothing to do: only the namespace of the pod has opted in. If something does create a pod that continues its work, set `reprieve.dev/key` to a name that both have.',
+  },
+  device: {
+    whenAsked: 'refuse',
+    meaning: 'a protected container uses a device, such as a GPU, whose state is not part of a checkpoint',
+    remedy:
+      'Leave the pod unprotected, or protect another of its containers (`reprieve.dev/containers`). If the resource stands for no device, list it under `resourcesWithoutDevice` of config.yaml.',
+  },
+  'huge-pages': {
+    whenAsked: 'refuse',
+    meaning: 'a protected container may use huge pages, which CRIU does not restore',
+    remedy:
+      'Leave the pod unprotected, or remove `hugepages-…` from the resources of the protected container.',
+  },
+  'runtime-class': {
+    whenAsked: 'refuse',
+    meaning: 'the runtime class of the pod is no runc: its containers are no processes of the node',
+    remedy:
+      'Leave the pod unprotected. If the handler of the runtime class is runc or crun, say so under `runtimeClasses` of config.yaml.',
+  },
+  'virtual-node': {
+    whenAsked: 'refuse',
+    meaning: 'the pod is for virtual nodes (virtual-kubelet, Fargate), which take no pod with the sidecar',
+    remedy: 'Leave the pod unprotected, or remove the selector, label or toleration that the message names.',
+  },
   'lineage-unknown': {
     whenAsked: 'refuse',
     meaning:

@@ -39,7 +39,7 @@ async function tripwire({ folder, scratch }: Watched, answer: () => Promise<void
   const wire = new Tripwire({
     cgroup: new MemoryCgroup(2, folder),
     percent,
-    recordFile: join(scratch, 'brake'),
+    recordFile: join(scratch, 'throttle'),
     crossed,
     log: pino({ level: 'silent' }),
   })

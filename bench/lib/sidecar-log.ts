@@ -9,14 +9,13 @@ export function entryWhere(pod: Pod, container: string, fits: (entry: LogEntry) 
   return found
 }
 
-export function saying(message: string): (entry: LogEntry) => boolean {
-  return ({ msg }) => msg === message
+export function hasEvent(code: string): (entry: LogEntry) => boolean {
+  return ({ event }) => event === code
 }
 
 /** The launcher's first word: its container stands, and the application waits for its state. Needs `debug`. */
-export function launcherWaits(entry: LogEntry): boolean {
-  const { event } = entry
-  return typeof event === 'object' && event !== null && 'event' in event && event.event === 'waiting'
+export function launcherWaits({ cause }: LogEntry): boolean {
+  return typeof cause === 'object' && cause !== null && 'event' in cause && cause.event === 'waiting'
 }
 
 export function timeOf(entry: LogEntry): number {

@@ -22,9 +22,9 @@
 #define BACKOFF_FIRST_MS 100
 /* @deadline The sidecar's program dies | `launcher guard` starts it again, at the latest */
 #define BACKOFF_LAST_MS 5000
-/* Who ran for so long is not failing at once: its next restart comes quickly again. */
+/* A command that ran for so long does not fail at its start: it is restarted quickly. */
 #define RAN_WELL_MS 10000
-/* Who failed so often in a row will not look after a brake; before, the application is safer under it, since the next one comes within a second. */
+/* A command that failed so often in a row will not watch a throttle. Before, the throttle stays: the next command starts within a second. */
 #define FAILED_FOR_GOOD 3
 /* @deadline The restore init container hangs | Killed after `restoreBudget` and this; it exits with 0 */
 #define TERM_TO_KILL_MS 2000
@@ -116,7 +116,7 @@ static void attend(struct guard *guard, long long deadline_ms)
 static void clean_up(const struct guard *guard, int failed)
 {
 	if (guard->run)
-		let_go_what_is_left(guard->run, guard->told_by || failed >= FAILED_FOR_GOOD);
+		clear_what_is_left(guard->run, guard->told_by || failed >= FAILED_FOR_GOOD);
 }
 
 static int keep_running(struct guard *guard)

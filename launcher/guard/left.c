@@ -1,6 +1,6 @@
 /*
- * Each container has a folder below RUN. What the sidecar set in the cgroup of its launcher (sidecar/triggers/memory/brake.ts) is recorded in
- * RUN/CONTAINER/brake-LIFE, "ORIGINAL OURS...\nFOLDER": its memory.high, and the cgroup's folder. Whatever is frozen there is thawed:
+ * Each container has a folder below RUN. The sidecar records the throttle of a launcher (sidecar/triggers/memory/throttle.ts) in
+ * RUN/CONTAINER/throttle-LIFE, "ORIGINAL OURS...\nFOLDER": the values of memory.high, and the cgroup's folder. A frozen cgroup is thawed:
  * nobody else freezes single containers of a pod.
  */
 #include "left.h"
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RECORD "brake-"
+#define RECORD "throttle-"
 
 /* Each may have gone with its container. */
 static bool is_gone(void)
@@ -29,7 +29,7 @@ static bool join(char *path, size_t size, const char *folder, const char *name)
 	return snprintf(path, size, "%s/%s", folder, name) < (int)size;
 }
 
-static void each_in(const char *folder, void (*found)(const char *path, const char *name, bool brakes), bool brakes)
+static void each_in(const char *folder, void (*found)(const char *path, const char *name, bool throttles), bool throttles)
 {
 	char path[PATH_MAX];
 	DIR *opened = opendir(folder);
@@ -40,7 +40,7 @@ static void each_in(const char *folder, void (*found)(const char *path, const ch
 	}
 	for (struct dirent *entry; (entry = readdir(opened));)
 		if (entry->d_name[0] != '.' && join(path, sizeof path, folder, entry->d_name))
-			found(path, entry->d_name, brakes);
+			found(path, entry->d_name, throttles);
 	closedir(opened);
 }
 
@@ -73,7 +73,7 @@ static void thaw(const char *cgroup)
 	char state[16];
 	if (read_setting(cgroup, "cgroup.freeze", state, sizeof state) && strcmp(state, "1") == 0 &&
 	    write_setting(cgroup, "cgroup.freeze", "0"))
-		warn("what a sidecar left frozen was let go: %s", cgroup);
+		warn("an application that a sidecar had left frozen was thawed: %s", cgroup);
 }
 
 static bool is_among(const char *word, char *words)
@@ -85,18 +85,18 @@ static bool is_among(const char *word, char *words)
 	return false;
 }
 
-/* What somebody else has set since is theirs. */
+/* A value that somebody else has set since stays. */
 static bool put_back(const char *cgroup, const char *original, char *ours)
 {
 	char stands[64];
 	if (!read_setting(cgroup, "memory.high", stands, sizeof stands) || !is_among(stands, ours) ||
 	    strcmp(stands, original) == 0 || !write_setting(cgroup, "memory.high", original))
 		return false;
-	warn("the brake was put back, since nobody looks after it: memory.high from %s to %s, %s", stands, original, cgroup);
+	warn("the throttle was removed, since no sidecar watches it: memory.high from %s to %s, %s", stands, original, cgroup);
 	return true;
 }
 
-static void let_go(const char *record, const char *name, bool brakes)
+static void clear(const char *record, const char *name, bool throttles)
 {
 	char text[2 * PATH_MAX];
 	if (strncmp(name, RECORD, strlen(RECORD)) != 0 || !read_text_at(AT_FDCWD, record, text, sizeof text))
@@ -106,17 +106,17 @@ static void let_go(const char *record, const char *name, bool brakes)
 		return;
 	*cgroup++ = *ours++ = '\0';
 	thaw(cgroup);
-	if (brakes && put_back(cgroup, text, ours) && unlink(record) < 0 && errno != ENOENT)
+	if (throttles && put_back(cgroup, text, ours) && unlink(record) < 0 && errno != ENOENT)
 		warn("unlink %s: %m", record);
 }
 
-static void let_go_below(const char *folder, const char *container, bool brakes)
+static void clear_below(const char *folder, const char *container, bool throttles)
 {
 	(void)container;
-	each_in(folder, let_go, brakes);
+	each_in(folder, clear, throttles);
 }
 
-void let_go_what_is_left(const char *run, bool brakes)
+void clear_what_is_left(const char *run, bool throttles)
 {
-	each_in(run, let_go_below, brakes);
+	each_in(run, clear_below, throttles);
 }

@@ -1,13 +1,13 @@
-/* What a sidecar that died has left in the cgroups of its applications. The mounts are those of the container that we share with it. */
+/* Clears the settings that a dead sidecar left in the cgroups of its applications. The mounts are those of the container that we share with it. */
 #ifndef LEFT_H
 #define LEFT_H
 
 #include <stdbool.h>
 
 /*
- * Thaws the cgroups that the records below the folder name. With `brakes` also puts memory.high back, where what stands is the sidecar's, and
- * removes the record. Says what it did, and says why where it cannot.
+ * Thaws the cgroups that the records below the folder name. With `throttles` it also restores memory.high, if its value is the
+ * sidecar's, and removes the record. Logs each change, and each failure with its cause.
  */
-void let_go_what_is_left(const char *run, bool brakes);
+void clear_what_is_left(const char *run, bool throttles);
 
 #endif

@@ -8,7 +8,8 @@ import { makeCheckpointId } from '../../src/checkpoint-id.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { CheckpointDraft, CheckpointManifest, ExternalFile, StdioPipe } from '../../src/manifest.ts'
-import type { ContainerPlan } from '../../src/pod-plan.ts'
+import type { Life } from '../../src/generation.ts'
+import { workOf, type ContainerPlan } from '../../src/pod-plan.ts'
 import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
@@ -20,7 +21,8 @@ import { archiveEphemeral, archiveLinkRemaps } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
-import { isAlive, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
+import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
+import { lifeIn } from '../lineage/life-note.ts'
 import { instantInSlot } from '../lineage/slot-instant.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { cpuMsOf } from '../proc/vitals.ts'
@@ -45,11 +47,12 @@ export async function takeCheckpoint(
   hooks: CheckpointHooks,
 ): Promise<CheckpointDone> {
   const slot = { lineage: around.podPlan.lineage, container: target.plan.name }
+  const life = await lifeIn(target.plan.name, lifeOf(target.launcherPid), around.log)
   const [instant] = await Promise.all([
     instantInSlot(around.store, slot, around.log),
     // Drafts of writers that died may fill the very disk that this one needs.
     around.store
-      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs))
+      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs), life.generation.id)
       .catch((error) =>
         around.log.warn(
           { event: 'store.leftovers_kept', err: error },
@@ -74,6 +77,7 @@ export async function takeCheckpoint(
       hooks,
       id,
       instant,
+      life,
       folder,
       work,
       roomBytes,
@@ -117,6 +121,7 @@ type Parts = {
   hooks: CheckpointHooks
   id: string
   instant: Date
+  life: Life
   folder: string
   work: string
   roomBytes: number
@@ -290,6 +295,7 @@ class Checkpoint {
     const archived = await this.#archive
     const { plan, launcher, root } = this.#parts.target
     const { podPlan, identity, made } = this.#parts.around
+    const { earlierFingerprint: _, ...work } = workOf(podPlan, plan)
     return {
       id: this.#parts.id,
       slot: { lineage: podPlan.lineage, container: plan.name },
@@ -297,7 +303,8 @@ class Checkpoint {
       trigger: this.#parts.request.trigger,
       reason: this.#parts.request.reason,
       pod: identity,
-      fits: { fingerprint: plan.fingerprint, architecture: process.arch, launcher },
+      fits: { ...work, architecture: process.arch, launcher },
+      ...this.#parts.life,
       made,
       process: { rootPid: root, pids: standing.pids, stdio: this.#stdio },
       externalFiles: standing.externalFiles,

@@ -1,5 +1,6 @@
-/** One request for a checkpoint of one container, and what came of it. */
+/** One request for a checkpoint of one container, and its outcome. */
 import type { Deadline } from '../../src/deadline.ts'
+import type { Outcome } from '../../src/outcome.ts'
 
 /** What can be said anew when the request's turn has come. */
 export type Terms = {
@@ -13,8 +14,6 @@ export type Terms = {
 export type CheckpointRequest = Terms & {
   /** The source of the request. */
   trigger: string
-  /** The request waits while the application does not run. Without it such a request fails with `not-running`. */
-  waits?: boolean
   /** A checkpoint that is under way when the request arrives serves as well as a new one. */
   joinsUnderWay?: boolean
   /** Pauses before each further try of a checkpoint that failed. Without them a request that ends the application has three. */
@@ -28,20 +27,20 @@ export type CheckpointRequest = Terms & {
 /** The reason of a request that had become pointless when its turn came. */
 export const passedOver = 'passed-over'
 
-export type CheckpointOutcome =
-  /**
-   * `bytes`: of all files of the stored checkpoint. `cpuMs`: what the application had used when it was stopped. `memoryBytes`: what it
-   * held just before, where that is known. `ended`: the application was ended with it.
-   */
-  | {
-      outcome: 'taken'
-      id: string
-      phases: Record<string, number>
-      ended?: boolean
-      /** When the application was stopped for it, by `performance.now()`. */
-      stoppedMs?: number
-      bytes?: number
-      cpuMs?: number
-      memoryBytes?: number | undefined
-    }
-  | { outcome: 'failed'; reason: string; detail: string }
+export type CheckpointOutcome = Outcome<{
+  taken: {
+    id: string
+    phases: Record<string, number>
+    /** The application was ended with it. */
+    ended?: boolean
+    /** When the application was stopped for it, by `performance.now()`. */
+    stoppedMs?: number
+    /** The size of all files of the stored checkpoint. */
+    bytes?: number
+    /** The CPU time of the application when it was stopped. */
+    cpuMs?: number
+    /** The memory of the application just before, where that is known. */
+    memoryBytes?: number | undefined
+  }
+  failed: { reason: string; detail: string }
+}>

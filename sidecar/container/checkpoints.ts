@@ -8,6 +8,7 @@ import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { Deadline } from '../../src/deadline.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
+import type { OutcomeOf } from '../../src/outcome.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
@@ -30,12 +31,18 @@ export type ContainerCheckpointsParts = {
   dispatch: (event: ContainerEvent) => void
   /** The version of the launcher that spoke last. */
   launcher: () => string
+  /** Called when `doing` has changed without an event, after the listeners. */
+  moved: () => void
   /** For tests. */
   takeOne?: typeof takeCheckpoint
 }
 
 type Take = Effect & { do: 'take' }
-type Taken = { outcome: CheckpointOutcome & { outcome: 'taken' }; slot: Slot }
+type Taken = {
+  outcome: OutcomeOf<CheckpointOutcome, 'taken'>
+  slot: Slot
+  generation: string | undefined
+}
 
 /** A store that hangs does not even say that it was told to stop. */
 const stopStoringMs = 5_000
@@ -210,14 +217,14 @@ export class ContainerCheckpoints {
     const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes } // prettier-ignore
     if (ended) this.#endedWith = outcome
     dispatch({ event: 'taken', root, ended, checkpoint: id })
-    return { outcome, slot: manifest.slot }
+    return { outcome, slot: manifest.slot, generation: manifest.generation?.id }
   }
 
   /** After a checkpoint that ended the application, a waiting replacement can start as soon as this is done. */
-  async #tidy({ slot, outcome: { id, ended } }: Taken): Promise<void> {
+  async #tidy({ slot, generation, outcome: { id, ended } }: Taken): Promise<void> {
     const { lock, log, plan } = this.#parts
     await markCheckpoint(plan.name, id, log)
-    this.#pruned = Promise.all([this.#pruned, this.#prune(slot)])
+    this.#pruned = Promise.all([this.#pruned, this.#prune(slot, generation)])
     if (ended !== true) return
     await this.#pruned
     // The sidecar writes nothing more to the slot.
@@ -228,10 +235,10 @@ export class ContainerCheckpoints {
    * The next checkpoint does not wait for this one: its application may have a full memory, which is throttled for seconds only. Nor does
    * it abort this: a removal that hangs cannot be aborted, and later calls would wait for it in the store.
    */
-  async #prune(slot: Slot): Promise<void> {
+  async #prune(slot: Slot, generation: string | undefined): Promise<void> {
     const { around, log } = this.#parts
     try {
-      await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs))
+      await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs), generation)
       void this.#sweep.sweep()
     } catch (error) {
       log.warn({ event: 'checkpoint.not_pruned', err: error }, 'old checkpoints were not removed')
@@ -242,12 +249,14 @@ export class ContainerCheckpoints {
     this.#criuPhase = 'now'
     this.#stoppedMs = performance.now()
     for (const stopped of [request.stopped, ...this.#stoppedListeners]) await stopped?.()
+    this.#parts.moved()
   }
 
   #resuming(): void {
     if (this.#criuPhase !== 'now') return
     this.#criuPhase = 'over'
     for (const resuming of this.#resumingListeners) resuming()
+    this.#parts.moved()
   }
 
   /** @throws ReprieveError `lineage-busy` or `lineage-fenced`: two pods of one lineage must not store checkpoints in turns */
@@ -258,7 +267,7 @@ export class ContainerCheckpoints {
         holder: outcome.holder,
       })
     if (outcome.outcome === 'busy') {
-      const { detail, reason } = lineageBusy(outcome.holder)
+      const { detail, reason } = lineageBusy(outcome)
       throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })
     }
   }

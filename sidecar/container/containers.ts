@@ -17,9 +17,7 @@ export class Containers {
 
   constructor(around: Surroundings) {
     const { containers } = around.podPlan
-    this.keepers = new Map(
-      containers.map((plan, index) => [plan.name, new ContainerKeeper(around, plan, index)]),
-    )
+    this.keepers = new Map(containers.map((plan) => [plan.name, new ContainerKeeper(around, plan)]))
     this.asked = new Map([...this.keepers].map(([name, keeper]) => [name, this.ledger.watch(keeper)]))
   }
 

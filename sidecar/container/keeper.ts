@@ -15,7 +15,6 @@ import { newContainer, reduce, type Container, type ContainerEvent, type Contain
 import type { FromLauncher } from '../launcher-socket/launcher-messages.ts'
 import type { LauncherConnection } from '../launcher-socket/launcher-server.ts'
 import { LauncherTalk } from '../launcher-socket/launcher-talk.ts'
-import { asidePid, setLastPid } from '../proc/pid-range.ts'
 import { lockOf, clearFetched } from '../restore/preparation.ts'
 import { lifeOf as lifeOfProcess } from '../proc/process-tree.ts'
 import type { SlotLock } from '../lineage/slot-lock.ts'
@@ -53,11 +52,11 @@ export class ContainerKeeper {
   #container: Container = newContainer
   #queue: Promise<void> = Promise.resolve()
   #provedAlive: NodeJS.Timeout | undefined
-  readonly #runsWaiters = new Set<() => void>()
+  readonly #waiters = new Set<() => void>()
   #observers: ((state: ContainerState) => void)[] = []
   readonly #checkpoints: ContainerCheckpoints
 
-  constructor(around: Surroundings, plan: ContainerPlan, index: number, lifeOf = lifeOfProcess) {
+  constructor(around: Surroundings, plan: ContainerPlan, lifeOf = lifeOfProcess) {
     this.#around = around
     this.plan = plan
     this.#log = around.log.child({ container: plan.name })
@@ -72,17 +71,18 @@ export class ContainerKeeper {
       state: () => this.#container.state,
       dispatch: (event) => this.#dispatch(event),
       launcher: () => this.#launcher.version,
+      moved: () => this.#wake(),
     })
     this.#preparation = new ContainerPreparation({
       around,
       plan,
-      index,
       lock: this.#lock,
       talk: this.#talk,
       log: this.#log,
       waiting: () => this.#launcher.waiting,
       isEnding: () => this.#container.ending,
       killedInRestore: (checkpoint) => this.#memory.killedInRestore(checkpoint),
+      leftBehind: (newest, changed) => this.#memory.leftBehind(newest, changed),
       adopted: (running) => {
         this.#dispatch({ event: 'running', ...running })
         clearTimeout(this.#provedAlive)
@@ -167,16 +167,12 @@ export class ContainerKeeper {
 
   /** Resolves when the application runs, or the signal aborts. */
   runs(signal: AbortSignal): Promise<void> {
-    if (this.#container.state.at === 'running' || signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        this.#runsWaiters.delete(done)
-        signal.removeEventListener('abort', done)
-        resolve()
-      }
-      this.#runsWaiters.add(done)
-      signal.addEventListener('abort', done)
-    })
+    return this.#until(() => this.#container.state.at === 'running', signal)
+  }
+
+  /** Resolves when `doing` has another value, or the signal aborts. */
+  leaves(doing: Doing, signal: AbortSignal): Promise<void> {
+    return this.#until(() => this.doing !== doing, signal)
   }
 
   /** Calls back after each event, with the state. */
@@ -254,7 +250,7 @@ export class ContainerKeeper {
     const effects = step.effects.map((effect) => effect.do)
     this.#log.debug({ event: 'container.stepped', cause: event, ...step.container, effects }, 'event')
     for (const changed of this.#observers) changed(step.container.state)
-    if (step.container.state.at === 'running') for (const done of this.#runsWaiters) done()
+    if (step.container.state.at === 'running') this.#around.numbers.settled(this.plan.name)
     for (const effect of step.effects) {
       if (effect.do === 'refuse') this.#checkpoints.refuse(effect)
       else if (effect.do === 'keep-open') this.#launcher.keepOpen()
@@ -266,6 +262,25 @@ export class ContainerKeeper {
           )
     }
     this.#checkpoints.changed()
+    this.#wake()
+  }
+
+  #until(holds: () => boolean, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!signal.aborted && !holds()) return
+        this.#waiters.delete(look)
+        signal.removeEventListener('abort', look)
+        resolve()
+      }
+      this.#waiters.add(look)
+      signal.addEventListener('abort', look)
+      look()
+    })
+  }
+
+  #wake(): void {
+    for (const look of this.#waiters) look()
   }
 
   async #carryOut(effect: Effect): Promise<void> {
@@ -277,7 +292,7 @@ export class ContainerKeeper {
       case 'take':
         return this.#checkpoints.take(effect)
       case 'let-end':
-        await setLastPid(asidePid, this.#log)
+        await this.#around.numbers.moveAside()
         return this.#talk.say({ verb: 'release' })
       case 'record-finished':
         this.#talk.say({ verb: 'wait', ms: 3 * recordDeadlineMs })

@@ -2,6 +2,7 @@
  * Stands between the triggers and a container and records every request with its outcome, for /status, for /metrics and for the
  * expected cost of a checkpoint.
  */
+import type { OutcomeOf } from '../../src/outcome.ts'
 import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
 import type { Checkpointable } from './trigger.ts'
 
@@ -12,7 +13,7 @@ export type CheckpointEntry = {
   /** From the request to its deadline, and to the answer. */
   leadAskedMs: number
   leadTakenMs: number
-  outcome: 'taken' | 'failed' | 'skipped'
+  outcome: CheckpointOutcome['outcome'] | 'skipped'
   /** The id of a checkpoint that was taken, else the reason. */
   detail: string
 }
@@ -122,7 +123,7 @@ export class CheckpointLedger {
   }
 
   /** Several requests may share one checkpoint, which is recorded once. */
-  #keep(account: Account, outcome: CheckpointOutcome & { outcome: 'taken' }, askedMs: number): void {
+  #keep(account: Account, outcome: OutcomeOf<CheckpointOutcome, 'taken'>, askedMs: number): void {
     const { id, phases, bytes, cpuMs, memoryBytes, ended = false, stoppedMs = askedMs } = outcome
     if (account.newest?.id === id) return
     const at = Date.now() - Math.round(performance.now() - stoppedMs)

@@ -1,12 +1,14 @@
 /** Prepares a restore for one waiting launcher after another (restore/preparation.ts), and gives each launcher its own verdict only. */
 import { describeError, ReprieveError } from '../../src/errors.ts'
+import { startOfGeneration, type GenerationStart } from '../../src/generation.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import type { Waiting } from './state.ts'
 import type { LauncherTalk, Tree } from '../launcher-socket/launcher-talk.ts'
-import { rangeStart, setLastPid } from '../proc/pid-range.ts'
 import { prepare, type Rejected } from '../restore/preparation.ts'
+import type { RestoreChoice } from '../../src/restore-choice.ts'
 import type { Restored } from '../restore/restore-attempt.ts'
+import { newGenerationId, noteLife } from '../lineage/life-note.ts'
 import type { SlotLock } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
@@ -17,8 +19,6 @@ const preparationDeadlineMs = 25 * 60_000
 export type PreparationParts = {
   around: Surroundings
   plan: ContainerPlan
-  /** The index of the container in the pod's plan. */
-  index: number
   lock: SlotLock
   talk: LauncherTalk
   log: EventLog
@@ -26,6 +26,8 @@ export type PreparationParts = {
   waiting: () => string | undefined
   isEnding: () => boolean
   killedInRestore: (checkpoint: string) => Promise<void>
+  /** Records that the application begins from its beginning, because its work is another than that of the newest checkpoint. */
+  leftBehind: (newest: string, changed: string) => Promise<void>
   /** Called when the launcher has adopted the restored tree. */
   adopted: (running: { launcherPid: number; root: number; restoredFrom: string }) => void
 }
@@ -62,11 +64,12 @@ export class ContainerPreparation {
   }
 
   async run({ inOrder = false, ...launcher }: Waiting & { inOrder?: boolean }): Promise<void> {
-    const { around, plan, index, lock, isEnding, killedInRestore, talk, log } = this.#parts
+    const { around, plan, lock, isEnding, killedInRestore, talk, log } = this.#parts
     // This preparation waited its turn: the launcher may have lost patience, or be another one by now.
     if (!this.#waits(launcher)) return
     const abort = new AbortController()
     this.#underWay = abort
+    let began: GenerationStart = 'surroundings'
     const tooLong = AbortSignal.timeout(preparationDeadlineMs)
     try {
       const options = {
@@ -87,10 +90,13 @@ export class ContainerPreparation {
       this.#status.restoredFrom = undefined
       if (prepared.outcome === 'restored') return this.#restored(prepared.restored)
       if (prepared.outcome === 'ended' || !this.#waits(launcher)) return
+      const reasons = prepared.rejected.map(({ reason }) => reason)
+      began = startOfGeneration(around.podPlan.restore === 'never' ? ['restore-never'] : reasons)
       log.info(
-        { event: 'application.started_afresh', rejected: prepared.rejected },
+        { event: 'application.started_afresh', began, rejected: prepared.rejected },
         'starting the application from its beginning',
       )
+      if (prepared.otherWork !== undefined) this.#leaveBehind(prepared.otherWork)
     } catch (error) {
       log.error(
         { event: 'restore.preparation_failed', err: error },
@@ -101,9 +107,26 @@ export class ContainerPreparation {
       this.#underWay = undefined
     }
     if (!this.#waits(launcher)) return
-    await setLastPid(rangeStart(index, around.podPlan.containers.length), log)
+    await noteLife(plan.name, launcher.life, { generation: { id: newGenerationId(), began } }, log)
+    await around.numbers.moveOn()
     // A `start` to the next launcher would throw away the work that is to be restored for it.
     if (this.#waits(launcher)) talk.start(launcher.life)
+  }
+
+  /** The application does not wait for the store to record it. */
+  #leaveBehind({ newest, changed, canGoBack }: NonNullable<RestoreChoice['otherWork']>): void {
+    const { leftBehind, log } = this.#parts
+    const goBack = canGoBack ? `reprieve.dev/restore: ${newest}` : 'none: it cannot be restored into this pod'
+    log.warn(
+      { event: 'lineage.other_work', changed, newest, goBack },
+      'the work is another than that of the newest checkpoint, which is not restored',
+    )
+    leftBehind(newest, changed).catch((error: unknown) =>
+      log.warn(
+        { event: 'lineage.other_work_not_recorded', err: error },
+        'that the work began from its beginning could not be recorded',
+      ),
+    )
   }
 
   #waits({ life }: Waiting): boolean {

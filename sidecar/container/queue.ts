@@ -3,6 +3,7 @@
  * joined, and the most urgent one is taken next. A request that ends the application breaks off a checkpoint that is only being stored.
  * Every request is answered by its deadline. The queue does not poll: it looks again after a change, or after a pause.
  */
+import type { OutcomeOf } from '../../src/outcome.ts'
 import {
   passedOver,
   type CheckpointOutcome,
@@ -113,9 +114,7 @@ export class CheckpointQueue {
   }
 
   #refuse(): void {
-    const refused = this.#pending.filter(({ request }) => request.waits !== true)
-    this.#pending = this.#pending.filter(({ request }) => request.waits === true)
-    this.#answer(refused, {
+    this.#answer(this.#pending.splice(0), {
       outcome: 'failed',
       reason: 'not-running',
       detail: 'the application does not run',
@@ -193,14 +192,13 @@ export class CheckpointQueue {
     turn,
   }: {
     entry: Entry
-    outcome: CheckpointOutcome & { outcome: 'failed' }
+    outcome: OutcomeOf<CheckpointOutcome, 'failed'>
     isBest: boolean
     turn: Turn
   }): void {
     const { request } = entry
     const wasNotItsOwn = turn.isBrokenOff || (!isBest && outcome.reason === 'deadline-passed')
-    const waits = outcome.reason === 'not-running' && request.waits === true
-    if ((wasNotItsOwn || waits) && !request.deadline.isOver) return void this.#pending.push(entry)
+    if (wasNotItsOwn && !request.deadline.isOver) return void this.#pending.push(entry)
     const pauses = request.retryPausesMs ?? (request.afterwards === 'end' ? endingPausesMs : [])
     const pauseMs = pauses[entry.failures++]
     const { leftMs } = request.deadline

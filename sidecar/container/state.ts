@@ -2,6 +2,7 @@
  * The state of a protected container, as a pure reducer: each event gives the next state and the effects. The keeper (keeper.ts) gives it
  * the events and carries out the effects, one after another.
  */
+import type { Outcome } from '../../src/outcome.ts'
 import type { CheckpointRequest } from '../checkpoint/request.ts'
 
 export type Running = {
@@ -50,12 +51,14 @@ export type ContainerEvent =
   | { event: 'end-kept-open' }
 
 /** The outcome of the request to end a container that is kept open. */
-export type EndKeptOpen =
-  | { outcome: 'ended' | 'not-kept-open' }
+export type EndKeptOpen = Outcome<{
+  ended: object
+  'not-kept-open': object
   /** Another pod has taken the slot lock and runs from the checkpoint. */
-  | { outcome: 'taken-over'; holder: string }
+  'taken-over': { holder: string }
   /** The store does not answer: another pod may have the slot lock. */
-  | { outcome: 'unknown' }
+  unknown: object
+}>
 
 export type Effect =
   /** `inOrder`: the last container was told to end, or its launcher reported the end: a restore that was under way did not kill it. */

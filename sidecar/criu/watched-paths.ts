@@ -43,11 +43,15 @@ export async function watchedPaths(options: WatchOptions): Promise<string[]> {
       const others = mounts.map((mount) => mount.path).filter((other) => other !== path)
       // All are listed and looked through here: a test for each inode would be asked of each file, and fill the command line.
       const find = { pid: launcherPid, folder: workFolder, log, signal, deadlineMs: findDeadlineMs }
-      await findEach(find, walkArguments([path], others, '-printf', '%i %p\\0'), (line) => {
-        const end = line.indexOf(' ')
-        // Once: a file of several names, or on a volume that is mounted twice, is found again and again.
-        if (inodes.delete(line.slice(0, end))) paths.push(textOf(line.slice(end + 1)))
-      })
+      await findEach(
+        find,
+        walkArguments({ roots: [path], mountPoints: others, excluded: [] }, '-printf', '%i %p\\0'),
+        (line) => {
+          const end = line.indexOf(' ')
+          // Once: a file of several names, or on a volume that is mounted twice, is found again and again.
+          if (inodes.delete(line.slice(0, end))) paths.push(textOf(line.slice(end + 1)))
+        },
+      )
     }
     requireFit(paths)
     return paths

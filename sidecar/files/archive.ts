@@ -69,12 +69,12 @@ export async function archiveEphemeral(
  * so in the course of the dump, so these are archived when the dump is done.
  */
 export async function archiveLinkRemaps(options: ArchiveOptions, since: number): Promise<number> {
-  const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
-  if (roots.length === 0) return 0
+  const walk = await readEphemeralRoots(options.pid, options.plan)
+  if (walk.roots.length === 0) return 0
   try {
     // Such a name is a hard link, and making it changed the file's ctime: all names of the file are found, and stay one file.
     const tests = ['-type', 'f', '-links', '+1', '-newerct', instantArgument(since), '-print0']
-    const paths = await findNames(options, walkArguments(roots, mountPoints, ...tests))
+    const paths = await findNames(options, walkArguments(walk, ...tests))
     if (!paths.some((path) => path.includes('/link_remap.'))) return 0
     await writeFile(`${options.folder}/${archiveFiles.remapsList}`, joinNames(paths))
     await createTar(options, archiveFiles.remapsList, archiveFiles.remapsTar)
@@ -103,14 +103,14 @@ type Changed = {
 const printed = (flag: 'n' | 'o') => ['-printf', `${flag}%y%b/%n %p\\0`]
 
 async function findChanged(options: ArchiveOptions): Promise<Changed> {
-  const { roots, mountPoints } = await readEphemeralRoots(options.pid, options.plan)
+  const walk = await readEphemeralRoots(options.pid, options.plan)
   const changedOnly = ['-newerct', instantArgument(options.baseline.instantMs), ...printed('n')]
   const kept = ['(', ...changedOnly, '-o', ...printed('o'), ')']
   const found: string[][] = []
   // The image's own files are there again. What a volume held when this container began (an init container's or a neighbour's) is
   // not, or not the same; and in a folder that was renamed nothing has a new ctime.
-  for (const [root, tests] of roots.map((root) => [root, root === '/' ? changedOnly : kept] as const))
-    found.push(await findNames(options, walkArguments([root], mountPoints, ...tests)))
+  for (const [root, tests] of walk.roots.map((root) => [root, root === '/' ? changedOnly : kept] as const))
+    found.push(await findNames(options, walkArguments({ ...walk, roots: [root] }, ...tests)))
   const changed: Changed = { paths: [], sockets: [], unchanged: [], directories: new Set(), others: new Set(), bytes: 0 } // prettier-ignore
   for (const entry of found.flat()) {
     const [flag, type, size] = [entry.charAt(0), entry.charAt(1), entry.slice(2, entry.indexOf(' '))]

@@ -32,13 +32,13 @@ export async function takeBaseline(
 ): Promise<Baseline> {
   const instantMs = Date.now() - coarseClockLagMs
   const names = `${folder}/baseline.names`
-  const { roots, mountPoints } = await readEphemeralRoots(pid, plan)
+  const walk = await readEphemeralRoots(pid, plan)
   let baseline: Baseline = { instantMs, names: undefined }
   try {
-    if (roots.length > 0) {
+    if (walk.roots.length > 0) {
       const file = await open(`${names}.draft`, 'w', 0o600)
       try {
-        const argv = enterArgv(pid, ...toolArgv('find', ...walkArguments(roots, mountPoints, '-print0')))
+        const argv = enterArgv(pid, ...toolArgv('find', ...walkArguments(walk, '-print0')))
         const run = { log, deadlineMs: 20_000, okCodes: [0, 1] }
         const { stderr } = await mustRun(argv, { ...run, stdio: ['ignore', file.fd, 'pipe'] })
         requireWhole(stderr, true)

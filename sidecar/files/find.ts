@@ -4,20 +4,28 @@ import { open, rm } from 'node:fs/promises'
 import { mustRun, type CommandOptions } from '../proc/command.ts'
 import { enterArgv, toolArgv } from '../setup/tools.ts'
 
-/**
- * Walks each root without entering other mounts. `tests` apply to what is left; mount points themselves are never named.
- * find(1) -path takes a glob, so each byte with a meaning there is escaped.
- */
-export function walkArguments(
-  roots: readonly string[],
-  mountPoints: readonly string[],
-  ...tests: string[]
-): string[] {
-  const skipped = mountPoints.filter((path) => !roots.includes(path))
+/** Of `excluded` paths, folders are named, and nothing in them. */
+export type Walk = {
+  roots: readonly string[]
+  mountPoints: readonly string[]
+  excluded: readonly string[]
+}
+
+/** Walks each root without entering other mounts. `tests` apply to what is left; mount points themselves are never named. */
+export function walkArguments({ roots, mountPoints, excluded }: Walk, ...tests: string[]): string[] {
+  const skipped = [
+    ...mountPoints.filter((path) => !roots.includes(path)).map((path) => ['-path', globOf(path)]),
+    ...excluded.map((path) => ['-path', `${globOf(path)}/*`]),
+    ...excluded.map((path) => ['-path', globOf(path), '!', '-type', 'd']),
+  ]
   const prune: string[] = []
-  for (const path of skipped)
-    prune.push(...(prune.length === 0 ? [] : ['-o']), '-path', path.replace(/[\\*?[\]]/g, '\\$&'))
+  for (const test of skipped) prune.push(...(prune.length === 0 ? [] : ['-o']), ...test)
   return [...roots, '-xdev', ...(prune.length === 0 ? [] : ['(', ...prune, ')', '-prune', '-o']), ...tests]
+}
+
+/** find(1) -path takes a glob, so each byte with a meaning there is escaped. */
+function globOf(path: string): string {
+  return path.replace(/[\\*?[\]]/g, '\\$&')
 }
 
 /** find's `-newerct` argument for an instant: an absolute time with fraction, by seconds since the epoch. */

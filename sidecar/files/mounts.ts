@@ -16,6 +16,8 @@ export type EphemeralRoots = {
   mountPoints: string[]
   /** Mount points of volumes that outlive the pod. */
   external: string[]
+  /** Paths below `roots` of which nothing travels but the folder itself. */
+  excluded: string[]
 }
 
 /** @param mountinfo text of /proc/PID/mountinfo, see proc(5) */
@@ -39,7 +41,7 @@ export function parseMounts(mountinfo: string): Mount[] {
 
 export function ephemeralRoots(
   mounts: readonly Mount[],
-  plan: Pick<ContainerPlan, 'emptyDirs' | 'external'>,
+  plan: Pick<ContainerPlan, 'emptyDirs' | 'external' | 'exclude'>,
 ): EphemeralRoots {
   const emptyDirs = plan.emptyDirs.map(withoutTrailingSlash)
   const mine = new Set(['/', '/dev/shm', ...emptyDirs])
@@ -51,6 +53,7 @@ export function ephemeralRoots(
       .map((mount) => mount.path),
     mountPoints: [...last.keys()],
     external: plan.external.map(withoutTrailingSlash).filter((path) => last.has(path)),
+    excluded: plan.exclude ?? [],
   }
 }
 
@@ -65,7 +68,16 @@ export async function readEphemeralRoots(pid: number, plan: ContainerPlan): Prom
   const resolve = (paths: readonly string[]) =>
     Promise.all(paths.map((path) => resolvePath(`/proc/${pid}/root`, path)))
   const [emptyDirs, external] = await Promise.all([resolve(plan.emptyDirs), resolve(plan.external)])
-  return ephemeralRoots(mounts, { emptyDirs, external })
+  return ephemeralRoots(mounts, { emptyDirs, external, exclude: excludedPaths(plan, emptyDirs) })
+}
+
+/** Within its volume a path is taken as it is written: links in there are the application's, and may lead anywhere. */
+function excludedPaths({ emptyDirs, exclude = [] }: ContainerPlan, resolved: readonly string[]): string[] {
+  const volumes = emptyDirs.map(withoutTrailingSlash)
+  return exclude.map((path) => {
+    const volume = mountOf(path, volumes)
+    return (resolved[volumes.indexOf(volume)] ?? volume) + path.slice(volume.length)
+  })
 }
 
 /** The mount that holds a path: the longest mount point that is a prefix of it. */

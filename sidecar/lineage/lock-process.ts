@@ -13,16 +13,15 @@ export type Locked =
 /** On a hung file server open(2) hangs as well. */
 const answerMs = 5_000
 
-/** @param ended called when the process that has the lock ends */
+/** @param how `ended`: called when the process that has the lock ends; `launcher`: the program that locks */
 export function lockFile(
   file: string,
   waitMs: number,
   signal: AbortSignal,
-  ended: (process: ChildProcess) => void,
-  launcher: string = volumePaths.launcher,
+  how: { ended?: (process: ChildProcess) => void; launcher?: string | undefined } = {},
 ): Promise<Locked> {
   return new Promise((resolve) => {
-    const child = spawn(launcher, ['lock', String(waitMs), file], {
+    const child = spawn(how.launcher ?? volumePaths.launcher, ['lock', String(waitMs), file], {
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     let said = ''
@@ -49,7 +48,7 @@ export function lockFile(
     })
     child.on('error', (error) => finish({ outcome: 'impossible', why: error.message }))
     child.on('close', () => {
-      ended(child)
+      how.ended?.(child)
       finish({ outcome: 'impossible', why: said.trim() })
     })
   })

@@ -20,7 +20,7 @@ export function sweepLock(signal: AbortSignal, launcher?: string): SweepOptions[
   return async (file) => {
     // To lock a file that is not there would make it, as a sign of life.
     if (!(await exists(file))) return () => undefined
-    const locked = await lockFile(file, 0, signal, () => undefined, launcher)
+    const locked = await lockFile(file, 0, signal, { launcher })
     if (locked.outcome === 'locked') return () => locked.process.stdin?.destroy()
     return locked.outcome === 'impossible' ? () => undefined : undefined
   }

@@ -32,7 +32,7 @@ export async function instantInSlot(store: Store, slot: Slot, log: EventLog, now
 
 async function latestOf(store: Store, slot: Slot): Promise<number> {
   const signal = AbortSignal.timeout(deadlineMs)
-  const [{ manifests, unreadable }, { finishedAt }] = await Promise.all([
+  const [{ manifests, unreadable }, { finishedAt, left }] = await Promise.all([
     store.list(slot, signal),
     store.readRecord(slot, signal),
   ])
@@ -41,6 +41,7 @@ async function latestOf(store: Store, slot: Slot): Promise<number> {
     ...[...manifests, ...unreadable].map(({ id }) => instantOfCheckpointId(id)),
     ...manifests.map(({ createdAt }) => createdAt),
     finishedAt,
+    left?.at,
   ]
   return instants.reduce(
     (latest, instant) => Math.max(latest, instant === undefined ? 0 : Date.parse(instant)),

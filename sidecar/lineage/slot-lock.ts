@@ -6,29 +6,21 @@
  * A replacement often starts while the pod it replaces still takes its last checkpoint (Deployments, and Jobs by default, do not wait for the
  * old pod to end): it waits its turn. From a pod that gives no sign of life it takes the lineage over, even if the file server keeps the lock.
  */
-import { writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ChildProcess } from 'node:child_process'
 import type { Deadline } from '../../src/deadline.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
-import type { Epoch, EpochState } from '../../src/store/epochs.ts'
+import type { Epoch, EpochState, Holder } from '../../src/store/epochs.ts'
 import type { Store } from '../../src/store/store.ts'
+import { differencesOf, type OwnWork } from '../../src/work.ts'
 import type { Identity } from '../setup/surroundings.ts'
 import type { EpochFile } from './epoch-file.ts'
 import { beatMs, HolderWatch, silentMs } from './holder-watch.ts'
+import type { LockOutcome } from './lock-outcome.ts'
 import { lockFile } from './lock-process.ts'
-import { AnnouncedEnd, readNote, type Note } from './slot-note.ts'
-
-export type LockOutcome =
-  | { outcome: 'taken' }
-  /** Another pod seems to have the slot; `isNamed`: it has, and the store names it. */
-  | { outcome: 'busy'; holder: string; isNamed: boolean }
-  /** Another pod took the slot from this one, whose application may not be saved any more. */
-  | { outcome: 'fenced'; holder: string }
-  /** The store takes neither lock nor epoch, because it cannot be written: no other pod is kept out, nor can it write. */
-  | { outcome: 'unfenced'; why: string }
+import { AnnouncedEnd, noteOf, readNote, writeNote, type Note } from './slot-note.ts'
 
 const busy = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
 const unanswered = { ...busy, holder: 'unknown: the store did not answer' } as const
@@ -54,9 +46,13 @@ export type SlotLockParts = {
   identity: Identity
   file: EpochFile
   log: EventLog
+  /** What this pod does in the slot. */
+  work?: OwnWork
   /** For tests. */
   times?: { beatMs?: number; silentMs?: number }
 }
+
+type Patience = { patienceMs?: number; evenForOtherWork?: boolean }
 
 export class SlotLock {
   readonly #parts: SlotLockParts
@@ -89,9 +85,14 @@ export class SlotLock {
 
   /**
    * Takes the slot before the application starts, which will go on from what the slot has then. Waits its turn: for a pod that announces its
-   * end until then, for any other pod that lives only `patienceMs`.
+   * end until then, for any other pod that lives only `patienceMs`. A pod that does other work, as the old one in a rolling update, leaves
+   * nothing to wait for.
+   * @param patience `evenForOtherWork`: a checkpoint is to be restored whatever the work
    */
-  async await(signal: AbortSignal, patienceMs = waitForRunningMs): Promise<LockOutcome> {
+  async await(
+    signal: AbortSignal,
+    { patienceMs = waitForRunningMs, evenForOtherWork = false }: Patience = {},
+  ): Promise<LockOutcome> {
     this.#fencedBy = undefined
     const announced = new AnnouncedEnd()
     const watch = new HolderWatch(this.#parts.times?.silentMs)
@@ -101,6 +102,7 @@ export class SlotLock {
     for (;;) {
       const outcome = await this.#take(Math.min(1_000, Math.max(0, until - Date.now())), signal, true)
       if (outcome.outcome !== 'busy') return outcome
+      if (outcome.otherWork !== undefined && !evenForOtherWork) return outcome
       const file = await this.#lockFile().catch(() => undefined)
       const note = file === undefined ? undefined : await readNote(file, noteDeadlineMs)
       if (patienceMs > 0) until = Math.max(until, announced.by(note, Date.now()) + leaveGraceMs)
@@ -165,7 +167,7 @@ export class SlotLock {
       const file = await this.#lockFile()
       const own = this.#epoch === undefined ? await this.#parts.file.read() : undefined
       if (this.#process === undefined) {
-        const locked = await lockFile(file, waitMs, signal, (process) => this.#lost(process))
+        const locked = await lockFile(file, waitMs, signal, { ended: (process) => this.#lost(process) })
         if (locked.outcome === 'unanswered') return unanswered
         if (locked.outcome === 'locked') this.#process = locked.process
         else if (locked.outcome === 'busy') {
@@ -186,30 +188,30 @@ export class SlotLock {
   }
 
   #cannotLock(why: string): void {
-    if (this.#saidCannotLock) return
+    if (!this.#saidCannotLock)
+      this.#parts.log.warn(
+        { event: 'slot_lock.unavailable', why },
+        'the store cannot lock: only epochs count',
+      )
     this.#saidCannotLock = true
-    this.#parts.log.warn(
-      { event: 'slot_lock.unavailable', why },
-      'the store cannot lock: only epochs keep other pods out',
-    )
   }
 
   /** Continues the epoch of this pod, or takes the next one. */
   async #enter(own: Epoch | undefined, isNewTurn: boolean): Promise<LockOutcome> {
-    const { store, slot } = this.#parts
+    const { store, slot, identity } = this.#parts
     const before = this.#epoch ?? own
     const signal = AbortSignal.timeout(epochDeadlineMs)
     const kept =
-      before === undefined ? undefined : await store.epochs.resume(slot, before, this.#holder, signal)
+      before === undefined ? undefined : await store.epochs.resume(slot, before, holderOf(identity), signal)
     if (kept === undefined && before !== undefined && !isNewTurn) {
       await this.#overtaken()
       return { outcome: 'fenced', holder: this.#fencedBy ?? busy.holder }
     }
-    return this.#begin(kept ?? (await store.epochs.take(slot, this.#holder, signal)))
+    return this.#begin(kept ?? (await store.epochs.take(slot, holderOf(identity), signal)))
   }
 
   async #takeOver(silent: EpochState, signal: AbortSignal): Promise<LockOutcome> {
-    const { store, slot, log } = this.#parts
+    const { store, slot, identity, log } = this.#parts
     try {
       const { pod, node } = silent.holder
       log.warn(
@@ -217,7 +219,7 @@ export class SlotLock {
         'the pod that has the lineage gives no sign of life: this one takes the lineage over',
       )
       const bounded = AbortSignal.any([signal, AbortSignal.timeout(epochDeadlineMs)])
-      return await this.#begin(await store.epochs.take(slot, this.#holder, bounded))
+      return await this.#begin(await store.epochs.take(slot, holderOf(identity), bounded))
     } catch (error) {
       return isFenced(error) ? busy : { outcome: 'unfenced', why: describeError(error) }
     }
@@ -268,12 +270,11 @@ export class SlotLock {
     const note = await readNote(file, noteDeadlineMs)
     // A note of this pod itself is old: the pod that has the lock has not written its own yet.
     const isNamed = note !== undefined && note.uid !== this.#parts.identity.uid
-    return isNamed ? { ...busy, holder: note.pod, isNamed } : busy
-  }
-
-  get #holder() {
-    const { name, uid, node } = this.#parts.identity
-    return { pod: name, uid, node }
+    if (!isNamed) return busy
+    const own = this.#parts.work
+    const { work = own } = note
+    const otherWork = work === undefined || own === undefined ? [] : differencesOf(work, own)
+    return { ...busy, holder: note.pod, isNamed, ...(otherWork.length === 0 ? {} : { otherWork }) }
   }
 
   #lockFile(): Promise<string> {
@@ -289,21 +290,19 @@ export class SlotLock {
 
   /** For people and for waiting pods; the lock itself is the kernel's. */
   async #note(more: Pick<Note, 'leavesBy' | 'leavesInMs'>): Promise<void> {
-    const { name, uid, node } = this.#parts.identity
-    const note: Note = { pod: name, uid, node, ...more }
+    const { identity, work, log } = this.#parts
     try {
-      await writeFile(await this.#lockFile(), `${JSON.stringify(note)}\n`, {
-        signal: AbortSignal.timeout(noteDeadlineMs),
-      })
+      await writeNote(await this.#lockFile(), noteOf(identity, work, more), noteDeadlineMs)
     } catch (error) {
-      this.#parts.log.warn(
-        { event: 'slot_lock.not_signed', err: error },
-        'the claim on the lineage could not be signed',
-      )
+      log.warn({ event: 'slot_lock.not_signed', err: error }, 'the claim on the lineage could not be signed')
     }
   }
 }
 
 function isFenced(error: unknown): boolean {
   return error instanceof ReprieveError && error.code === 'lineage-fenced'
+}
+
+function holderOf({ name, uid, node }: Identity): Holder {
+  return { pod: name, uid, node }
 }

@@ -2,7 +2,7 @@
 import { ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot, SlotRecord } from '../../src/manifest.ts'
-import { diedEarly, finished, needs, provedAlive } from '../../src/slot-record.ts'
+import { diedEarly, finished, leftBehind, needs, provedAlive } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { instantInSlot } from './slot-instant.ts'
 import type { SlotLock } from './slot-lock.ts'
@@ -44,6 +44,15 @@ export class SlotMemory {
 
   async provedAlive(checkpoint: string): Promise<void> {
     await this.#update((record) => provedAlive(record, checkpoint))
+  }
+
+  /**
+   * The application began from its beginning because its work is another. While another pod has the slot lock this is not recorded: the first
+   * checkpoint of this pod will tell it.
+   */
+  async leftBehind(newest: string, changed: string): Promise<void> {
+    const at = (await instantInSlot(this.#store, this.#slot, this.#log)).toISOString()
+    await this.#update((record) => leftBehind(record, { at, changed, newest }))
   }
 
   /** Records the memory that the next pod needs. @throws ReprieveError where that fails, or another pod has the slot lock */

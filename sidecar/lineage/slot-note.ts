@@ -1,5 +1,8 @@
 /** The note of the pod that has the slot lock, in the lock's file, for people and for waiting pods. */
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { isRecord, problemsOf } from '../../src/shape.ts'
+import { workPartsShape, type OwnWork, type Work } from '../../src/work.ts'
+import type { Identity } from '../setup/surroundings.ts'
 
 export type Note = {
   pod: string
@@ -9,6 +12,21 @@ export type Note = {
   leavesBy?: number
   /** How long the pod still needed when it wrote the note. */
   leavesInMs?: number
+  /** What the pod does in the slot. Notes of the releases before 0.3 lack it. */
+  work?: Work
+}
+
+export function noteOf(
+  { name, uid, node }: Identity,
+  own: OwnWork | undefined,
+  more: Pick<Note, 'leavesBy' | 'leavesInMs'>,
+): Note {
+  const { earlierFingerprint: _, ...work } = own ?? { fingerprint: '' }
+  return { pod: name, uid, node, ...more, ...(own === undefined ? {} : { work }) }
+}
+
+export async function writeNote(file: string, note: Note, deadlineMs: number): Promise<void> {
+  await writeFile(file, `${JSON.stringify(note)}\n`, { signal: AbortSignal.timeout(deadlineMs) })
 }
 
 export async function readNote(file: string, deadlineMs: number): Promise<Note | undefined> {
@@ -36,6 +54,20 @@ export function parseNote(text: string): Note | undefined {
     node: '',
     ...(leavesBy === undefined ? {} : { leavesBy }),
     ...(leavesInMs === undefined ? {} : { leavesInMs }),
+    ...('work' in note ? workIn(note.work) : {}),
+  }
+}
+
+function workIn(value: unknown): { work?: Work } {
+  if (!isRecord(value) || typeof value.fingerprint !== 'string') return {}
+  const { fingerprint, incarnation, parts } = value
+  if (parts !== undefined && problemsOf(workPartsShape, parts).length > 0) return {}
+  return {
+    work: {
+      fingerprint,
+      ...(typeof incarnation === 'string' ? { incarnation } : {}),
+      ...(parts === undefined ? {} : { parts: parts as NonNullable<Work['parts']> }),
+    },
   }
 }
 

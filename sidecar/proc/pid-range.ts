@@ -1,23 +1,37 @@
 /**
  * Process numbers. A process can be restored only with the PIDs that it had. The PID namespace of the pod is shared: its first few
- * hundred numbers go to the pause process, the launchers, the sidecar and the probes, in a different order each time. So the
- * application gets numbers from a range of its own, far above those.
+ * hundred numbers go to the pause process, the launchers, the sidecar and the probes, in a different order each time. So applications
+ * get their numbers from a range far above those (process-numbers.ts).
  */
 import type { EventLog } from '../../src/log.ts'
 import { mustRun } from './command.ts'
 import { volumePaths } from '../../src/volume.ts'
 
-/** Where the first container's range begins, and where the last one's ends: pid_max is 32768 on the smallest nodes. */
-const firstPid = 10_000
-const endPid = 31_000
-/**
- * Above every range. A restarted launcher or sidecar gets its numbers from here, so that it takes none that a restore in this pod needs.
- */
-export const asidePid = endPid
+/** Numbers above `from`, up to `to`. */
+export type Gap = { from: number; to: number }
 
-/** The number before the first PID of the container's range. */
-export function rangeStart(index: number, containers: number): number {
-  return firstPid + index * Math.floor((endPid - firstPid) / Math.max(1, containers))
+/** For all applications of the pod: pid_max is 32768 on the smallest nodes. */
+export const applicationRange: Gap = { from: 10_000, to: 31_000 }
+
+/**
+ * Above the range. A restarted launcher or sidecar gets its numbers from here, so that it takes none that a restore in this pod needs.
+ */
+export const asideRange: Gap = { from: applicationRange.to, to: 32_767 }
+
+export function isWithin(pid: number, { from, to }: Gap): boolean {
+  return pid > from && pid <= to
+}
+
+/** The widest run of numbers in the range of which none is taken; the whole range where all are. */
+export function widestGap(taken: Iterable<number>, range: Gap = applicationRange): Gap {
+  const inside = new Set([...taken].filter((pid) => isWithin(pid, range)))
+  let widest: Gap = { from: range.to, to: range.to }
+  let from = range.from
+  for (const pid of [...[...inside].toSorted((one, other) => one - other), range.to + 1]) {
+    if (pid - 1 - from > widest.to - widest.from) widest = { from, to: pid - 1 }
+    from = pid
+  }
+  return widest.to > widest.from ? widest : range
 }
 
 /** Makes the kernel give the next process of the pod a number above `pid` (proc(5) ns_last_pid). Best effort: a failure is logged. */
@@ -34,15 +48,12 @@ export async function setLastPid(pid: number, log: EventLog): Promise<boolean> {
   }
 }
 
-export function isInRange(pid: number): boolean {
-  return pid > firstPid && pid <= endPid
-}
-
 /**
- * A restarted sidecar may get a number in the range of an application, which a restore in this pod would need. It then exits, and its
- * guard restarts it with a number above the ranges.
+ * A restarted sidecar may get a number in the range of the applications, which a restore in this pod would need. It then exits, and its
+ * guard restarts it with a number above the range.
  */
 export async function moveAside(log: EventLog): Promise<void> {
-  if (isInRange(process.pid) && (await setLastPid(asidePid, log))) process.exit(movedAsideCode)
+  if (isWithin(process.pid, applicationRange) && (await setLastPid(asideRange.from, log)))
+    process.exit(movedAsideCode)
 }
 const movedAsideCode = 75

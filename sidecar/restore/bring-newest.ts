@@ -6,7 +6,7 @@ import { serializeManifest } from '../../src/manifest-codec.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
-import { busyMark, lockOf, fetchCheckpoint, fetchedMark, findCandidates, lineageBusy } from './preparation.ts'
+import { asksForOne, busyMark, lockOf, fetchCheckpoint, fetchedMark, findCandidates, lineageBusy } from './preparation.ts' // prettier-ignore
 
 export async function bringNewest(
   around: Surroundings,
@@ -15,10 +15,10 @@ export async function bringNewest(
 ): Promise<void> {
   const bound = around.log.child({ container: plan.name })
   const lock = lockOf(around, plan)
-  const turn = await lock.await(signal)
+  const turn = await lock.await(signal, { evenForOtherWork: asksForOne(around) })
   if (turn.outcome === 'busy' || turn.outcome === 'fenced') {
     await writeFile(busyMark(plan.name), turn.holder)
-    return bound.warn({ event: 'slot_lock.busy', ...lineageBusy(turn.holder) }, 'no checkpoint was fetched')
+    return bound.warn({ event: 'slot_lock.busy', ...lineageBusy(turn) }, 'no checkpoint was fetched')
   }
   try {
     await fetchNewest(around, plan, bound, signal)

@@ -7,10 +7,12 @@ import { describeError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import { parseManifest } from '../../src/manifest-codec.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
-import type { ContainerPlan } from '../../src/pod-plan.ts'
-import { chooseCheckpoints } from '../../src/restore-choice.ts'
+import { restoredLife } from '../../src/generation.ts'
+import { workOf, type ContainerPlan } from '../../src/pod-plan.ts'
+import { chooseCheckpoints, type RestoreChoice } from '../../src/restore-choice.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
+import { newGenerationId, noteLife } from '../lineage/life-note.ts'
 import { takeBaseline } from '../files/baseline.ts'
 import { noteFirstStart } from '../files/fresh-files.ts'
 import { exists } from '../../src/exists.ts'
@@ -27,6 +29,7 @@ import { epochFileOf } from '../lineage/epoch-file.ts'
 import { SlotLock } from '../lineage/slot-lock.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
+import { namesOf } from '../../src/work.ts'
 
 /** A listing is a few small files; a store that takes longer hangs, and the application must not hang with it. */
 // @deadline The store does not list its checkpoints | The application starts from its beginning
@@ -40,11 +43,11 @@ const draftDeadlineMs = 2_000
 
 export type Rejected = { id: string; reason: string; detail: string }
 
-type Found = { candidates: CheckpointManifest[]; rejected: Rejected[] }
+type Found = Pick<RestoreChoice, 'candidates' | 'otherWork'> & { rejected: Rejected[] }
 
 export type Prepared =
   | { outcome: 'restored'; restored: Restored; rejected: Rejected[] }
-  | { outcome: 'cold'; rejected: Rejected[] }
+  | { outcome: 'cold'; rejected: Rejected[]; otherWork?: RestoreChoice['otherWork'] }
   /** The launcher adopted the tree, and it is gone again, or was killed with it: the container ends, and there is nothing to start in it. */
   | { outcome: 'ended'; rejected: Rejected[] }
 
@@ -68,10 +71,10 @@ export async function findCandidates(
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(listDeadlineMs)])
     const { manifests, unreadable } = await around.store.list(slot, bounded)
     const record = await around.store.readRecord(slot, bounded)
-    const here = { fingerprint: plan.fingerprint, architecture: process.arch }
-    const { candidates, rejected } = chooseCheckpoints(manifests, record, here, around.podPlan.restore)
+    const here = { ...workOf(around.podPlan, plan), architecture: process.arch }
+    const { rejected, ...choice } = chooseCheckpoints(manifests, record, here, around.podPlan.restore)
     const broken = unreadable.map(({ id, reason }) => ({ id, reason: 'checkpoint-corrupt', detail: reason }))
-    return { candidates, rejected: [...broken, ...rejected] }
+    return { ...choice, rejected: [...broken, ...rejected] }
   } catch (error) {
     return { candidates: [], rejected: [{ id: '*', reason: 'store-failed', detail: describeError(error) }] }
   }
@@ -110,7 +113,8 @@ export function lockOf(around: Surroundings, plan: ContainerPlan): SlotLock {
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
   const { store, identity } = around
   const log = around.log.child({ container: plan.name })
-  return new SlotLock({ store, slot, identity, file: epochFileOf(plan.name), log })
+  const work = workOf(around.podPlan, plan)
+  return new SlotLock({ store, slot, identity, file: epochFileOf(plan.name), log, work })
 }
 
 /** Left by the restore init container when another pod of the lineage was still alive after it had waited. */
@@ -118,8 +122,17 @@ export function busyMark(container: string): string {
   return `${volumePaths.run}/${container}.busy`
 }
 
-export function lineageBusy(holder: string): Rejected {
-  return { id: '*', reason: 'lineage-busy', detail: `pod ${holder} of the same lineage is alive` }
+/** Whether a checkpoint is to be restored whatever the work: then also another pod's end is waited for. */
+export function asksForOne({ podPlan }: Surroundings): boolean {
+  return podPlan.restore !== 'latest' && podPlan.restore !== 'never'
+}
+
+/** @param turn whose pod has the lineage, and what it does there that this pod would not */
+export function lineageBusy({ holder, otherWork }: { holder: string; otherWork?: string[] }): Rejected {
+  if (otherWork === undefined)
+    return { id: '*', reason: 'lineage-busy', detail: `pod ${holder} of the same lineage is alive` }
+  const detail = `pod ${holder} of the same lineage is alive and does other work: ${namesOf(otherWork)} changed`
+  return { id: '*', reason: 'unfit-fingerprint', detail }
 }
 
 export type PrepareOptions = {
@@ -183,15 +196,20 @@ async function prepareFrom({
   await takeBaseline(launcherPid, plan, runFolder, log)
   // The restore init container has waited already where another pod lives on.
   const waited = await exists(busyMark(plan.name))
-  const turn = waited ? await lock.await(signal, 0) : await lock.await(signal)
+  const evenForOtherWork = asksForOne(around)
+  const turn = await lock.await(signal, waited ? { patienceMs: 0 } : { evenForOtherWork })
   if (turn.outcome === 'busy' || turn.outcome === 'fenced')
-    return { outcome: 'cold', rejected: [lineageBusy(turn.holder)] }
+    return { outcome: 'cold', rejected: [lineageBusy(turn)] }
   if (turn.outcome === 'unfenced')
     log.warn({ event: 'slot.unclaimed', why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)
   await note.settle(inOrder, killedInRestore)
   const found = await findCandidates(around, plan, signal)
-  const { candidates, rejected } = withoutUnrecorded(found, await note.unrecorded())
+  const { candidates, rejected, otherWork } = withoutUnrecorded(found, await note.unrecorded())
+  around.numbers.want(
+    plan.name,
+    candidates.flatMap(({ process: { pids } }) => pids),
+  )
   for (const manifest of candidates) {
     if (signal.aborted) break
     const folder = fetchedFolder(plan.name, manifest.id)
@@ -205,8 +223,12 @@ async function prepareFrom({
       const target = { plan, launcherPid }
       const adoptIt = async (...tree: [number, number, string]) => {
         adopted = await adopt(manifest.id, ...tree)
-        if (adopted) await note.end()
-        return adopted
+        if (!adopted) return false
+        await note.end()
+        // CRIU lets the application go on only afterwards: no checkpoint of it can come before.
+        const continued = restoredLife(manifest, around.podPlan.restore, newGenerationId)
+        await noteLife(plan.name, life, continued, log)
+        return true
       }
       await writeFile(attempted, life)
       await note.begin(manifest.id)
@@ -234,14 +256,18 @@ async function prepareFrom({
     }
   }
   if (!signal.aborted) await markCheckpoint(plan.name, undefined, log)
-  return { outcome: 'cold', rejected }
+  return { outcome: 'cold', rejected, otherWork }
 }
 
-function withoutUnrecorded({ candidates, rejected }: Found, ids: readonly string[]): Found {
+function withoutUnrecorded({ candidates, rejected, otherWork }: Found, ids: readonly string[]): Found {
   const detail = 'the container was killed in the restore, which could not be recorded in the store'
   const isOut = ({ id }: CheckpointManifest) => ids.includes(id)
   const out = candidates.filter(isOut).map(({ id }) => ({ id, reason: 'died-early', detail }))
-  return { candidates: candidates.filter((manifest) => !isOut(manifest)), rejected: [...out, ...rejected] }
+  return {
+    candidates: candidates.filter((manifest) => !isOut(manifest)),
+    rejected: [...out, ...rejected],
+    otherWork,
+  }
 }
 
 export const fetchedMark = 'fetched.json'

@@ -16,8 +16,8 @@ import { firstStartOf } from '../files/fresh-files.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
 import { requireFitFiles, type ExternalPlace } from '../files/external-files.ts'
 import { fitToPod } from './fit-to-pod.ts'
-import { setLastPid } from '../proc/pid-range.ts'
-import { everyProcess, isAlive, killAll, startByClockOf, threadsOf, treeOf } from '../proc/process-tree.ts'
+import { awaitFreeNumbers, lostNumber, numbersPatienceMs } from './free-numbers.ts'
+import { isAlive, killAll, shareMounts, startByClockOf, treeOf } from '../proc/process-tree.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
 export type RestoreTarget = { plan: ContainerPlan; launcherPid: number }
@@ -40,6 +40,11 @@ const earlierUndoMs = 120_000
 /** Asks the waiting launcher to watch over the restored tree; resolves true when it said so. The tree stands still until then. */
 export type Adopt = (root: number, supervisor: number, statusFile: string) => Promise<boolean>
 
+type AttemptOptions = { adopt: Adopt; signal: AbortSignal; patienceMs?: number }
+
+/** A number that a neighbour took while CRIU restored is mostly free again at once. */
+const tries = 3
+
 /**
  * @param fetched the checkpoint, and the folder that its files lie in
  * @throws ReprieveError `restore-failed`, or `unfit-files`
@@ -48,7 +53,26 @@ export async function attemptRestore(
   around: Surroundings,
   target: RestoreTarget,
   fetched: { manifest: CheckpointManifest; folder: string },
-  { adopt, signal }: { adopt: Adopt; signal: AbortSignal },
+  options: AttemptOptions,
+): Promise<Restored> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await attemptOnce(around, target, fetched, options)
+    } catch (error) {
+      if (attempt === tries || options.signal.aborted || !lostNumber(error)) throw error
+      around.log.warn(
+        { event: 'restore.number_lost', err: error, container: target.plan.name },
+        'a neighbour took a process number of the checkpoint: trying again',
+      )
+    }
+  }
+}
+
+async function attemptOnce(
+  around: Surroundings,
+  target: RestoreTarget,
+  fetched: { manifest: CheckpointManifest; folder: string },
+  { adopt, signal, patienceMs = numbersPatienceMs }: AttemptOptions,
 ): Promise<Restored> {
   const { manifest, folder } = fetched
   const { plan, launcherPid } = target
@@ -61,7 +85,7 @@ export async function attemptRestore(
   const runFolder = `${volumePaths.run}/${plan.name}`
   const statusFile = `${runFolder}/exit-${manifest.id}-${Date.now()}`
   // Before anything is done, so that nothing is taken back: the process that has the root's number is somebody else's.
-  await requireFreePids(manifest.process.pids)
+  await awaitFreeNumbers(manifest.process.pids, patienceMs, signal)
   signal.throwIfAborted()
   await requireFitExternalFiles(around, target, manifest)
   const cuts: Cut[] = []
@@ -78,10 +102,8 @@ export async function attemptRestore(
     await fitToPod(`${folder}/criu`, { pid: launcherPid, ...roots }, log)
     await stopComparing(`${folder}/criu`, comparisonIn(roots))
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
-      await setLastPid(
-        manifest.process.pids.reduce((most, pid) => Math.max(most, pid), 0),
-        log,
-      )
+      // Where the kernel takes no numbers from CRIU (before Linux 5.5), CRIU has set the last one to its own.
+      await around.numbers.moveOn()
       try {
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
         const grown = await requireFitExternalFiles(around, target, manifest)
@@ -102,6 +124,8 @@ export async function attemptRestore(
         )
       return 'go'
     }
+    // CRIU itself, too, must get numbers that it does not need for the tree.
+    await around.numbers.moveOn()
     const { supervisor, ms } = await restore({
       launcherPid,
       root,
@@ -176,7 +200,10 @@ async function takeBack(
   try {
     // What the launcher started when it lost patience is its own; what CRIU restored is never its child.
     const own = new Set(await treeOf(target.launcherPid))
-    const tree = (await treeOf(manifest.process.rootPid)).filter((pid) => !own.has(pid))
+    // And a neighbour that took a number of the checkpoint has mounts of its own.
+    const tree = (await treeOf(manifest.process.rootPid)).filter(
+      (pid) => !own.has(pid) && shareMounts(pid, target.launcherPid),
+    )
     await killAll(await withoutPod(tree, target.launcherPid), 5_000)
     await undoUnpack({ ...unpack, signal: AbortSignal.timeout(unpack.deadlineMs) })
   } catch (error) {
@@ -189,17 +216,6 @@ async function takeBack(
 
 async function withoutPod(pids: number[], launcherPid: number): Promise<number[]> {
   return pids.includes(launcherPid) || pids.includes(process.pid) || pids.includes(1) ? [] : pids
-}
-
-async function requireFreePids(pids: readonly number[]): Promise<void> {
-  const all = new Set(await threadsOf(await everyProcess()))
-  const taken = pids.filter((pid) => all.has(pid))
-  if (taken.length > 0)
-    throw new ReprieveError(
-      'restore-failed',
-      `process numbers are taken in this pod: ${taken.slice(0, 8).join(', ')}`,
-      { taken },
-    )
 }
 
 /**

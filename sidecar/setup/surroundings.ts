@@ -5,6 +5,7 @@ import type { EventLog } from '../../src/log.ts'
 import { parsePodPlan, planVariable, type PodPlan } from '../../src/pod-plan.ts'
 import type { Store } from '../../src/store/store.ts'
 import { openStore } from '../../src/store/open.ts'
+import { ProcessNumbers } from '../proc/process-numbers.ts'
 import { ReprieveError } from '../../src/errors.ts'
 
 export type Identity = { name: string; uid: string; node: string }
@@ -16,6 +17,8 @@ export type Surroundings = {
   made: Made
   store: Store
   log: EventLog
+  /** Where the next processes of the pod get their numbers. */
+  numbers: ProcessNumbers
 }
 
 /** @throws ReprieveError `plan-invalid` */
@@ -30,7 +33,8 @@ export function readSurroundings(env: NodeJS.ProcessEnv, log: EventLog): Surroun
     node: env.REPRIEVE_NODE_NAME ?? '',
   }
   const bound = log.child({ namespace: podPlan.namespace, pod: identity.name, lineage: podPlan.lineage })
-  return { podPlan, identity, made: readMade(), store: openStore(podPlan.store, bound), log: bound }
+  const numbers = new ProcessNumbers(bound)
+  return { podPlan, identity, made: readMade(), store: openStore(podPlan.store, bound), log: bound, numbers }
 }
 
 function readMade(): Made {

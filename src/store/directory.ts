@@ -5,7 +5,8 @@ import { instantOfCheckpointId } from '../checkpoint-id.ts'
 import { makeFolder } from '../durable-file.ts'
 import { ReprieveError, errnoOf } from '../errors.ts'
 import type { EventLog } from '../log.ts'
-import type { Slot } from '../manifest.ts'
+import type { CheckpointManifest, Slot } from '../manifest.ts'
+import { doomedCheckpoints } from '../prune-choice.ts'
 import { emptySlotRecord } from '../slot-record.ts'
 import { makeDraftFolder } from './draft-folder.ts'
 import { fetchCheckpoint } from './fetch-checkpoint.ts'
@@ -17,7 +18,7 @@ import { findSlotFolder, lockName, makeSlotFolder } from './slot-folder.ts'
 import { readSlotRecord, writeSlotRecord } from './slot-record-file.ts'
 import { SlotWriters } from './slot-writers.ts'
 import { storeFailure } from './store-failure.ts'
-import type { Store } from './store.ts'
+import type { Store, UnreadableCheckpoint } from './store.ts'
 import { sweepStore } from './sweep-store.ts'
 import { removeCheckpoints, sweepLeftovers } from './sweep.ts'
 import { hangsAfterMs, UnansweredCalls, type Kind } from './unanswered-calls.ts'
@@ -106,16 +107,11 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
   const remove = async (
     slot: Slot,
     signal: AbortSignal,
-    choose: (ids: Ids, putLast: string | undefined) => string[],
+    choose: (found: Found, putLast: string | undefined) => string[],
   ) => {
     const folder = await findSlotFolder(root, slot)
     if (folder === undefined) return { removed: [] }
-    const { manifests, unreadable } = await listCheckpoints(folder, slot, signal)
-    const ids = {
-      complete: manifests.map(({ id, createdAt }) => ({ id, createdAt })),
-      unreadable: unreadable.map(({ id }) => ({ id, createdAt: instantOfCheckpointId(id) ?? '' })),
-    }
-    const doomed = choose(ids, putLast.get(folder))
+    const doomed = choose(await listCheckpoints(folder, slot, signal), putLast.get(folder))
     return writers.write(folder, async (gate) => {
       const removed = await removeCheckpoints(folder, gate, doomed, signal)
       for (const each of [gate, folder]) await sweepLeftovers(each, abandonedAfterMs, signal)
@@ -157,19 +153,25 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
         return { readMs: performance.now() - began }
       }),
 
-    prune: (slot, keep, signal) =>
-      run('write', 'prune checkpoints', signal, () => {
+    prune: (slot, keep, signal, generation) =>
+      run('removal', 'prune checkpoints', signal, () => {
         if (!Number.isSafeInteger(keep) || keep < 0)
           throw new RangeError(`keep must be a whole number, not ${keep}`)
-        return remove(slot, signal, (ids, own) => beyondNewest(ids, keep, own))
+        return remove(slot, signal, ({ manifests, unreadable }, putLast) =>
+          doomedCheckpoints(
+            manifests,
+            unreadable.map(({ id }) => id),
+            { keep, generation, putLast },
+          ),
+        )
       }),
 
     removeBefore: (slot, instant, signal) =>
-      run('write', `remove checkpoints made before ${instant}`, signal, () => {
+      run('removal', `remove checkpoints made before ${instant}`, signal, () => {
         const limit = Date.parse(instant)
         if (Number.isNaN(limit)) throw new RangeError(`${instant} is not an instant`)
-        return remove(slot, signal, ({ complete, unreadable }) =>
-          [...complete, ...unreadable]
+        return remove(slot, signal, ({ manifests, unreadable }) =>
+          [...manifests, ...unreadable.map(({ id }) => ({ id, createdAt: instantOfCheckpointId(id) ?? '' }))]
             .filter(({ createdAt }) => Date.parse(createdAt) < limit)
             .map(({ id }) => id),
         )
@@ -221,20 +223,4 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
   }
 }
 
-type Dated = { id: string; createdAt: string }
-type Ids = { complete: Dated[]; unreadable: Dated[] }
-
-/**
- * An unreadable checkpoint takes no place of a complete one. It is removed when it is older than all that are kept: until then it may
- * belong to another release, or people may want to see what damaged it.
- */
-function beyondNewest({ complete, unreadable }: Ids, keep: number, putLast: string | undefined): string[] {
-  const all = [...complete, ...unreadable].map(({ id }) => id)
-  if (keep === 0) return all
-  const ids = complete.map(({ id }) => id)
-  const first = ids.filter((id) => id === putLast)
-  const kept = [...first, ...ids.filter((id) => id !== putLast)].slice(0, keep)
-  const oldestKept = kept.toSorted()[0]
-  if (oldestKept === undefined) return []
-  return all.filter((id) => (ids.includes(id) ? !kept.includes(id) : id < oldestKept))
-}
+type Found = { manifests: CheckpointManifest[]; unreadable: UnreadableCheckpoint[] }

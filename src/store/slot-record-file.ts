@@ -5,7 +5,7 @@ import { replaceFile } from '../durable-file.ts'
 import type { EventLog } from '../log.ts'
 import type { SlotRecord } from '../manifest.ts'
 import { emptySlotRecord, parseSlotRecord, serializeSlotRecord, slotRecordLimits } from '../slot-record.ts'
-import { readBounded } from './list-checkpoints.ts'
+import { readBounded } from './read-bounded.ts'
 import { partialName, recordName } from './slot-folder.ts'
 import { ownWriterMark } from './writer-mark.ts'
 

@@ -38,10 +38,11 @@ export interface Store {
    */
   fetch(manifest: CheckpointManifest, targetDir: string, signal: AbortSignal): Promise<{ readMs: number }>
   /**
-   * Removes all but the newest `keep` checkpoints of the slot, and the partials of dead writers. The last checkpoint that was put counts as
-   * the newest, whatever its id.
+   * Removes what gives way to younger checkpoints (src/prune-choice.ts), and the partials of dead writers. Of the writer's generation the
+   * newest `keep` stay. The last checkpoint that was put counts as the newest, whatever its id.
+   * @param generation the writer's own; undefined for checkpoints that know none
    */
-  prune(slot: Slot, keep: number, signal: AbortSignal): Promise<{ removed: string[] }>
+  prune(slot: Slot, keep: number, signal: AbortSignal, generation?: string): Promise<{ removed: string[] }>
   /** Removes every checkpoint of the slot made before the instant (ISO 8601). */
   removeBefore(slot: Slot, instant: string, signal: AbortSignal): Promise<{ removed: string[] }>
   /**

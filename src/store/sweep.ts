@@ -1,5 +1,5 @@
 /** Removes checkpoints, and the files that dead writers and removers left. */
-import { lstat, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { lstat, readdir, rename, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
 import { syncFolder } from '../durable-file.ts'
@@ -19,7 +19,7 @@ export async function removeCheckpoints(
   const removed: string[] = []
   for (const id of ids) {
     signal.throwIfAborted()
-    if (await discard(slotFolder, id, gate)) removed.push(id)
+    if (await discard(slotFolder, id, gate, signal)) removed.push(id)
   }
   return removed
 }
@@ -37,17 +37,17 @@ export async function sweepLeftovers(
 ): Promise<void> {
   for (const name of await readdir(folder)) {
     signal.throwIfAborted()
-    if (isTrash(name)) await removeTree(join(folder, name))
+    if (isTrash(name)) await removeTree(join(folder, name), signal)
     const writer = writerOfPartial(name)
     if (writer === undefined) continue
     const state = writerState(writer)
     const abandoned =
       state === 'dead' || (state === 'elsewhere' && (await idleMs(folder, name)) > abandonedAfterMs)
-    if (abandoned) await discard(folder, name, folder)
+    if (abandoned) await discard(folder, name, folder, signal)
   }
 }
 
-async function discard(folder: string, name: string, into: string): Promise<boolean> {
+async function discard(folder: string, name: string, into: string, signal: AbortSignal): Promise<boolean> {
   const trash = join(into, trashName(name))
   try {
     await rename(join(folder, name), trash)
@@ -56,7 +56,7 @@ async function discard(folder: string, name: string, into: string): Promise<bool
     throw error
   }
   await syncFolder(folder)
-  await removeTree(trash)
+  await removeTree(trash, signal)
   return true
 }
 
@@ -65,9 +65,26 @@ async function isListed(folder: string, name: string): Promise<boolean> {
   return (await readdir(folder)).includes(name)
 }
 
-/** Two processes may remove the same tree at once: a folder that the other one empties or removes first is no error. */
-async function removeTree(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true, maxRetries: 3 })
+/**
+ * One call after the other, since a slow one keeps its thread. What an abort leaves is swept later. Two processes may remove the same tree at
+ * once: what the other one removes first is no error.
+ */
+async function removeTree(path: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const isFolder = await goneOr(lstat(path).then((stat) => stat.isDirectory()))
+  if (isFolder === undefined) return
+  if (!isFolder) return goneOr(unlink(path))
+  for (const name of (await goneOr(readdir(path))) ?? []) await removeTree(join(path, name), signal)
+  await goneOr(rmdir(path))
+}
+
+async function goneOr<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /** The time since the last change in a partial, by the clock of the store: that of a file server may differ from the node's. */

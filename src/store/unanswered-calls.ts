@@ -1,8 +1,9 @@
 /**
  * A call into a hung file system cannot be cancelled and keeps one of libuv's few threads until it returns. With all threads in such calls,
  * the process could read and write no file at all. So while a call is out that its caller has given up, no other call begins: later
- * callers wait for it, without a thread. One exception: a read begins beside one write that was given up. A disk that takes minutes to
- * sync may well answer reads, and an application must not start from its beginning because its next checkpoint was not stored.
+ * callers wait for it, without a thread. Two exceptions: a read begins beside one write that was given up. A disk that takes minutes to
+ * sync may well answer reads, and an application must not start from its beginning because its next checkpoint was not stored. Both begin
+ * beside one removal: a file server may take minutes to remove a large file, and a checkpoint must not be lost because an old one is slow to go.
  */
 import { ReprieveError } from '../errors.ts'
 
@@ -10,12 +11,12 @@ import { ReprieveError } from '../errors.ts'
 // @deadline The store does not answer a call that was given up | Further calls fail at once until it answers
 export const hangsAfterMs = 30_000
 
-export type Kind = 'read' | 'write'
+export type Kind = 'read' | 'write' | 'removal'
 
 type Call = { action: string; kind: Kind; givenUpAt: number; settled: Promise<void> }
 
-/** A write keeps up to four threads (put-checkpoint.ts) of the sidecar's eight. */
-const writesBesideRead = 1
+/** The kinds of calls that a call begins beside, one of each. A write keeps up to four threads (put-checkpoint.ts) of the sidecar's eight. */
+const beside: Record<Kind, readonly Kind[]> = { read: ['write', 'removal'], write: ['removal'], removal: [] }
 
 export class UnansweredCalls {
   readonly #store: string
@@ -37,8 +38,8 @@ export class UnansweredCalls {
   /** Resolves when a call may begin. @throws ReprieveError `store-failed` where one hangs, or is still out when the signal aborts */
   async allow(kind: Kind, signal: AbortSignal): Promise<void> {
     for (const call of this.#calls) {
-      const writes = [...this.#calls].filter((other) => other.kind === 'write')
-      if (kind === 'read' && call.kind === 'write' && writes.length <= writesBesideRead) continue
+      const alike = [...this.#calls].filter((other) => other.kind === call.kind)
+      if (alike.length === 1 && beside[kind].includes(call.kind)) continue
       if (performance.now() - call.givenUpAt > this.#hangsAfterMs) throw this.#refusal(call, true)
       if (!(await settledBefore(call.settled, signal))) throw this.#refusal(call, false)
     }

@@ -8,7 +8,7 @@ import { parts } from '../../scripts/docs/parts.ts'
 import { explainAnswers } from '../../sidecar/triggers/notices/answers.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { notTakenReasons } from '../../src/not-taken-reasons.ts'
-import { rejectionReasons } from '../../src/restore-choice.ts'
+import { rejectionReasons } from '../../src/restore-reasons.ts'
 import { filesUnder, read, root } from './documents.ts'
 
 t.test('the generated parts of the documents and the picture are fresh', async (t) => {

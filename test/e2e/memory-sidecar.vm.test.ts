@@ -20,12 +20,12 @@ const beside = () => ({ buffered: true })
 /** Each is how it dies. The next one of a whole container finds no mount of the application's cgroup. */
 const deaths: [how: string, kill: (pod: Pod) => void, saidBy: RegExp][] = [
   ['is killed', (pod) => killNode(pod), byGuard()],
-  ['is killed with its container', (pod) => pod.killContainer(sidecar, 'SIGKILL'), /"msg":"what a sidecar left frozen was let go"/], // prettier-ignore
+  ['is killed with its container', (pod) => pod.killContainer(sidecar, 'SIGKILL'), /"msg":"an application that a sidecar had left frozen was thawed"/], // prettier-ignore
   ['is killed for its memory', (pod) => writeFileSync(memoryFile(pod, sidecar, 'memory.max'), '4M'), byGuard()], // prettier-ignore
 ]
 
 function byGuard(): RegExp {
-  return /launcher: what a sidecar left frozen was let go: \/\S+\/app\/cgroup/
+  return /launcher: an application that a sidecar had left frozen was thawed: \/\S+\/app\/cgroup/
 }
 
 for (const [how, kill, saidBy] of deaths)
@@ -96,24 +96,24 @@ function nameOf(pid: number): string {
 }
 
 t.test(
-  'a sidecar that dies again and again leaves no brake, and the one that lives sets it again',
+  'a sidecar that dies again and again leaves no throttle, and the one that lives sets it again',
   beside(),
   async (t) => {
     const stage = await openStage(t, { programs: ['fill.c'] })
     const pod = await stage.run(growing({ limitMiB: 128, mebibytes: 60, threads: 1, hold: true }))
-    const brake = () => readFileSync(memoryFile(pod, application, 'memory.high'), 'utf8').trim()
+    const throttle = () => readFileSync(memoryFile(pod, application, 'memory.high'), 'utf8').trim()
     const becomes = (what: string, isSo: () => boolean) =>
     poll(what, deadlineMs, () => isSo() || undefined, () => pod.describe()) // prettier-ignore
     await pod.waitForLog(application, /^done$/, { deadlineMs })
-    await becomes('the brake', () => brake() !== 'max')
+    await becomes('the throttle', () => throttle() !== 'max')
     const killing = setInterval(() => killNode(pod), 20)
     t.teardown(() => clearInterval(killing))
-    await becomes('it to be put back', () => brake() === 'max')
+    await becomes('it to be put back', () => throttle() === 'max')
     clearInterval(killing)
-    await pod.waitForLog(sidecar, /launcher: the brake was put back, since nobody looks after it/, {
+    await pod.waitForLog(sidecar, /launcher: the throttle was removed, since no sidecar watches it/, {
       deadlineMs,
     })
-    await becomes('the brake of the one that lives', () => brake() !== 'max')
+    await becomes('the throttle of the one that lives', () => throttle() !== 'max')
     t.equal(pod.container(application).attempts, 1)
     t.equal(pod.container(sidecar).attempts, 1)
     await pod.delete()

@@ -20,7 +20,7 @@ export type Filling = {
   spec?: PodOptions['spec']
 }
 
-/** As fast as it can where there is a brake; version 1 has none, and a poll follows some 70 MiB a second. */
+/** As fast as it can where there is a throttle; version 1 has none, and a poll follows some 70 MiB a second. */
 const fastestUs = cgroupVersion === 2 ? 0 : 15_000
 
 export function growing({

@@ -161,9 +161,9 @@ for (const [how, script] of [
     mkdirSync(cgroup)
     const freeze = join(cgroup, 'cgroup.freeze')
     writeFileSync(freeze, '1\n')
-    writeFileSync(join(run, 'app/brake-42@7'), `max 100\n${cgroup}`)
-    writeFileSync(join(run, 'older/brake-42@7'), 'max 100')
-    writeFileSync(join(run, 'gone/brake-43@7'), `max 100\n${join(folder, 'none')}`)
+    writeFileSync(join(run, 'app/throttle-42@7'), `max 100\n${cgroup}`)
+    writeFileSync(join(run, 'older/throttle-42@7'), 'max 100')
+    writeFileSync(join(run, 'gone/throttle-43@7'), `max 100\n${join(folder, 'none')}`)
     writeFileSync(join(run, 'sidecar.sock'), '')
     const guard = launch(t, ['guard', `--thaw=${run}`, '--', 'sh', '-c', script])
     if (how !== 'dies') {
@@ -171,15 +171,15 @@ for (const [how, script] of [
       guard.child.kill('SIGTERM')
     }
     await until('it to be let go', () => readFileSync(freeze, 'utf8').startsWith('0'))
-    t.ok(existsSync(join(run, 'app/brake-42@7')), 'the record of the brake that stands')
+    t.ok(existsSync(join(run, 'app/throttle-42@7')), 'the record of the throttle that stands')
     guard.child.kill('SIGTERM')
     const { stderr } = await guard.ended
-    t.match(stderr, /what a sidecar left frozen was let go: .*a cgroup\n/)
+    t.match(stderr, /an application that a sidecar had left frozen was thawed: .*a cgroup\n/)
     t.notMatch(stderr, /none|sock/)
   })
 
-/** Records of brakes, as sidecar/triggers/memory/brake.ts writes them, and what each cgroup's `memory.high` says. */
-function braked(t: Test) {
+/** Records of throttles, as sidecar/triggers/memory/throttle.ts writes them, and what each cgroup's `memory.high` says. */
+function throttled(t: Test) {
   const folder = scratch(t)
   const run = join(folder, 'run')
   const cgroup = (name: string) => join(folder, `${name} cgroup`)
@@ -194,12 +194,12 @@ function braked(t: Test) {
   for (const [name, stands, record] of records) {
     for (const path of [join(run, name), cgroup(name)]) mkdirSync(path, { recursive: true })
     writeFileSync(join(cgroup(name), 'memory.high'), stands)
-    writeFileSync(join(run, name, 'brake-7.1'), record)
+    writeFileSync(join(run, name, 'throttle-7.1'), record)
   }
   writeFileSync(join(run, 'sidecar.sock'), '')
   const nothingElse = () => {
     for (const [name, stands] of records.slice(1)) t.equal(high(name), stands, name)
-    t.notOk(existsSync(join(run, 'app/brake-7.1')), 'the record of what stands no more')
+    t.notOk(existsSync(join(run, 'app/throttle-7.1')), 'the record of what stands no more')
   }
   return {
     run,
@@ -209,15 +209,15 @@ function braked(t: Test) {
   }
 }
 
-void t.test('puts back the brake of a command that fails again and again', beside(), async (t) => {
-  const { run, file, nothingElse } = braked(t)
+void t.test('puts back the throttle of a command that fails again and again', beside(), async (t) => {
+  const { run, file, nothingElse } = throttled(t)
   const seen = join(run, '../seen')
   const command = ['sh', '-c', `cat '${file}' >> ${seen}; echo >> ${seen}; exit 3`]
   const guard = launch(t, ['guard', `--thaw=${run}`, '--', ...command])
-  const brakes = () => (existsSync(seen) ? (readFileSync(seen, 'utf8').match(/\w+/g) ?? []) : [])
-  await until('the next life', () => brakes().length >= 4)
+  const throttles = () => (existsSync(seen) ? (readFileSync(seen, 'utf8').match(/\w+/g) ?? []) : [])
+  await until('the next life', () => throttles().length >= 4)
   t.strictSame(
-    brakes().slice(0, 4),
+    throttles().slice(0, 4),
     ['100', '100', '100', 'max'],
     'as long as the next life comes at once it stays',
   )
@@ -226,17 +226,17 @@ void t.test('puts back the brake of a command that fails again and again', besid
   const { stderr } = await guard.ended
   t.match(
     stderr,
-    /the brake was put back, since nobody looks after it: memory\.high from 100 to max, .*app cgroup\n/,
+    /the throttle was removed, since no sidecar watches it: memory\.high from 100 to max, .*app cgroup\n/,
   )
-  t.equal(stderr.match(/put back/g)?.length, 1)
+  t.equal(stderr.match(/was removed/g)?.length, 1)
 })
 
 for (const [when, script, isTime] of [
   ['while that runs', 'while :; do sleep 0.02; done', (guard) => childrenOf(guard.pid)[0]],
   ['between two of its lives', 'exit 3', (guard) => guard.errors().includes('in 100 ms')],
 ] as [string, string, (guard: ReturnType<typeof launch>) => unknown][])
-  void t.test(`puts back the brake of its command as it ends itself, ${when}`, beside(), async (t) => {
-    const { run, isPutBack, nothingElse } = braked(t)
+  void t.test(`puts back the throttle of its command as it ends itself, ${when}`, beside(), async (t) => {
+    const { run, isPutBack, nothingElse } = throttled(t)
     const guard = launch(t, ['guard', `--thaw=${run}`, '--', 'sh', '-c', script])
     await until('the time', () => isTime(guard))
     t.equal(isPutBack(), false)

@@ -108,6 +108,21 @@ t.test('only a request that is about Reprieve’s own is sent, each to one entry
     ['creation of a protected pod', creating(injected), ['pretence.reprieve.dev']],
     ['creation with the label alone', creating(labelled), ['pretence.reprieve.dev']],
     ['creation of another pod', creating(bare), []],
+    [
+      'creation of a container of our name among the main ones',
+      creating(samplePod({ spec: { containers: [{ name: 'reprieve-sidecar', image: 'x' }] } })),
+      ['pretence.reprieve.dev'],
+    ],
+    [
+      'creation of a volume of our name',
+      creating(samplePod({ spec: { ...bare.spec, volumes: [{ name: 'reprieve-store', emptyDir: {} }] } })),
+      ['pretence.reprieve.dev'],
+    ],
+    [
+      'debug another pod under our name',
+      debugging(bare, [{ name: 'reprieve-sidecar' }]),
+      ['debug.reprieve.dev'],
+    ],
   ]
   for (const [name, request, expected] of cases) {
     t.same(askedAbout(request), expected, name)
@@ -144,6 +159,8 @@ t.test('whatever would be denied is sent, and of the recorded reviews none is', 
     debugging(protectedPod(), [{ name: 'd', targetContainerName: 'reprieve-sidecar' }]),
     updating(protectedPod(), (pod) => (pod.metadata.labels = {})),
     creating(protectedPod(), 'elsewhere'),
+    creating(samplePod({ spec: { containers: [{ name: 'reprieve-restore', image: 'x' }] } })),
+    debugging(samplePod(), [{ name: 'reprieve-restore' }]),
   ]
   for (const request of denied) {
     t.notOk(judge(request, config).allowed)

@@ -4,6 +4,7 @@ import {
   launcherProblems,
   layeringProblems,
   roomProblems,
+  sharedProblems,
 } from '../../scripts/check-layers.ts'
 
 t.test('imports that cross a layer’s line are named, others are not', async (t) => {
@@ -46,6 +47,18 @@ t.test('inside the sidecar imports go down only, and only entry files are on its
   ])
 })
 
+t.test('the top floor of src/ imports no folder of it', async (t) => {
+  const root = t.testdir({
+    src: {
+      'manifest.ts': "import { put } from './store/put.ts'",
+      store: { 'put.ts': "import { e } from '../errors.ts'\nimport { l } from './list.ts'" },
+    },
+  })
+  t.same(sharedProblems(root), [
+    'src/manifest.ts imports src/store/put.ts: the top floor of src/ imports none of its folders',
+  ])
+})
+
 t.test('a circle of imports is told, even one of types', async (t) => {
   const root = t.testdir({
     sidecar: {
@@ -56,8 +69,10 @@ t.test('a circle of imports is told, even one of types', async (t) => {
         'd.ts': "import type { A } from './a.ts'",
       },
     },
+    webhook: { 'e.ts': "import type { F } from './f.ts'", 'f.ts': "import type { E } from './e.ts'" },
   })
   t.same(circleProblems(root), [
+    'a circle of imports: webhook/e.ts → webhook/f.ts → webhook/e.ts',
     'a circle of imports: sidecar/proc/a.ts → sidecar/proc/b.ts → sidecar/proc/c.ts → sidecar/proc/a.ts',
   ])
 })

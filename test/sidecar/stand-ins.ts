@@ -15,6 +15,7 @@ import type { ToLauncher } from '../../sidecar/launcher-socket/launcher-messages
 import type { LauncherConnection } from '../../sidecar/launcher-socket/launcher-server.ts'
 import type { OwnEpoch } from '../../sidecar/lineage/epoch-file.ts'
 import { SlotLock } from '../../sidecar/lineage/slot-lock.ts'
+import { ProcessNumbers } from '../../sidecar/proc/process-numbers.ts'
 import type { Surroundings } from '../../sidecar/setup/surroundings.ts'
 import { until } from '../until.ts'
 import { quietLog } from './quiet-log.ts'
@@ -99,7 +100,8 @@ export function lockIn(
 export function surroundings(store: Store): Surroundings {
   const identity = { name: 'p', uid: 'u', node: 'n' }
   const made = { kernel: 'k', criu: 'c', reprieve: 'r' }
-  return { podPlan, identity, made, store, log: quietLog }
+  const numbers = new ProcessNumbers(quietLog, async () => true)
+  return { podPlan, identity, made, store, log: quietLog, numbers }
 }
 
 /** The real queue, in front of an application that is checkpointed by `take`. */

@@ -24,6 +24,7 @@ t.test('every annotation of the contract is read', async (t) => {
     [p('key')]: 'Run_7.b',
     [p('restore')]: '20260102T030405.678Z-89abcdef',
     [p('external-files')]: 'rewind',
+    [p('exclude')]: '/scratch/cache/, /tmp',
     [p('seccomp')]: 'keep',
     'other.example/keep': 'x',
   })
@@ -41,9 +42,10 @@ t.test('every annotation of the contract is read', async (t) => {
     key: 'Run_7.b',
     restore: '20260102T030405.678Z-89abcdef',
     externalFiles: 'rewind',
+    exclude: ['/scratch/cache', '/tmp'],
     seccomp: 'keep',
   })
-  t.equal(annotationNames.length, 13)
+  t.equal(annotationNames.length, 14)
 })
 
 t.test('the words that stand for themselves are read', async (t) => {
@@ -68,6 +70,7 @@ t.test('all problems are told at once, each with the value and what would be acc
     key: ['', 'a/b', '..', '-a', 'x'.repeat(64)],
     restore: ['', 'newest', '../../etc'],
     'external-files': ['', 'Safe', 'cut'],
+    exclude: ['', 'cache', '/a,/a/', '/a//b', '/a/../b', '/a/.', '/', '/a\nb'],
   }
   for (const [name, values] of Object.entries(wrong))
     for (const value of values) {

@@ -13,6 +13,47 @@ const source = (part: Partial<LineageSource>): LineageSource => ({
   ...part,
 })
 
+const owned = (kind: string, name: string, apiVersion = 'apps/v1') => ({
+  ownerReferences: [{ apiVersion, kind, name, uid: 'u-1', controller: true }],
+})
+
+const incarnationOf = (part: Partial<LineageSource>) => {
+  const lineage = lineageOf(source(part))
+  return lineage.known ? lineage.incarnation : 'unknown'
+}
+
+t.test('an owner that is made once tells its incarnation, one that is made anew does not', async (t) => {
+  const jobSet = Object.fromEntries(
+    ['jobset-name', 'replicatedjob-name', 'job-index'].map((name) => [`jobset.sigs.k8s.io/${name}`, 'x']),
+  )
+  const cases: [string, Partial<LineageSource>, string | undefined][] = [
+    ['a Job', owned('Job', 'once', 'batch/v1'), 'u-1'],
+    ['a StatefulSet', { name: 'db-0', ...owned('StatefulSet', 'db') }, 'u-1'],
+    ['a DaemonSet', { node: 'n1', ...owned('DaemonSet', 'agent') }, 'u-1'],
+    ["an operator's object", { name: 'p', ...owned('PyTorchJob', 'p', 'kubeflow.org/v1') }, 'u-1'],
+    ['a ReplicaSet of its own', owned('ReplicaSet', 'web'), 'u-1'],
+    [
+      'a Deployment',
+      { labels: { 'pod-template-hash': '75c8' }, ...owned('ReplicaSet', 'web-75c8') },
+      undefined,
+    ],
+    ['the Job of a JobSet', { labels: jobSet, ...owned('Job', 'x-x-0', 'batch/v1') }, undefined],
+    [
+      'a JobSet that says its own',
+      { labels: { ...jobSet, 'jobset.sigs.k8s.io/jobset-uid': 'u-2' }, ...owned('Job', 'x-x-0', 'batch/v1') },
+      'u-2',
+    ],
+    [
+      'the StatefulSet of a LeaderWorkerSet',
+      { name: 'g-1', labels: { 'leaderworkerset.sigs.k8s.io/name': 'g' }, ...owned('StatefulSet', 'g') },
+      undefined,
+    ],
+    ['a bare pod', { name: 'train' }, undefined],
+    ['a key', { key: 'mine', ...owned('Job', 'once', 'batch/v1') }, undefined],
+  ]
+  for (const [name, part, incarnation] of cases) t.equal(incarnationOf(part), incarnation, name)
+})
+
 const shared = (part: Partial<LineageSource>) => Object.hasOwn(lineageOf(source(part)), 'shared')
 
 t.test('each kind of workload has a lineage that its next pod has too', async (t) => {

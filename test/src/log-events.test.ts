@@ -17,6 +17,10 @@ t.test('every code of the table is reported by some line of the program', async 
   )
 })
 
+t.test('the table is sorted by code', async (t) => {
+  t.same(Object.keys(logEvents), Object.keys(logEvents).sort())
+})
+
 t.test('a code names a subject and what happened to it, its meaning is a sentence', async (t) => {
   for (const [code, meaning] of Object.entries(logEvents)) {
     t.match(code, /^[a-z]+(?:_[a-z]+)*\.[a-z]+(?:_[a-z]+)*$/)

@@ -70,6 +70,7 @@ const wrong: [string, unknown][] = [
   ['containers', [{ ...plan.containers[0], name: 'a'.repeat(64) }]],
   ['containers', [{ ...plan.containers[0], fingerprint: undefined }]],
   ['containers', [{ ...plan.containers[0], emptyDirs: [1] }]],
+  ['containers', [{ ...plan.containers[0], exclude: '/scratch' }]],
   ['containers', [{ ...plan.containers[0], memory: undefined }]],
   ...[
     { thresholdPercent: 0 },

@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import { hungMount } from './hung-mount.ts'
-import { folderFor, never, sampleDraft, slot, takes } from './samples.ts'
+import { trashName } from '../../src/store/slot-folder.ts'
+import { folderFor, never, sampleDraft, slot, slotPath, takes, writeTree } from './samples.ts'
 
 const refused = { code: 'store-failed', data: { aborted: true } }
 
@@ -89,4 +90,20 @@ t.test('while one write hangs, checkpoints are read; not while two do', async (t
   await Promise.all([t.rejects(together(), refused), t.rejects(together(), refused)])
   await sleep(250)
   await t.rejects(other.list(slot, never), { ...refused, message: /to store checkpoint/ })
+})
+
+t.test('while a removal hangs, checkpoints are stored and read; no other is removed', async (t) => {
+  const folder = folderFor(t)
+  const path = join(folder, 'store')
+  const source = writeTree(join(folder, 'source'), { a: Buffer.from('a') })
+  const store = createDirectoryStore({ name: 'nfs', path, abortGraceMs: 10, hangsMs: 200 })
+  await store.put(sampleDraft(), source, never)
+  hungMount(t, join(slotPath(path), trashName('slow'), 'files'))
+  await t.rejects(store.prune(slot, 1, soon()), refused)
+  await sleep(250)
+  const second = sampleDraft()
+  await store.put(second, source, never)
+  t.equal((await store.list(slot, never)).manifests.length, 2)
+  await t.rejects(store.prune(slot, 1, never), { data: { hangs: true }, message: /to prune checkpoints/ })
+  t.ok(await readsAFile())
 })

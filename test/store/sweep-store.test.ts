@@ -15,6 +15,7 @@ import { folderFor, never, sampleDraft, writeTree } from './samples.ts'
 
 type Test = Parameters<typeof folderFor>[0]
 
+const slotOf = (lineage: string): Slot => ({ lineage, container: 'main' })
 const free = async () => () => undefined
 const outcomes = (swept: Swept[]) => swept.map(({ lineage, outcome }) => `${lineage} ${outcome}`).toSorted()
 
@@ -23,7 +24,6 @@ function stage(t: Test) {
   const root = join(folder, 'store')
   const source = writeTree(join(folder, 'source'), { a: Buffer.from('0123456789') })
   const open = () => createDirectoryStore({ name: 'disk', path: root })
-  const slotOf = (lineage: string): Slot => ({ lineage, container: 'main' })
   const path = (lineage: string) => join(root, encodeName(lineage), 'main')
   const holder = { pod: 'p', uid: 'u', node: 'n' }
   /** A slot with two checkpoints, last used some time ago. */
@@ -38,7 +38,7 @@ function stage(t: Test) {
   const sweep = (more: Partial<SweepOptions> = {}) =>
     open().sweep({ retention: { ttlMs: week }, lock: free, ...more }, never)
   const listed = async (lineage: string) => (await open().list(slotOf(lineage), never)).manifests.length
-  return { root, source, open, slotOf, path, left, sweep, listed, holder }
+  return { root, source, open, path, left, sweep, listed, holder }
 }
 
 t.test('a lineage goes when its time to live is over, and not before', async (t) => {
@@ -60,7 +60,7 @@ t.test('a dry run says what it would do, and changes nothing', async (t) => {
 })
 
 t.test('a pod that lives keeps its slot: by its beat, or by its lock where it has no beat', async (t) => {
-  const { left, sweep, listed, slotOf } = stage(t)
+  const { left, sweep, listed } = stage(t)
   const beating = await left('ns/Job/beating', 30 * day)
   await beating.epochs.beat(slotOf('ns/Job/beating'), never)
   await left('ns/Job/locked', 30 * day)
@@ -69,7 +69,7 @@ t.test('a pod that lives keeps its slot: by its beat, or by its lock where it ha
 })
 
 t.test('a pod that comes while its slot is being swept has it, and is not fenced', async (t) => {
-  const { left, sweep, open, slotOf, source, holder } = stage(t)
+  const { left, sweep, open, source, holder } = stage(t)
   for (const when of ['before the epoch', 'after the sweep'] as const) {
     const lineage = `ns/Job/${when.replaceAll(' ', '-')}`
     await left(lineage, 8 * day)
@@ -137,7 +137,7 @@ t.test('two sweeps at once remove the same, once', async (t) => {
 t.test(
   'a sweep that is killed at any instant shows no half checkpoint, and the next one ends it',
   async (t) => {
-    const { root, left, sweep, open, slotOf } = stage(t)
+    const { root, left, sweep, open } = stage(t)
     await left('ns/Job/young', day)
     for (let round = 0; round < 12; round++) {
       for (let count = 0; count < 10; count++) await left(`ns/Job/${count}`, 8 * day)

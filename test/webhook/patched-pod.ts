@@ -3,7 +3,8 @@ import { decide, type OptedInBy } from '../../webhook/decide.ts'
 import type { Config } from '../../src/config.ts'
 import type { PodPlan } from '../../src/pod-plan.ts'
 import type { Commands, Entrypoints } from '../../webhook/entrypoints.ts'
-import { mutate, type Operation } from '../../webhook/mutate.ts'
+import { mutate } from '../../webhook/mutate.ts'
+import type { Operation } from '../../webhook/patch-text.ts'
 import type { Pod } from '../../webhook/pod.ts'
 
 /** Applied by an implementation of RFC 6902 that is not ours, which checks each operation. */
@@ -52,6 +53,7 @@ export function unnamed(pod: Pod, protectedNames: readonly string[]): unknown {
     delete metadata.labels['reprieve.dev/injected']
     if (Object.keys(metadata.labels).length === 0) delete metadata.labels
   }
+  dropVolumes(metadata)
   delete spec.shareProcessNamespace
   delete spec.terminationGracePeriodSeconds
   dropNamed(spec, 'volumes', ['reprieve', 'reprieve-store'])
@@ -67,6 +69,20 @@ export function unnamed(pod: Pod, protectedNames: readonly string[]): unknown {
     }
   }
   return copy
+}
+
+const safeToEvict = 'cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes'
+
+/** The names of ours among the volumes that the owner declares safe to evict. */
+function dropVolumes(metadata: Pod['metadata']): void {
+  const { annotations } = metadata
+  if (!annotations) return
+  const left = (annotations[safeToEvict] ?? '')
+    .split(',')
+    .filter((name) => name !== '' && !name.startsWith('reprieve'))
+  if (left.length > 0) annotations[safeToEvict] = left.join(',')
+  else delete annotations[safeToEvict]
+  if (Object.keys(annotations).length === 0) delete metadata.annotations
 }
 
 /** GODEBUG, and the profile of a container that sets none: which of them were there before is tested for itself. */

@@ -1,7 +1,7 @@
 /** The answer of the webhook to a pod of the table, in the form that the table records. */
 import { admit, imagesToLookUp, type Admission } from '../../webhook/admit.ts'
 import type { Decision } from '../../webhook/decide.ts'
-import type { Operation } from '../../webhook/mutate.ts'
+import type { Operation } from '../../webhook/patch-text.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import { isRecord } from '../../webhook/shape.ts'
 import { applied } from './patched-pod.ts'
@@ -56,14 +56,22 @@ function answerOf({ request, entry, config, response, decision }: Asked): Answer
     return [name, { ...container, env: Object.fromEntries(sources) as object }]
   })
   const { containers, ...plan } = decision.plan
-  const planned = containers.map(({ name, fingerprint, ...container }) => {
+  const planned = containers.map(({ name, fingerprint, earlierFingerprint, ...container }) => {
     const path = `/spec/containers/${pod.spec.containers.findIndex((one) => one.name === name)}/`
     const patch = patchOf(
       others.filter((one) => one.path.startsWith(path)),
       path,
     )
     others = others.filter((one) => !one.path.startsWith(path))
-    return [name, { fingerprint: fingerprint.slice(0, 12), ...container, patch }]
+    return [
+      name,
+      {
+        fingerprint: fingerprint.slice(0, 12),
+        earlierFingerprint: earlierFingerprint?.slice(0, 12),
+        ...container,
+        patch,
+      },
+    ]
   })
   return {
     ...told,

@@ -15,16 +15,23 @@ const tracing = new Set(['ALL', 'SYS_PTRACE', 'SYS_ADMIN'])
 
 export function judgeEphemeralContainers({ object, oldObject }: AdmissionRequest): Verdict {
   if (!isRecord(object)) return denied('review-unreadable', 'the pod is missing from the review')
-  if (reprieveContainersIn(object).size === 0) return allowed
   const before = new Set(ephemeralIn(oldObject).map((container) => at(container, 'name')))
-  const problems = ephemeralIn(object)
-    .filter((container) => !before.has(at(container, 'name')))
-    .flatMap(problemsOf)
+  const added = ephemeralIn(object).filter((container) => !before.has(at(container, 'name')))
+  const isProtected = reprieveContainersIn(object).size > 0
+  const problems = added.flatMap(isProtected ? problemsOf : problemsElsewhere)
   return problems.length === 0 ? allowed : denied('debug-into-reprieve', bounded(problems).join('; '))
 }
 
 function ephemeralIn(pod: unknown): unknown[] {
   return listAt(at(pod, 'spec', 'ephemeralContainers'))
+}
+
+/** In a pod that is not protected, too, nobody may pass for the sidecar. */
+function problemsElsewhere(container: unknown): string[] {
+  const name = at(container, 'name')
+  return isReprieveContainer(name)
+    ? [`it takes the name ${String(name)}, which is reserved for Reprieve`]
+    : []
 }
 
 function problemsOf(container: unknown): string[] {

@@ -8,12 +8,25 @@ const containers: ReadonlySet<string> = new Set([
   injectedNames.sidecarContainer,
 ])
 
+const volumes: ReadonlySet<string> = new Set([injectedNames.volume, injectedNames.storeVolume])
+
 export function isReprieveContainer(name: unknown): boolean {
   return typeof name === 'string' && containers.has(name)
 }
 
+export function isReprieveVolume(name: unknown): boolean {
+  return typeof name === 'string' && volumes.has(name)
+}
+
 export function isReservedName(name: unknown): boolean {
   return typeof name === 'string' && name.startsWith(reservedNamePrefix)
+}
+
+/** Of all three lists. */
+export function containersIn(pod: unknown): unknown[] {
+  return ['initContainers', 'containers', 'ephemeralContainers'].flatMap((list) =>
+    listAt(at(pod, 'spec', list)),
+  )
 }
 
 /** By name. Containers of an existing pod cannot be added, removed or renamed, so they cannot be hidden. */

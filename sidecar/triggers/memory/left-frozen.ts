@@ -1,7 +1,7 @@
 /**
- * What an earlier life of this sidecar left frozen. The launcher stands still with its application and says nothing, so the record of the
- * brake (brake.ts) tells which cgroup to look at. `launcher guard` does the same when its child dies (launcher/guard/left.c): this is for
- * a sidecar whose whole container died.
+ * Thaws an application that an earlier sidecar left frozen. The launcher is frozen with its application and sends nothing, so the record of the
+ * throttle (throttle.ts) names the cgroup. `launcher guard` does the same when its child dies (launcher/guard/left.c): this is for a sidecar
+ * whose whole container died.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,9 +11,9 @@ import { MemoryCgroup } from './memory-cgroup.ts'
 
 // @deadline A sidecar died and left the application frozen | `launcher guard` or the next sidecar thaws it; retries
 const againMs = 1_000
-const prefix = 'brake-'
+const prefix = 'throttle-'
 
-/** Where is kept what was set in the cgroup of a launcher: of this very process, whoever has its number later. */
+/** The file that records the throttle of a launcher, named by its process identity. */
 export function recordOf(folder: string, launcherPid: number): string {
   return `${folder}/${prefix}${lifeOf(launcherPid)}`
 }
@@ -27,20 +27,20 @@ export type LeftParts = {
   retryMs?: number
 }
 
-/** Ends when nothing of an earlier life is left to be thawed. */
+/** Resolves when nothing of an earlier sidecar is left frozen. */
 export async function thawLeftFrozen(parts: LeftParts): Promise<void> {
   const { folder } = parts
   const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith(prefix)) : []
   await Promise.all(names.map((name) => thawRecorded(`${folder}/${name}`, parts)))
 }
 
-/** By the mount that the earlier life left, or else by one of our own, which may take several tries on a pressed node. */
+/** Through the mount that the earlier sidecar left, or else through an own one, which may take several tries on a node without memory. */
 async function thawRecorded(record: string, parts: LeftParts): Promise<void> {
   const { folder, open, log, retryMs = againMs } = parts
   const written = writtenAt(record)
   const launcherPid = Number.parseInt(record.slice(`${folder}/${prefix}`.length))
-  // Written since, it is of this life.
-  for (let isTold = false; writtenAt(record) === written; isTold = true) {
+  // A record that was written since belongs to this sidecar.
+  for (let isLogged = false; writtenAt(record) === written; isLogged = true) {
     const isGone = !existsSync(`/proc/${launcherPid}`) || recordOf(folder, launcherPid) !== record
     if (isGone) return rmSync(record, { force: true })
     try {
@@ -49,9 +49,12 @@ async function thawRecorded(record: string, parts: LeftParts): Promise<void> {
       const cgroup = isMounted ? new MemoryCgroup(2, mounted) : await open(launcherPid)
       if (writtenAt(record) !== written || !cgroup.isFrozen()) return
       cgroup.thaw()
-      return log.warn({ event: 'memory.thawed', launcherPid }, 'what a sidecar left frozen was let go')
+      return log.warn(
+        { event: 'memory.thawed', launcherPid },
+        'an application that a sidecar had left frozen was thawed',
+      )
     } catch (error) {
-      if (!isTold) log.error({ event: 'memory.thaw_delayed', err: error }, 'what an earlier sidecar may have left frozen cannot be reached yet') // prettier-ignore
+      if (!isLogged) log.error({ event: 'memory.thaw_delayed', err: error }, 'the cgroup that an earlier sidecar may have left frozen cannot be reached yet') // prettier-ignore
     }
     await delay(retryMs)
   }

@@ -2,8 +2,8 @@
  * The application's memory cgroup, mounted for this sidecar: its container shows only its own, and read-only. The mount lies in
  * the sidecar's own mount namespace; nobody else sees it.
  *
- * Its files are read and written synchronously. No disk is behind them, so that takes microseconds; and while calls into a hung store hold
- * all of libuv's threads, nothing else in this process would ever let the application go.
+ * Its files are read and written synchronously. No disk is behind them, so that takes microseconds; and while calls into a hung store have
+ * all threads of libuv, an asynchronous call would never thaw the application.
  */
 import { mkdirSync, readFileSync, watch, writeFileSync, type FSWatcher } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
@@ -21,7 +21,7 @@ import {
 } from './usage.ts'
 
 const mountDeadlineMs = 10_000
-/** A process that the brake holds sleeps up to 2 s before it can be frozen (MEMCG_MAX_HIGH_DELAY_JIFFIES, mm/memcontrol.c). */
+/** A throttled process sleeps up to 2 s before it can be frozen (MEMCG_MAX_HIGH_DELAY_JIFFIES, mm/memcontrol.c). */
 // @deadline A task of the application cannot be frozen | The sidecar continues without it
 const freezeDeadlineMs = 5_000
 
@@ -69,7 +69,7 @@ export class MemoryCgroup {
   }
 
   /** What `memory.high` says, `max` where nothing was set. v2 only. */
-  brake(): string {
+  throttle(): string {
     return this.#read('memory.high').trim()
   }
 
@@ -77,23 +77,23 @@ export class MemoryCgroup {
    * Below the usage: the kernel reclaims in the writer until usage is below, or gives up (memory_high_write, mm/memcontrol.c), which can
    * take long.
    */
-  async setBrake(high: number): Promise<void> {
+  async setThrottle(high: number): Promise<void> {
     await writeFile(`${this.folder}/memory.high`, String(high))
   }
 
   /** @param high bytes, or `max`: no less than what is set */
-  raiseBrake(high: string): void {
+  raiseThrottle(high: string): void {
     writeFileSync(`${this.folder}/memory.high`, high)
   }
 
-  /** Calls back at each change of memory.events; the kernel tells at most every 10 ms (CGROUP_FILE_NOTIFY_MIN_INTV). v2 only. */
+  /** Calls back at each change of memory.events, at most every 10 ms (CGROUP_FILE_NOTIFY_MIN_INTV). v2 only. */
   watchEvents(changed: () => void): FSWatcher {
     return watch(`${this.folder}/memory.events`, { persistent: false }, changed)
   }
 
   /**
-   * Calls back when somebody, ourselves included, has written `memory.high` or `memory.max`: writing to a cgroup's file is told like writing
-   * to any other (fsnotify_modify in vfs_write, fs/read_write.c). v2 only.
+   * Calls back when somebody, ourselves included, has written `memory.high` or `memory.max`: the kernel reports a write to a
+   * file of a cgroup like any other (fsnotify_modify in vfs_write, fs/read_write.c). v2 only.
    */
   watchSettings(changed: () => void): FSWatcher[] {
     return ['memory.high', 'memory.max'].map((name) =>

@@ -1,6 +1,6 @@
 /**
- * One container's memory, watched for as long as its launcher lives: each crossing is answered, what was let go for want of memory is
- * asked for again, and neither frost nor brake is in the way of CRIU, whichever checkpoint it takes.
+ * Watches the memory of one container for as long as its launcher lives. It answers each crossing, retries a refused resize and a failed
+ * checkpoint, and removes freeze and throttle while CRIU dumps, for whichever request.
  */
 import type { EventLog } from '../../../src/log.ts'
 import type { ContainerPlan } from '../../../src/pod-plan.ts'
@@ -12,15 +12,15 @@ import { answerCrossing, growLate, look, saveLate } from './pressure.ts'
 import type { Answered, PressedContainer, PressureParts } from './remedies.ts'
 import { SocketGrower } from './resource-grower.ts'
 import { thaw, type Standstill } from './standstill.ts'
-import type { EndedContainer } from './told-to-end.ts'
+import type { EndedContainer } from './pending-end.ts'
 import { Tripwire, type Crossing, type TripwireState } from './tripwire.ts'
 import { parseLimitBytes } from './usage.ts'
 
-/** How often more memory is asked for again for what was let go for want of it. */
+/** The pause between two retries of a refused resize, or of a failed checkpoint. */
 const defaultAskAgainMs = 60_000
-/** How often that is done for a checkpoint of what was let go without one: a dump may fail by chance, or always. */
+/** The most retries of a failed checkpoint: a dump may fail by chance, or always. */
 const lateCheckpoints = 3
-/** CRIU's instructions in the application need some room below the brake. */
+/** CRIU's instructions in the application need some room below the throttle, as a share of it. */
 const roomForCriu = 0.95
 
 export type MemoryWatchParts = {
@@ -29,9 +29,9 @@ export type MemoryWatchParts = {
   container: PressedContainer & EndedContainer
   /** By which its checkpoints are asked for, as all triggers ask for them. */
   asked: Pick<PressedContainer, 'checkpoint'>
-  /** What came of a crossing, or is known of it before the answer. */
-  told: (answered: Answered) => void
-  /** The memory has room again. */
+  /** Called with the outcome of a crossing, or with a state before the outcome. */
+  report: (answered: Answered) => void
+  /** Called when the memory has room again. */
   relieved: () => void
   log: EventLog
 }
@@ -52,12 +52,12 @@ export class MemoryWatch {
   #isAnswering = false
   #isAskingAgain = false
   #isEnded = false
-  /** How often one more checkpoint is tried of what was let go without, as far as is known: another's that was under way may have failed. */
+  /** The retries left of a failed checkpoint. The checkpoint that was under way for another request may have failed. */
   #owesCheckpoint = 0
   /** The limit that it was given, until that is recorded for the pod that takes its place. */
   #unrecordedBytes: number | undefined
-  /** The brake was let go for as long as CRIU holds the application. */
-  #owesBrake = false
+  /** The throttle was removed for as long as CRIU has the application stopped. */
+  #owesThrottle = false
   #askingAgain: NodeJS.Timeout | undefined
 
   /** @throws Error of the file system where there is no such cgroup */
@@ -106,26 +106,26 @@ export class MemoryWatch {
     )
   }
 
-  /** What was set is put back; a cgroup goes with its container. */
+  /** Thaws, and removes the throttle. */
   async end(): Promise<void> {
     this.#isEnded = true
     clearInterval(this.#askingAgain)
-    // Before the record is gone, by which guard would thaw it.
+    // Thawed before the record is removed: by that, guard would thaw.
     await this.#standstill?.end()
     await this.#wire.stop().catch(() => undefined)
   }
 
   /**
-   * CRIU waits for its own instructions in the application, which are neither to be frozen nor held by the brake: a checkpoint may be asked for
-   * just when a crossing is being answered, or a crossing come just when one was asked for.
+   * CRIU runs instructions of its own in the application, which must be neither frozen nor throttled. A checkpoint may be asked for while a
+   * crossing is answered, or a crossing may happen just when a checkpoint was asked for.
    */
   async stopped(): Promise<void> {
     if (this.#cgroup.version !== 2) return
     const isFrozen = this.#cgroup.isFrozen()
     try {
-      if (this.state === 'armed' && (isFrozen || (await this.#isNearBrake()))) {
-        this.#owesBrake = true
-        await this.#wire.letGo()
+      if (this.state === 'armed' && (isFrozen || (await this.#isNearThrottle()))) {
+        this.#owesThrottle = true
+        await this.#wire.disarm()
       }
     } finally {
       this.#standstill?.interrupt()
@@ -133,28 +133,31 @@ export class MemoryWatch {
     }
   }
 
-  /** CRIU is about to let go: before the application runs, so that it cannot fill what it has left while nothing holds it. */
+  /** Restores freeze and throttle before CRIU resumes the application, so that it cannot fill the rest of its memory unthrottled. */
   resuming(): void {
     this.#standstill?.again()
-    if (!this.#owesBrake) return
-    this.#owesBrake = false
+    if (!this.#owesThrottle) return
+    this.#owesThrottle = false
     if (this.state !== 'let-go') return
     this.#wire.arm().catch((error: unknown) => {
-      this.#parts.log.warn({ event: 'memory.throttle_failed', err: error }, 'the brake could not be set anew')
+      this.#parts.log.warn(
+        { event: 'memory.throttle_failed', err: error },
+        'the throttle could not be set again',
+      )
     })
   }
 
   async #crossed(crossing: Crossing): Promise<void> {
-    // CRIU's own instructions have come to the brake.
+    // CRIU's own instructions are throttled.
     if (this.#parts.container.doing === 'stopped') return this.stopped()
     this.#isAnswering = true
-    // What has just been restored is not saved anew.
+    // An application that has just been restored is not saved again.
     const isOnTrial = this.#parts.container.isOnTrial
     try {
       const answered = await answerCrossing(this.#pressure(), crossing)
       const isUnsaved = this.state === 'let-go' && (answered === undefined || answered.did === 'nothing')
       this.#owesCheckpoint = isUnsaved && !isOnTrial ? lateCheckpoints : 0
-      this.#tell(answered)
+      this.#report(answered)
     } finally {
       this.#isAnswering = false
       this.#standstill = undefined
@@ -168,24 +171,23 @@ export class MemoryWatch {
   async #saveAgain(): Promise<void> {
     if (this.#owesCheckpoint === 0 || this.#isAnswering || this.state !== 'let-go') return
     const left = this.#owesCheckpoint - 1
-    // Not beside itself: it may take as long as it is being stored.
+    // Not twice at a time: it may take as long as the storing.
     this.#owesCheckpoint = 0
     try {
       const answered = await saveLate(this.#pressure())
       if (answered?.did !== 'checkpoint') this.#owesCheckpoint = answered === undefined ? left + 1 : left
-      this.#tell(answered)
+      this.#report(answered)
     } catch (error) {
       this.#owesCheckpoint = left
       this.#parts.log.warn(
         { event: 'memory.late_save_failed', err: error },
-        'a checkpoint of what was let go without one could not be taken',
+        'a late checkpoint of a full memory could not be taken',
       )
     }
   }
 
   /**
-   * What it was given in place the pod that takes its place must have as well, or the checkpoint will not fit into it. Not waited for: the
-   * store may hang.
+   * Records the raised limit for the replacement, into which the checkpoint would not fit otherwise. Not awaited: the store may hang.
    */
   async #record(): Promise<void> {
     const bytes = this.#unrecordedBytes
@@ -202,16 +204,16 @@ export class MemoryWatch {
   async #askAgain(): Promise<void> {
     const isSaved = this.#parts.container.doing === 'being-saved'
     if (this.#isAskingAgain || (this.#isAnswering && !isSaved)) return
-    // Given more while its checkpoint is being stored, it may have filled that as well: nobody hears of a crossing until it is stored.
+    // After a resize during the storing, the application may have filled that memory as well: no crossing is answered until it is stored.
     const isUnheard = this.state === 'armed' && this.#isAnswering
     if (this.state !== 'let-go' && !isUnheard) return
     this.#isAskingAgain = true
     try {
       const answered = await growLate(this.#pressure())
-      this.#tell(answered)
+      this.#report(answered)
       if (answered !== undefined) this.#parts.relieved()
       if (isUnheard && answered === undefined && (await look(this.#pressure())).isPressure)
-        await this.#wire.letGo()
+        await this.#wire.disarm()
     } catch (error) {
       this.#parts.log.debug(
         { event: 'memory.retry_failed', err: error },
@@ -222,33 +224,33 @@ export class MemoryWatch {
     }
   }
 
-  #tell(answered: Answered | undefined): void {
+  #report(answered: Answered | undefined): void {
     if (answered === undefined) return
-    this.#parts.told(answered)
+    this.#parts.report(answered)
     if (answered.did !== 'grow' || !this.#parts.plan.memory.recordsNeeds) return
     this.#unrecordedBytes = answered.toBytes
     void this.#record()
   }
 
   #pressure(): PressureParts {
-    const { plan, launcherPid, container, told, log } = this.#parts
+    const { plan, launcherPid, container, report, log } = this.#parts
     return {
       plan: plan.memory,
       container: this.#whileItLives(),
       cgroup: this.#cgroup,
       grower: this.#grower,
-      brake: this.#wire,
+      throttle: this.#wire,
       name: plan.name,
       launcherPid,
       ending: container,
       log,
       reschedules: this.#reschedules,
-      told,
+      report,
       stands: (standstill) => void (this.#standstill = standstill),
     }
   }
 
-  /** An answer may come after the end, when another container of that name runs. Only one that is held is still to be left. */
+  /** An answer may come after the end, when another container of that name runs: then only a container that is kept open may still be ended. */
   #whileItLives(): PressedContainer {
     const { container, asked } = this.#parts
     const isEnded = () => this.#isEnded
@@ -256,6 +258,7 @@ export class MemoryWatch {
       get doing() {
         return isEnded() ? 'gone' : container.doing
       },
+      leaves: (doing, signal) => container.leaves(doing, signal),
       podUid: container.podUid,
       get isOnTrial() {
         return container.isOnTrial
@@ -271,8 +274,8 @@ export class MemoryWatch {
     }
   }
 
-  async #isNearBrake(): Promise<boolean> {
+  async #isNearThrottle(): Promise<boolean> {
     const { currentBytes } = await this.#cgroup.usage()
-    return currentBytes >= parseLimitBytes(this.#cgroup.brake()) * roomForCriu
+    return currentBytes >= parseLimitBytes(this.#cgroup.throttle()) * roomForCriu
   }
 }

@@ -1,6 +1,6 @@
 /**
- * cgroup v1 has no brake: all that can be done is to look at the usage, the more often the faster it grows. What fills the rest
- * of its memory between two looks is lost to the OOM killer; from 85 % of 1 GiB that is 150 MiB in 10 ms.
+ * cgroup v1 has no throttle: the sidecar polls the usage, the more often the faster it grows. An application that fills the rest of its
+ * memory between two polls is killed by the kernel; from 85 % of 1 GiB that is 150 MiB in 10 ms.
  */
 import { availableParallelism } from 'node:os'
 import type { EventLog } from '../../../src/log.ts'
@@ -9,7 +9,7 @@ import type { Crossing, TripwireState } from './tripwire.ts'
 import { isPressure, mayRearm, thresholdBytes, unreclaimableBytes, type MemoryUsage } from './usage.ts'
 
 const [soonestMs, latestMs] = [10, 500]
-/** What nothing could be done about, as while a checkpoint is being stored, is told again. */
+/** A crossing without a remedy, as while a checkpoint is being stored, is reported again after this pause. */
 const unansweredMs = 100
 
 /**
@@ -26,7 +26,7 @@ export type PolledUsageOptions = {
   cgroup: MemoryCgroup
   percent: number
   crossed: (crossing: Crossing) => Promise<void>
-  /** What was let go is watched again: there is room. */
+  /** Called when there is room again, and the usage is watched again. */
   relieved?: () => void
   log: EventLog
 }
@@ -38,7 +38,7 @@ export class PolledUsage {
   #timer: NodeJS.Timeout | undefined
   /** Bytes a millisecond, of late. */
   #rate = 0
-  /** Of the last look at what was not let go. */
+  /** At the last look in the state `armed`. */
   #limitBytes = Number.POSITIVE_INFINITY
   #last: { usage: MemoryUsage; at: number } | undefined
 
@@ -60,8 +60,8 @@ export class PolledUsage {
     this.#become(Number.isFinite(limitBytes) ? 'armed' : 'no-limit')
   }
 
-  /** Crossings are not told until usage has gone down far enough, or is below the threshold of a limit that was raised. */
-  async letGo(): Promise<void> {
+  /** Crossings are not reported until the usage has gone down far enough, or is below the threshold of a raised limit. */
+  async disarm(): Promise<void> {
     this.#become('let-go')
   }
 
@@ -71,7 +71,7 @@ export class PolledUsage {
     clearTimeout(this.#timer)
   }
 
-  /** What has ended stays so: a crossing may be answered after the end, and by then another container may be where this one was. */
+  /** A stopped watch stays stopped: a crossing may be answered after the end, when another container has the cgroup. */
   #become(state: TripwireState): void {
     if (!this.#ended) this.#state = state
   }

@@ -1,15 +1,14 @@
 /**
- * What is done when one container's memory fills up: it stands still first, and only then is it decided. Whatever comes of it,
- * it goes on in the end, or is ended because its checkpoint is in the store.
+ * The answer to a full memory: the sidecar freezes the application first, and decides then. In the end the application runs on, or has ended
+ * because its checkpoint is in the store.
  */
 import { availableParallelism } from 'node:os'
-import { setTimeout as delay } from 'node:timers/promises'
 import { Deadline } from '../../../src/deadline.ts'
 import { answerPressure } from './growth.ts'
 import {
   checkpoint,
   checkpointDeadlineMs,
-  endAsTold,
+  endAtPodsEnd,
   endForMore,
   grow,
   joined,
@@ -23,40 +22,40 @@ import {
   type Standing,
 } from './remedies.ts'
 import { Standstill, standstillMs } from './standstill.ts'
-import { ToldToEnd } from './told-to-end.ts'
+import { PendingEnd } from './pending-end.ts'
 import type { Crossing } from './tripwire.ts'
 import { isPressure, mayRearm, unreclaimableBytes } from './usage.ts'
 
-/** @returns undefined where it was not the time to do anything, or there is room again */
+/** @returns undefined if this was not the time for an answer, or if there is room again */
 export async function answerCrossing(
   parts: PressureParts,
   crossing: Crossing,
 ): Promise<Answered | undefined> {
   if (!(await isTime(parts))) return undefined
-  const end = parts.ending && new ToldToEnd(parts.launcherPid, parts.ending)
+  const end = parts.ending && new PendingEnd(parts.launcherPid, parts.ending)
   const standstill = new Standstill({ ...parts, beforeThaw: () => void end?.look() })
   parts.stands?.(standstill)
   try {
     await standstill.begin()
-    // That may have taken seconds: somebody else may have given it more meanwhile, and what we ask for would be less.
+    // Freezing may have taken seconds: somebody else may have raised the limit meanwhile, and the sidecar would ask for less.
     const now = await look(parts)
     const isSame = now.limitBytes === crossing.limitBytes
     const hasRoom = isSame
       ? mayRearm(now.usage, now.limitBytes, parts.plan.thresholdPercent)
       : !now.isPressure
     if (hasRoom && end?.look() === undefined) {
-      // First: arming waits for a thread of libuv's, which a store that hangs may have.
+      // Thawed first: arming waits for a thread of libuv, which a store that hangs may have.
       await standstill.end()
-      await parts.brake.arm()
+      await parts.throttle.arm()
       return undefined
     }
     const facts = factsOf(now)
     const tooLong = (why: string) => {
       parts.log.warn(
         { event: 'memory.frozen_too_long', ...facts, why },
-        'the application stood still for too long and was let go',
+        'the application was frozen for too long and was thawed',
       )
-      parts.told?.({ ...facts, did: 'nothing', why })
+      parts.report?.({ ...facts, did: 'nothing', why })
     }
     const answered = await decide(
       { ...parts, standstill, end, limit: () => standstill.limit(tooLong) },
@@ -66,15 +65,15 @@ export async function answerCrossing(
       ? answered
       : { ...answered, why: joined(answered.why, standstill.why) }
   } finally {
-    // Before it goes on: what is withheld from it is withheld no longer.
+    // The launcher passes the withheld signal on before the application runs.
     end?.passOn()
     await standstill.end()
   }
 }
 
 /**
- * Of what is let go for want of memory: whoever could not give it may be able to now. It is not frozen for the question, and
- * nothing but that is done: a checkpoint is being stored, was taken when it was let go, or is tried by itself (saveLate).
+ * Asks again for more memory for an application without a throttle: a resize that was refused may succeed now. The application is not frozen
+ * for the question. No checkpoint is taken here: one is being stored, was taken at the crossing, or is tried by saveLate.
  */
 export async function growLate(parts: PressureParts): Promise<Answered | undefined> {
   const { container, plan, log } = parts
@@ -99,8 +98,8 @@ export async function growLate(parts: PressureParts): Promise<Answered | undefin
 }
 
 /**
- * Of what was let go without a checkpoint: one may be possible now, and without it all would be lost at the limit. It runs on meanwhile.
- * @returns undefined where it was not the time
+ * Takes the checkpoint that failed at the crossing: without it all work would be lost at the limit. The application runs on meanwhile.
+ * @returns undefined if this was not the time
  */
 export async function saveLate(parts: PressureParts): Promise<Answered | undefined> {
   const { container, plan, log } = parts
@@ -121,34 +120,32 @@ export async function saveLate(parts: PressureParts): Promise<Answered | undefin
     )
     return { ...facts, did: 'nothing', why }
   }
-  const why = 'it was let go without one before'
+  const why = 'no checkpoint was taken when the memory became full'
   log.info(
     { event: 'memory.saved', ...facts, why },
     'the application fills its memory: a checkpoint was taken',
   )
-  // Who was to be given more still has not been.
+  // An application that was to get more memory still has none.
   return { ...facts, did: 'checkpoint', why, ...(plan.answer === 'checkpoint' ? {} : { exhausted: true }) }
 }
 
 /**
- * Not while CRIU holds it, and who has been told to end is not frozen: its end is to come soon. Where it does not (the store hangs), it is
- * not held by the brake for longer than anybody stands still.
+ * No answer while CRIU has the application stopped. An application that a checkpoint is about to end is not frozen. If that checkpoint does not
+ * begin (the store hangs), the sidecar removes the throttle after the longest standstill.
  */
 async function isTime(parts: PressureParts) {
-  const { container, brake, log, standstillMs: ms = standstillMs } = parts
-  for (const until = performance.now() + ms; container.doing === 'being-ended'; await delay(10))
-    if (performance.now() > until) {
-      await brake.letGo()
-      const why = `the checkpoint that is to end it has not begun after ${ms} ms: it was let go`
-      const facts = factsOf(await look(parts))
-      log.warn(
-        { event: 'memory.end_not_begun', ...facts, why },
-        'the checkpoint that is to end the application has not begun: it was let go',
-      )
-      parts.told?.({ ...facts, did: 'nothing', why })
-      return false
-    }
-  return mayGrow(container)
+  const { container, throttle, log, standstillMs: ms = standstillMs } = parts
+  await container.leaves('being-ended', AbortSignal.timeout(ms))
+  if (container.doing !== 'being-ended') return mayGrow(container)
+  await throttle.disarm()
+  const why = `the checkpoint that is to end it has not begun after ${ms} ms: the throttle was removed`
+  const facts = factsOf(await look(parts))
+  log.warn(
+    { event: 'memory.end_not_begun', ...facts, why },
+    'the checkpoint that is to end the application has not begun: the throttle was removed',
+  )
+  parts.report?.({ ...facts, did: 'nothing', why })
+  return false
 }
 
 function mayGrow({ doing }: PressedContainer): boolean {
@@ -174,7 +171,7 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
   const { limitBytes } = facts
   const without: { grow?: string; reschedule?: string } = {}
   for (;;) {
-    if (parts.end?.look() !== undefined) return await endAsTold(parts, facts)
+    if (parts.end?.look() !== undefined) return await endAtPodsEnd(parts, facts)
     const answer = answerPressure(plan, limitBytes, without)
     if (answer.do === 'grow') {
       const why = await grow(parts, answer.toBytes)
@@ -192,11 +189,11 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
     parts.limit()
     if (answer.do === 'reschedule') {
       let why = await recordNeed(parts, limitBytes, answer.toBytes)
-      // That may have taken seconds, and so may a resize that had not come in time.
+      // That may have taken seconds, and a resize that came too late may be in force by now.
       if (why === undefined) {
         const now = await look(parts)
         if (now.limitBytes > limitBytes && !now.isPressure) {
-          await parts.brake.arm()
+          await parts.throttle.arm()
           log.info(
             { event: 'memory.grown_meanwhile', ...facts, toBytes: now.limitBytes },
             'the application was given more memory meanwhile',
@@ -217,8 +214,8 @@ async function decide(parts: Standing, facts: Facts): Promise<Answered> {
     }
     const answered = await checkpoint(parts, facts, answer.because)
     if (parts.end?.look() === undefined) return answered
-    const ended = await endAsTold(parts, facts)
-    // What was saved a moment ago is there all the same.
+    const ended = await endAtPodsEnd(parts, facts)
+    // The checkpoint of a moment ago is in the store all the same.
     return ended.did === 'end' || answered.did !== 'checkpoint' ? ended : { ...answered, why: joined(answered.why, ended.why) } // prettier-ignore
   }
 }

@@ -8,7 +8,7 @@ import type { Doing } from '../../container/state.ts'
 import { isInForce, type PressureAnswer } from './growth.ts'
 import type { ResourceGrower } from './resource-grower.ts'
 import { standstillMs, type Standstill, type StandstillParts } from './standstill.ts'
-import type { EndedContainer, ToldToEnd } from './told-to-end.ts'
+import type { EndedContainer, PendingEnd } from './pending-end.ts'
 
 /** A resize that the kubelet accepts is in force within a second (0.25 s on Kubernetes 1.36); one that it defers may never be. */
 // @deadline A resize is not answered, or not put into force | The next answer to a full memory; for each of both
@@ -22,9 +22,11 @@ export const memoryReason = 'the application fills its memory'
 /** How often a pod records its need and tries to end with a checkpoint: a dump may fail by chance, or always. */
 const mostReschedules = 3
 
-/** What the container's keeper does for it. */
+/** The container, as its keeper offers it. */
 export type PressedContainer = {
   readonly doing: Doing
+  /** Resolves when `doing` has another value, or the signal aborts. */
+  leaves(doing: Doing, signal: AbortSignal): Promise<void>
   readonly podUid: string
   /** It was restored, and has not lived long enough to prove its checkpoint good. */
   readonly isOnTrial: boolean
@@ -35,7 +37,7 @@ export type PressedContainer = {
   recordedNeed(): Promise<{ memoryBytes: number; podUid: string } | undefined>
   /** @throws ReprieveError where the store does not take it */
   recordNeed(memoryBytes: number): Promise<void>
-  /** Ends the held container with the code. */
+  /** Ends the container that is kept open with the code. */
   leave(code: number): void
 }
 
@@ -43,17 +45,17 @@ export type PressureParts = StandstillParts & {
   plan: MemoryPlan
   container: PressedContainer
   grower: ResourceGrower | undefined
-  /** The brake: for the limit that is in force now, or none. */
-  brake: { arm(): Promise<void>; letGo(): Promise<void> }
+  /** Sets the throttle for the limit that is in force, or removes it. */
+  throttle: { arm(): Promise<void>; disarm(): Promise<void> }
   name: string
   launcherPid: number
-  /** How the pod's end is heard of meanwhile; tests may do without. */
+  /** Through which the pod's end is noticed meanwhile; tests may do without. */
   ending?: EndedContainer
   /** How often it was to be ended for more memory in vain. */
   reschedules: { failed: number }
-  /** Told of what is known before the answer: that the application runs on while one is still being tried. */
-  told?: (answered: Answered) => void
-  /** Told of the standing still, for who knows when CRIU holds the application and when it lets go. */
+  /** Called before the answer is complete: the application runs on while one is still being tried. */
+  report?: (answered: Answered) => void
+  /** Called with the standstill, for the watch, which knows when CRIU stops the application and when it resumes it. */
   stands?: (standstill: Standstill) => void
 }
 
@@ -63,7 +65,7 @@ export type Answered = {
   at: string
   limitBytes: number
   usedBytes: number
-  /** `end`: the pod was told to end meanwhile, and that was done. */
+  /** `end`: the pod was told to end meanwhile, and the application was ended with a checkpoint. */
   did: PressureAnswer['do'] | 'end' | 'nothing'
   toBytes?: number
   why?: string
@@ -71,8 +73,8 @@ export type Answered = {
   exhausted?: true
 }
 
-/** `limit`: from now on it stands still for a while only. */
-export type Growing = PressureParts & { limit: () => void; end: ToldToEnd | undefined }
+/** `limit`: from now on the application stays frozen for a limited time only. */
+export type Growing = PressureParts & { limit: () => void; end: PendingEnd | undefined }
 export type Standing = Growing & { standstill: Standstill }
 
 /** Reasons, of which some may not be there. */
@@ -80,8 +82,8 @@ export function joined(...parts: (string | undefined)[]): string {
   return parts.filter((part) => part !== undefined).join('; ')
 }
 
-/** Instead of its preStop, which could not run. */
-export async function endAsTold(parts: Standing, facts: Facts): Promise<Answered> {
+/** Takes the last checkpoint in place of the preStop hook, which cannot run in a frozen container. */
+export async function endAtPodsEnd(parts: Standing, facts: Facts): Promise<Answered> {
   const { container, end, log, standstill } = parts
   const why = 'the pod was told to end while the application stood still'
   parts.limit()
@@ -104,19 +106,20 @@ export async function endAsTold(parts: Standing, facts: Facts): Promise<Answered
 }
 
 /**
- * Not of an application that has only just gone on from one. Restored into as much memory it is as full again at once: a checkpoint then would
- * follow each death, none would ever count as what it dies of, and it would be killed for ever, without a start from its beginning.
+ * Takes no checkpoint of an application that has only just been restored. Restored into as much memory, it fills that again at once. A
+ * checkpoint would follow each restore, and none would count as the cause of its death. The application would be killed for ever, and never
+ * start from its beginning.
  */
 export async function checkpoint(
   parts: Standing,
   facts: Facts,
   because: string | undefined,
 ): Promise<Answered> {
-  const { container, log, brake } = parts
+  const { container, log, throttle } = parts
   if (container.isOnTrial) {
     container.fillsAgain()
-    // Another one would take the one that it came from off its trial, and what dies of its memory at once would be restored for ever.
-    await brake.letGo()
+    // Another checkpoint would end the trial of the one it came from, and an application that dies at once would be restored for ever.
+    await throttle.disarm()
     const restored = 'it has just been restored: the checkpoint that it came from is kept'
     const why = joined(because, restored)
     log.warn(
@@ -127,7 +130,7 @@ export async function checkpoint(
   }
   await aboutToBeSaved(parts)
   if (container.doing !== 'runs') {
-    await brake.letGo()
+    await throttle.disarm()
     const why = joined(because, 'a checkpoint of it is under way')
     log.warn(
       { event: 'memory.full_meanwhile', ...facts, why },
@@ -136,10 +139,10 @@ export async function checkpoint(
     return { ...facts, did: 'nothing', why }
   }
   const outcome = await container.checkpoint(requestOf(parts, 'resume'))
-  // Held by the brake it would never end; without, it runs as if we were not there. It may have been given more meanwhile.
+  // A throttled application would never end. Without the throttle it runs as if Reprieve were not there. It may have more memory by now.
   const hasMore = (await parts.cgroup.limitBytes()) > facts.limitBytes
-  if (hasMore) await brake.arm()
-  else await brake.letGo()
+  if (hasMore) await throttle.arm()
+  else await throttle.disarm()
   if (outcome.outcome === 'failed') {
     const why = joined(because, `no checkpoint: ${outcome.detail}`)
     log.error(
@@ -157,15 +160,14 @@ export async function checkpoint(
   return { ...facts, did: 'checkpoint', why, exhausted: true }
 }
 
-/** Let go before CRIU has it, it would be killed before it is saved. Not for longer than it stands still. */
-async function aboutToBeSaved({ container, standstillMs: ms = standstillMs }: Standing): Promise<void> {
-  for (const until = performance.now() + ms; performance.now() < until; await delay(10))
-    if (container.doing !== 'to-be-saved') return
+/** Waits until CRIU has stopped the application: thawed before, it could be killed before it is saved. At most as long as a standstill. */
+function aboutToBeSaved({ container, standstillMs: ms = standstillMs }: Standing): Promise<void> {
+  return container.leaves('to-be-saved', AbortSignal.timeout(ms))
 }
 
 /** @returns why it is not in force */
 export async function grow(
-  { grower, name, cgroup, brake, log, limit, end }: Growing,
+  { grower, name, cgroup, throttle, log, limit, end }: Growing,
   toBytes: number,
 ): Promise<string | undefined> {
   if (grower === undefined) return 'nobody here resizes pods'
@@ -179,15 +181,15 @@ export async function grow(
     await delay(10)
   }
   limit()
-  await brake
+  await throttle
     .arm()
     .catch((error) =>
-      log.warn({ event: 'memory.throttle_failed', err: error }, 'the brake could not be set anew'),
+      log.warn({ event: 'memory.throttle_failed', err: error }, 'the throttle could not be set again'),
     )
   return undefined
 }
 
-/** What the next pod has to have. @returns why it does not help to end this one */
+/** Records the memory that the next pod needs. @returns why it does not help to end this one */
 export async function recordNeed(
   { container, reschedules }: Standing,
   limitBytes: number,
@@ -207,7 +209,7 @@ export async function recordNeed(
   return undefined
 }
 
-/** For a pod with more. @returns why it was not ended */
+/** Ends the application for a pod with more memory. @returns why it was not ended */
 export async function endForMore(parts: Standing): Promise<string | undefined> {
   const { container, reschedules } = parts
   const outcome = await container.checkpoint(requestOf(parts, 'end'))
@@ -225,8 +227,8 @@ function requestOf({ standstill, end }: Standing, afterwards: 'resume' | 'end'):
     reason: memoryReason,
     afterwards,
     deadline: Deadline.in(checkpointDeadlineMs),
-    // CRIU's own instructions run inside the tasks: they must neither be frozen nor held by the brake. For one that is to end with this, and may
-    // have to be dumped once more, both come back if it goes on (MemoryWatch): it must not fill the rest between two tries.
+    // CRIU's own instructions run inside the tasks, which must be neither frozen nor throttled. An application that is to end with this
+    // checkpoint may have to be dumped again: the watch (MemoryWatch) then restores both, so that it does not fill the rest between two tries.
     stopped: async () => {
       end?.look()
       if (afterwards === 'resume') await standstill.release()

@@ -1,8 +1,9 @@
-/** Asking for more memory in place. Who does it has the rights for it; this sidecar has none. */
+/** Asks an agent of the node to resize the container in place. The agent has the rights for it; the sidecar has none. */
 import { connect } from 'node:net'
 import { describeError } from '../../../src/errors.ts'
+import type { Outcome } from '../../../src/outcome.ts'
 
-export type Growth = { outcome: 'accepted' } | { outcome: 'refused'; why: string }
+export type Growth = Outcome<{ accepted: object; refused: { why: string } }>
 
 export interface ResourceGrower {
   /**

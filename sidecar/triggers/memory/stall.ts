@@ -1,8 +1,8 @@
-/** Whether a cgroup keeps waiting for memory. */
+/** Whether a cgroup waits for memory all the time. */
 
 /**
  * Of the time, in each of two looks in a row: so little is not lost to a few pages that are read again. An application below the threshold is promised
- * that the brake costs it less than a hundredth; systemd-oomd, which kills, waits for 60 % (oomd.conf(5), DefaultMemoryPressureLimit=).
+ * that the throttle costs it less than a hundredth; systemd-oomd, which kills, waits for 60 % (oomd.conf(5), DefaultMemoryPressureLimit=).
  */
 const leastShare = 0.1
 const looks = 2
@@ -24,7 +24,7 @@ export class Stall {
     return this.#inARow >= looks
   }
 
-  /** What was is of another kind. */
+  /** The next measurement does not continue the last one. */
   forget(): void {
     this.#last = undefined
     this.#inARow = 0

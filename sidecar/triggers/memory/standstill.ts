@@ -1,20 +1,20 @@
 /**
- * The application stands still while it is decided what becomes of its memory, but not for longer than its users can bear: what has
- * not begun by then (the store hangs, most often) goes on while it runs. Nothing here waits for a disk or for a thread of libuv's.
+ * The application is frozen while the sidecar decides about its memory, but for a limited time: an answer that has not begun by then (the store
+ * hangs, most often) begins while the application runs. Nothing here waits for a disk or for a thread of libuv.
  */
 import type { EventLog } from '../../../src/log.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
 
-/** From when the application has all that can be had in place, until CRIU holds it. */
+/** From when the application cannot get more memory in place, until CRIU stops it. */
 // @deadline An ending checkpoint waits, and the memory is full | The application is thawed
 // @deadline The store hangs, and the memory is full | Thawed; the checkpoint begins when the store answers
 export const standstillMs = 10_000
 
 export type StandstillParts = {
   cgroup: MemoryCgroup
-  brake: { letGo(): Promise<void> }
+  throttle: { disarm(): Promise<void> }
   log: EventLog
-  /** Called before it goes on for whatever reason that is not the end of the answer: what must not reach it yet has to be seen now. */
+  /** Called before each thaw that does not end the answer: a signal that must not reach the application yet has to be withheld now. */
   beforeThaw?: () => void
   /** For tests. */
   standstillMs?: number
@@ -25,7 +25,7 @@ export class Standstill {
   #timer: NodeJS.Timeout | undefined
   #why: string | undefined
   #tooLong: ((why: string) => void) | undefined
-  /** It is to stand still, though CRIU may hold it meanwhile. */
+  /** The application is to be frozen, though CRIU may have it stopped meanwhile. */
   #stands = false
   #isInterrupted = false
 
@@ -33,7 +33,7 @@ export class Standstill {
     this.#parts = parts
   }
 
-  /** Why it was let go before anything was done about it, where it was. */
+  /** Why the application was thawed before an answer began, if it was. */
   get why(): string | undefined {
     return this.#why
   }
@@ -45,18 +45,18 @@ export class Standstill {
     if (!(await cgroup.freeze()))
       log.warn(
         { event: 'memory.partly_frozen' },
-        'not all of the application stands still: what is done goes on',
+        'a part of the application could not be frozen: the answer goes on',
       )
   }
 
-  /** It lasts so long from now on, unless it ends before. The first call counts. */
+  /** Limits the time from now on. The first call counts. */
   limit(tooLong: (why: string) => void): void {
     if (this.#tooLong !== undefined || this.#parts.cgroup.version !== 2) return
     this.#tooLong = tooLong
     if (!this.#isInterrupted) this.#bound(tooLong)
   }
 
-  /** CRIU holds it, for somebody else's checkpoint: it is neither frozen nor does its time pass until `again`. */
+  /** CRIU has stopped the application, for another request: until `again` it is thawed, and its time does not pass. */
   interrupt(): void {
     this.#parts.beforeThaw?.()
     this.#isInterrupted = true
@@ -64,7 +64,7 @@ export class Standstill {
     thaw(this.#parts)
   }
 
-  /** CRIU is about to let go. What it holds is frozen as well: no instruction of the application's own comes between. */
+  /** CRIU is about to resume the application, which is frozen before: it executes no instruction in between. */
   again(): void {
     const { cgroup, log } = this.#parts
     if (!this.#isInterrupted) return
@@ -81,25 +81,25 @@ export class Standstill {
     const ms = this.#parts.standstillMs ?? standstillMs
     this.#timer = setTimeout(() => {
       this.#parts.beforeThaw?.()
-      this.#why = `nothing had begun after ${ms} ms of standing still: it was let go meanwhile`
+      this.#why = `nothing had begun after ${ms} ms of standing still: it was thawed meanwhile`
       void this.release()
       tooLong(this.#why)
     }, ms)
   }
 
-  /** Let go, and without the brake: frozen it would not run, and held by the brake hardly. More than once without harm. */
+  /** Removes the throttle and thaws. May be called more than once. */
   async release(): Promise<void> {
-    const { brake, log } = this.#parts
+    const { throttle, log } = this.#parts
     try {
-      await brake.letGo()
+      await throttle.disarm()
     } catch (error) {
       if (!isGone(error))
-        log.error({ event: 'memory.release_failed', err: error }, 'the brake could not be let go')
+        log.error({ event: 'memory.release_failed', err: error }, 'the throttle could not be removed')
     }
     await this.end()
   }
 
-  /** The brake stays as it is. Once it has ended another container's standing still, in the same mount, is none of ours. */
+  /** Thaws, and leaves the throttle as it is. After that, another container may be frozen in the same mount. */
   async end(): Promise<void> {
     const stood = this.#stands || this.#isInterrupted
     this.#stands = this.#isInterrupted = false
@@ -108,18 +108,18 @@ export class Standstill {
   }
 }
 
-/** Whatever froze it, and more than once without harm. */
+/** Thaws the cgroup, whoever froze it. May be called more than once. */
 export function thaw({ cgroup, log }: Pick<StandstillParts, 'cgroup' | 'log'>): void {
   if (cgroup.version !== 2) return
   try {
     cgroup.thaw()
   } catch (error) {
     if (!isGone(error))
-      log.error({ event: 'memory.thaw_failed', err: error }, 'the application could not be let go')
+      log.error({ event: 'memory.thaw_failed', err: error }, 'the application could not be thawed')
   }
 }
 
-/** With its container. */
+/** The cgroup goes with its container. */
 function isGone(error: unknown): boolean {
   return ['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')
 }

@@ -4,8 +4,8 @@ import type { ContainerPlan } from '../../../src/pod-plan.ts'
 import type { ContainerState } from '../../container/state.ts'
 import { MemoryWatch, type MemoryWatchPlaces } from './memory-watch.ts'
 import type { Answered, PressedContainer } from './remedies.ts'
-import { eventOf, type MemoryEvent } from './told.ts'
-import type { EndedContainer } from './told-to-end.ts'
+import { eventOf, type MemoryEvent } from './memory-event.ts'
+import type { EndedContainer } from './pending-end.ts'
 import type { TripwireState } from './tripwire.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
@@ -16,9 +16,9 @@ export type WatchedContainer = PressedContainer &
     relieved(): void
     /** Calls back with each new state. */
     observe(changed: (state: ContainerState) => void): void
-    /** Calls back whenever CRIU holds every task, for whichever checkpoint. */
+    /** Calls back whenever CRIU has stopped every task, for whichever checkpoint. */
     whenStopped(stopped: () => Promise<void>): void
-    /** Calls back just before CRIU lets go of an application that goes on. */
+    /** Calls back just before CRIU resumes an application. */
     whenResuming(resuming: () => void): void
   }
 
@@ -26,11 +26,11 @@ export type MemoryStatus = {
   container: string
   watch: TripwireState | 'unwatched'
   lastAnswer: Answered | undefined
-  /** What came of it in words: the text of the event that the hub will post. */
+  /** The outcome in words, for an event of the API. */
   event: MemoryEvent | undefined
 }
 
-/** Before each further try of a watch that could not be begun: an earlier life's brake may hold with nobody behind it. */
+/** Before each further try of a watch that could not be begun: the throttle of an earlier sidecar may be set without a watch. */
 const [firstRetryMs, lastRetryMs] = [1_000, 60_000]
 
 export class MemoryTrigger implements Trigger {
@@ -129,7 +129,7 @@ export class MemoryTrigger implements Trigger {
         launcherPid,
         container,
         asked: this.#asked.get(plan.name) ?? container,
-        told: (answered) => void this.#answers.set(plan.name, answered),
+        report: (answered) => void this.#answers.set(plan.name, answered),
         relieved: () => container.relieved(),
         log: this.#log.child({ container: plan.name }),
       },

@@ -1,19 +1,19 @@
 /**
- * The brake on one application's memory, cgroup v2: `memory.high` at the threshold makes the kernel itself hold whoever allocates
- * beyond it, however fast, and tell us so through memory.events. That tells of page cache as well, so each crossing is looked at.
- * The limit and the brake are others' to change, too: what they write is heeded (brake.ts).
+ * The throttle on one application's memory, cgroup v2: with `memory.high` at the threshold the kernel itself slows down allocations beyond it,
+ * and counts them in memory.events. It counts page cache as well, so the usage is read at each crossing. Others may change the limit and the
+ * throttle, too (throttle.ts).
  */
 import type { FSWatcher } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import type { EventLog } from '../../../src/log.ts'
-import { Brake } from './brake.ts'
+import { Throttle } from './throttle.ts'
 import type { MemoryCgroup } from './memory-cgroup.ts'
 import { Stall } from './stall.ts'
-import { givenWayBytes, isPressure, mayRearm, thresholdBytes, type MemoryUsage } from './usage.ts'
+import { raisedThrottleBytes, isPressure, mayRearm, thresholdBytes, type MemoryUsage } from './usage.ts'
 
-/** How soon after a crossing that was none of our business the next one is looked at; the brake holds meanwhile. */
+/** After a crossing by page cache alone: the pause before the next look. The throttle stays meanwhile. */
 const restMs = 50
-/** How often all is looked at of which nothing may have told: the settings, a brake that was let go or has given way. */
+/** How often everything is looked at that may change without an event: the settings, a throttle that was removed or raised. */
 const defaultLookMs = 5_000
 
 export type Crossing = { usage: MemoryUsage; limitBytes: number }
@@ -21,34 +21,35 @@ export type Crossing = { usage: MemoryUsage; limitBytes: number }
 export type TripwireOptions = {
   cgroup: MemoryCgroup
   percent: number
-  /** Where is kept what `memory.high` said before us, for a sidecar that is started again. */
+  /** The file that keeps the earlier `memory.high`, for a restarted sidecar. */
   recordFile: string
-  /** The next crossing is told when this one has been answered. */
+  /** The next crossing is reported when this one has been answered. */
   crossed: (crossing: Crossing) => Promise<void>
-  /** What was let go is watched again: there is room. */
+  /** Called when there is room again, and the throttle is set again. */
   relieved?: () => void
   log: EventLog
   /** For tests. */
   lookMs?: number
 }
 
+/** As /status shows it. `let-go`: the throttle was removed, and is set again when there is room. */
 export type TripwireState = 'armed' | 'let-go' | 'no-limit' | 'stopped'
 
 export class Tripwire {
   readonly #options: TripwireOptions
-  readonly #brake: Brake
+  readonly #throttle: Throttle
   readonly #lookMs: number
   readonly #stall = new Stall()
   #state: TripwireState = 'stopped'
-  /** For this limit the brake has given way to pages in constant use. */
-  #gaveWayAt: number | undefined
-  /** For which the brake was last set, or could not be: for a larger one it is set again although it was let go. */
+  /** The limit for which the throttle was raised, for pages in constant use. */
+  #raisedAt: number | undefined
+  /** The limit for which the throttle was last set, or could not be: for a larger one a removed throttle is set again. */
   #limitBytes = Number.POSITIVE_INFINITY
-  /** How often the brake was let go: setting it may take so long that it is let go meanwhile. */
-  #letsGo = 0
-  /** One after the other: two may be for different limits. */
+  /** How often the throttle was removed: setting it may take so long that it is removed meanwhile. */
+  #disarmings = 0
+  /** The throttle is set once at a time: two calls may be for different limits. */
   #arming: Promise<void> | undefined
-  /** Somebody may have written meanwhile. */
+  /** Somebody may have written the settings meanwhile. */
   #lookAtSettingsAgain = false
   #watchers: FSWatcher[] = []
   #timer: NodeJS.Timeout | undefined
@@ -59,7 +60,7 @@ export class Tripwire {
 
   constructor(options: TripwireOptions) {
     this.#options = options
-    this.#brake = new Brake(options.cgroup, options.recordFile)
+    this.#throttle = new Throttle(options.cgroup, options.recordFile)
     this.#lookMs = options.lookMs ?? defaultLookMs
   }
 
@@ -67,20 +68,20 @@ export class Tripwire {
     return this.#state
   }
 
-  /** @throws Error of the file system where the cgroup is gone or cannot be written: no brake of ours holds then, nor one of an earlier life. */
+  /** @throws Error of the file system if the cgroup is gone or cannot be written: then no throttle is set, not even that of an earlier sidecar */
   async start(): Promise<void> {
     try {
-      this.#brake.begin()
+      this.#throttle.begin()
       this.#watch()
       this.#timer = setInterval(() => void this.#lookNowAndThen(), this.#lookMs).unref()
       await this.arm()
     } catch (error) {
-      await this.stop().catch((worse: unknown) => this.#tell(worse))
+      await this.stop().catch((worse: unknown) => this.#report(worse))
       throw error
     }
   }
 
-  /** Inotify's instances are counted for all of the node's root (fs.inotify.max_user_instances): without one usage is looked at now and then. */
+  /** The kernel counts inotify instances for root on the whole node (fs.inotify.max_user_instances): without one the usage is polled. */
   #watch(): void {
     const { cgroup, log } = this.#options
     const unwatched = (error: unknown) => {
@@ -106,10 +107,10 @@ export class Tripwire {
     this.#watchers = []
   }
 
-  /** Sets the brake for the limit that is in force now. */
+  /** Sets the throttle for the limit that is in force now. */
   async arm(): Promise<void> {
-    const letsGo = this.#letsGo
-    const armed = (this.#arming ?? Promise.resolve()).catch(() => undefined).then(() => this.#arm(letsGo))
+    const disarmings = this.#disarmings
+    const armed = (this.#arming ?? Promise.resolve()).catch(() => undefined).then(() => this.#arm(disarmings))
     this.#arming = armed
     try {
       await armed
@@ -119,59 +120,59 @@ export class Tripwire {
     }
   }
 
-  async #arm(letsGo: number): Promise<void> {
+  async #arm(disarmings: number): Promise<void> {
     const limitBytes = await this.#options.cgroup.limitBytes()
-    // By a crossing, say, whose answer came after the end.
-    if (this.#ended || letsGo !== this.#letsGo) return
+    // The answer to a crossing may come after the end.
+    if (this.#ended || disarmings !== this.#disarmings) return
     this.#limitBytes = limitBytes
     if (!Number.isFinite(limitBytes)) {
-      await this.letGo()
+      await this.disarm()
       this.#state = 'no-limit'
       return
     }
     try {
-      await this.#brake.set(this.#brakeBytes(limitBytes))
+      await this.#throttle.set(this.#throttleBytes(limitBytes))
     } catch (error) {
-      // On a full disk, say: better none than that of a limit which is no more.
-      await this.letGo()
+      // On a full disk, for example: no throttle is better than one for an old limit.
+      await this.disarm()
       throw error
     }
-    if (letsGo !== this.#letsGo) return this.#brake.putBack()
+    if (disarmings !== this.#disarmings) return this.#throttle.putBack()
     this.#state = 'armed'
     this.#heed()
   }
 
-  #brakeBytes(limitBytes: number): number {
+  #throttleBytes(limitBytes: number): number {
     const { percent } = this.#options
-    return this.#gaveWayAt === limitBytes
-      ? givenWayBytes(limitBytes, percent)
+    return this.#raisedAt === limitBytes
+      ? raisedThrottleBytes(limitBytes, percent)
       : thresholdBytes(limitBytes, percent)
   }
 
-  /** Puts back what others have set. Usage is watched on; far enough below the threshold, or below that of a raised limit, the brake is set again. */
-  async letGo(): Promise<void> {
-    // Its cgroup may be the next container's by now.
+  /** Removes the throttle. It is set again when the usage is far enough below the threshold, or below that of a raised limit. */
+  async disarm(): Promise<void> {
+    // The cgroup may belong to the next container by now.
     if (this.#ended) return
     this.#state = 'let-go'
-    this.#letsGo++
-    this.#gaveWayAt = undefined
-    this.#brake.putBack()
+    this.#disarmings++
+    this.#raisedAt = undefined
+    this.#throttle.putBack()
   }
 
-  /** Puts back what others have set, for good. */
+  /** Removes the throttle for good. */
   async stop(): Promise<void> {
     this.#ended = true
     this.#unwatch()
     clearInterval(this.#timer)
     this.#state = 'stopped'
-    this.#letsGo++
+    this.#disarmings++
     try {
-      this.#brake.putBack()
+      this.#throttle.putBack()
     } catch (error) {
-      // The record is of a brake that stands.
+      // The record stays for as long as the throttle is set.
       if (!isGone(error)) throw error
     }
-    this.#brake.forget()
+    this.#throttle.forget()
   }
 
   #heed(): void {
@@ -191,9 +192,9 @@ export class Tripwire {
         else await new Promise((resolve) => setTimeout(resolve, restMs).unref())
       }
     } catch (error) {
-      this.#tell(error)
-      // A crossing that cannot be answered (a full disk, say) must not leave the application under the brake.
-      if (this.#state !== 'stopped') await this.letGo().catch((worse: unknown) => this.#tell(worse))
+      this.#report(error)
+      // A crossing that cannot be answered (on a full disk, for example) must not leave the application throttled.
+      if (this.#state !== 'stopped') await this.disarm().catch((worse: unknown) => this.#report(worse))
     } finally {
       this.#looking = false
     }
@@ -206,10 +207,10 @@ export class Tripwire {
       if (this.#arming !== undefined) return
       if (this.#state === 'let-go' && !this.#looking) await this.#armAgain()
       if (this.#state !== 'armed') return
-      await this.#giveWay()
+      await this.#raise()
       this.#heed()
     } catch (error) {
-      this.#tell(error)
+      this.#report(error)
     }
   }
 
@@ -220,15 +221,15 @@ export class Tripwire {
     try {
       const limitBytes = await this.#options.cgroup.limitBytes()
       if (this.#state === 'armed') {
-        if (!this.#brake.stands(this.#brakeBytes(limitBytes))) await this.arm()
+        if (!this.#throttle.stands(this.#throttleBytes(limitBytes))) await this.arm()
       } else if (this.#state === 'no-limit' && Number.isFinite(limitBytes)) await this.arm()
       else if (limitBytes > this.#limitBytes) await this.#armRaised(limitBytes)
     } catch (error) {
-      this.#tell(error)
+      this.#report(error)
     }
   }
 
-  /** Somebody has given more, later than we waited for it. Not while a crossing is answered: nobody would hear of the next one. */
+  /** Sets the throttle for a limit that was raised later than we waited for it. Not while a crossing is answered: the next one would be missed. */
   async #armRaised(limitBytes: number): Promise<void> {
     const { cgroup, percent, relieved } = this.#options
     if (isPressure(await cgroup.usage(), limitBytes, percent, availableParallelism())) return
@@ -237,7 +238,7 @@ export class Tripwire {
     relieved?.()
   }
 
-  /** Not as soon as something is written: a sawtooth has given back its tooth by the time that its being let go is told. */
+  /** Only at the regular look, not at each event: a sawtooth has freed its memory by the time that the event arrives. */
   async #armAgain(): Promise<void> {
     const { cgroup, percent, relieved } = this.#options
     if (!mayRearm(await cgroup.usage(), await cgroup.limitBytes(), percent)) return
@@ -246,31 +247,31 @@ export class Tripwire {
   }
 
   /**
-   * What is no pressure by the numbers may be an application that waits for its own pages all the time, and would not without us. What it
-   * holds in vain is let through, up to where the brake still stops what fills its memory; until its usage, page cache and all, is down again.
+   * Raises the throttle where the usage shows no pressure, but the application waits for its own file pages all the time. The raised throttle
+   * still stops an application that fills its memory. It is lowered again when the whole usage, page cache included, is low.
    */
-  async #giveWay(): Promise<void> {
+  async #raise(): Promise<void> {
     const { cgroup, percent, log } = this.#options
     const [limitBytes, usage] = [await cgroup.limitBytes(), await cgroup.usage()]
     const isStalled = this.#stall.lasts(cgroup.stalledUs(), performance.now())
     if (isPressure(usage, limitBytes, percent, availableParallelism())) return this.#stall.forget()
-    if (this.#gaveWayAt === limitBytes) {
+    if (this.#raisedAt === limitBytes) {
       if (!mayRearm({ ...usage, reclaimableBytes: 0 }, limitBytes, percent)) return
-      this.#gaveWayAt = undefined
+      this.#raisedAt = undefined
     } else {
-      // Not where it would change nothing: what holds is somebody else's.
-      if (!isStalled || this.#brake.stands(givenWayBytes(limitBytes, percent))) return
-      this.#gaveWayAt = limitBytes
+      // Not where it would change nothing: a lower value of somebody else is in force.
+      if (!isStalled || this.#throttle.stands(raisedThrottleBytes(limitBytes, percent))) return
+      this.#raisedAt = limitBytes
       log.info(
         { event: 'memory.throttle_raised', ...usage, limitBytes },
-        'the application waits for memory all the time and does not fill it: the brake gives way',
+        'the application waits for memory all the time and does not fill it: the sidecar raises the throttle',
       )
     }
     await this.arm()
   }
 
   /** A cgroup that is gone went with its container. */
-  #tell(error: unknown): void {
+  #report(error: unknown): void {
     if (!isGone(error))
       this.#options.log.warn(
         { event: 'memory.unread', err: error },

@@ -42,7 +42,7 @@ export function parseStalledUs(pressure: string): number | undefined {
 
 /** `file` pages on the lists that reclaim works on: shared memory is not among them, it can only be swapped. */
 export function reclaimableOf(stat: ReadonlyMap<string, number>, version: 1 | 2): number {
-  // v1 tells of the cgroup alone, and with `total_` of those below as well.
+  // v1 counts the cgroup alone, and with `total_` those below it as well.
   const keys =
     version === 1
       ? ['total_active_file', 'total_inactive_file']
@@ -58,7 +58,7 @@ const pageBytes = 4096
 const largestPageBytes = 65_536
 
 /**
- * Where the brake is set: so many percent of the limit, in whole pages as the kernel keeps it, also where those are of 64 KiB (arm64): another value that
+ * Where the throttle is set: so many percent of the limit, in whole pages as the kernel keeps it, also where those are of 64 KiB (arm64): another value that
  * is read back than was written would be taken for somebody else's.
  */
 export function thresholdBytes(limitBytes: number, percent: number): number {
@@ -85,17 +85,17 @@ export function isPressure(
   return unreclaimableBytes(usage) >= thresholdBytes(limitBytes, percent) - slackBytes(limitBytes, processors)
 }
 
-/** Below the threshold by so many percent of the limit, a brake that was let go is set again: a sawtooth must not trip it at each tooth. */
+/** A removed throttle is set again this many percent of the limit below the threshold: a sawtooth must not trip it at each tooth. */
 const rearmPercent = 10
 export function mayRearm(usage: MemoryUsage, limitBytes: number, percent: number): boolean {
   return unreclaimableBytes(usage) < thresholdBytes(limitBytes, Math.max(percent - rearmPercent, percent / 2))
 }
 
 /**
- * Where the brake stands when it has given way: 3 % of the limit are left for what the kernel holds too late, and the application has the rest. It
- * gives way to pages of files that are in constant use: those count as reclaimable, and taken back they are read again at once.
+ * The raised throttle: 3 % of the limit are left for allocations that the kernel slows down too late. It is raised for pages of files in
+ * constant use: they count as reclaimable, and the application reads reclaimed ones again at once.
  */
-const wayPercent = 97
-export function givenWayBytes(limitBytes: number, percent: number): number {
-  return thresholdBytes(limitBytes, Math.max(percent, wayPercent))
+const raisedPercent = 97
+export function raisedThrottleBytes(limitBytes: number, percent: number): number {
+  return thresholdBytes(limitBytes, Math.max(percent, raisedPercent))
 }

@@ -4,12 +4,12 @@
  */
 import { Deadline } from '../../../src/deadline.ts'
 import type { EventLog } from '../../../src/log.ts'
-import type { CheckpointLedger } from '../../container/ledger.ts'
+import type { CheckpointEntry, CheckpointLedger } from '../../container/ledger.ts'
 import { folderSource } from './notice-folder.ts'
 import type { Checkpointable } from '../../container/trigger.ts'
 import type { Vitals } from '../../proc/vitals.ts'
 import type { Answer } from './answers.ts'
-import { told, type Death, type Notice } from './notice.ts'
+import { summaryOf, type Death, type Notice } from './notice.ts'
 import { tookMost } from '../../container/rates.ts'
 import type { SourceBook } from './source-book.ts'
 import { deadlineOf, explainPlan, planTimeLeft, type Need, type Step } from './time-plan.ts'
@@ -28,7 +28,7 @@ const retryPausesMs = [1_000, 2_000, 4_000, 8_000, 15_000]
 /** What begins with less than this left comes to nothing. */
 const leastMs = 1_000
 
-/** What is to be done for a container; what it is by now, `current` tells. `at`: when that was decided, by Date.now(). */
+/** A task for a container; `current` gives its state by now. `at`: when it was decided, by Date.now(). */
 export type Task = { death: Death; answer: Answer; at: number }
 
 export type Current = { answer: Answer; because: Notice; deadline: number | undefined }
@@ -38,22 +38,22 @@ export type AnnouncedParts = {
   ledger: CheckpointLedger
   vitals: (container: string) => Promise<Vitals | undefined>
   container: (name: string) => Checkpointable | undefined
-  /** What still stands of a task, at most as much as it asked for; or why nothing is done any more. */
+  /** The rest of a task, at most as much as it asked for; or why nothing is done any more. */
   current: (task: Task) => Current | { passOver: string }
   /** It was ended, and is held for this checkpoint. */
   holds: (name: string, checkpoint: string) => void
   log: EventLog
 }
 
-type Outcome = 'taken' | 'failed' | 'skipped'
+type Ended = CheckpointEntry['outcome']
 type PassOver = { passOver: string; isDone?: 'taken' | 'skipped' }
 /** For people. */
 export type LastAnswer = { at: string; answer: Answer; because: string; detail: string; plan: string }
 
-type Pending = { task: Task; name: string; failures: number; nextAt: number; isTold: boolean }
+type Pending = { task: Task; name: string; failures: number; nextAt: number; isLogged: boolean }
 type Batch = {
   pending: Pending[]
-  outcomes: Outcome[]
+  outcomes: Ended[]
   because: Notice
   heardAt: number
   /** By the clock that the ledger goes by. */
@@ -79,7 +79,7 @@ export class AnnouncedCheckpoints {
     const deadline = tasks[0]?.death.deadline
     const { source, detail } = because
     this.last = { at: new Date(heardAt).toISOString(), answer, because: source, detail, plan: '' }
-    const pending = tasks.map((task) => ({ task, name: task.death.container, failures: 0, nextAt: 0, isTold: false })) // prettier-ignore
+    const pending = tasks.map((task) => ({ task, name: task.death.container, failures: 0, nextAt: 0, isLogged: false })) // prettier-ignore
     const times = { heardAt, began: performance.now() }
     const batch: Batch = { pending, outcomes: [], because, ...times, steps: new Map(), note: this.last }
     while (batch.pending.length > 0) await this.#next(batch)
@@ -105,12 +105,12 @@ export class AnnouncedCheckpoints {
 
   /** A container that starts, is restored or is being dumped has its turn when it runs. */
   #waits(batch: Batch, one: Pending): void {
-    const { name, task, isTold } = one
+    const { name, task, isLogged } = one
     if (Date.now() >= this.#until(one, batch))
       return this.#end(batch, one, 'skipped', 'the application did not run in time')
-    if (!isTold)
+    if (!isLogged)
       this.#parts.log.info({ event: 'notice.waiting', container: name, answer: task.answer }, 'a notice is answered when the application runs') // prettier-ignore
-    one.isTold = true
+    one.isLogged = true
   }
 
   /** Resolves when one of the applications runs, what is announced has changed, or the next of the pauses or deadlines is over. */
@@ -140,7 +140,7 @@ export class AnnouncedCheckpoints {
     const until = Math.min(...running.map((one) => this.#until(one, batch)))
     const needs = await Promise.all(running.map(({ name }) => this.#need(name)))
     const steps = planTimeLeft(needs, until - Date.now())
-    this.#tell(batch, steps)
+    this.#report(batch, steps)
     const [step] = steps
     const one = running.find(({ name }) => name === step?.container)
     if (step === undefined || one === undefined) return
@@ -150,14 +150,14 @@ export class AnnouncedCheckpoints {
   }
 
   /** Once for each container, and when its plan becomes another. */
-  #tell({ because, note, steps: known, pending }: Batch, steps: readonly Step[]): void {
+  #report({ because, note, steps: known, pending }: Batch, steps: readonly Step[]): void {
     const isNew = steps.some(({ container, plan }) => known.get(container)?.plan !== plan)
     for (const step of steps) known.set(step.container, step)
     if (!isNew) return
     note.plan = explainPlan([...known.values()])
     const answer = pending[0]?.task.answer
     this.#parts.log.warn(
-      { event: 'notice.answered', notice: told(because), answer, plan: note.plan },
+      { event: 'notice.answered', notice: summaryOf(because), answer, plan: note.plan },
       'a notice is answered',
     )
   }
@@ -250,7 +250,7 @@ export class AnnouncedCheckpoints {
     this.#end(batch, one, isDone ?? 'skipped', isDone === undefined ? passOver : undefined)
   }
 
-  #end(batch: Batch, one: Pending, outcome: Outcome, reason?: string): void {
+  #end(batch: Batch, one: Pending, outcome: Ended, reason?: string): void {
     batch.pending = batch.pending.filter((each) => each !== one)
     batch.outcomes.push(outcome)
     if (reason !== undefined) this.#parts.ledger.skipped(one.name, 'spot', reason)

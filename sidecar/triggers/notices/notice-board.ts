@@ -1,6 +1,6 @@
 /**
- * All notices that stand, and what was already done about them. Pure: each answer of a source gives a new board. Several
- * sources tell of one death, one after another and again and again; it is one death for as long as any of them stands.
+ * All standing notices, and the answers so far. Pure: each report of a source gives a new board. Several sources report one death, one after
+ * another and repeatedly; it is one death for as long as any of its notices stands.
  */
 import { answerTo, isStronger, nearMs, strongestOf, whenIs, type Answer } from './answers.ts'
 import { keyOf, type Death, type Notice } from './notice.ts'
@@ -24,7 +24,7 @@ export const emptyBoard: NoticeBoard = { standing: new Map() }
 export const sameDeathMs = 600_000
 /** A source that says the same under another name (a file that is written anew, an instant that moves by a second) says one thing. */
 export const sameWordMs = 60_000
-/** Sources tell of one death within half a minute (docs/notices.md); what was done so long before is no answer to what is said now. */
+/** Sources report one death within half a minute (docs/notices.md); what was done so long before is no answer to what is said now. */
 export const freshMs = 120_000
 /** A machine that is still there so long after its deadline was not taken. */
 // @deadline An announced end does not come | A held container restarts, this long after the end
@@ -157,8 +157,8 @@ export function noteAnswer(board: NoticeBoard, death: Death, answer: Answer, now
   )
 }
 
-/** A container that was held goes on: it would have to be held again, but what was saved is saved. */
-export function noteLetGo(board: NoticeBoard, container: string): NoticeBoard {
+/** A held container was released: it would have to be held again, but its checkpoint stays. */
+export function noteReleased(board: NoticeBoard, container: string): NoticeBoard {
   const standing = [...board.standing].map(([key, one]): [string, Standing] => {
     const own = one.answered.get(container)
     if (own?.answer !== 'checkpoint-and-hold') return [key, one]

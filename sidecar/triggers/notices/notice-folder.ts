@@ -13,7 +13,7 @@ import type { SourceBook } from './source-book.ts'
 
 export const folderSource = 'folder'
 const usualPace = {
-  /** inotify tells of what is written on this machine, through whichever mount. In case it did not, all is looked at so often. */
+  /** inotify reports each write on this machine, through whichever mount. In case it does not, the folder is read this often. */
   watchedMs: 10_000,
   /** And without inotify (its instances are counted for all of the node's root), or while a file is still being written. */
   unwatchedMs: 1_000,
@@ -23,7 +23,7 @@ const gatherMs = 50
 const mostFiles = 100
 /** Editors and `mv` write under another name first; what is still being written is looked at again. */
 const isNotice = (name: string) => name.endsWith('.json') && !name.startsWith('.')
-/** A file that cannot be read so long after its last change is not being written any more: then somebody is told. */
+/** A file that cannot be read so long after its last change is not being written any more: then it is logged. */
 const stillWritingMs = 2_000
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
@@ -40,7 +40,7 @@ export type NoticeFolderParts = {
 
 export class NoticeFolder {
   readonly #parts: NoticeFolderParts
-  readonly #told = new Map<string, string>()
+  readonly #logged = new Map<string, string>()
   readonly #heard = new Map<string, Notice>()
   #timer: NodeJS.Timeout | undefined
   #watched: { watcher: FSWatcher; folder: string } | undefined
@@ -124,13 +124,13 @@ export class NoticeFolder {
   async #look(): Promise<void> {
     const { path } = this.#parts
     const names = (await this.#list(path)).filter(isNotice).toSorted()
-    if (names.length > mostFiles) this.#tell('', `more than ${mostFiles} files: the others are not read`)
+    if (names.length > mostFiles) this.#logOnce('', `more than ${mostFiles} files: the others are not read`)
     const notices: Notice[] = []
     for (const name of names.slice(0, mostFiles)) {
       const notice = await this.#read(name)
       if (notice !== undefined) notices.push(notice)
     }
-    for (const known of [this.#told, this.#heard])
+    for (const known of [this.#logged, this.#heard])
       for (const name of known.keys()) if (name !== '' && !names.includes(name)) known.delete(name)
     if (!this.#stopped) this.#parts.hear(folderSource, notices)
   }
@@ -179,15 +179,15 @@ export class NoticeFolder {
       // What the system cannot do just now (too many open files, say) withdraws nothing: the whole look is for nothing.
       if (isSystems(error)) throw error
       this.#heard.delete(name)
-      if (codeOf(error) !== 'ENOENT') this.#tell(name, describeError(error))
+      if (codeOf(error) !== 'ENOENT') this.#logOnce(name, describeError(error))
       return undefined
     }
   }
 
   /** Once for each file and reason. */
-  #tell(name: string, why: string): void {
-    if (this.#told.get(name) === why) return
-    this.#told.set(name, why)
+  #logOnce(name: string, why: string): void {
+    if (this.#logged.get(name) === why) return
+    this.#logged.set(name, why)
     this.#parts.log.warn(
       { event: 'notice.unreadable', file: name.slice(0, 255), why },
       'a notice could not be read',

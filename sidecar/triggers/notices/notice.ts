@@ -52,7 +52,7 @@ export function keyOf({ source, id }: Pick<Notice, 'source' | 'id'>): string {
 }
 
 /** For logs and /status. */
-export function told({
+export function summaryOf({
   source,
   kind,
   container,

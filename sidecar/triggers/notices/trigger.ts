@@ -1,6 +1,6 @@
 /**
- * Deaths that others announce. Sources say what stands (`hear`); the board joins it to deaths; the table says what is done; and
- * what is done is done once for each death of each container, for as long as the death is announced.
+ * Announced ends. Sources report their notices (`hear`), the board groups them by death, and the table of answers says what is done. Each
+ * container is answered once for each death, for as long as the death is announced.
  */
 import type { EventLog } from '../../../src/log.ts'
 import type { EndKeptOpen } from '../../container/state.ts'
@@ -21,29 +21,29 @@ import {
   hear,
   noteAnswer,
   noteJoined,
-  noteLetGo,
+  noteReleased,
   overdueMs,
 } from './notice-board.ts'
-import { keyOf, told, type Notice } from './notice.ts'
+import { keyOf, summaryOf, type Notice } from './notice.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
-/** Several sources tell of one death within moments: the first waits so long for the others, of whom one may say more. */
+/** Several sources report one death within moments: the answer to the first waits so long for the others, which may say more. */
 const gatherMs = 200
-/** A clock that is set must not keep what has come near from being seen. */
+/** A clock that is set must not hide a death that has come near. */
 const longestLookMs = 60_000
-/** A container that is held in vain does no work: not long; a store that does not answer takes up to 10 s to say so. */
-const usualLetGoAgainMs = 30_000
+/** A container that is held in vain does no work, so the pause is short. A store that does not answer takes up to 10 s to fail. */
+const usualReleaseRetryMs = 30_000
 
 export type NoticeTriggerParts = Pick<AnnouncedParts, 'book' | 'ledger' | 'vitals'> & {
-  /** Lets a container go that is held for a checkpoint, unless another pod has gone on from it. */
+  /** Ends a held container, unless another pod has resumed from its checkpoint. */
   endKeptOpen: (container: string) => Promise<EndKeptOpen>
   log: EventLog
-  /** How long after a store did not answer it is asked again whether a container may be let go. */
-  letGoAgainMs?: number
+  /** The pause before a held container is tried to be released again, after the store did not answer. */
+  releaseRetryMs?: number
 }
 
-/** `letGoAt`: when it is tried to let it go again; infinite while that is being tried. */
-type Held = { checkpoint: string; letGoAt: number | undefined }
+/** `releaseAtMs`: when the release is tried again, by Date.now(); infinite while it is being tried. */
+type Held = { checkpoint: string; releaseAtMs: number | undefined }
 type Due = { tasks: Task[]; answer: Answer; because: Notice }
 
 export class NoticeTrigger implements Trigger {
@@ -70,7 +70,9 @@ export class NoticeTrigger implements Trigger {
   get status(): unknown {
     return {
       standing: [...this.#board.standing.values()].map(({ notice, answered }) =>
-        Object.assign(told(notice), { answered: strongestOf([...answered.values()])?.answer ?? 'nothing' }),
+        Object.assign(summaryOf(notice), {
+          answered: strongestOf([...answered.values()])?.answer ?? 'nothing',
+        }),
       ),
       held: [...this.#held.keys()],
       lastAnswer: this.#announced.last,
@@ -88,24 +90,27 @@ export class NoticeTrigger implements Trigger {
     this.#containers = new Map()
   }
 
-  /** All that a source says at the moment. */
+  /** Takes all notices that a source has at the moment. */
   hear(source: string, notices: readonly Notice[]): void {
-    // As most answers of most days, one a second.
+    // Most answers of most days, one a second.
     if (notices.length === 0 && this.#board.standing.size === 0) return
     const { board, appeared, withdrawn, changed } = hear(this.#board, source, notices, Date.now())
     this.#board = board
     this.#announced.changed()
     if (appeared.length + withdrawn.length + changed.length === 0) return
-    // Not put off by what comes meanwhile.
+    // A notice that comes meanwhile does not put it off.
     if (!this.#gathering) this.#thinkIn(gatherMs)
     this.#gathering = true
     this.#parts.book.seen(appeared)
     for (const notice of appeared)
-      this.#parts.log.warn({ event: 'notice.heard', notice: told(notice) }, 'a notice was heard')
+      this.#parts.log.warn({ event: 'notice.heard', notice: summaryOf(notice) }, 'a notice was heard')
     for (const notice of changed)
-      this.#parts.log.warn({ event: 'notice.changed', notice: told(notice) }, 'a notice says something else')
+      this.#parts.log.warn(
+        { event: 'notice.changed', notice: summaryOf(notice) },
+        'a notice says something else',
+      )
     for (const notice of withdrawn)
-      this.#parts.log.warn({ event: 'notice.withdrawn', notice: told(notice) }, 'a notice was withdrawn')
+      this.#parts.log.warn({ event: 'notice.withdrawn', notice: summaryOf(notice) }, 'a notice was withdrawn')
   }
 
   #thinkIn(ms: number): void {
@@ -124,16 +129,16 @@ export class NoticeTrigger implements Trigger {
           this.#parts.log.error({ event: 'notice.failed', err: error }, 'a notice could not be answered'),
         )
     for (const [name, held] of this.#held)
-      if (!asksToHold(this.#board, name, now) && (held.letGoAt ?? 0) <= now)
+      if (!asksToHold(this.#board, name, now) && (held.releaseAtMs ?? 0) <= now)
         void this.#endKeptOpen(name, held)
     this.#thinkAgain(now)
   }
 
-  /** What is to be done now that was not done yet, and from now on counts as done. One notice's containers take their turns together. */
+  /** The tasks that are due now, and count as done from now on. The containers of one notice are planned together. */
   #due(now: number): Due[] {
     const byNotice = new Map<string, Due>()
     for (const name of this.#containers.keys()) {
-      // There is no more to save of it.
+      // Its application has ended with a checkpoint.
       if (this.#held.has(name)) continue
       for (const death of deathsOf(this.#board, name, now)) {
         const due = dueFor(this.#board, death, now)
@@ -151,7 +156,7 @@ export class NoticeTrigger implements Trigger {
     return [...byNotice.values()]
   }
 
-  /** What is left of a task when its turn has come. */
+  /** The rest of a task when its turn has come. */
   #current({ death, answer, at }: Task): Current | { passOver: string } {
     const now = Date.now()
     const deaths = continuationsOf(this.#board, death, now)
@@ -165,15 +170,15 @@ export class NoticeTrigger implements Trigger {
     return isStronger(most.answer, answer) ? { ...most, answer } : most
   }
 
-  /** Whatever ended the holding: it runs again, or will. */
+  /** The container is not held any more, for whatever reason: it runs again, or will. */
   released(name: string): void {
     if (!this.#held.delete(name)) return
-    this.#board = noteLetGo(this.#board, name)
-    // What stands beside it is answered as far as it has not been.
+    this.#board = noteReleased(this.#board, name)
+    // Other notices may be unanswered.
     if (!this.#gathering) this.#thinkIn(0)
   }
 
-  /** When a notice comes near, or a held container's machine is still there long after it should have gone. */
+  /** Sets the timer for when a notice comes near, or a held container's machine has outlived its end by long. */
   #thinkAgain(now: number): void {
     const notices = [...this.#board.standing.values()].map(({ notice }) => notice)
     const instants = notices.flatMap((notice) => reconsiderAt(notice, now) ?? [])
@@ -181,36 +186,37 @@ export class NoticeTrigger implements Trigger {
       instants.push(
         ...notices.flatMap(({ deadline }) => (deadline === undefined ? [] : deadline + overdueMs + 1)),
       )
-    for (const { letGoAt } of this.#held.values()) if (letGoAt !== undefined) instants.push(letGoAt)
+    for (const { releaseAtMs } of this.#held.values())
+      if (releaseAtMs !== undefined) instants.push(releaseAtMs)
     const ahead = instants.filter((instant) => instant > now && instant < Number.POSITIVE_INFINITY)
     if (ahead.length > 0) this.#thinkIn(Math.min(...ahead) - now)
   }
 
   #hold(name: string, checkpoint: string): void {
-    this.#held.set(name, { checkpoint, letGoAt: undefined })
-    // It may have been withdrawn while the checkpoint was taken.
+    this.#held.set(name, { checkpoint, releaseAtMs: undefined })
+    // The notice may have been withdrawn during the checkpoint.
     this.#thinkIn(0)
   }
 
   async #endKeptOpen(name: string, held: Held): Promise<void> {
-    const isFirst = held.letGoAt === undefined
-    held.letGoAt = Number.POSITIVE_INFINITY
+    const isFirst = held.releaseAtMs === undefined
+    held.releaseAtMs = Number.POSITIVE_INFINITY
     const result = await this.#parts.endKeptOpen(name).catch((): EndKeptOpen => ({ outcome: 'unknown' }))
     const event = 'notice.end_overdue' as const
     const about = { event, container: name, checkpoint: held.checkpoint, ...result }
     if (result.outcome !== 'unknown') {
       this.released(name)
-      return this.#parts.log.warn(about, letGoWords[result.outcome])
+      return this.#parts.log.warn(about, releaseSentences[result.outcome])
     }
-    if (isFirst) this.#parts.log.warn(about, letGoWords.unknown)
+    if (isFirst) this.#parts.log.warn(about, releaseSentences.unknown)
     const now = Date.now()
-    held.letGoAt = now + (this.#parts.letGoAgainMs ?? usualLetGoAgainMs)
-    // Notices that are being gathered are thought about sooner, and this with them.
+    held.releaseAtMs = now + (this.#parts.releaseRetryMs ?? usualReleaseRetryMs)
+    // While notices are being gathered, the next look comes sooner than this one.
     if (!this.#gathering) this.#thinkAgain(now)
   }
 }
 
-const letGoWords: Record<EndKeptOpen['outcome'], string> = {
+const releaseSentences: Record<EndKeptOpen['outcome'], string> = {
   ended: 'the announced end did not come: the container ends, and goes on from its checkpoint',
   'not-kept-open': 'the announced end did not come, and the container is not held any more',
   'taken-over': 'the announced end did not come, but another pod has the lineage: the container stays held',

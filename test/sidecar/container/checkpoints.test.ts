@@ -26,6 +26,7 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
   let queue = Promise.resolve()
   let isReleased = false
   const states: string[] = []
+  const moves: string[] = []
   const dispatch = (event: ContainerEvent) => {
     const step = reduce(container, event)
     container = step.container
@@ -49,6 +50,7 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
     state: () => container.state,
     dispatch,
     launcher: () => 'x',
+    moved: () => void moves.push(checkpoints.doing),
     takeOne: async (
       _: unknown,
       __: unknown,
@@ -81,6 +83,7 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
     checkpoints,
     complete: finish,
     dumped: () => dumped.resolve(),
+    moves,
     taken,
     dispatch,
     state: () => container.state,
@@ -101,6 +104,19 @@ t.test('what is about to be saved is not taken for what was saved before it', as
   void checkpoints.ask(request('interval', 'resume'))
   t.equal(checkpoints.doing, 'to-be-saved', 'once more')
 })
+
+t.test(
+  'each step of CRIU is reported after the listeners, with what the application is doing by then',
+  async (t) => {
+    const { checkpoints, complete, moves } = checkpointsOf()
+    checkpoints.whenStopped(async () => void moves.push('a listener'))
+    checkpoints.whenResuming(() => void moves.push('another'))
+    const asked = checkpoints.ask(request('interval', 'resume'))
+    complete()
+    await asked
+    t.strictSame(moves, ['a listener', 'stopped', 'another', 'being-saved'])
+  },
+)
 
 t.test('who waited behind another checkpoint that ended the application is told of that one', async (t) => {
   const { checkpoints, complete } = checkpointsOf()

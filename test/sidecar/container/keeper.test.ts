@@ -15,7 +15,7 @@ const request = (deadlineMs: number) =>
 
 function keep(parts: Partial<Store> = {}, lifeOf?: (pid: number) => string) {
   const store = standInStore(parts)
-  const keeper = new ContainerKeeper(surroundings(store), containerPlan, 0, lifeOf)
+  const keeper = new ContainerKeeper(surroundings(store), containerPlan, lifeOf)
   const connection = new Heard()
   const run = (pid: number, at: Parameters<typeof say>[1]) => say(pid, at)
   const say = (
@@ -105,6 +105,27 @@ for (const which of ['another number', 'the same number'])
     await keeper.settled()
     t.equal(connection.verbs.filter((verb) => verb === 'start').length, 1)
   })
+
+t.test('a change of what the application does wakes those who wait for it, and an abort does', async (t) => {
+  const { keeper, connection, run } = keep()
+  const never = new AbortController()
+  const application = await program(t, ['sleep', '100'])
+  const runs = keeper.leaves('gone', never.signal)
+  run(await launcher(t), { state: 'running', root: application.pid })
+  await runs
+  const abort = new AbortController()
+  const aborted = keeper.leaves('runs', abort.signal)
+  abort.abort()
+  await aborted
+  t.equal(keeper.doing, 'runs')
+  const ends = keeper.leaves('runs', never.signal)
+  application.kill('SIGKILL')
+  await until('its death', async () => !(await isAlive(application.pid)))
+  keeper.hear(connection, { verb: 'gone', code: 5 })
+  await ends
+  t.equal(keeper.doing, 'gone')
+  await keeper.settled()
+})
 
 t.test('who has the number of a launcher that died is not taken for it', async (t) => {
   let life = 'first'

@@ -141,16 +141,13 @@ t.test('a periodic request is content with what is under way', async (t) => {
   t.match(answers, { interval: { id: 'one' } })
 })
 
-t.test('without a running application a request is refused, or waits for one', async (t) => {
+t.test('without a running application a request is refused', async (t) => {
   const { ask, begun, is, answers, pass } = world(t)
   is('not-running')
   ask('manual')
-  ask('spot', { waits: true })
   await pass(50)
   t.match(answers, { manual: { reason: 'not-running' } })
   t.strictSame(triggers(begun), [])
-  is('running')
-  t.strictSame(triggers(begun), ['spot'])
 })
 
 t.test('what ends the application is tried again, ever more slowly; what goes on is not', async (t) => {

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { container } from './unpack-stage.ts'
 
-async function archived(t: Test, files: number, bytesEach: number, roomBytes: number) {
+async function archived(t: Test, files: number, bytesEach: number, ...rest: (number | string)[]) {
   const { pid, checkpoint } = await container(t)
   const script = join(import.meta.dirname, 'archiving.ts')
-  const words = [pid, '/reprieve/staging/app/id.fetched', files, bytesEach, roomBytes].map(String)
+  const words = [pid, '/reprieve/staging/app/id.fetched', files, bytesEach, ...rest].map(String)
   const argv = [`--mount=/proc/${pid}/ns/mnt`, process.execPath, script, ...words]
   const said = execFileSync('nsenter', argv, { timeout: 110_000, encoding: 'utf8' })
   return {
@@ -29,4 +29,9 @@ t.test('what would not fit beside the memory is refused before any of it is writ
   t.notOk(existsSync(tar))
   const fits = await archived(t, 1_000, 4_096, bytes)
   t.same(fits.outcome, { entries: 1_000 + 1 + 2 })
+})
+
+t.test('what is excluded takes no room and does not travel, but its folder does', async (t) => {
+  const { outcome } = await archived(t, 1_500, 4_096, 500 * 4_096, '/reprieve/scratch/0')
+  t.same(outcome, { entries: 500 + 2 + 2 })
 })

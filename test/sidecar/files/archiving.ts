@@ -1,7 +1,7 @@
 /**
  * Run in a mount namespace of its own, as unpacking.ts: mounts a volume, makes files there, and archives them.
  *
- *   node archiving.ts LAUNCHER_PID FOLDER FILES BYTES_EACH ROOM_BYTES
+ *   node archiving.ts LAUNCHER_PID FOLDER FILES BYTES_EACH ROOM_BYTES [EXCLUDED]
  */
 import { execFileSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { describeError } from '../../../src/errors.ts'
 import { quietLog as log } from '../quiet-log.ts'
 import { containerPlan } from '../stand-ins.ts'
 
-const [, , pid, folder = '', files, bytesEach, roomBytes] = process.argv
+const [, , pid, folder = '', files, bytesEach, roomBytes, ...exclude] = process.argv
 const scratch = '/reprieve/scratch'
 mkdirSync(scratch)
 for (const folder of [scratch, '/dev/shm'])
@@ -26,7 +26,7 @@ for (let number = 0; number < Number(files); number++) {
 }
 const outcome = await archiveEphemeral({
   pid: Number(pid),
-  plan: { ...containerPlan, emptyDirs: [scratch] },
+  plan: { ...containerPlan, emptyDirs: [scratch], exclude },
   baseline: { instantMs: Date.now(), names: undefined },
   folder,
   roomBytes: Number(roomBytes),

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { mustRun } from '../../../sidecar/proc/command.ts'
 import { instantArgument, walkArguments } from '../../../sidecar/files/find.ts'
@@ -38,6 +38,7 @@ t.test('what is the pod own is archived, and nothing else', async (t) => {
     roots: ['/', '/dev/shm', '/scratch'],
     mountPoints: ['/', '/proc', '/dev', '/dev/shm', '/etc/hosts', '/scratch', '/data', '/reprieve'],
     external: ['/data'],
+    excluded: [],
   })
 })
 
@@ -67,7 +68,7 @@ t.test('a walk names what is there, but nothing of another mount, whatever its n
     writeFileSync(`${root}/${name}/file`, '')
   }
   const mounted = ['a*b', 'q?', '[ab]', 'back\\slash'].map((name) => `${root}/${name}`)
-  const args = walkArguments([root], ['/', root, ...mounted], '-print0')
+  const args = walkArguments({ roots: [root], mountPoints: ['/', root, ...mounted], excluded: [] }, '-print0')
   const { stdout } = await mustRun(['find', ...args], { log, deadlineMs: 10_000 })
   const names = stdout.split('\0').filter((name) => name !== '')
   t.strictSame(names.map((name) => name.slice(root.length)).sort(), [
@@ -83,8 +84,35 @@ t.test('a walk names what is there, but nothing of another mount, whatever its n
   ])
 })
 
+t.test('a walk names an excluded folder, but nothing in it, and no excluded file', async (t) => {
+  const root = t.testdir({ cache: { deep: { file: '' }, file: '' }, cached: { file: '' }, token: '', 'a*': { file: '' }, ab: { file: '' } }) // prettier-ignore
+  const excluded = ['cache', 'token', 'a*', 'gone'].map((name) => `${root}/${name}`)
+  const args = walkArguments({ roots: [root], mountPoints: ['/', root], excluded }, '-print0')
+  const { stdout } = await mustRun(['find', ...args], { log, deadlineMs: 10_000 })
+  const names = stdout.split('\0').filter((name) => name !== '')
+  const expected = ['', '/a*', '/ab', '/ab/file', '/cache', '/cached', '/cached/file']
+  t.strictSame(names.map((name) => name.slice(root.length)).sort(), expected)
+})
+
+t.test('an excluded path lies where its volume is mounted, and links in it are not followed', async (t) => {
+  const root = t.testdir({ real: {}, elsewhere: {}, volume: t.fixture('symlink', 'real') })
+  symlinkSync(`${root}/elsewhere`, `${root}/real/cache`)
+  const plan = {
+    ...containerPlan,
+    emptyDirs: [`${root}/volume/`],
+    exclude: [`${root}/volume/cache`, `${root}/volume`],
+  }
+  const { excluded } = await readEphemeralRoots(process.pid, plan)
+  t.strictSame(excluded, [`${root}/real/cache`, `${root}/real`])
+})
+
 t.test('a walk without other mounts needs no pruning', async (t) => {
-  t.strictSame(walkArguments(['/', '/x'], ['/', '/x'], '-print0'), ['/', '/x', '-xdev', '-print0'])
+  t.strictSame(walkArguments({ roots: ['/', '/x'], mountPoints: ['/', '/x'], excluded: [] }, '-print0'), [
+    '/',
+    '/x',
+    '-xdev',
+    '-print0',
+  ])
 })
 
 t.test('an instant is told to find to the millisecond, and find takes it', async (t) => {

@@ -12,7 +12,7 @@ import { until } from '../../until.ts'
 const isLauncher = (pid: number) => pid > 1 && !shareMounts(pid, process.pid) && isAliveNow(pid)
 
 async function start(t: Test) {
-  const keeper = new ContainerKeeper(surroundings(standInStore()), containerPlan, 0)
+  const keeper = new ContainerKeeper(surroundings(standInStore()), containerPlan)
   const keepers = new Map([['app', keeper]])
   const prestop = new PrestopTrigger(quietLog)
   await prestop.start(keepers)

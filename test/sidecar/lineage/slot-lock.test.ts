@@ -46,7 +46,11 @@ t.test('without locks a second pod is kept out as long as the first gives signs 
   const { pod } = stage(t)
   const [first, second] = [pod('one'), pod('two')]
   t.match(await first.lock.await(never), { outcome: 'taken' })
-  t.match(await second.lock.await(never, 200), { outcome: 'busy', holder: 'pod-one', isNamed: true })
+  t.match(await second.lock.await(never, { patienceMs: 200 }), {
+    outcome: 'busy',
+    holder: 'pod-one',
+    isNamed: true,
+  })
   t.match(await second.lock.take(0, never), { outcome: 'busy', holder: 'pod-one' })
   t.ok((await first.put()).manifest.epoch, 'the first one writes')
 })
@@ -67,7 +71,7 @@ t.test('a silent pod is taken over, hears of it, and stores nothing more', async
   const second = pod('two', 100)
   await first.lock.await(never)
   await first.put()
-  t.match(await second.lock.await(never, 1), { outcome: 'taken' })
+  t.match(await second.lock.await(never, { patienceMs: 1 }), { outcome: 'taken' })
   t.ok(events.includes('lineage.taken_over'))
   await t.rejects(first.put(), { code: 'lineage-fenced' })
   await first.lock.confirm()

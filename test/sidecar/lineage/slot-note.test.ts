@@ -28,6 +28,14 @@ t.test('one of an earlier release is an instant; a holder that says nothing stay
   t.equal(new AnnouncedEnd().by(undefined, 50_000), 0)
 })
 
+t.test('the holder tells what it does, in a form that is checked', async (t) => {
+  const work = { fingerprint: 'f', incarnation: 'u-1', parts: { 'env A': 'abc' } }
+  t.strictSame(note({ work })?.work, work)
+  t.strictSame(note({ work: { fingerprint: 'f' } })?.work, { fingerprint: 'f' })
+  for (const wrong of [null, 7, {}, { fingerprint: 7 }, { fingerprint: 'f', parts: { a: 'not hex' } }])
+    t.equal(note({ work: wrong })?.work, undefined, JSON.stringify(wrong))
+})
+
 t.test('what is no note is none', async (t) => {
   for (const text of ['', '{', 'null', '[]', '{"pod":1}']) t.equal(parseNote(text), undefined, text)
   t.strictSame(note({ leavesBy: 'soon', leavesInMs: null }), { pod: 'p', uid: 'u', node: '' })

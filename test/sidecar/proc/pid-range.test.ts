@@ -1,33 +1,49 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { asidePid, isInRange, rangeStart, setLastPid } from '../../../sidecar/proc/pid-range.ts'
+import {
+  applicationRange,
+  asideRange,
+  isWithin,
+  setLastPid,
+  widestGap,
+} from '../../../sidecar/proc/pid-range.ts'
 import { quietLog } from '../quiet-log.ts'
 
-t.test('each container has a range of its own, far above the pod and below pid_max', async (t) => {
+const { from: first, to: last } = applicationRange
+
+t.test('no number of the widest gap is taken, and no gap is wider', async () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 200 }), (count) => {
-      const starts = Array.from({ length: count }, (_, index) => rangeStart(index, count))
-      const width = rangeStart(1, count) - rangeStart(0, count)
-      return starts.every(
-        (start, index) =>
-          start === (starts[index - 1] ?? 10_000 - width) + width &&
-          isInRange(start + 1) &&
-          start + width <= asidePid &&
-          asidePid < 32_768,
+    fc.property(fc.array(fc.integer({ min: 1, max: 40_000 }), { minLength: 1, maxLength: 50 }), (taken) => {
+      const { from, to } = widestGap(taken)
+      const inside = taken.filter((pid) => pid > first && pid <= last).toSorted((one, other) => one - other)
+      const widths = [...inside, last + 1].map((pid, index) => pid - 1 - (inside[index - 1] ?? first))
+      return (
+        from >= first &&
+        to <= last &&
+        !taken.some((pid) => isWithin(pid, { from, to })) &&
+        to - from === Math.max(...widths)
       )
     }),
   )
-  t.ok(rangeStart(1, 2) - rangeStart(0, 2) > 10_000)
-  t.equal(rangeStart(0, 0), 10_000, 'no division by nothing')
 })
 
-t.test('what sits aside is in no range', async (t) => {
-  t.equal(isInRange(asidePid + 1), false)
-  t.equal(isInRange(1), false)
-  t.equal(isInRange(10_000), false)
-  t.equal(isInRange(10_001), true)
+t.test(
+  'where nothing is taken the whole range is free; where all is, there is nothing to choose',
+  async (t) => {
+    t.strictSame(widestGap([]), applicationRange)
+    t.strictSame(widestGap([first, last + 1]), applicationRange)
+    t.strictSame(widestGap([3, 4, 6], { from: 2, to: 6 }), { from: 4, to: 5 })
+    t.strictSame(widestGap([3, 4], { from: 2, to: 4 }), { from: 2, to: 4 })
+  },
+)
+
+t.test('aside is above the range, and below the pid_max of the smallest nodes', async (t) => {
+  t.equal(isWithin(asideRange.from + 1, applicationRange), false)
+  t.equal(isWithin(asideRange.from, applicationRange), true)
+  t.equal(isWithin(10_000, applicationRange), false)
+  t.ok(asideRange.to < 32_768)
 })
 
 t.test('without the launcher the next number cannot be set, which is said and no more', async (t) => {
-  t.equal(await setLastPid(asidePid, quietLog), false)
+  t.equal(await setLastPid(asideRange.from, quietLog), false)
 })

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { CheckpointManifest } from '../../../src/manifest.ts'
-import { isAlive } from '../../../sidecar/proc/process-tree.ts'
+import { isAlive, shareMounts } from '../../../sidecar/proc/process-tree.ts'
 import { attemptRestore, clearContainer } from '../../../sidecar/restore/restore-attempt.ts'
 import { containerPlan, program, sleeper, standInStore, surroundings } from '../stand-ins.ts'
 import { until } from '../../until.ts'
@@ -30,11 +30,46 @@ t.test('whoever has the numbers of a checkpoint is left alone', async (t) => {
       surroundings(standInStore()),
       target,
       { manifest: manifestOf([neighbour.pid]), folder: t.testdir({}) },
-      { adopt: async () => true, signal: new AbortController().signal },
+      { adopt: async () => true, signal: new AbortController().signal, patienceMs: 100 },
     ),
-    { code: 'restore-failed', message: `process numbers are taken in this pod: ${neighbour.pid}` },
+    { code: 'restore-failed', message: `process numbers are taken in this pod: ${neighbour.pid} (sleep)` },
   )
   t.equal(await isAlive(neighbour.pid), true)
+})
+
+t.test('a neighbour that took the root’s number is not ended with a failed attempt', async (t) => {
+  const launcher = await sleeper(t, 'elsewhere')
+  // With mounts of its own, as each container has.
+  const neighbour = await program(t, ['unshare', '--mount', 'sleep', '50'])
+  const pid = neighbour.pid ?? 0
+  await until('its mounts', () => !shareMounts(pid, launcher.pid))
+  const manifest = manifestOf([])
+  manifest.process.rootPid = pid
+  await t.rejects(
+    attemptRestore(
+      surroundings(standInStore()),
+      { plan: containerPlan, launcherPid: launcher.pid },
+      { manifest, folder: t.testdir({}) },
+      { adopt: async () => true, signal: new AbortController().signal },
+    ),
+    { code: 'restore-failed' },
+  )
+  t.equal(await isAlive(pid), true)
+})
+
+t.test('a number that is free soon is waited for', async (t) => {
+  const [launcher, neighbour] = [await sleeper(t, 'elsewhere'), await sleeper(t, 'elsewhere')]
+  setTimeout(() => process.kill(neighbour.pid, 'SIGKILL'), 200)
+  await t.rejects(
+    attemptRestore(
+      surroundings(standInStore()),
+      { plan: containerPlan, launcherPid: launcher.pid },
+      { manifest: manifestOf([neighbour.pid]), folder: t.testdir({}) },
+      { adopt: async () => true, signal: new AbortController().signal },
+    ),
+    { message: 'the restore failed' },
+    'the attempt gets as far as the files',
+  )
 })
 
 t.test('clears what an earlier life left, but not what the launcher started itself', async (t) => {

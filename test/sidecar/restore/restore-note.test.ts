@@ -78,7 +78,7 @@ function keep(t: Test, parts: Partial<Store>, lifeOf?: (pid: number) => string) 
   mkdirSync(folder, { recursive: true })
   const manifests = [made(id), made(older)]
   const store = standInStore({ list: async () => ({ manifests, unreadable: [] }), ...parts })
-  const keeper = new ContainerKeeper(surroundings(store), { ...containerPlan, name }, 0, lifeOf)
+  const keeper = new ContainerKeeper(surroundings(store), { ...containerPlan, name }, lifeOf)
   const prepare = async (pid: number) => {
     const connection = new Heard()
     keeper.hear(connection, { verb: 'run', container: name, pid, launcher: 'x', at: { state: 'waiting' } })

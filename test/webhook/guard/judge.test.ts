@@ -1,8 +1,9 @@
 import t from 'tap'
+import type { PodPlan } from '../../../src/pod-plan.ts'
 import type { Entrypoints } from '../../../webhook/entrypoints.ts'
 import { judge } from '../../../webhook/guard/judge.ts'
 import { guardReasons, type GuardReason } from '../../../webhook/guard/reasons.ts'
-import type { Pod } from '../../../webhook/pod.ts'
+import type { Container, Pod } from '../../../webhook/pod.ts'
 import type { AdmissionRequest } from '../../../webhook/review.ts'
 import { recordedReviews, sampleConfig, samplePod } from '../admission-fixtures.ts'
 import { inject } from '../patched-pod.ts'
@@ -16,6 +17,26 @@ import {
   protectedPod,
   updating,
 } from './requests.ts'
+
+type PlanText = { value: string }
+
+function volumeIn(pod: Pod, name: string): object {
+  return pod.spec.volumes?.find((volume) => volume.name === name) ?? {}
+}
+
+function firstVariable(pod: Pod, container: string): PlanText {
+  return (containerIn(pod, container).env as PlanText[])[0] ?? { value: '' }
+}
+
+/** The same change in both containers. */
+function replan(pod: Pod, change: (plan: PodPlan) => void): void {
+  for (const name of [sidecar, restorer]) {
+    const variable = firstVariable(pod, name)
+    const plan = JSON.parse(variable.value) as PodPlan
+    change(plan)
+    variable.value = JSON.stringify(plan)
+  }
+}
 
 const config = sampleConfig()
 const verdictOn = (request: AdmissionRequest) => judge(request, config)
@@ -213,20 +234,187 @@ t.test('a pod that Reprieve protected is created, and one that only looks so is 
   )
 })
 
+/** As an attacker writes them: a genuine plan, and something of their own beside it. */
+const forgeries: [string, (pod: Pod) => void, RegExp][] = [
+  [
+    'another program between our words',
+    (pod) =>
+      (containerIn(pod, sidecar).command as string[]).splice(4, 0, '--import', 'data:text/javascript,evil'),
+    /command of reprieve-sidecar is not what Reprieve writes/,
+  ],
+  ['arguments', (pod) => (containerIn(pod, restorer).args = ['--import']), /args of reprieve-restore/],
+  [
+    'a privileged sidecar',
+    (pod) => ((containerIn(pod, sidecar).securityContext as { privileged: boolean }).privileged = true),
+    /securityContext of reprieve-sidecar/,
+  ],
+  [
+    'a capability more',
+    (pod) =>
+      (
+        containerIn(pod, sidecar).securityContext as { capabilities: { add: string[] } }
+      ).capabilities.add.push('SYS_MODULE'),
+    /securityContext of reprieve-sidecar/,
+  ],
+  [
+    'a variable that Node runs',
+    (pod) =>
+      (containerIn(pod, sidecar).env as object[]).push({ name: 'NODE_OPTIONS', value: '--import=data:,x' }),
+    /env of reprieve-sidecar/,
+  ],
+  [
+    'a variable of ours a second time',
+    (pod) => (containerIn(pod, sidecar).env as object[]).push({ name: 'REPRIEVE_POD_UID', value: 'x' }),
+    /env of reprieve-sidecar/,
+  ],
+  [
+    'variables out of a ConfigMap',
+    (pod) => (containerIn(pod, sidecar).envFrom = [{ configMapRef: { name: 'evil' } }]),
+    /envFrom of reprieve-sidecar/,
+  ],
+  [
+    'the node mounted over our program',
+    (pod) => {
+      pod.spec.volumes?.push({ name: 'host', hostPath: { path: '/' } })
+      ;(containerIn(pod, sidecar).volumeMounts as object[]).push({ name: 'host', mountPath: '/opt/reprieve' })
+    },
+    /volumeMounts of reprieve-sidecar/,
+  ],
+  [
+    'the node mounted where tokens lie',
+    (pod) => {
+      pod.spec.volumes?.push({ name: 'host', hostPath: { path: '/' } })
+      const mount = { name: 'host', mountPath: '/var/run/secrets/host', readOnly: true }
+      ;(containerIn(pod, sidecar).volumeMounts as object[]).push(mount)
+    },
+    /volumeMounts of reprieve-sidecar/,
+  ],
+  [
+    'a token mounted outside of where they lie',
+    (pod) => {
+      pod.spec.volumes?.push({ name: 'code', projected: { sources: [] } })
+      const mount = { name: 'code', mountPath: '/var/run/secrets/../../../opt/reprieve', readOnly: true }
+      ;(containerIn(pod, sidecar).volumeMounts as object[]).push(mount)
+    },
+    /volumeMounts of reprieve-sidecar/,
+  ],
+  [
+    'another store',
+    (pod) => Object.assign(volumeIn(pod, 'reprieve-store'), { hostPath: { path: '/' } }),
+    /the volume reprieve-store/,
+  ],
+  [
+    'another volume of ours',
+    (pod) => Object.assign(volumeIn(pod, 'reprieve'), { emptyDir: undefined, hostPath: { path: '/' } }),
+    /the volume reprieve/,
+  ],
+  ['another image', (pod) => (containerIn(pod, sidecar).image = 'evil.example/reprieve:1'), /image of/],
+  [
+    'a digest of another image',
+    (pod) => (containerIn(pod, sidecar).image = `evil@sha256:${'0'.repeat(64)}`),
+    /image of/,
+  ],
+  ['a probe', (pod) => (containerIn(pod, sidecar).livenessProbe = { exec: { command: ['sh'] } }), /Probe of/],
+  ['a hook', (pod) => (containerIn(pod, sidecar).lifecycle = { postStart: { exec: {} } }), /lifecycle of/],
+  ['plans that differ', (pod) => (firstVariable(pod, restorer).value += ' '), /its plan cannot be read/],
+  [
+    'another budget in the plan',
+    (pod) => replan(pod, (plan) => (plan.checkpointBudgetMs = 1)),
+    /not the one that its annotations and the configuration make/,
+  ],
+  [
+    'another metadata service in the plan',
+    (pod) => replan(pod, (plan) => (plan.cloud = { name: 'aws', endpoint: { host: 'victim', port: 80 } })),
+    /not the one that its annotations and the configuration make/,
+  ],
+  [
+    'paths that no volume is mounted at',
+    (pod) =>
+      replan(pod, (plan) => (plan.containers[0] as { emptyDirs: string[] }).emptyDirs.push('/proc/sys')),
+    /its plan says of main what is not so/,
+  ],
+  [
+    'the store in the application',
+    (pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-store', mountPath: '/x' }),
+    /main mounts the volume reprieve-store/,
+  ],
+  [
+    'our tools in the application, to write there',
+    (pod) => (pod.spec.containers[0] as Container).volumeMounts?.forEach((mount) => (mount.readOnly = false)),
+    /main mounts the volume reprieve/,
+  ],
+  [
+    'our tools in an init container',
+    (pod) =>
+      pod.spec.initContainers?.push({
+        name: 'x',
+        volumeMounts: [{ name: 'reprieve', mountPath: '/reprieve', readOnly: true }],
+      }),
+    /x mounts the volume reprieve/,
+  ],
+]
+
+t.test('with a genuine plan alone nobody passes for Reprieve', async (t) => {
+  for (const [name, change, message] of forgeries) {
+    const pod = protectedPod()
+    change(pod)
+    t.match(verdictOn(creating(pod)), denial('pretended', message), name)
+  }
+})
+
+t.test('our names are reserved in every list of containers, and in volumes', async (t) => {
+  const other = { name: 'main', image: 'ml-app:1', command: ['x'] }
+  const pretenders: Partial<Pod['spec']>[] = [
+    { containers: [other, { name: sidecar, image: 'evil' }] },
+    { containers: [{ name: restorer, image: 'evil' }] },
+    { containers: [other], initContainers: [{ name: sidecar, image: 'evil' }] },
+    { containers: [other], volumes: [{ name: 'reprieve', emptyDir: {} }] },
+    { containers: [other], volumes: [{ name: 'reprieve-store', hostPath: { path: '/' } }] },
+  ]
+  for (const spec of pretenders)
+    t.match(verdictOn(creating(samplePod({ spec }))), denial('pretended'), JSON.stringify(spec))
+  t.match(
+    verdictOn(creating(samplePod({ spec: { containers: [{ ...other, name: 'reprieve-agent' }] } }))),
+    { allowed: true },
+    'no more than our names',
+  )
+  for (const name of [sidecar, restorer])
+    t.match(verdictOn(debugging(samplePod(), [{ name }])), denial('debug-into-reprieve', /is reserved/))
+})
+
 t.test(
   'a pod that was protected keeps its protection when others change what is theirs to change',
   async (t) => {
-    const pod = protectedPod()
-    for (const name of [sidecar, restorer]) {
-      const container = containerIn(pod, name)
-      container.image = 'mirror.example/reprieve:test'
-      container.resources = { limits: { memory: '1Gi' } }
-      ;(container.volumeMounts as object[]).push({ name: 'istio-token', mountPath: '/var/run/istio' })
-      ;(container.env as object[]).push({ name: 'HTTP_PROXY', value: 'x' })
+    const digest = `sha256:${'a1'.repeat(32)}`
+    const tagged = config.image
+    for (const image of [tagged, `${tagged}@${digest}`, `${tagged.replace(/:[^:/]*$/, '')}@${digest}`]) {
+      const pod = protectedPod()
+      pod.spec.volumes?.push({ name: 'kube-api-access-x', projected: { sources: [] } })
+      for (const name of [sidecar, restorer]) {
+        const container = containerIn(pod, name)
+        container.image = image
+        container.imagePullPolicy = 'Always'
+        container.resources = { limits: { memory: '1Gi' } }
+        container.resizePolicy = [{ resourceName: 'cpu', restartPolicy: 'NotRequired' }]
+        const mountPath = '/var/run/secrets/kubernetes.io/serviceaccount'
+        ;(container.volumeMounts as object[]).push({ name: 'kube-api-access-x', mountPath, readOnly: true })
+        ;(container.env as object[]).push(
+          { name: 'HTTP_PROXY', value: 'x' },
+          { name: 'AWS_REGION', value: 'x' },
+        )
+        Object.assign(container.securityContext as object, { procMount: 'Default' })
+        Object.assign(container, { args: null, ports: [] })
+      }
+      t.match(verdictOn(creating(pod)), { allowed: true }, image)
     }
-    t.match(verdictOn(creating(pod)), { allowed: true })
   },
 )
+
+t.test('what an older API server does not know, and leaves out, is no forgery', async (t) => {
+  const pod = protectedPod()
+  delete (containerIn(pod, sidecar).securityContext as { appArmorProfile?: object }).appArmorProfile
+  t.match(verdictOn(creating(pod)), { allowed: true })
+})
 
 t.test('every pod that the webhook protects passes the guard, whoever made it', async (t) => {
   const command = { entrypoint: ['/e'], cmd: ['$(X)'] }

@@ -1,4 +1,4 @@
-/** All of libuv's threads hang in calls into a store that does not answer: the application is let go all the same. */
+/** All of libuv's threads hang in calls into a store that does not answer: the application is released all the same. */
 import { execFileSync } from 'node:child_process'
 import { closeSync, constants, openSync } from 'node:fs'
 import { open, readFile, type FileHandle } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { Tripwire } from '../../../../sidecar/triggers/memory/tripwire.ts'
 import { quietLog } from '../../quiet-log.ts'
 import { containerPlan } from '../../stand-ins.ts'
 import { until } from '../../../until.ts'
-import { brakeBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
+import { throttleBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
 
 /** More than there are threads. A pipe that nobody writes to hangs who opens it. */
 const hanging = 16
@@ -41,14 +41,14 @@ async function armed(t: Test) {
   const wire = new Tripwire({ ...options, crossed: async () => undefined })
   await wire.start()
   t.teardown(() => wire.stop())
-  t.equal(of.read('memory.high'), String(brakeBytes))
+  t.equal(of.read('memory.high'), String(throttleBytes))
   return { ...of, wire }
 }
 
 const withinMs = 2_000
 
-t.test('the brake is let go, and put back at the end', async (t) => {
-  for (const what of ['letGo', 'stop'] as const) {
+t.test('the throttle is released, and put back at the end', async (t) => {
+  for (const what of ['disarm', 'stop'] as const) {
     const of = await armed(t)
     const { isFull, empty } = fillThreadPool(t, of.folder)
     await Promise.race([of.wire[what](), sleep(withinMs)])
@@ -69,6 +69,7 @@ t.test('it is frozen, and goes on although what was begun about it hangs', async
       plan: containerPlan.memory,
       container: {
         doing: 'runs',
+        leaves: async () => undefined,
         podUid: 'this',
         isOnTrial: false,
         fillsAgain: () => undefined,
@@ -79,19 +80,19 @@ t.test('it is frozen, and goes on although what was begun about it hangs', async
       },
       cgroup: of.cgroup,
       grower: undefined,
-      brake: of.wire,
+      throttle: of.wire,
       name: 'app',
       launcherPid: 42,
       log: quietLog,
       standstillMs: 100,
       reschedules: { failed: 0 },
-      told: (answer) => told.push(answer),
+      report: (answer) => told.push(answer),
     },
     { limitBytes, usage: { currentBytes: 90 * mebibyte, reclaimableBytes: 0 } },
   )
   await until('it to be frozen', () => of.read('cgroup.freeze') === '1')
-  await until('it to be let go', () => of.read('cgroup.freeze') === '0')
-  t.equal(of.read('memory.high'), 'max', 'and not held by the brake either')
+  await until('it to run unhindered', () => of.read('cgroup.freeze') === '0')
+  t.equal(of.read('memory.high'), 'max', 'and not held by the throttle either')
   t.match(told, [{ did: 'nothing', why: /after 100 ms of standing still/ }])
   t.ok(isFull())
   hung.reject(new Error('given up'))
@@ -99,11 +100,11 @@ t.test('it is frozen, and goes on although what was begun about it hangs', async
   await empty()
 })
 
-t.test('a brake that could not be set in time is not set after it was let go', async (t) => {
+t.test('a throttle that could not be set in time is not set after it was released', async (t) => {
   const of = await armed(t)
   const { isFull, empty } = fillThreadPool(t, of.folder)
   const arming = of.wire.arm()
-  await of.wire.letGo()
+  await of.wire.disarm()
   t.ok(isFull())
   await empty()
   await arming

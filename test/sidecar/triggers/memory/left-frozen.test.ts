@@ -29,12 +29,12 @@ function leftFrozen(t: Test, { failures = 0, pid = launcherPid, mounted = 'gone'
   }
 }
 
-t.test('it is let go, however often its cgroup cannot be mounted first', async (t) => {
+t.test('it is released, however often its cgroup cannot be mounted first', async (t) => {
   const of = leftFrozen(t, { failures: 5 })
   await of.thaw()
   t.equal(of.tries(), 6)
   t.equal(of.read('cgroup.freeze'), '0')
-  t.ok(existsSync(of.record), 'the record of the brake that stands')
+  t.ok(existsSync(of.record), 'the record of the throttle that stands')
 })
 
 t.test('by the mount that the earlier life left, where there is one', async (t) => {

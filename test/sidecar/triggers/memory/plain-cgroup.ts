@@ -6,7 +6,7 @@ import { MemoryCgroup } from '../../../../sidecar/triggers/memory/memory-cgroup.
 
 export const mebibyte = 1024 ** 2
 export const limitBytes = 100 * mebibyte
-export const brakeBytes = 85 * mebibyte
+export const throttleBytes = 85 * mebibyte
 
 type Test = { teardown: (work: () => unknown) => void }
 

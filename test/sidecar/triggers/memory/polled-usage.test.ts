@@ -59,7 +59,7 @@ t.test('tells of a crossing, and of the next one only when usage has gone down i
   const watch = begin({
     crossed: async (crossing) => {
       crossings.push(crossing)
-      await watch.letGo()
+      await watch.disarm()
     },
   })
   await watch.start()
@@ -97,7 +97,7 @@ t.test('a watch that has ended stays so, whatever a crossing is still answered w
   await clock.until('the crossing', () => isTold)
   await watch.stop()
   const before = of.looks
-  await watch.letGo()
+  await watch.disarm()
   t.equal(watch.state, 'stopped')
   await watch.arm()
   t.equal(watch.state, 'stopped')
@@ -116,14 +116,14 @@ t.test('a crossing that nothing could be done about is not told a hundred times 
   t.ok(Math.min(...pauses) >= 100, `pauses of ${pauses.join(', ')} ms`)
 })
 
-t.test('what was let go is watched again as soon as its limit is raised far enough', async (t) => {
+t.test('what was released is watched again as soon as its limit is raised far enough', async (t) => {
   const { clock, of, watch: begin } = cgroupOf(t)
   of.currentBytes = 95_000_000
   let [crossings, relieved] = [0, 0]
   const watch = begin({
     crossed: async () => {
       crossings++
-      await watch.letGo()
+      await watch.disarm()
     },
     relieved: () => relieved++,
   })
@@ -132,7 +132,7 @@ t.test('what was let go is watched again as soon as its limit is raised far enou
     await clock.until('two looks', () => of.looks >= before + 2)
   }
   await watch.start()
-  await clock.until('it to be let go', () => watch.state === 'let-go')
+  await clock.until('it to run unhindered', () => watch.state === 'let-go')
   of.currentBytes = 84_000_000
   await twoLooks()
   t.equal(watch.state, 'let-go', 'of a limit that is the same a tooth is no relief')

@@ -97,6 +97,9 @@ async function answered(t: Test, setting: Setting) {
         get doing() {
           return setting.doing?.(isFrozen()) ?? 'runs'
         },
+        async leaves(doing, signal) {
+          while (this.doing === doing && !signal.aborted) await delay(1)
+        },
         podUid: 'this',
         isOnTrial: setting.onTrial ?? false,
         fillsAgain: () => note('under suspicion'),
@@ -138,7 +141,10 @@ async function answered(t: Test, setting: Setting) {
           return setting.growth ?? { outcome: 'accepted' }
         },
       },
-      brake: { arm: async () => void note('brake set'), letGo: async () => void note('brake let go') },
+      throttle: {
+        arm: async () => void note('throttle set'),
+        disarm: async () => void note('throttle removed'),
+      },
       name: 'train',
       launcherPid: setting.launcherPid ?? nobody,
       ending: {
@@ -150,7 +156,7 @@ async function answered(t: Test, setting: Setting) {
       },
       log: quietLog,
       reschedules: { failed: setting.failed ?? 0 },
-      told: (answered) => told.push(answered),
+      report: (answered) => told.push(answered),
       stands: (standstill) => void (standing = standstill),
       ...(setting.hangsUntil === undefined && setting.boundMs === undefined
         ? {}
@@ -158,15 +164,18 @@ async function answered(t: Test, setting: Setting) {
     },
     crossing,
   )
-  t.equal(isFrozen(), false, 'it is let go in the end')
+  t.equal(isFrozen(), false, 'it is released in the end')
   return { answer, did, requests, told }
 }
 
-t.test('it stands still while it is given more, and goes on under the brake for the new limit', async (t) => {
-  const { answer, did } = await answered(t, {})
-  t.strictSame(did, ['asked 1536 for train, frozen', 'brake set, frozen'])
-  t.match(answer, { did: 'grow', toBytes: 1536 * mebibyte, usedBytes: 890 * mebibyte, limitBytes })
-})
+t.test(
+  'it stands still while it is given more, and goes on under the throttle for the new limit',
+  async (t) => {
+    const { answer, did } = await answered(t, {})
+    t.strictSame(did, ['asked 1536 for train, frozen', 'throttle set, frozen'])
+    t.match(answer, { did: 'grow', toBytes: 1536 * mebibyte, usedBytes: 890 * mebibyte, limitBytes })
+  },
+)
 
 t.test('a maximum that is no whole number of pages is grown to all the same', async (t) => {
   const { answer } = await answered(t, { plan: { maxBytes: 1_500_000_000 } })
@@ -199,9 +208,9 @@ t.test(
     })
     t.strictSame(did, [
       'checkpoint to resume, frozen',
-      'brake let go, frozen',
+      'throttle removed, frozen',
       'held by CRIU',
-      'brake let go',
+      'throttle removed',
     ])
     t.match(answer, { did: 'checkpoint', why: /could not be recorded: the store is full/ })
   },
@@ -221,7 +230,7 @@ t.test('a pod that was not given what it needs is not ended again for it', async
 
 t.test('without a checkpoint the application runs on unhindered, and it is told', async (t) => {
   const { answer, did } = await answered(t, { plan: { answer: 'checkpoint' }, outcome: failed })
-  t.equal(did.at(-1), 'brake let go')
+  t.equal(did.at(-1), 'throttle removed')
   t.match(answer, { did: 'nothing', why: 'no checkpoint: io_uring' })
   const ended = await answered(t, { plan: { answer: 'reschedule' }, outcome: failed })
   t.match(ended.answer, { did: 'nothing', why: /no checkpoint: io_uring/ })
@@ -240,7 +249,7 @@ t.test(
   'what has just been restored into the same memory is not saved anew: its checkpoint stays on trial',
   async (t) => {
     const { answer, did } = await answered(t, { plan: { answer: 'checkpoint' }, onTrial: true })
-    t.strictSame(did, ['under suspicion, frozen', 'brake let go, frozen'])
+    t.strictSame(did, ['under suspicion, frozen', 'throttle removed, frozen'])
     t.match(answer, { did: 'nothing', why: /just been restored/ })
     const grown = await answered(t, { onTrial: true })
     t.match(grown.answer, { did: 'grow' }, 'more memory it is given all the same')
@@ -268,17 +277,17 @@ t.test('what does not run, or is held by CRIU, is left to whom it concerns', asy
 
 t.test('while a checkpoint of it is being stored it is given more all the same', async (t) => {
   const { answer, did } = await answered(t, { doing: () => 'being-saved' })
-  t.strictSame(did, ['asked 1536 for train, frozen', 'brake set, frozen'])
+  t.strictSame(did, ['asked 1536 for train, frozen', 'throttle set, frozen'])
   t.match(answer, { did: 'grow' })
 })
 
-t.test('or it is let go, since a second checkpoint beside that one helps nobody', async (t) => {
+t.test('or it is released, since a second checkpoint beside that one helps nobody', async (t) => {
   const { answer, did } = await answered(t, {
     doing: () => 'being-saved',
     growth: { outcome: 'refused', why: 'deferred' },
     plan: { recordsNeeds: false },
   })
-  t.strictSame(did, ['asked 1536 for train, frozen', 'brake let go, frozen'])
+  t.strictSame(did, ['asked 1536 for train, frozen', 'throttle removed, frozen'])
   t.match(answer, { did: 'nothing', why: /deferred; .*a checkpoint of it is under way/ })
 })
 
@@ -289,7 +298,7 @@ t.test('what is about to be saved stands still until CRIU has it', async (t) => 
     plan: { answer: 'checkpoint' },
   })
   t.ok(looks >= 10, `${looks}`)
-  t.strictSame(did, ['brake let go, frozen'])
+  t.strictSame(did, ['throttle removed, frozen'])
   t.match(answer, { did: 'nothing', why: 'a checkpoint of it is under way' })
 })
 
@@ -302,10 +311,10 @@ t.test('or it is saved for itself, where that one fails', async (t) => {
   t.match(answer, { did: 'checkpoint', why: undefined })
 })
 
-t.test('what is to be ended is not frozen, and not held by the brake for ever either', async (t) => {
+t.test('what is to be ended is not frozen, and not held by the throttle for ever either', async (t) => {
   const { answer, did } = await answered(t, { doing: () => 'being-ended', boundMs: 50 })
   t.equal(answer, undefined)
-  t.strictSame(did, ['brake let go'])
+  t.strictSame(did, ['throttle removed'])
 })
 
 t.test('what was to be ended, and goes on, is answered', async (t) => {
@@ -317,7 +326,7 @@ t.test('what was to be ended, and goes on, is answered', async (t) => {
 t.test('it counts what the limit is when it stands still: somebody else may have raised it', async (t) => {
   const raised = await answered(t, { limitNow: 4 * limitBytes })
   t.equal(raised.answer, undefined)
-  t.strictSame(raised.did, ['brake set'], 'nothing is asked for, and it stands still for nothing')
+  t.strictSame(raised.did, ['throttle set'], 'nothing is asked for, and it stands still for nothing')
   const less = await answered(t, { limitNow: limitBytes - 16 * mebibyte })
   t.match(less.answer, { did: 'grow', limitBytes: limitBytes - 16 * mebibyte })
 })
@@ -335,25 +344,29 @@ t.test('CRIU, for somebody else’s checkpoint, finds it thawed, and leaves it f
     'asked 1536 for train, frozen',
     'held by CRIU',
     'CRIU lets go, frozen',
-    'brake set, frozen',
+    'throttle set, frozen',
   ])
   t.match(answer, { did: 'grow' })
 })
 
-/** Until the application was let go. */
+/** Until the application was released. */
 const hangsUntil: Setting['hangsUntil'] = ({ frozen }) => !frozen
 
 t.test('with a store that hangs it goes on soon, and is dumped when the store answers', async (t) => {
   const { answer, did, told } = await answered(t, { plan: { answer: 'checkpoint' }, hangsUntil })
-  t.strictSame(did.slice(0, 3), ['checkpoint to resume, frozen', 'brake let go, frozen', 'the store answers'])
-  t.match(told, [{ did: 'nothing', why: /let go/ }], 'it is told at once')
-  t.match(answer, { did: 'checkpoint', why: /100 ms of standing still: it was let go/ })
+  t.strictSame(did.slice(0, 3), [
+    'checkpoint to resume, frozen',
+    'throttle removed, frozen',
+    'the store answers',
+  ])
+  t.match(told, [{ did: 'nothing', why: /thawed/ }], 'it is reported at once')
+  t.match(answer, { did: 'checkpoint', why: /100 ms of standing still: it was thawed/ })
 })
 
 t.test('so it does where its need cannot be read', async (t) => {
   const { answer, did } = await answered(t, { plan: { answer: 'reschedule' }, hangsUntil })
-  t.equal(did[0], 'brake let go, frozen')
-  t.match(answer, { did: 'reschedule', why: /it was let go/ })
+  t.equal(did[0], 'throttle removed, frozen')
+  t.match(answer, { did: 'reschedule', why: /it was thawed/ })
 })
 
 t.test('CRIU that holds it ends the standing still: a long dump lets nobody go', async (t) => {
@@ -396,11 +409,11 @@ t.test(
   },
 )
 
-t.test('and hears of it where it could not be saved, without the brake', async (t) => {
+t.test('and hears of it where it could not be saved, without the throttle', async (t) => {
   const launcherPid = await deaf(t)
   process.kill(launcherPid, 'SIGTERM')
   const { answer, did } = await answered(t, { launcherPid, outcome: failed })
-  t.strictSame(did.slice(-4), ['held by CRIU', 'CRIU lets go, frozen', 'brake let go, frozen', 'it hears of its end']) // prettier-ignore
+  t.strictSame(did.slice(-4), ['held by CRIU', 'CRIU lets go, frozen', 'throttle removed, frozen', 'it hears of its end']) // prettier-ignore
   t.notOk(
     did.some((what) => what.startsWith('asked')),
     'it is not given more',
@@ -434,7 +447,7 @@ t.test('its end is kept from it before it is thawed for somebody else’s checkp
   t.ok(did.includes('checkpoint to end, frozen'), 'and it is ended with a checkpoint of its own')
 })
 
-t.test('and before it is let go because it stood still for too long', async (t) => {
+t.test('and before it is released because it stood still for too long', async (t) => {
   const launcherPid = await deaf(t)
   const { did } = await answered(t, {
     launcherPid,
@@ -442,10 +455,10 @@ t.test('and before it is let go because it stood still for too long', async (t) 
     boundMs: 2_000,
     doing: toldLate(launcherPid, 'to-be-saved'),
   })
-  const [kept, letGo] = ['its end is kept from it, frozen', 'brake let go, frozen'].map((what) =>
+  const [kept, disarm] = ['its end is kept from it, frozen', 'throttle removed, frozen'].map((what) =>
     did.indexOf(what),
   )
-  t.ok(kept !== undefined && letGo !== undefined && kept >= 0 && kept < letGo, did.join('; '))
+  t.ok(kept !== undefined && disarm !== undefined && kept >= 0 && kept < disarm, did.join('; '))
 })
 
 t.test('and where there is room again', async (t) => {
@@ -477,7 +490,7 @@ t.test('it is not ended for more that it has been given meanwhile', async (t) =>
     plan: { answer: 'reschedule' },
     records: async (_, raise) => raise(2 * limitBytes),
   })
-  t.strictSame(did, ['brake set, frozen'])
+  t.strictSame(did, ['throttle set, frozen'])
   t.match(answer, { did: 'grow', toBytes: 2 * limitBytes })
 })
 
@@ -487,7 +500,7 @@ t.test('given more while it was being saved it is not told to be at its end', as
     plan: { recordsNeeds: false },
     dumped: async (raise) => raise(2 * limitBytes),
   })
-  t.equal(did.at(-1), 'brake set')
+  t.equal(did.at(-1), 'throttle set')
   t.match(answer, { did: 'checkpoint', why: undefined, exhausted: undefined })
 })
 

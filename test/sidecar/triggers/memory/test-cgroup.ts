@@ -43,7 +43,7 @@ export function testCgroup(t: Test, limitMiB: number | 'max'): TestCgroup {
   })
   return {
     cgroup: new MemoryCgroup(2, folder),
-    recordFile: join(scratch, 'brake'),
+    recordFile: join(scratch, 'throttle'),
     set,
     read,
     event: (name) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(read('memory.events'))?.[1]),

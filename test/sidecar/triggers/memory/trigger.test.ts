@@ -8,7 +8,7 @@ import type { MemoryPlan } from '../../../../src/pod-plan.ts'
 import type { ContainerState } from '../../../../sidecar/container/state.ts'
 import { MemoryTrigger, type WatchedContainer } from '../../../../sidecar/triggers/memory/trigger.ts'
 import { lifeOf } from '../../../../sidecar/proc/process-tree.ts'
-import { brakeBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
+import { throttleBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
 import { quietLog } from '../../quiet-log.ts'
 import { containerPlan } from '../../stand-ins.ts'
 import { until } from '../../../until.ts'
@@ -35,6 +35,7 @@ async function trigger(
     get doing() {
       return doing
     },
+    leaves: async () => undefined,
     podUid: 'this',
     isOnTrial: false,
     fillsAgain: () => undefined,
@@ -73,10 +74,10 @@ async function trigger(
   }
 }
 
-t.test('a brake of an earlier life is taken over, though not at the first try', async (t) => {
+t.test('a throttle of an earlier life is taken over, though not at the first try', async (t) => {
   const of = await trigger(t, 1)
-  of.set('memory.high', brakeBytes)
-  writeFileSync(`${of.run}/app/brake-${lifeOf(launcherPid)}`, `max ${brakeBytes}`)
+  of.set('memory.high', throttleBytes)
+  writeFileSync(`${of.run}/app/throttle-${lifeOf(launcherPid)}`, `max ${throttleBytes}`)
   await of.start()
   of.becomes(running)
   await until('it to be watched', () => of.memory.status[0]?.watch === 'armed')
@@ -88,18 +89,18 @@ t.test('a brake of an earlier life is taken over, though not at the first try', 
 
 t.test('a watch that cannot be set up is not taken for one, and is tried again', async (t) => {
   const of = await trigger(t, 0)
-  of.set('memory.high', brakeBytes)
-  writeFileSync(`${of.run}/app/brake-${lifeOf(launcherPid)}`, `max ${brakeBytes}`)
-  const setBrake = of.cgroup.setBrake.bind(of.cgroup)
-  of.cgroup.setBrake = () => Promise.reject(new Error('EIO'))
+  of.set('memory.high', throttleBytes)
+  writeFileSync(`${of.run}/app/throttle-${lifeOf(launcherPid)}`, `max ${throttleBytes}`)
+  const setThrottle = of.cgroup.setThrottle.bind(of.cgroup)
+  of.cgroup.setThrottle = () => Promise.reject(new Error('EIO'))
   await of.start()
   of.becomes(running)
   await until('the first try', () => of.tries() >= 1)
-  await until('the brake to be let go', () => of.read('memory.high') === 'max')
+  await until('the throttle to be removed', () => of.read('memory.high') === 'max')
   t.match(of.memory.status, [{ watch: 'unwatched' }])
-  of.cgroup.setBrake = setBrake
+  of.cgroup.setThrottle = setThrottle
   await until('it to be watched', () => of.memory.status[0]?.watch === 'armed')
-  t.equal(of.read('memory.high'), String(brakeBytes))
+  t.equal(of.read('memory.high'), String(throttleBytes))
 })
 
 t.test(
@@ -159,7 +160,7 @@ async function resizer(t: Test) {
 const growing = { answer: 'grow', maxBytes: 4 * limitBytes } as const
 
 t.test(
-  'CRIU, for whichever checkpoint, finds neither frost nor brake, and both are back before it lets go',
+  'CRIU, for whichever checkpoint, finds neither frost nor throttle, and both are back before it lets go',
   async (t) => {
     const hub = await resizer(t)
     const of = await trigger(t, 0, { ...growing, resizeSocket: hub.path })
@@ -174,7 +175,7 @@ t.test(
     t.equal(of.read('memory.high'), 'max')
     of.resuming()
     t.equal(of.read('cgroup.freeze'), '1', 'at once')
-    await until('the brake', () => of.read('memory.high') === String(brakeBytes))
+    await until('the throttle', () => of.read('memory.high') === String(throttleBytes))
     hub.grant()
     await until('it to be answered', () => of.memory.status[0]?.lastAnswer?.did === 'grow')
     await until('it to go on', () => of.read('cgroup.freeze') === '0')
@@ -188,17 +189,17 @@ t.test('a crossing that comes while CRIU seizes it does not hold CRIU’s instru
   of.becomes(running)
   await until('it to be watched', () => of.memory.status[0]?.watch === 'armed')
   await of.stopped()
-  t.equal(of.read('memory.high'), String(brakeBytes), 'far below, the brake stays')
+  t.equal(of.read('memory.high'), String(throttleBytes), 'far below, the throttle stays')
   of.resuming()
   of.uses(84 * mebibyte)
   await of.stopped()
   t.equal(of.read('memory.high'), 'max')
   of.uses(10 * mebibyte)
   of.resuming()
-  await until('the brake', () => of.read('memory.high') === String(brakeBytes))
+  await until('the throttle', () => of.read('memory.high') === String(throttleBytes))
 })
 
-t.test('what was let go for want of memory is given it later, when there is some', async (t) => {
+t.test('what was released for want of memory is given it later, when there is some', async (t) => {
   const hub = await resizer(t)
   hub.answer('{"refused":"deferred"}\n')
   let relieved = 0
@@ -207,20 +208,20 @@ t.test('what was let go for want of memory is given it later, when there is some
   of.uses(90 * mebibyte)
   await of.start()
   of.becomes(running)
-  await until('it to be let go', () => of.memory.status[0]?.watch === 'let-go')
+  await until('it to run unhindered', () => of.memory.status[0]?.watch === 'let-go')
   await until('it to be asked for again', () => hub.asked.length >= 3)
   t.equal(of.read('cgroup.freeze'), '0', 'without standing still')
   const asked = hub.asked.length
   hub.answer('when-told')
   await until('it to be asked for once more', () => hub.asked.length > asked)
   hub.grant()
-  await until('the brake for the new limit', () => of.memory.status[0]?.watch === 'armed')
+  await until('the throttle for the new limit', () => of.memory.status[0]?.watch === 'armed')
   await until('that to be told', () => of.memory.status[0]?.lastAnswer?.did === 'grow')
   t.match(of.memory.status, [{ event: { reason: 'MemoryGrown' } }])
   t.ok(relieved > 0, 'what it came from is under suspicion no more')
 })
 
-t.test('between two tries of a checkpoint that is to end it there is frost and brake again', async (t) => {
+t.test('between two tries of a checkpoint that is to end it there is frost and throttle again', async (t) => {
   const seen: string[] = []
   let tries = 0
   const of = await trigger(
@@ -237,8 +238,8 @@ t.test('between two tries of a checkpoint that is to end it there is frost and b
         of.does('runs')
         of.resuming()
         await until(
-          'the brake',
-          () => request.afterwards !== 'end' || of.read('memory.high') === String(brakeBytes),
+          'the throttle',
+          () => request.afterwards !== 'end' || of.read('memory.high') === String(throttleBytes),
         )
         seen.push(`between: ${of.read('cgroup.freeze')} ${of.read('memory.high')}`)
         return { outcome: 'failed', reason: 'dump-failed', detail: 'by chance' }
@@ -249,8 +250,11 @@ t.test('between two tries of a checkpoint that is to end it there is frost and b
   await of.start()
   of.becomes(running)
   await until('it to be answered', () => of.memory.status[0]?.lastAnswer?.did === 'nothing')
-  t.strictSame(seen.slice(0, 2), ['end: 0 max', `between: 1 ${brakeBytes}`])
-  await until('it to be let go', () => of.read('cgroup.freeze') === '0' && of.read('memory.high') === 'max')
+  t.strictSame(seen.slice(0, 2), ['end: 0 max', `between: 1 ${throttleBytes}`])
+  await until(
+    'it to run unhindered',
+    () => of.read('cgroup.freeze') === '0' && of.read('memory.high') === 'max',
+  )
   t.ok(tries >= 2)
 })
 
@@ -258,7 +262,7 @@ for (const [answer, reason] of [
   ['checkpoint', 'MemoryCheckpointed'],
   ['grow', 'MemoryExhausted'],
 ] as const)
-  t.test(`what was let go without a checkpoint is saved later, and told as ${reason}`, async (t) => {
+  t.test(`what was released without a checkpoint is saved later, and told as ${reason}`, async (t) => {
     const asked: string[] = []
     let toldBefore: unknown
     const of = await trigger(
@@ -309,7 +313,7 @@ t.test('what has just been restored is not saved later either', async (t) => {
   of.uses(90 * mebibyte)
   await of.start()
   of.becomes(running)
-  await until('it to be let go', () => of.memory.status[0]?.watch === 'let-go')
+  await until('it to run unhindered', () => of.memory.status[0]?.watch === 'let-go')
   await new Promise((resolve) => setTimeout(resolve, 200))
   t.equal(asked, 0)
 })
@@ -358,7 +362,7 @@ t.test('an answer that comes after the end does nothing to the next container', 
   of.becomes({ at: 'preparing', launcherPid: 44, life: 'next' })
   await until('the end of the watch', () => of.memory.status[0]?.watch === 'unwatched')
   hub.refuse()
-  await until('it to be let go', () => of.read('cgroup.freeze') === '0')
+  await until('it to run unhindered', () => of.read('cgroup.freeze') === '0')
   t.strictSame(did, [])
 })
 
@@ -390,7 +394,7 @@ async function grownLate(t: Test) {
   hub.answer('when-told')
   await until('it to be asked for once more', () => hub.asked.length > asked)
   hub.grant()
-  await until('the brake for the new limit', () => of.memory.status[0]?.watch === 'armed')
+  await until('the throttle for the new limit', () => of.memory.status[0]?.watch === 'armed')
   return { of, hub, stored }
 }
 
@@ -410,17 +414,17 @@ t.test('what fills that as well meanwhile is given more again, or let go', async
   const asked = hub.asked.length
   await until('it to be asked for again', () => hub.asked.length > asked)
   hub.grant()
-  await until('the brake for more', () => Number(of.read('memory.high')) > given)
+  await until('the throttle for more', () => Number(of.read('memory.high')) > given)
   hub.answer('{"refused":"deferred"}\n')
   of.uses(Number(of.read('memory.max')) - mebibyte)
-  await until('it to be let go', () => of.read('memory.high') === 'max')
+  await until('it to run unhindered', () => of.read('memory.high') === 'max')
 })
 
 const timers = () => process.getActiveResourcesInfo().filter((what) => what === 'Timeout').length
 
 t.test('a watch that cannot be begun leaves nothing behind that goes on', async (t) => {
   const of = await trigger(t, 0)
-  of.cgroup.setBrake = () => Promise.reject(new Error('EIO'))
+  of.cgroup.setThrottle = () => Promise.reject(new Error('EIO'))
   await of.start()
   of.becomes(running)
   await until('the first try', () => of.tries() >= 1)

@@ -1,4 +1,4 @@
-/** The brake where something is in its way, with a folder of plain files for a cgroup. On real ones: tripwire.vm.test.ts. */
+/** The throttle where something is in its way, with a folder of plain files for a cgroup. On real ones: tripwire.vm.test.ts. */
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -6,16 +6,16 @@ import { Tripwire, type Crossing } from '../../../../sidecar/triggers/memory/tri
 import { quietLog } from '../../quiet-log.ts'
 import { fakeClock } from '../../../fake-clock.ts'
 import { until } from '../../../until.ts'
-import { brakeBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
+import { throttleBytes, limitBytes, mebibyte, plainCgroup } from './plain-cgroup.ts'
 
 /** How often all is looked at. */
 const lookMs = 5_000
 
-/** Of the earlier life, whose brake is set. */
+/** Of the earlier life, whose throttle is set. */
 function leftBehind(t: Test) {
   const of = plainCgroup(t)
-  of.set('memory.high', brakeBytes)
-  writeFileSync(of.file('record'), `max ${brakeBytes}`)
+  of.set('memory.high', throttleBytes)
+  writeFileSync(of.file('record'), `max ${throttleBytes}`)
   return of
 }
 
@@ -29,14 +29,14 @@ const tooManyWatches = () => {
   throw Object.assign(new Error('EMFILE: too many open files, watch'), { code: 'EMFILE' })
 }
 
-t.test('without inotify the brake is set, and usage looked at now and then', async (t) => {
+t.test('without inotify the throttle is set, and usage looked at now and then', async (t) => {
   const clock = fakeClock(t)
   const of = leftBehind(t)
   of.cgroup.watchEvents = tooManyWatches
   const crossings: Crossing[] = []
   const wire = wireOf(t, of, async (crossing) => {
     crossings.push(crossing)
-    await wire.letGo()
+    await wire.disarm()
   })
   await wire.start()
   t.equal(wire.state, 'armed')
@@ -47,7 +47,7 @@ t.test('without inotify the brake is set, and usage looked at now and then', asy
   t.equal(of.read('memory.high'), 'max')
 })
 
-t.test('what was let go is braked again when there is room, and that is told', async (t) => {
+t.test('what was released is throttled again when there is room, and that is told', async (t) => {
   const clock = fakeClock(t)
   const of = plainCgroup(t)
   let relieved = 0
@@ -55,18 +55,18 @@ t.test('what was let go is braked again when there is room, and that is told', a
     cgroup: of.cgroup,
     percent: 85,
     recordFile: of.file('record'),
-    crossed: () => wire.letGo(),
+    crossed: () => wire.disarm(),
     relieved: () => relieved++,
     log: quietLog,
   })
   t.teardown(() => wire.stop())
   of.uses(90 * mebibyte)
   await wire.start()
-  await until('it to be let go', () => wire.state === 'let-go')
+  await until('it to run unhindered', () => wire.state === 'let-go')
   t.equal(relieved, 0)
   of.uses(20 * mebibyte)
   await clock.pass(lookMs)
-  await until('the brake', () => wire.state === 'armed')
+  await until('the throttle', () => wire.state === 'armed')
   t.equal(relieved, 1)
 })
 
@@ -79,7 +79,7 @@ t.test('what can be watched again is', async (t) => {
   const crossings: Crossing[] = []
   const wire = wireOf(t, of, async (crossing) => {
     crossings.push(crossing)
-    await wire.letGo()
+    await wire.disarm()
   })
   await wire.start()
   await clock.pass(lookMs)
@@ -97,21 +97,21 @@ t.test('what can be watched again is', async (t) => {
 
 t.test('what cannot be started leaves nothing set, of an earlier life neither', async (t) => {
   const of = leftBehind(t)
-  of.cgroup.setBrake = () => Promise.reject(new Error('EIO'))
+  of.cgroup.setThrottle = () => Promise.reject(new Error('EIO'))
   const wire = wireOf(t, of, async () => undefined)
   await t.rejects(wire.start(), /EIO/)
   t.equal(of.read('memory.high'), 'max')
   t.equal(wire.state, 'stopped')
 })
 
-t.test('while a crossing is being answered the brake stays let go, however usage falls', async (t) => {
+t.test('while a crossing is being answered the throttle stays removed, however usage falls', async (t) => {
   const clock = fakeClock(t)
   const of = plainCgroup(t)
   const answered = Promise.withResolvers<void>()
   let told = 0
   const wire = wireOf(t, of, async () => {
     told++
-    await wire.letGo()
+    await wire.disarm()
     await answered.promise
   })
   let looks = 0
@@ -130,10 +130,10 @@ t.test('while a crossing is being answered the brake stays let go, however usage
   t.equal(of.read('memory.high'), 'max')
   answered.resolve()
   await clock.pass(lookMs)
-  await until('the brake', () => wire.state === 'armed')
+  await until('the throttle', () => wire.state === 'armed')
 })
 
-t.test('a crossing that is answered after the end sets no brake', async (t) => {
+t.test('a crossing that is answered after the end sets no throttle', async (t) => {
   const of = plainCgroup(t)
   const answered = Promise.withResolvers<void>()
   let told = 0
@@ -154,7 +154,7 @@ t.test('a crossing that is answered after the end sets no brake', async (t) => {
   t.equal(wire.state, 'stopped')
 })
 
-t.test('a brake that others take away comes back, whether their writing is told or not', async (t) => {
+t.test('a throttle that others take away comes back, whether their writing is told or not', async (t) => {
   const clock = fakeClock(t)
   for (const isTold of [true, false]) {
     const of = plainCgroup(t)
@@ -163,12 +163,12 @@ t.test('a brake that others take away comes back, whether their writing is told 
     await wire.start()
     of.set('memory.high', 'max')
     if (!isTold) await clock.pass(lookMs)
-    await until('the brake', () => of.read('memory.high') === String(brakeBytes))
+    await until('the throttle', () => of.read('memory.high') === String(throttleBytes))
     t.equal(wire.state, 'armed')
   }
 })
 
-t.test('what others set while the brake stands is what is kept to, and put back', async (t) => {
+t.test('what others set while the throttle stands is what is kept to, and put back', async (t) => {
   const of = plainCgroup(t)
   of.set('memory.high', 60 * mebibyte)
   const wire = wireOf(t, of, async () => undefined)
@@ -176,8 +176,8 @@ t.test('what others set while the brake stands is what is kept to, and put back'
   t.equal(of.read('memory.high'), String(60 * mebibyte), 'a lower one stays')
   // As the kubelet does after it has raised a limit, with MemoryQoS.
   of.set('memory.high', 90 * mebibyte)
-  await until('the brake', () => of.read('memory.high') === String(brakeBytes))
-  await wire.letGo()
+  await until('the throttle', () => of.read('memory.high') === String(throttleBytes))
+  await wire.disarm()
   t.equal(of.read('memory.high'), String(90 * mebibyte))
   of.set('memory.high', 95 * mebibyte)
   await wire.stop()
@@ -185,17 +185,17 @@ t.test('what others set while the brake stands is what is kept to, and put back'
 })
 
 t.test(
-  'a sidecar that is started again knows its own brake from what others have set meanwhile',
+  'a sidecar that is started again knows its own throttle from what others have set meanwhile',
   async (t) => {
     const of = leftBehind(t)
     const first = wireOf(t, of, async () => undefined)
     await first.start()
     of.set('memory.high', 90 * mebibyte)
-    await until('the brake', () => of.read('memory.high') === String(brakeBytes))
-    // Killed here: its successor finds the brake as it was left.
+    await until('the throttle', () => of.read('memory.high') === String(throttleBytes))
+    // Killed here: its successor finds the throttle as it was left.
     const second = wireOf(t, of, async () => undefined)
     await second.start()
-    await second.letGo()
+    await second.disarm()
     t.equal(of.read('memory.high'), String(90 * mebibyte))
     of.set('memory.high', 95 * mebibyte)
     const third = wireOf(t, of, async () => undefined)
@@ -209,24 +209,24 @@ t.test('the record of a cgroup that is gone goes with it', async (t) => {
   const of = plainCgroup(t)
   const wire = wireOf(t, of, async () => undefined)
   await wire.start()
-  of.cgroup.raiseBrake = () => {
+  of.cgroup.raiseThrottle = () => {
     throw Object.assign(new Error('ENODEV: no such device'), { code: 'ENODEV' })
   }
   await wire.stop()
   t.equal(existsSync(of.file('record')), false)
 })
 
-t.test('the record of a brake that could not be taken away stays', async (t) => {
+t.test('the record of a throttle that could not be taken away stays', async (t) => {
   const of = plainCgroup(t)
   const wire = wireOf(t, of, async () => undefined)
   await wire.start()
-  const raiseBrake = of.cgroup.raiseBrake.bind(of.cgroup)
-  of.cgroup.raiseBrake = () => {
+  const raiseThrottle = of.cgroup.raiseThrottle.bind(of.cgroup)
+  of.cgroup.raiseThrottle = () => {
     throw new Error('EIO')
   }
   await t.rejects(wire.stop(), /EIO/)
   t.equal(existsSync(of.file('record')), true)
-  of.cgroup.raiseBrake = raiseBrake
+  of.cgroup.raiseThrottle = raiseThrottle
 })
 
 /** Usage is at the limit with page cache that is taken back and read again all the time. */
@@ -245,81 +245,81 @@ async function stalled(t: Test, cache: number) {
   }, 5)
   t.teardown(() => clearInterval(stall))
   await wire.start()
-  const brakesAt = (percent: number) =>
-    until(`a brake at ${percent} %`, () => of.read('memory.high') === String(percent * mebibyte))
-  return { of, wire, brakesAt, calm: () => clearInterval(stall), crossings: () => crossings }
+  const throttlesAt = (percent: number) =>
+    until(`a throttle at ${percent} %`, () => of.read('memory.high') === String(percent * mebibyte))
+  return { of, wire, throttlesAt, calm: () => clearInterval(stall), crossings: () => crossings }
 }
 
 t.test('gives way to pages in constant use, until usage is down', async (t) => {
-  const { of, wire, brakesAt, calm, crossings } = await stalled(t, 20 * mebibyte)
-  await brakesAt(97)
+  const { of, wire, throttlesAt, calm, crossings } = await stalled(t, 20 * mebibyte)
+  await throttlesAt(97)
   t.equal(wire.state, 'armed')
   t.equal(crossings(), 0)
   calm()
   of.uses(70 * mebibyte)
-  await brakesAt(85)
+  await throttlesAt(85)
 })
 
 t.test('has given way for this limit only', async (t) => {
-  const { of, brakesAt, calm } = await stalled(t, 20 * mebibyte)
-  await brakesAt(97)
+  const { of, throttlesAt, calm } = await stalled(t, 20 * mebibyte)
+  await throttlesAt(97)
   calm()
   of.set('memory.max', 2 * limitBytes)
-  await brakesAt(170)
+  await throttlesAt(170)
 })
 
 t.test('does not give way where what holds is somebody else’s', async (t) => {
-  const { of, brakesAt } = await stalled(t, 20 * mebibyte)
+  const { of, throttlesAt } = await stalled(t, 20 * mebibyte)
   of.set('memory.high', 50 * mebibyte)
   await new Promise((resolve) => setTimeout(resolve, 500))
   t.equal(of.read('memory.high'), String(50 * mebibyte))
   of.set('memory.high', 'max')
-  await brakesAt(97)
+  await throttlesAt(97)
 })
 
-t.test('a brake that has given way stops what fills the memory all the same', async (t) => {
-  const { of, brakesAt, crossings } = await stalled(t, 20 * mebibyte)
-  await brakesAt(97)
+t.test('a throttle that has given way stops what fills the memory all the same', async (t) => {
+  const { of, throttlesAt, crossings } = await stalled(t, 20 * mebibyte)
+  await throttlesAt(97)
   of.set('memory.stat', 'active_file 0\n')
   await until('the crossing', () => crossings() > 0)
 })
 
-t.test('what others write while the brake is being set is noticed when it is', async (t) => {
+t.test('what others write while the throttle is being set is noticed when it is', async (t) => {
   const of = plainCgroup(t)
-  const setBrake = of.cgroup.setBrake.bind(of.cgroup)
+  const setThrottle = of.cgroup.setThrottle.bind(of.cgroup)
   const reclaimed = Promise.withResolvers<void>()
-  of.cgroup.setBrake = async (bytes) => {
-    await setBrake(bytes)
+  of.cgroup.setThrottle = async (bytes) => {
+    await setThrottle(bytes)
     await reclaimed.promise
   }
   const options = { cgroup: of.cgroup, percent: 85, recordFile: of.file('record'), log: quietLog, lookMs: 60_000 } // prettier-ignore
   const wire = new Tripwire({ ...options, crossed: async () => undefined })
   t.teardown(() => wire.stop())
   const started = wire.start()
-  await until('the brake', () => of.read('memory.high') === String(brakeBytes))
+  await until('the throttle', () => of.read('memory.high') === String(throttleBytes))
   await new Promise((resolve) => setTimeout(resolve, 100))
   of.set('memory.high', 'max')
   await new Promise((resolve) => setTimeout(resolve, 100))
   reclaimed.resolve()
   await started
-  await until('the brake again', () => of.read('memory.high') === String(brakeBytes))
+  await until('the throttle again', () => of.read('memory.high') === String(throttleBytes))
 })
 
 t.test(
-  'what is recorded of the brake is what guard reads: the old value, ours, and whose they are',
+  'what is recorded of the throttle is what guard reads: the old value, ours, and whose they are',
   async (t) => {
     const of = plainCgroup(t)
     const wire = wireOf(t, of, async () => undefined)
     await wire.start()
-    t.equal(readFileSync(of.file('record'), 'utf8'), `max ${brakeBytes}\n${of.cgroup.folder}`)
+    t.equal(readFileSync(of.file('record'), 'utf8'), `max ${throttleBytes}\n${of.cgroup.folder}`)
   },
 )
 
-t.test('where the brake for a new limit cannot be recorded the old one does not stay', async (t) => {
+t.test('where the throttle for a new limit cannot be recorded the old one does not stay', async (t) => {
   const of = plainCgroup(t)
   const wire = wireOf(t, of, async () => undefined)
   await wire.start()
-  t.equal(of.read('memory.high'), String(brakeBytes))
+  t.equal(of.read('memory.high'), String(throttleBytes))
   // As on a full disk: no write to it succeeds.
   symlinkSync('/dev/full', of.file('record.new'))
   of.set('memory.max', 4 * limitBytes)
@@ -328,7 +328,7 @@ t.test('where the brake for a new limit cannot be recorded the old one does not 
   t.equal(wire.state, 'let-go')
 })
 
-t.test('what has ended does not take away the next one’s brake', async (t) => {
+t.test('what has ended does not take away the next one’s throttle', async (t) => {
   const of = plainCgroup(t)
   const first = wireOf(t, of, async () => undefined)
   await first.start()
@@ -336,13 +336,13 @@ t.test('what has ended does not take away the next one’s brake', async (t) => 
   const second = new Tripwire({ cgroup: of.cgroup, percent: 85, recordFile: of.file('next'), crossed: async () => undefined, log: quietLog }) // prettier-ignore
   t.teardown(() => second.stop())
   await second.start()
-  await first.letGo()
-  t.equal(of.read('memory.high'), String(brakeBytes))
+  await first.disarm()
+  t.equal(of.read('memory.high'), String(throttleBytes))
   t.equal(first.state, 'stopped')
 })
 
 /** Let go for want of memory, at 90 of 100 MiB. */
-async function letGo(t: Test, lookMs: number, crossed: () => Promise<void> = async () => undefined) {
+async function disarm(t: Test, lookMs: number, crossed: () => Promise<void> = async () => undefined) {
   const of = plainCgroup(t)
   // By looks alone, or by inotify alone.
   if (lookMs < 1000) of.cgroup.watchSettings = tooManyWatches
@@ -353,7 +353,7 @@ async function letGo(t: Test, lookMs: number, crossed: () => Promise<void> = asy
     recordFile: of.file('record'),
     crossed: async () => {
       count.crossings++
-      await wire.letGo()
+      await wire.disarm()
       await crossed()
     },
     relieved: () => count.relieved++,
@@ -363,16 +363,16 @@ async function letGo(t: Test, lookMs: number, crossed: () => Promise<void> = asy
   t.teardown(() => wire.stop())
   of.uses(90 * mebibyte)
   await wire.start()
-  await until('it to be let go', () => wire.state === 'let-go')
+  await until('it to run unhindered', () => wire.state === 'let-go')
   return { of, wire, count }
 }
 
-t.test('what was let go is braked again as soon as its limit is raised far enough', async (t) => {
-  const [limit, brake] = [120 * mebibyte, 102 * mebibyte]
+t.test('what was released is throttled again as soon as its limit is raised far enough', async (t) => {
+  const [limit, throttle] = [120 * mebibyte, 102 * mebibyte]
   for (const isTold of [true, false]) {
-    const { of, wire, count } = await letGo(t, isTold ? 60_000 : 20)
+    const { of, wire, count } = await disarm(t, isTold ? 60_000 : 20)
     of.set('memory.max', limit)
-    await until('the brake', () => of.read('memory.high') === String(brake))
+    await until('the throttle', () => of.read('memory.high') === String(throttle))
     await until('that to be told', () => count.relieved === 1)
     t.equal(wire.state, 'armed')
     t.equal(count.crossings, 1)
@@ -383,17 +383,17 @@ t.test('what was let go is braked again as soon as its limit is raised far enoug
 })
 
 t.test(
-  'a raised limit below which it is still full brakes nobody, until usage is below its threshold',
+  'a raised limit below which it is still full throttles nobody, until usage is below its threshold',
   async (t) => {
-    const { of, wire, count } = await letGo(t, 20)
+    const { of, wire, count } = await disarm(t, 20)
     of.set('memory.max', 102 * mebibyte)
     await new Promise((resolve) => setTimeout(resolve, 300))
     t.equal(wire.state, 'let-go')
     t.equal(of.read('memory.high'), 'max')
     of.uses(80 * mebibyte)
-    await until('the brake', () => wire.state === 'armed')
+    await until('the throttle', () => wire.state === 'armed')
     of.uses(90 * mebibyte)
-    await until('it to be let go again', () => wire.state === 'let-go')
+    await until('it to run unhindered again', () => wire.state === 'let-go')
     of.uses(80 * mebibyte)
     await new Promise((resolve) => setTimeout(resolve, 300))
     t.equal(wire.state, 'let-go', 'of a limit that is the same a tooth is no relief')
@@ -401,19 +401,19 @@ t.test(
   },
 )
 
-t.test('a limit that is raised while the crossing is being answered brakes it only then', async (t) => {
+t.test('a limit that is raised while the crossing is being answered throttles it only then', async (t) => {
   const answered = Promise.withResolvers<void>()
-  const { of, wire, count } = await letGo(t, 20, () => answered.promise)
+  const { of, wire, count } = await disarm(t, 20, () => answered.promise)
   of.set('memory.max', 120 * mebibyte)
   await new Promise((resolve) => setTimeout(resolve, 300))
   t.equal(wire.state, 'let-go')
   answered.resolve()
-  await until('the brake', () => wire.state === 'armed')
+  await until('the throttle', () => wire.state === 'armed')
   t.equal(count.relieved, 1)
 })
 
-t.test('a limit that is raised after the end brakes nobody', async (t) => {
-  const { of, wire, count } = await letGo(t, 20)
+t.test('a limit that is raised after the end throttles nobody', async (t) => {
+  const { of, wire, count } = await disarm(t, 20)
   await wire.stop()
   of.set('memory.max', 120 * mebibyte)
   await new Promise((resolve) => setTimeout(resolve, 300))
@@ -421,10 +421,10 @@ t.test('a limit that is raised after the end brakes nobody', async (t) => {
   t.equal(count.relieved, 0)
 })
 
-t.test('a brake that cannot be set for a raised limit is not tried without end', async (t) => {
-  const { of, wire } = await letGo(t, 20)
+t.test('a throttle that cannot be set for a raised limit is not tried without end', async (t) => {
+  const { of, wire } = await disarm(t, 20)
   let tries = 0
-  of.cgroup.setBrake = () => (tries++, Promise.reject(new Error('EIO')))
+  of.cgroup.setThrottle = () => (tries++, Promise.reject(new Error('EIO')))
   of.set('memory.max', 120 * mebibyte)
   await until('a try', () => tries > 0)
   await new Promise((resolve) => setTimeout(resolve, 300))

@@ -1,4 +1,4 @@
-/** The brake, on real cgroups of version 2 and as fast as programs can fill them. */
+/** The throttle, on real cgroups of version 2 and as fast as programs can fill them. */
 import t from 'tap'
 import type { Test } from 'tap'
 import { undisturbedSum } from '../../../e2e/memory.ts'
@@ -53,11 +53,11 @@ for (const [limitMiB, threads] of [
     },
   )
 
-// In minutes usage is looked at many times: below the threshold, near it, and after it was let go.
+// In minutes usage is looked at many times: below the threshold, near it, and after it was released.
 const leakSeconds = soaking ? 180 : 3
 t.test(`a slow leak, over ${leakSeconds} s, is stopped once, at the threshold`, async (t) => {
   const of = testCgroup(t, 64)
-  const { wire, crossings } = await armed(t, of, () => wire.letGo())
+  const { wire, crossings } = await armed(t, of, () => wire.disarm())
   const program = of.start([await programOf('fill.c'), '60', '1', String((leakSeconds * 1e6) / 60)])
   t.equal(await program.ended, 0)
   t.equal(crossings.length, 1)
@@ -78,9 +78,9 @@ t.test(`a sawtooth that comes to 84 % and goes back, ${teeth} times, is left alo
   t.strictSame(crossings, [])
 })
 
-t.test('a sawtooth that trips the brake is stopped once, not at each tooth', async (t) => {
+t.test('a sawtooth that trips the throttle is stopped once, not at each tooth', async (t) => {
   const of = testCgroup(t, 100)
-  const { wire, crossings } = await armed(t, of, () => wire.letGo())
+  const { wire, crossings } = await armed(t, of, () => wire.disarm())
   const program = of.start([await programOf('sawtooth.c'), '92', '30'])
   t.equal(await program.ended, 0)
   t.ok(crossings.length === 1 || crossings.length === 2, `${crossings.length} crossings in 30 teeth`)
@@ -92,14 +92,14 @@ t.test('page cache up to the limit is no pressure', async (t) => {
   const script = 'dd if=/dev/zero of=$0 bs=1M count=200 2>/dev/null; cat $0 $0 >/dev/null'
   const program = of.start(['sh', '-c', script, `${of.recordFile}.file`])
   t.equal(await program.ended, 0)
-  t.ok(of.event('high') > 0, `the kernel braked ${of.event('high')} times`)
+  t.ok(of.event('high') > 0, `the kernel throttled ${of.event('high')} times`)
   t.strictSame(crossings, [])
   t.equal(wire.state, 'armed')
 })
 
 t.test('memory that fills while page cache fills the rest is pressure all the same', async (t) => {
   const of = testCgroup(t, 128)
-  const { wire } = await armed(t, of, () => wire.letGo())
+  const { wire } = await armed(t, of, () => wire.disarm())
   const reader = of.start(['sh', '-c', 'dd if=/dev/zero of=$0 bs=1M count=200 2>/dev/null; while :; do cat $0 >/dev/null; done', `${of.recordFile}.file`]) // prettier-ignore
   await poll('the page cache', deadlineMs, () => (of.event('high') > 0 ? true : undefined), () => of.read('memory.stat')) // prettier-ignore
   const program = of.start([await programOf('fill.c'), '118', '4', '0', 'then-hold'])
@@ -111,7 +111,7 @@ t.test('memory that fills while page cache fills the rest is pressure all the sa
 
 const unanswerable = () => Promise.reject(new Error('no space left'))
 
-t.test('a crossing that cannot be answered leaves the application without the brake', async (t) => {
+t.test('a crossing that cannot be answered leaves the application without the throttle', async (t) => {
   const of = testCgroup(t, 64)
   const wire = new Tripwire({
     cgroup: of.cgroup,
@@ -147,13 +147,13 @@ t.test('what was there before is put back, by a sidecar that was started again a
   t.equal(of.read('memory.high'), String(64 * mebibyte))
 })
 
-t.test('a limit that somebody else changes moves the brake', async (t) => {
+t.test('a limit that somebody else changes moves the throttle', async (t) => {
   const of = testCgroup(t, 'max')
   const { wire } = await armed(t, of, async () => undefined)
   t.equal(wire.state, 'no-limit')
   t.equal(of.read('memory.high'), 'max')
   const movesTo = (bytes: number) =>
-    poll('the brake', deadlineMs, () => (of.read('memory.high') === String(bytes) ? true : undefined), () => of.read('memory.high')) // prettier-ignore
+    poll('the throttle', deadlineMs, () => (of.read('memory.high') === String(bytes) ? true : undefined), () => of.read('memory.high')) // prettier-ignore
   of.set('memory.max', 100 * mebibyte)
   await movesTo(85 * mebibyte)
   of.set('memory.max', 200 * mebibyte)
@@ -162,12 +162,12 @@ t.test('a limit that somebody else changes moves the brake', async (t) => {
 })
 
 t.test(
-  'a brake that somebody else takes away is back within a second, and what they set is kept',
+  'a throttle that somebody else takes away is back within a second, and what they set is kept',
   async (t) => {
     const of = testCgroup(t, 100)
     const { wire } = await armed(t, of, async () => undefined)
     const comesTo = (mebibytes: number) =>
-    poll('the brake', 1_000, () => (of.read('memory.high') === String(mebibytes * mebibyte) ? true : undefined), () => of.read('memory.high')) // prettier-ignore
+    poll('the throttle', 1_000, () => (of.read('memory.high') === String(mebibytes * mebibyte) ? true : undefined), () => of.read('memory.high')) // prettier-ignore
     // Not by this process: inotify has to tell of others' writing, too.
     const write = async (value: number | string) =>
       t.equal(await of.start(['sh', '-c', `echo ${value} >${of.cgroup.folder}/memory.high`]).ended, 0)
@@ -189,17 +189,17 @@ t.test(
   'gives way to pages of a file in constant use, and stops what fills the rest all the same',
   async (t) => {
     const of = testCgroup(t, 128)
-    const { wire, crossings } = await armed(t, of, () => wire.letGo())
+    const { wire, crossings } = await armed(t, of, () => wire.disarm())
     const file = `${of.recordFile}.file`
     const hot = of.start([await programOf('hot.c'), '92', file, '24'])
     const describe = () => [of.read('memory.high'), of.read('memory.stat'), of.read('memory.pressure'), hot.lines.slice(-5).join()].join('\n') // prettier-ignore
     const laps = () => hot.lines.filter((line) => line.startsWith('lap ')).map((line) => Number(line.split(' ')[2])) // prettier-ignore
     const gaveWay = String(thresholdBytes(128 * mebibyte, 97))
-    await poll('the brake to give way', deadlineMs, () => (of.read('memory.high') === gaveWay ? true : undefined), describe) // prettier-ignore
+    await poll('the throttle to give way', deadlineMs, () => (of.read('memory.high') === gaveWay ? true : undefined), describe) // prettier-ignore
     const held = laps()
     await poll('ten laps', deadlineMs, () => (laps().length >= held.length + 10 ? true : undefined), describe)
     const [slow, fast] = [mean(held.slice(-5)), mean(laps().slice(-5))]
-    t.ok(fast < slow / 2, `a round took ${slow} ms under the brake, then ${fast} ms`)
+    t.ok(fast < slow / 2, `a round took ${slow} ms under the throttle, then ${fast} ms`)
     t.strictSame(crossings, [], 'nothing was frozen for it')
     const program = of.start([await programOf('fill.c'), '24', '4', '0', 'then-hold'])
     await poll('the crossing to be answered', deadlineMs, () => (wire.state === 'let-go' ? true : undefined), describe) // prettier-ignore

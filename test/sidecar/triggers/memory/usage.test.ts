@@ -1,6 +1,6 @@
 import t from 'tap'
 import {
-  givenWayBytes,
+  raisedThrottleBytes,
   isPressure,
   mayRearm,
   parseFlatKeys,
@@ -62,7 +62,7 @@ t.test('what each processor counts ahead is allowed for, but never so much that 
   t.ok(slackBytes(128 * mebibyte, 256) < 0.01 * 128 * mebibyte)
 })
 
-t.test('a brake that was let go is set again ten percent below, not at the next tooth', async (t) => {
+t.test('a throttle that was released is set again ten percent below, not at the next tooth', async (t) => {
   const of = (current: number) =>
     mayRearm({ currentBytes: current * mebibyte, reclaimableBytes: 0 }, limit, 85)
   t.equal(of(840), false)
@@ -77,7 +77,7 @@ t.test('the time in which nothing went on for want of memory is read', async (t)
   t.equal(parseStalledUs('some avg10=0.00 avg60=0.00 avg300=0.00 total=9000\n'), undefined)
 })
 
-t.test('a brake gives way to 97 percent, and never comes down by it', async (t) => {
-  t.equal(givenWayBytes(limit, 85), 970 * mebibyte)
-  t.equal(givenWayBytes(limit, 99), 990 * mebibyte)
+t.test('a throttle gives way to 97 percent, and never comes down by it', async (t) => {
+  t.equal(raisedThrottleBytes(limit, 85), 970 * mebibyte)
+  t.equal(raisedThrottleBytes(limit, 99), 990 * mebibyte)
 })

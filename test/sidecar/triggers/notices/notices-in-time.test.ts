@@ -24,7 +24,7 @@ type App = {
 }
 type Asked = { at: number; name: string; afterwards: string; reason: string; untilMs: number }
 
-/** Containers that are held, let go and restarted as the keeper does it. All times in seconds from the start. */
+/** Containers that are held, released and restarted as the keeper does it. All times in seconds from the start. */
 async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
   const clock = fakeClock(t, { startMs: start, stepMs: 100 })
   const seconds = () => Math.round((Date.now() - start) / 100) / 10
@@ -34,7 +34,7 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
     if (app === undefined) throw new Error(name)
     return app
   }
-  const [asked, letGo]: [Asked[], [number, string][]] = [[], []]
+  const [asked, released]: [Asked[], [number, string][]] = [[], []]
   const [ledger, book] = [new CheckpointLedger(), new SourceBook()]
   const restart = (name: string) => setTimeout(() => {
     appOf(name).running = true
@@ -48,7 +48,7 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
     endKeptOpen: async (name) => {
       if (!appOf(name).held) return { outcome: 'not-kept-open' }
       appOf(name).held = false
-      letGo.push([seconds(), name])
+      released.push([seconds(), name])
       restart(name)
       return { outcome: 'ended' }
     },
@@ -80,7 +80,7 @@ async function world(t: Test, names = ['app'], more: Partial<App> = {}) {
   await notices.start(new Map(names.map((name) => [name, container(name)])))
   t.teardown(() => notices.stop())
   const pass = (until: number) => clock.pass(until * 1_000 - clock.ms())
-  return { notices, asked, letGo, apps, appOf, ledger, container, pass }
+  return { notices, asked, released, apps, appOf, ledger, container, pass }
 }
 
 /** @param by seconds from the start; undefined: nobody says when */
@@ -92,12 +92,12 @@ const rebalance = notice('aws/rebalance', undefined, { kind: 'machine-at-risk', 
 const reboot = (by: number, more: Partial<Notice> = {}) => notice('aws/scheduled', by, { kind: 'machine-rebooted', certainty: 'likely', ...more }) // prettier-ignore
 
 t.test('what was put off lets go, and is held again when it is near', async (t) => {
-  const { notices, asked, letGo, pass } = await world(t)
+  const { notices, asked, released, pass } = await world(t)
   notices.hear('folder', [notice('folder', 140)])
   await pass(10)
   notices.hear('folder', [notice('folder', 190, { id: 'two' })])
   await pass(60)
-  t.same(letGo.map(([, name]) => name), ['app']) // prettier-ignore
+  t.same(released.map(([, name]) => name), ['app']) // prettier-ignore
   t.match(asked, [{ afterwards: 'end' }, { afterwards: 'end' }])
   t.equal(asked.length, 2)
   t.ok((asked[1]?.at ?? 0) >= 40, `at ${asked[1]?.at} s`)

@@ -23,8 +23,8 @@ type Take = (request: CheckpointRequest) => Promise<CheckpointOutcome>
 
 async function trigger(t: Test, take: Take = async () => taken, names = ['app']) {
   const asked: (CheckpointRequest & { name: string })[] = []
-  const letGo: string[] = []
-  /** What each of them was answered; that it was let go beyond them. */
+  const released: string[] = []
+  /** What each of them was answered; that it was released beyond them. */
   const answers: EndKeptOpen[] = []
   const said: unknown[] = []
   /** Containers whose application does not run. */
@@ -35,8 +35,8 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     ledger,
     vitals: async (name: string) => (idle.has(name) ? undefined : { cpuMs: 1, memoryBytes: 1 << 20 }),
     endKeptOpen: async (name: string): Promise<EndKeptOpen> =>
-      answers[letGo.push(name) - 1] ?? { outcome: 'ended' },
-    letGoAgainMs: 50,
+      answers[released.push(name) - 1] ?? { outcome: 'ended' },
+    releaseRetryMs: 50,
     log: { ...quietLog, warn: (...words: unknown[]) => said.push(words) } as unknown as EventLog,
   }
   const notices = new NoticeTrigger(parts)
@@ -50,7 +50,7 @@ async function trigger(t: Test, take: Take = async () => taken, names = ['app'])
     })
   await notices.start(new Map(names.map((name) => [name, container(name)])))
   t.teardown(() => notices.stop())
-  return { notices, asked, letGo, answers, said, idle, ledger, book, container }
+  return { notices, asked, released, answers, said, idle, ledger, book, container }
 }
 
 function notice(source: string, more: Partial<Notice> = {}): Notice {
@@ -76,12 +76,12 @@ t.test('twenty notices of one death from four sources are answered by one checkp
 })
 
 t.test('what is withdrawn before the checkpoint began is not answered', async (t) => {
-  const { notices, asked, letGo } = await trigger(t)
+  const { notices, asked, released } = await trigger(t)
   notices.hear('a', [notice('a')])
   notices.hear('a', [])
   await settle()
   t.same(asked, [])
-  t.same(letGo, [])
+  t.same(released, [])
 })
 
 t.test('nor what is withdrawn while another checkpoint is under way', async (t) => {
@@ -127,32 +127,32 @@ t.test('what is far gets a checkpoint that goes on, and when it is near one that
 })
 
 t.test(
-  'a held container is let go when its notice is withdrawn, and the next notice is a new death',
+  'a held container is released when its notice is withdrawn, and the next notice is a new death',
   async (t) => {
-    const { notices, asked, letGo } = await trigger(t)
+    const { notices, asked, released } = await trigger(t)
     notices.hear('a', [notice('a')])
     await until('the checkpoint', () => asked.length === 1)
     await settle()
-    t.same(letGo, [])
+    t.same(released, [])
     notices.hear('a', [])
-    await until('it to be let go', () => letGo.length === 1)
+    await until('it to be released', () => released.length === 1)
     notices.hear('a', [notice('a')])
     await until('another checkpoint', () => asked.length === 2)
   },
 )
 
-t.test('a container is let go once the store answers that nobody else has its lineage', async (t) => {
-  const { notices, asked, letGo, answers, said } = await trigger(t)
+t.test('a container is released once the store answers that nobody else has its lineage', async (t) => {
+  const { notices, asked, released, answers, said } = await trigger(t)
   answers.push({ outcome: 'unknown' }, { outcome: 'unknown' })
   notices.hear('a', [notice('a')])
   await until('the checkpoint', () => asked.length === 1)
   await settle()
   notices.hear('a', [])
-  await until('the first try', () => letGo.length === 1)
+  await until('the first try', () => released.length === 1)
   t.match(notices.status, { held: ['app'] }, 'it is held still')
-  await until('it to be let go', () => letGo.length === 3)
+  await until('it to be released', () => released.length === 3)
   await settle()
-  t.equal(letGo.length, 3, 'and that is all')
+  t.equal(released.length, 3, 'and that is all')
   t.match(notices.status, { held: [] })
   const words = JSON.stringify(said)
   t.notMatch(words, /another pod has the lineage/, 'which nobody knew')
@@ -160,15 +160,15 @@ t.test('a container is let go once the store answers that nobody else has its li
 })
 
 t.test('a container of which another pod has gone on stays held, and is not asked after again', async (t) => {
-  const { notices, asked, letGo, answers, said } = await trigger(t)
+  const { notices, asked, released, answers, said } = await trigger(t)
   answers.push({ outcome: 'taken-over', holder: 'other' })
   notices.hear('a', [notice('a')])
   await until('the checkpoint', () => asked.length === 1)
   await settle()
   notices.hear('a', [])
-  await until('the only try', () => letGo.length === 1)
+  await until('the only try', () => released.length === 1)
   await settle()
-  t.equal(letGo.length, 1)
+  t.equal(released.length, 1)
   t.match(JSON.stringify(said), /"holder":"other".*another pod has the lineage/)
 })
 
@@ -176,14 +176,14 @@ t.test(
   'a notice that is withdrawn while its checkpoint is taken lets the container go as well',
   async (t) => {
     let finish: ((outcome: CheckpointOutcome) => void) | undefined
-    const { notices, asked, letGo } = await trigger(t, () => new Promise((resolve) => (finish = resolve)))
+    const { notices, asked, released } = await trigger(t, () => new Promise((resolve) => (finish = resolve)))
     notices.hear('a', [notice('a')])
     await until('the checkpoint', () => asked.length === 1)
     notices.hear('a', [])
     await settle()
-    t.same(letGo, [], 'not while it is taken')
+    t.same(released, [], 'not while it is taken')
     finish?.(taken)
-    await until('it to be let go', () => letGo.length === 1)
+    await until('it to be released', () => released.length === 1)
   },
 )
 
@@ -242,11 +242,11 @@ t.test('what fails is tried until it is complete or its time is over', async (t)
   await until('the third try', () => asked.length === 3)
   await settle()
   t.equal(asked.length, 3)
-  const { notices: late, asked: askedLate, letGo } = await trigger(t, async () => failed)
+  const { notices: late, asked: askedLate, released } = await trigger(t, async () => failed)
   late.hear('a', [notice('a', { deadline: Date.now() + 1_500 })])
   await settle()
   t.equal(askedLate.length, 1)
-  t.same(letGo, [])
+  t.same(released, [])
 })
 
 t.test('what fails is not tried for a notice that is withdrawn', async (t) => {
@@ -283,13 +283,13 @@ t.test('what cannot be complete in time is not begun, or does not end the applic
 const rebalance = notice('aws/rebalance', { kind: 'machine-at-risk', deadline: undefined, certainty: 'possible' }) // prettier-ignore
 
 t.test('a termination that is withdrawn lets the container go, whatever warning stays', async (t) => {
-  const { notices, asked, letGo } = await trigger(t)
+  const { notices, asked, released } = await trigger(t)
   notices.hear('aws/rebalance', [rebalance])
   notices.hear('a', [notice('a')])
   await until('the checkpoint', () => asked.length === 1)
   await settle()
   notices.hear('a', [])
-  await until('it to be let go', () => letGo.length === 1)
+  await until('it to be released', () => released.length === 1)
   await settle()
   t.match(asked, [{ afterwards: 'end' }])
   t.equal(asked.length, 1, 'and the warning was answered with it')
@@ -298,7 +298,7 @@ t.test('a termination that is withdrawn lets the container go, whatever warning 
 t.test(
   'a termination that is withdrawn before its turn ends nothing: what is left of it is the warning',
   async (t) => {
-    const { notices, asked, idle, letGo } = await trigger(t)
+    const { notices, asked, idle, released } = await trigger(t)
     idle.add('app')
     notices.hear('aws/rebalance', [rebalance])
     notices.hear('a', [notice('a')])
@@ -309,12 +309,12 @@ t.test(
     await until('the checkpoint', () => asked.length === 1)
     await settle()
     t.match(asked, [{ afterwards: 'resume', reason: 'aws/rebalance: d' }])
-    t.same([asked.length, letGo.length], [1, 0])
+    t.same([asked.length, released.length], [1, 0])
   },
 )
 
 t.test('what is said of a container and of its pod is one death of it', async (t) => {
-  const { notices, asked, letGo } = await trigger(t, undefined, ['app', 'other'])
+  const { notices, asked, released } = await trigger(t, undefined, ['app', 'other'])
   notices.hear('folder', [notice('folder', { container: 'app', kind: 'pod-ended' })])
   notices.hear('a', [notice('a')])
   await until('both checkpoints', () => asked.length === 2)
@@ -322,9 +322,9 @@ t.test('what is said of a container and of its pod is one death of it', async (t
   t.same(asked.map(({ name }) => name).sort(), ['app', 'other']) // prettier-ignore
   notices.hear('folder', [])
   await settle()
-  t.same(letGo, [], 'the machine is taken all the same')
+  t.same(released, [], 'the machine is taken all the same')
   notices.hear('a', [])
-  await until('both to be let go', () => letGo.length === 2)
+  await until('both to be released', () => released.length === 2)
 })
 
 t.test('a deadline that is moved nearer is answered', async (t) => {

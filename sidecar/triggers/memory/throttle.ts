@@ -1,31 +1,31 @@
 /**
- * Whose `memory.high` is. Others set it too: systemd writes it anew with each property of a unit that changes (cgroup_context_apply,
- * src/core/cgroup.c), the kubelet with each resize under MemoryQoS. What they set holds where it is lower than ours, and is put back in the end.
+ * The throttle (`memory.high`), which others set too: systemd writes it again with each property of a unit that changes (cgroup_context_apply,
+ * src/core/cgroup.c), the kubelet with each resize under MemoryQoS. Their value wins where it is lower than ours, and is restored in the end.
  */
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import type { MemoryCgroup } from './memory-cgroup.ts'
 import { parseLimitBytes } from './usage.ts'
 
-export class Brake {
+export class Throttle {
   readonly #cgroup: MemoryCgroup
   readonly #recordFile: string
-  /** What others have set, `max` for nothing. */
+  /** The value that others have set, `max` for none. */
   #original = 'max'
-  /** What we have set, or are about to. */
+  /** The values that we have set, or are about to set. */
   #ours: readonly string[] = []
 
   /**
-   * @param recordFile where both are kept, for a sidecar that is started again and for guard (launcher/guard/left.c). It is there for as long as the cgroup
-   * may be frozen by us, too
+   * @param recordFile keeps both values, for a restarted sidecar and for guard (launcher/guard/left.c). It exists for as long as we may have
+   * frozen the cgroup, too
    */
   constructor(cgroup: MemoryCgroup, recordFile: string) {
     this.#cgroup = cgroup
     this.#recordFile = recordFile
   }
 
-  /** With what an earlier life recorded, where that one's brake stands still. Another cgroup's record says nothing of this one. */
+  /** Takes over the record of an earlier sidecar if its throttle is still set. The record of another cgroup is ignored. */
   begin(): void {
-    const now = this.#cgroup.brake()
+    const now = this.#cgroup.throttle()
     const record = existsSync(this.#recordFile) ? readFileSync(this.#recordFile, 'utf8') : ''
     const [values = ''] = record.split('\n')
     const [original = '', ...ours] = values.split(' ')
@@ -33,28 +33,28 @@ export class Brake {
     this.#ours = ours.includes(now) ? ours : []
   }
 
-  /** Whether what stands is what we would set: not after somebody else has written, nor for another limit. */
+  /** Whether `memory.high` is what we would set: it is not after somebody else has written it, nor for another limit. */
   stands(bytes: number): boolean {
     this.#notice()
-    return this.#cgroup.brake() === this.#wanted(bytes)
+    return this.#cgroup.throttle() === this.#wanted(bytes)
   }
 
-  /** A lower one of somebody else's stays. */
+  /** A lower value of somebody else stays. */
   async set(bytes: number): Promise<void> {
     const standing = this.#notice()
     const wanted = this.#wanted(bytes)
-    // Killed before it is written, our successor finds the one that stood before.
+    // If the sidecar is killed before the write, the next one finds the value that was set before.
     this.#ours = [...new Set([wanted, ...this.#ours.filter((ours) => ours === standing)])]
     this.#record()
-    await this.#cgroup.setBrake(Number(wanted))
+    await this.#cgroup.setThrottle(Number(wanted))
   }
 
-  /** Synchronously, and without a record: an application is let go whatever becomes of disks. */
+  /** Synchronous, and without a record: no disk delays it. */
   putBack(): void {
-    if (this.#notice() !== this.#original) this.#cgroup.raiseBrake(this.#original)
+    if (this.#notice() !== this.#original) this.#cgroup.raiseThrottle(this.#original)
   }
 
-  /** Once nothing of ours stands any more. */
+  /** To be called when no value of ours is set any more. */
   forget(): void {
     rmSync(this.#recordFile, { force: true })
   }
@@ -64,7 +64,7 @@ export class Brake {
   }
 
   #notice(): string {
-    const now = this.#cgroup.brake()
+    const now = this.#cgroup.throttle()
     if (/^(?:max|\d+)$/.test(now) && !this.#ours.includes(now)) this.#original = now
     return now
   }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Answered } from '../../../../sidecar/triggers/memory/remedies.ts'
-import { eventOf } from '../../../../sidecar/triggers/memory/told.ts'
+import { eventOf } from '../../../../sidecar/triggers/memory/memory-event.ts'
 
 const mebibyte = 2 ** 20
 const answered = { at: '2026-01-02T03:04:05.678Z', limitBytes: 1024 * mebibyte, usedBytes: 890 * mebibyte }
@@ -24,10 +24,10 @@ const cases: [
   ],
   [{ did: 'checkpoint' }, 'Normal', 'MemoryCheckpointed', /a checkpoint was taken$/],
   [
-    { did: 'checkpoint', why: 'it was let go meanwhile' },
+    { did: 'checkpoint', why: 'it was thawed meanwhile' },
     'Normal',
     'MemoryCheckpointed',
-    /a checkpoint was taken; it was let go meanwhile$/,
+    /a checkpoint was taken; it was thawed meanwhile$/,
   ],
   [
     { did: 'end', why: 'the pod was told to end' },

@@ -2,7 +2,7 @@ import t from 'tap'
 import { Deadline } from '../../../../src/deadline.ts'
 import { fakeSidecar } from '../../../launcher/fake-sidecar.ts'
 import { kill, launch } from '../../../launcher/launcher.ts'
-import { pendingEnd, ToldToEnd } from '../../../../sidecar/triggers/memory/told-to-end.ts'
+import { pendingEndSignal, PendingEnd } from '../../../../sidecar/triggers/memory/pending-end.ts'
 import { until } from '../../../until.ts'
 
 t.test('what tells a launcher to end that stands still is seen before it takes it', async (t) => {
@@ -17,7 +17,7 @@ t.test('what tells a launcher to end that stands still is seen before it takes i
   process.kill(launcher.pid, 'SIGURG')
   const said: string[] = []
   const by = Deadline.in(123)
-  const end = new ToldToEnd(launcher.pid, {
+  const end = new PendingEnd(launcher.pid, {
     endsStandingStill: () => {
       said.push('ends')
       talk.say('withhold ms=60000')
@@ -30,13 +30,13 @@ t.test('what tells a launcher to end that stands still is seen before it takes i
   end.passOn()
   const waiting = end.unless(new Promise<string>(() => undefined), 'told')
   process.kill(launcher.pid, 'SIGTERM')
-  await until('it to be pending', () => pendingEnd(launcher.pid) === 15)
+  await until('it to be pending', () => pendingEndSignal(launcher.pid) === 15)
   t.equal(await waiting, 'told')
   t.equal(end.look(), by)
   t.equal(end.code, 143)
   t.strictSame(said, ['ends'], 'once')
   process.kill(launcher.pid, 'SIGCONT')
-  await until('it to be taken', () => pendingEnd(launcher.pid) === undefined)
+  await until('it to be taken', () => pendingEndSignal(launcher.pid) === undefined)
   end.passOn()
   t.strictSame(said, ['ends', 'passed on'])
   talk.say('withhold ms=0')
@@ -44,5 +44,5 @@ t.test('what tells a launcher to end that stands still is seen before it takes i
 })
 
 t.test('a process that is gone is not told anything', async (t) => {
-  t.equal(pendingEnd(4194305), undefined)
+  t.equal(pendingEndSignal(4194305), undefined)
 })

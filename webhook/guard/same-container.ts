@@ -1,0 +1,104 @@
+/**
+ * An injected container, compared with the one that this version writes. Free are its resources (LimitRanger, quotas and autoscalers set them) and the
+ * digest of its image (image policies resolve tags). Others may add what they add to every container of a pod: the token of its service
+ * account, a cloud's identity, a proxy. What could run code in it, or show it other files, is nobody's.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { at, listAt } from '../json-path.ts'
+import type { Pod } from '../pod.ts'
+import { isRecord } from '../shape.ts'
+
+const free = new Set(['resources', 'resizePolicy'])
+
+/**
+ * Variables that others put into all containers, and that no program of ours reads:
+ * https://github.com/aws/amazon-eks-pod-identity-webhook, https://azure.github.io/azure-workload-identity/docs/topics/mutating-admission-webhook.html,
+ * and the proxies of a cluster. A list and no pattern: NODE_OPTIONS or LD_PRELOAD would be code of another's.
+ */
+const foreignVariables = new Set([
+  'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE', 'AWS_CONTAINER_CREDENTIALS_FULL_URI', 'AWS_DEFAULT_REGION', 'AWS_REGION', 'AWS_ROLE_ARN',
+  'AWS_STS_REGIONAL_ENDPOINTS', 'AWS_WEB_IDENTITY_TOKEN_FILE',
+  'AZURE_AUTHORITY_HOST', 'AZURE_CLIENT_ID', 'AZURE_FEDERATED_TOKEN_FILE', 'AZURE_TENANT_ID',
+  'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy',
+  'KUBERNETES_PORT', 'KUBERNETES_PORT_443_TCP', 'KUBERNETES_PORT_443_TCP_ADDR', 'KUBERNETES_SERVICE_HOST', 'TZ',
+]) // prettier-ignore
+
+/** Where tokens are mounted: the API server's, and those of clouds. Nothing of ours lies there, and nothing there is run. */
+const tokensPath = '/var/run/secrets/'
+
+/** @returns the first field that is another; undefined if none is */
+export function differingField(expected: object, actual: unknown, pod: Pod): string | undefined {
+  if (!isRecord(actual)) return 'the whole'
+  const fields = new Set([...Object.keys(expected), ...Object.keys(actual)])
+  return [...fields].find((field) => {
+    if (free.has(field)) return false
+    return !(comparisons[field] ?? isSame)(at(expected, field), at(actual, field), pod)
+  })
+}
+
+type Comparison = (expected: unknown, actual: unknown, pod: Pod) => boolean
+
+const comparisons: Readonly<Record<string, Comparison>> = {
+  image: isSameImage,
+  // The admission plugin AlwaysPullImages.
+  imagePullPolicy: (expected, actual) => actual === expected || actual === 'Always',
+  env: (expected, actual) =>
+    isWithAdditions(expected, actual, (variable) => foreignVariables.has(String(at(variable, 'name')))),
+  volumeMounts: (expected, actual, pod) =>
+    isWithAdditions(expected, actual, (mount) => isTokenMount(mount, pod)),
+  securityContext: isSameContext,
+}
+
+/** The expected ones, in their order, with nothing but what is allowed besides: of two variables of a name the last one counts. */
+function isWithAdditions(expected: unknown, actual: unknown, isAllowed: (one: unknown) => boolean): boolean {
+  return isSame(
+    expected,
+    listAt(actual).filter((one) => !isAllowed(one)),
+  )
+}
+
+function isTokenMount(mount: unknown, pod: Pod): boolean {
+  const path = String(at(mount, 'mountPath'))
+  const volume = pod.spec.volumes?.find(({ name }) => name === at(mount, 'name'))
+  return (
+    path.startsWith(tokensPath) &&
+    !path.split('/').includes('..') &&
+    at(mount, 'readOnly') === true &&
+    isRecord(at(volume, 'projected'))
+  )
+}
+
+/** An older API server knows no AppArmor profile and leaves it out, which confines more; others write procMount's default. */
+function isSameContext(expected: unknown, actual: unknown): boolean {
+  if (!isRecord(expected) || !isRecord(actual)) return false
+  const { appArmorProfile, ...others } = expected
+  const { procMount = 'Default', ...given } = actual
+  return (
+    procMount === 'Default' && (isSame({ ...others, appArmorProfile }, given) || isSame(others, { ...given }))
+  )
+}
+
+/** A tag may have been resolved to a digest, with the tag kept or not; a digest that the administrator chose stays. */
+function isSameImage(expected: unknown, actual: unknown): boolean {
+  if (actual === expected) return true
+  if (typeof expected !== 'string' || typeof actual !== 'string' || expected.includes('@')) return false
+  const [name, digest, ...more] = actual.split('@')
+  return (
+    digest !== undefined &&
+    more.length === 0 &&
+    /^sha256:[0-9a-f]{64}$/.test(digest) &&
+    (name === expected || name === expected.replace(/:[^:/]*$/, ''))
+  )
+}
+
+function isSame(expected: unknown, actual: unknown): boolean {
+  return isDeepStrictEqual(withoutGaps(expected), withoutGaps(actual))
+}
+
+/** Absent, null and an empty list mean the same in Kubernetes' JSON. */
+export function withoutGaps(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(withoutGaps)
+  if (!isRecord(value)) return value ?? undefined
+  const fields = Object.entries(value).map(([name, inner]) => [name, withoutGaps(inner)] as const)
+  return Object.fromEntries(fields.filter(([, inner]) => inner !== undefined))
+}

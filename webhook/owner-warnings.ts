@@ -1,0 +1,48 @@
+/** Parts of a pod that is protected which work against its checkpoints: its owner learns of them at its creation. Pure. */
+import { at, listAt } from './json-path.ts'
+import { livenessWarnings } from './liveness-patience.ts'
+import { notReplacedRemedy, whyNeverReplaced } from './never-replaced.ts'
+import type { Container, Pod } from './pod.ts'
+import { processOneWarnings } from './process-one.ts'
+
+export function ownerWarnings(pod: Pod, containers: readonly Container[], key: string | undefined): string[] {
+  const why = whyNeverReplaced(pod, key)
+  return [
+    ...(why === undefined ? [] : [`${why}: ${notReplacedRemedy}`]),
+    ...cutGraceWarnings(pod),
+    ...containers.flatMap((container) => [
+      ...livenessWarnings(pod, container),
+      ...resizeWarnings(container),
+      ...processOneWarnings(container),
+    ]),
+  ]
+}
+
+/** Programs that delete their pods with a grace period of their own, whatever the pod says. */
+function cutGraceWarnings({ metadata: { labels, annotations } }: Pod): string[] {
+  // https://jupyterhub-kubespawner.readthedocs.io/en/latest/spawner.html (delete_grace_period)
+  const isSpawned =
+    at(labels, 'component') === 'singleuser-server' ||
+    at(annotations, 'hub.jupyter.org/username') !== undefined
+  if (isSpawned)
+    return [
+      "JupyterHub's KubeSpawner deletes its pods with a grace period of 1 s, in which no checkpoint is taken: set c.KubeSpawner.delete_grace_period to 180",
+    ]
+  // https://github.com/jupyter-server/enterprise_gateway/blob/main/enterprise_gateway/services/processproxies/k8s.py
+  if (at(labels, 'kernel_id') !== undefined)
+    return [
+      'Jupyter Enterprise Gateway deletes its pods without a grace period, so they have periodic checkpoints only',
+    ]
+  return []
+}
+
+/** https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/ */
+function resizeWarnings(container: Container): string[] {
+  const restarting = listAt(at(container, 'resizePolicy'))
+    .filter((policy) => at(policy, 'restartPolicy') === 'RestartContainer')
+    .map((policy) => String(at(policy, 'resourceName')))
+  if (restarting.length === 0) return []
+  return [
+    `container ${container.name}: its resizePolicy for ${restarting.join(' and ')} is RestartContainer: a resize in place restarts it, and it continues from its last checkpoint`,
+  ]
+}
