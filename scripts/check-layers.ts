@@ -49,7 +49,7 @@ export const rooms: Record<string, string[]> = {
 }
 
 /** What is on the top floor of `sidecar/`: entry files, which wire and do nothing else. */
-export const entries = ['main.ts', 'restore-main.ts']
+export const entries = ['main.ts', 'restore-main.ts', 'sweep-main.ts']
 
 /** A folder with more files than that is hard to find one's way in. */
 const mostFiles = 20

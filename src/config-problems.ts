@@ -3,7 +3,7 @@ import { Ajv, type ErrorObject } from 'ajv'
 import { formats } from './config-forms.ts'
 import { configSchema, type ConfigFile } from './config-schema.ts'
 
-const ajv = new Ajv({ allErrors: true, verbose: true, useDefaults: true, ownProperties: true, keywords: ['expected'] }) // prettier-ignore
+const ajv = new Ajv({ allErrors: true, verbose: true, useDefaults: true, ownProperties: true, keywords: ['expected', 'whenMissing'] }) // prettier-ignore
 for (const [name, validate] of formats) ajv.addFormat(name, { type: 'string', validate })
 const validate = ajv.compile<ConfigFile>(configSchema)
 
@@ -27,7 +27,7 @@ function worded(error: ErrorObject): string[] {
     case 'additionalProperties':
       return [`${keyOf([...path, String(params.additionalProperty)])} is not a known field`]
     case 'required':
-      return [`${keyOf([...path, String(params.missingProperty)])} is required`]
+      return [`${keyOf([...path, String(params.missingProperty)])} is required${remedyOf(error)}`]
     case 'propertyNames':
       return [`${keyOf([...path, String(params.propertyName)])} must be named by ${expectedOf(error.schema)}`]
     default:
@@ -38,6 +38,13 @@ function worded(error: ErrorObject): string[] {
 function verb({ keyword, parentSchema }: ErrorObject): string {
   const isCount = keyword === 'minProperties' || keyword === 'maxProperties'
   return `${isCount ? 'have' : 'be'} ${isCount ? expectedOf(parentSchema) : described(parentSchema)}`
+}
+
+/** Where the schema says what to write. */
+function remedyOf({ parentSchema, params }: ErrorObject): string {
+  const { whenMissing } = (parentSchema ?? {}) as { whenMissing?: Record<string, string> }
+  const remedy = whenMissing?.[String(params.missingProperty)]
+  return remedy === undefined ? '' : `: ${remedy}`
 }
 
 /** In lists of keys, a number is a place in a list. */

@@ -137,10 +137,30 @@ export const configSchema = Type.Object(
       { pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$', expected: 'a DNS label' },
       {
         required: ['default'],
+        whenMissing: {
+          default:
+            'name where checkpoints go, for example `stores: { default: { nfs: { server: nfs.example.com, path: /exports/reprieve } } }` (or persistentVolumeClaim, or hostPath, which serves one node only)',
+        },
         description: 'the stores by name; `default` is the store of pods that name none',
       },
     ),
     keep: Type.Integer({ minimum: 1, maximum: 100, default: 3, description: 'checkpoints that are kept for pods that do not say' }), // prettier-ignore
+    retention: Type.Object(
+      {
+        ttl: duration('1h', '87600h', ', for example 168h', {
+          default: '168h',
+          description:
+            'how long the checkpoints of a lineage stay in the store after its last pod ended; a sweep removes them then',
+        }),
+        namespaceBytes: Type.Optional(
+          bytesAbove0({
+            description:
+              'the checkpoints of a namespace in one store; beyond it a sweep removes those of lineages that ended, the longest unused first; without it there is no bound',
+          }),
+        ),
+      },
+      section,
+    ),
     checkpointBudget: span(
       "how long a checkpoint at the pod's end may take; the grace period of every protected pod grows by it and 5 s",
       '120s',

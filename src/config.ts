@@ -67,6 +67,7 @@ export type Config = Readonly<
     | 'sidecar'
   > & {
     stores: ReadonlyMap<string, StoreVolume>
+    retention: Readonly<{ ttlMs: number; namespaceBytes?: number }>
     runtimeClasses: ReadonlyMap<string, 'runc' | 'other'>
     checkpointBudgetMs: number
     restoreBudgetMs: number
@@ -184,6 +185,12 @@ function configOf(file: ConfigFile, folder: string): Config {
   return {
     ...same,
     stores: new Map(Object.entries(file.stores)),
+    retention: {
+      ttlMs: durationMs(file.retention.ttl),
+      ...(file.retention.namespaceBytes === undefined
+        ? {}
+        : { namespaceBytes: parseQuantityBytes(file.retention.namespaceBytes) ?? Number.NaN }),
+    },
     runtimeClasses: new Map(Object.entries(file.runtimeClasses)),
     checkpointBudgetMs: durationMs(checkpointBudget),
     restoreBudgetMs: durationMs(restoreBudget),

@@ -70,6 +70,12 @@ export const errorCodes = {
     remedy:
       'The message names the other pod, or says that the store did not answer. For several replicas use a StatefulSet, an indexed Job, or a `reprieve.dev/key` for each. A store that does not answer needs repair.',
   },
+  'lineage-fenced': {
+    meaning:
+      'another pod has taken the lineage from this one: nothing of this one is stored any more, and its application goes on unprotected',
+    remedy:
+      'Reprieve took the node of this pod for dead, or two pods share the lineage. Delete the pod that is not wanted. A restart of its container takes the lineage again when it is free.',
+  },
   'registry-failed': {
     meaning: "an image's registry refused or failed to say what the image runs",
     remedy:

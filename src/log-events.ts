@@ -79,15 +79,23 @@ export const logEvents = {
   'leftovers.not_cleared': 'The sidecar could not remove everything that an earlier sidecar left.',
   'leftovers.not_sought': 'The sidecar could not look for dumps of an earlier sidecar.',
   'lineage.end_not_recorded': 'The sidecar could not record that the work is finished and tries once more.',
+  'lineage.fenced':
+    'Another pod took the lineage from this one; the sidecar stores nothing more, and the application goes on unprotected.',
   'lineage.finished': 'The application exited with 0; the sidecar recorded that its lineage ends.',
   'lineage.life_not_noted':
     'The sidecar could not write down the generation of the application; its checkpoints begin another one.',
   'lineage.not_cleared':
     'The sidecar could not remove the checkpoints of finished work; they are never restored.',
+  'lineage.not_left':
+    'The sidecar could not say in the store that it writes nothing more; a waiting pod sees it from the silence.',
+  'lineage.not_noted':
+    'The sidecar could not note its epoch in the pod; after a restart it takes the lineage anew.',
   'lineage.other_work':
     'The newest checkpoint is of other work; `changed` names the difference and `goBack` the annotation that restores it in spite of that.',
   'lineage.other_work_not_recorded':
     'The sidecar could not record that the work began from its beginning; its first checkpoint says so.',
+  'lineage.taken_over':
+    'The pod that has the lineage gives no sign of life, so this one took the lineage over; `holder` names it.',
   'memory.end_not_begun':
     'A checkpoint that ends the application had not begun in time, so the sidecar removed the throttle.',
   'memory.end_unsaved':
@@ -186,12 +194,14 @@ export const logEvents = {
   'sidecar.stopping': 'The sidecar received a signal, completes what is under way and then exits.',
   'signal.not_passed_on': 'The sidecar could not send a signal to the application for its launcher.',
   'slot.not_listed': 'The sidecar could not list the slot and trusts the clock of the node.',
+  'slot.unclaimed': 'The slot could not be claimed, because the store cannot be written.',
   'slot_lock.busy':
     'Another pod has the lock of the slot while the application runs here; `holder` names it.',
   'slot_lock.lost':
     'The process that has the slot lock ended; the sidecar takes the lock again when it needs it.',
   'slot_lock.not_signed': 'The sidecar could not write its name into the file of the slot lock.',
-  'slot_lock.unavailable': 'The store cannot lock, so nobody is kept out of the lineage.',
+  'slot_lock.unavailable':
+    'The store cannot lock; a replacement waits for the silence of a pod that died without a word.',
   'slot_record.put_aside':
     'The record of a slot is damaged; the sidecar keeps it under `keptAs` and starts an empty one.',
   'slot_record.unreadable': 'The record of a slot is damaged and could not be renamed; an empty one is used.',
@@ -199,8 +209,11 @@ export const logEvents = {
   'status.unanswered': 'The sidecar answered a status request with 500 because of an internal error.',
   'status.unavailable': 'The sidecar could not listen on the status port and runs without it.',
   'store.leftovers_kept': 'Drafts of writers that died could not be removed from the store.',
+  'store.not_swept': 'The sidecar could not sweep its namespace in the store; it tries again in an hour.',
   'store.partial_left':
     'The sidecar could not remove the incomplete files of a failed checkpoint; a later prune removes them.',
+  'store.swept':
+    'A sweep removed lineages whose time to live is over, or that are too many bytes; `swept` lists them.',
   'tools.installed': 'The restore init container copied the tools to the shared volume.',
   'tools.missing': 'The image lacks tools that a checkpoint needs; the applications run unprotected.',
   'trust.established': 'The API servers trust the certificate that the webhook serves.',

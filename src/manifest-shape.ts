@@ -82,6 +82,7 @@ const heldFile = object(
 const draftFields = {
   id: text("a checkpoint's id", 64, isCheckpointId),
   slot: object({ lineage: name, container: name }),
+  epoch: whole(1),
   createdAt: instant,
   trigger: someText,
   reason: anyText,
@@ -131,7 +132,7 @@ const manifestFields = object(
     ),
     totalBytes: whole(0),
   },
-  ['generation', 'parent'],
+  ['epoch', 'generation', 'parent'],
 )
 
 /** The shape, and what must hold between fields. */

@@ -56,6 +56,8 @@ export type CheckpointDraft = {
   /** Sorts by time: `<UTC yyyymmddThhmmss.mmmZ>-<8 hex digits>`. */
   id: string
   slot: Slot
+  /** The epoch of its writer in the slot (src/store/epochs.ts); the store sets it. Manifests of 0.2 and earlier lack it. */
+  epoch?: number
   createdAt: string
   trigger: string
   reason: string

@@ -74,6 +74,8 @@ export type PodPlan = {
   store: StorePlan
   /** Complete checkpoints retained in the store, at least 1. */
   keep: number
+  /** What sidecars remove of their namespace; absent for `usualTtlMs` and no bound on bytes. */
+  retention?: { ttlMs: number; namespaceBytes?: number }
   /** `latest`, `never`, or a checkpoint's id. */
   restore: string
   triggers: TriggerName[]
@@ -97,6 +99,9 @@ export type PodPlan = {
   meanTimeBetweenFailuresMs: number
   containers: ContainerPlan[]
 }
+
+/** Of a plan that says nothing about retention. */
+export const usualTtlMs = 7 * 86_400_000
 
 export const planVariable = 'REPRIEVE_PLAN'
 
@@ -140,6 +145,13 @@ function problemsOf(value: unknown): string[] {
   expect(value.incarnation === undefined || isText(value.incarnation), 'incarnation must be a text')
   expect(isText(value.restore), 'restore must be a text')
   expect(isWhole(value.keep) && value.keep >= 1, 'keep must be a whole number, at least 1')
+  expect(
+    value.retention === undefined ||
+      (isRecord(value.retention) &&
+        isWhole(value.retention.ttlMs) &&
+        (value.retention.namespaceBytes === undefined || isWhole(value.retention.namespaceBytes))),
+    'retention must be {ttlMs, namespaceBytes?}',
+  )
   expect(isWhole(value.checkpointBudgetMs), 'checkpointBudgetMs must be a whole number')
   expect(
     value.restoreBudgetMs === undefined || isWhole(value.restoreBudgetMs),

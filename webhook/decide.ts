@@ -2,7 +2,7 @@
 import { readOptIn, readWishes, type Wishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config.ts'
-import { triggerNames, type ContainerPlan, type PodPlan } from '../src/pod-plan.ts'
+import { triggerNames, usualTtlMs, type ContainerPlan, type PodPlan } from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
 import { planOfContainer } from './container-plan.ts'
@@ -143,6 +143,7 @@ export function planFor({ namespace, lineage, wishes, containers }: Planned, con
     ...(lineage.incarnation === undefined ? {} : { incarnation: lineage.incarnation }),
     store: { kind: 'directory', name: wishes.store ?? defaultStore, path: storeMountPath },
     keep: wishes.keep ?? config.keep,
+    ...(isUsual(config.retention) ? {} : { retention: config.retention }),
     restore: wishes.restore ?? 'latest',
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
@@ -157,6 +158,11 @@ export function planFor({ namespace, lineage, wishes, containers }: Planned, con
     ...(config.memory.nodeEvictionPercent === undefined ? {} : { nodeEvictionPercent: config.memory.nodeEvictionPercent }), // prettier-ignore
     containers,
   }
+}
+
+/** What the sidecars do without being told. */
+function isUsual({ ttlMs, namespaceBytes }: Config['retention']): boolean {
+  return ttlMs === usualTtlMs && namespaceBytes === undefined
 }
 
 /** The containers whose image has to be asked what it runs before anything can be decided. */

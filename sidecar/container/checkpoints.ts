@@ -13,6 +13,7 @@ import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
+import { NamespaceSweep } from '../lineage/namespace-sweep.ts'
 import type { SlotLock } from '../lineage/slot-lock.ts'
 import { launcherHashOf } from '../proc/process-tree.ts'
 import { vitalsOf } from '../proc/vitals.ts'
@@ -51,6 +52,7 @@ const pruneDeadlineMs = 60_000
 export class ContainerCheckpoints {
   readonly #parts: ContainerCheckpointsParts
   readonly #queue: CheckpointQueue
+  readonly #sweep: NamespaceSweep
   #stoppedListeners: (() => Promise<void>)[] = []
   #resumingListeners: (() => void)[] = []
   #criuPhase: CriuPhase = 'not-yet'
@@ -69,6 +71,7 @@ export class ContainerCheckpoints {
 
   constructor(parts: ContainerCheckpointsParts) {
     this.#parts = parts
+    this.#sweep = new NamespaceSweep(parts.around.store, parts.around.podPlan, parts.log)
     this.#queue = new CheckpointQueue({
       situation: () => this.#situation(),
       begin: (request) => this.#begin(request),
@@ -174,6 +177,7 @@ export class ContainerCheckpoints {
     } catch (error) {
       this.#resuming()
       const reason = obstacleOf(error) ?? (error as { code?: string }).code ?? 'dump-failed'
+      if (reason === 'lineage-fenced') void this.#parts.lock.confirm()
       const about = { err: error, trigger: request.trigger }
       if (signal.aborted)
         log.info({ event: 'checkpoint.broken_off', ...about }, 'the storing of a checkpoint was broken off')
@@ -236,7 +240,7 @@ export class ContainerCheckpoints {
     if (ended !== true) return
     await this.#pruned
     // The sidecar writes nothing more to the slot.
-    lock.release()
+    await lock.leave()
   }
 
   /**
@@ -247,6 +251,7 @@ export class ContainerCheckpoints {
     const { around, log } = this.#parts
     try {
       await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs), generation)
+      void this.#sweep.sweep()
     } catch (error) {
       log.warn({ event: 'checkpoint.not_pruned', err: error }, 'old checkpoints were not removed')
     }
@@ -266,9 +271,13 @@ export class ContainerCheckpoints {
     this.#parts.moved()
   }
 
-  /** @throws ReprieveError `lineage-busy`: two pods of one lineage must not store checkpoints in turns */
+  /** @throws ReprieveError `lineage-busy` or `lineage-fenced`: two pods of one lineage must not store checkpoints in turns */
   async #requireLock(deadline: Deadline): Promise<void> {
     const outcome = await this.#parts.lock.take(0, deadline.signal())
+    if (outcome.outcome === 'fenced')
+      throw new ReprieveError('lineage-fenced', `pod ${outcome.holder} has taken the lineage from this one`, {
+        holder: outcome.holder,
+      })
     if (outcome.outcome === 'busy') {
       const { detail, reason } = lineageBusy(outcome)
       throw new ReprieveError('lineage-busy', detail, { reason, holder: outcome.holder })

@@ -35,6 +35,10 @@ export type KeeperStatus = {
   /** A checkpoint of the running application is being stored. */
   storing: boolean
   lastCheckpoint: CheckpointOutcome | undefined
+  /** Of this pod in the lineage; none while another pod has it. */
+  epoch: number | undefined
+  /** The pod that took the lineage from this one: no checkpoint of the application is stored any more. */
+  fencedBy: string | undefined
 } & PreparationStatus
 
 export class ContainerKeeper {
@@ -108,6 +112,7 @@ export class ContainerKeeper {
       state: this.#container.state,
       storing: this.#checkpoints.doing === 'being-saved',
       ...this.#preparation.status,
+      ...this.#lock.status,
       lastCheckpoint,
     }
   }
@@ -204,6 +209,7 @@ export class ContainerKeeper {
     const isKeptOpen = () => this.#container.state.at === 'kept-open'
     if (!isKeptOpen()) return { outcome: 'not-kept-open' }
     const turn = await this.#lock.take(0, AbortSignal.timeout(recordDeadlineMs))
+    if (turn.outcome === 'fenced') return { outcome: 'taken-over', holder: turn.holder }
     if (turn.outcome === 'busy')
       return turn.isNamed ? { outcome: 'taken-over', holder: turn.holder } : { outcome: 'unknown' }
     if (!isKeptOpen()) return { outcome: 'not-kept-open' }

@@ -1,29 +1,26 @@
 /**
- * The slot lock. Two pods never run from one checkpoint, nor write one slot: a pod first takes a lock (flock(2)) on a file in the store.
- * The kernel or the file server releases it as soon as the pod dies. A replacement often starts while the pod it replaces still takes
- * its last checkpoint (Deployments, and Jobs by default, do not wait for the old pod to end): it waits its turn.
+ * The turn of this pod in a slot. Two pods never run from one checkpoint, nor write one slot. A pod first takes a lock (flock(2)) on a file in
+ * the store, which the kernel or the file server releases as soon as the pod dies; then it takes the next epoch of the slot, which ends the
+ * turn of whoever had it (src/store/epochs.ts). The lock tells a waiting pod when to start, the epoch keeps the earlier pod from writing.
+ *
+ * A replacement often starts while the pod it replaces still takes its last checkpoint (Deployments, and Jobs by default, do not wait for the
+ * old pod to end): it waits its turn. From a pod that gives no sign of life it takes the lineage over, even if the file server keeps the lock.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ChildProcess } from 'node:child_process'
 import type { Deadline } from '../../src/deadline.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
-import type { Outcome } from '../../src/outcome.ts'
-import { volumePaths } from '../../src/volume.ts'
+import type { Slot } from '../../src/manifest.ts'
+import type { Epoch, EpochState, Holder } from '../../src/store/epochs.ts'
+import type { Store } from '../../src/store/store.ts'
 import { differencesOf, type OwnWork } from '../../src/work.ts'
-import { AnnouncedEnd, parseNote, type Note } from './slot-note.ts'
 import type { Identity } from '../setup/surroundings.ts'
-
-export type LockOutcome = Outcome<{
-  taken: object
-  /**
-   * Another pod seems to have the lock; `isNamed`: it has, and the note in the file names it. `otherWork`: what it does is other work, which
-   * differs in this. `unanswered`: the store does not say who has it.
-   */
-  busy: { holder: string; isNamed: boolean; otherWork?: string[]; unanswered?: true }
-  /** The store cannot lock: no other pod is kept out. */
-  unfenced: { why: string }
-}>
+import type { EpochFile } from './epoch-file.ts'
+import { beatMs, HolderWatch, silentMs } from './holder-watch.ts'
+import type { LockOutcome } from './lock-outcome.ts'
+import { lockFile } from './lock-process.ts'
+import { AnnouncedEnd, noteOf, readNote, writeNote, type Note } from './slot-note.ts'
 
 const busy = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
 const unanswered = { ...busy, holder: 'unknown: the store did not answer', unanswered: true } as const
@@ -45,6 +42,23 @@ const waitForReplicaMs = 3_000
 const leaveGraceMs = 5_000
 /** For reading or writing a note of a hundred bytes. */
 const noteDeadlineMs = 5_000
+/** For taking an epoch: some small files, each synced, and a listing. */
+const epochDeadlineMs = 10_000
+const pauseMs = 250
+
+export type SlotLockParts = {
+  store: Pick<Store, 'lockFile' | 'epochs'>
+  slot: Slot
+  identity: Identity
+  file: EpochFile
+  log: EventLog
+  /** What this pod does in the slot. */
+  work?: OwnWork
+  /** For tests. */
+  times?: { beatMs?: number; silentMs?: number }
+}
+
+type Patience = { patienceMs?: number; evenForOtherWork?: boolean }
 
 /** How long a pod of the lineage waits for another one that has not announced its end. */
 export function patienceMsOf(lineage: string): number {
@@ -54,65 +68,63 @@ export function patienceMsOf(lineage: string): number {
 }
 
 export class SlotLock {
-  readonly #lockFile: () => Promise<string>
-  readonly #identity: Identity
-  readonly #log: EventLog
-  readonly #work: OwnWork | undefined
+  readonly #parts: SlotLockParts
   #process: ChildProcess | undefined
+  #epoch: Epoch | undefined
+  /** The epoch was taken without the lock. */
+  #withoutLock = false
+  #fencedBy: string | undefined
+  #beats: NodeJS.Timeout | undefined
+  #isBeating = false
+  #saidCannotLock = false
 
-  constructor(lockFile: () => Promise<string>, identity: Identity, log: EventLog, work?: OwnWork) {
-    this.#lockFile = lockFile
-    this.#identity = identity
-    this.#log = log
-    this.#work = work
+  constructor(parts: SlotLockParts) {
+    this.#parts = parts
   }
 
   get isTaken(): boolean {
-    return this.#process !== undefined
+    return this.#epoch !== undefined && (this.#process !== undefined || this.#withoutLock)
   }
 
-  /** Takes the lock, or names the pod that has it; `waitMs` 0 does not wait. Never rejects. */
+  get status(): { epoch: number | undefined; fencedBy: string | undefined } {
+    return { epoch: this.#epoch?.number, fencedBy: this.#fencedBy }
+  }
+
+  /** Takes the slot, or names the pod that has it; `waitMs` 0 does not wait. Never rejects. */
   async take(waitMs: number, signal: AbortSignal): Promise<LockOutcome> {
-    if (this.isTaken) return { outcome: 'taken' }
-    try {
-      const file = await this.#lockFile()
-      const outcome = await this.#lock(file, waitMs, signal)
-      if (outcome.outcome === 'taken') await this.#note({})
-      if (outcome !== busy) return outcome
-      const note = await readNote(file)
-      // A note of this pod itself is old: the pod that has the lock has not written its own yet.
-      const isNamed = note !== undefined && note.uid !== this.#identity.uid
-      if (!isNamed) return busy
-      const { work = this.#work } = note
-      const otherWork = work === undefined || this.#work === undefined ? [] : differencesOf(work, this.#work)
-      return { ...busy, holder: note.pod, isNamed, ...(otherWork.length === 0 ? {} : { otherWork }) }
-    } catch (error) {
-      // If the store does not answer, another pod may write there. If it refuses (read-only, for example), no pod can.
-      if (error instanceof ReprieveError && error.data.aborted === true) return unanswered
-      return { outcome: 'unfenced', why: describeError(error) }
-    }
+    if (this.#fencedBy !== undefined) return { outcome: 'fenced', holder: this.#fencedBy }
+    return this.#take(waitMs, signal, false)
   }
 
   /**
-   * Waits its turn: for a pod that announces its end until then, for any other pod only `patienceMs`. A pod that does other work, as the
-   * old one in a rolling update, leaves nothing to wait for.
-   * @param evenForOtherWork a checkpoint is to be restored whatever the work
+   * Takes the slot before the application starts, which will go on from what the slot has then. Waits its turn: for a pod that announces its
+   * end until then, for any other pod that lives only `patienceMs`. A pod that does other work, as the old one in a rolling update, leaves
+   * nothing to wait for.
+   * @param patience `evenForOtherWork`: a checkpoint is to be restored whatever the work
    */
   async await(
     signal: AbortSignal,
-    evenForOtherWork = false,
-    patienceMs = waitForRunningMs,
+    { patienceMs = waitForRunningMs, evenForOtherWork = false }: Patience = {},
   ): Promise<LockOutcome> {
+    this.#fencedBy = undefined
     const announced = new AnnouncedEnd()
-    let until = Date.now() + patienceMs
+    const watch = new HolderWatch(this.#parts.times?.silentMs)
+    const beganMs = Date.now()
+    const unsureUntil = beganMs + (this.#parts.times?.silentMs ?? silentMs) + leaveGraceMs
+    let until = beganMs + patienceMs
     for (;;) {
-      const outcome = await this.take(Math.min(1_000, Math.max(0, until - Date.now())), signal)
+      const outcome = await this.#take(Math.min(1_000, Math.max(0, until - Date.now())), signal, true)
       if (outcome.outcome !== 'busy') return outcome
       if (outcome.otherWork !== undefined && !evenForOtherWork) return outcome
       const file = await this.#lockFile().catch(() => undefined)
-      const note = file === undefined ? undefined : await readNote(file)
-      until = Math.max(until, announced.by(note, Date.now()) + leaveGraceMs)
-      if (Date.now() >= until || signal.aborted) return outcome
+      const note = file === undefined ? undefined : await readNote(file, noteDeadlineMs)
+      if (patienceMs > 0) until = Math.max(until, announced.by(note, Date.now()) + leaveGraceMs)
+      const holder = await this.#otherHolder(note)
+      const judged = holder === undefined ? 'alive' : watch.look(holder, performance.now())
+      if (holder !== undefined && judged === 'gone') return this.#takeOver(holder, signal)
+      const isUnsure = judged === 'unsure' && patienceMs > 0
+      if (Date.now() >= (isUnsure ? Math.max(until, unsureUntil) : until) || signal.aborted) return outcome
+      await delay(pauseMs)
     }
   }
 
@@ -122,75 +134,188 @@ export class SlotLock {
     if (outcome === 'taken') await this.#note({ leavesBy: deadline.epochMs, leavesInMs: deadline.leftMs })
   }
 
+  /** Frees the lock and keeps the epoch, which ends when another pod takes the slot. */
   release(): void {
+    clearInterval(this.#beats)
     this.#process?.stdin?.destroy()
     this.#process = undefined
+    this.#withoutLock = false
   }
 
-  #lock(file: string, waitMs: number, signal: AbortSignal): Promise<LockOutcome> {
-    return new Promise((resolve) => {
-      const child = spawn(volumePaths.launcher, ['lock', String(waitMs), file], {
-        stdio: ['pipe', 'pipe', 'pipe'],
-      })
-      let said = ''
-      const finish = (outcome: LockOutcome) => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', giveUp)
-        if (outcome.outcome === 'taken') this.#process = child
-        else child.stdin.destroy()
-        resolve(outcome)
+  /** This pod writes nothing more to the slot: a waiting one can start at once. */
+  async leave(): Promise<void> {
+    clearInterval(this.#beats)
+    const { store, slot, log } = this.#parts
+    try {
+      if (this.isTaken) await store.epochs.leave(slot, AbortSignal.timeout(epochDeadlineMs))
+    } catch (error) {
+      log.warn(
+        { event: 'lineage.not_left', err: error },
+        'the end of the claim on the lineage could not be said',
+      )
+    }
+    this.#epoch = undefined
+    this.release()
+  }
+
+  /** Asks the store whether the slot is still this pod's. */
+  async confirm(): Promise<void> {
+    if (this.#epoch === undefined || this.#isBeating) return
+    const { store, slot } = this.#parts
+    this.#isBeating = true
+    try {
+      // Without a deadline: a call that hangs is not followed by a second one, and a slow disk is no reason to refuse later calls.
+      const epoch = await store.epochs.beat(slot, new AbortController().signal)
+      if (epoch.gate !== this.#epoch.gate) await this.#remember(epoch)
+    } catch (error) {
+      if (isFenced(error)) await this.#overtaken()
+    } finally {
+      this.#isBeating = false
+    }
+  }
+
+  async #take(waitMs: number, signal: AbortSignal, isNewTurn: boolean): Promise<LockOutcome> {
+    if (this.isTaken) return { outcome: 'taken' }
+    try {
+      const file = await this.#lockFile()
+      const own = this.#epoch === undefined ? await this.#parts.file.read() : undefined
+      if (this.#process === undefined) {
+        const locked = await lockFile(file, waitMs, signal, { ended: (process) => this.#lost(process) })
+        if (locked.outcome === 'unanswered') return unanswered
+        if (locked.outcome === 'locked') this.#process = locked.process
+        else if (locked.outcome === 'busy') {
+          if (own?.withoutLock !== true) return await this.#named(file)
+        } else {
+          const holder = await this.#otherHolder(undefined)
+          if (holder?.beat !== undefined) return { ...busy, holder: holder.holder.pod, isNamed: true }
+          this.#cannotLock(locked.why)
+        }
       }
-      const giveUp = () => {
-        child.kill('SIGKILL')
-        finish(unanswered)
-      }
-      // On a hung file server open(2) hangs as well.
-      const timer = setTimeout(giveUp, waitMs + noteDeadlineMs)
-      signal.addEventListener('abort', giveUp)
-      child.stdin.on('error', () => undefined)
-      child.stdout.on('data', (chunk: Buffer) => {
-        said += chunk.toString('latin1')
-        if (said === 'held\n') finish({ outcome: 'taken' })
-        if (said === 'busy\n') finish(busy)
-      })
-      child.stderr.on('data', (chunk: Buffer) => {
-        said += chunk.toString('utf8')
-      })
-      child.on('error', (error) => finish({ outcome: 'unfenced', why: error.message }))
-      child.on('close', () => {
-        if (this.#process === child) this.#lost()
-        finish({ outcome: 'unfenced', why: said.trim() })
-      })
-    })
+      return await this.#enter(own, isNewTurn)
+    } catch (error) {
+      // If the store does not answer, another pod may write there. If it refuses (read-only, for example), no pod can.
+      if (error instanceof ReprieveError && error.data.aborted === true) return unanswered
+      if (isFenced(error)) return busy
+      return { outcome: 'unfenced', why: describeError(error) }
+    }
+  }
+
+  #cannotLock(why: string): void {
+    if (!this.#saidCannotLock)
+      this.#parts.log.warn(
+        { event: 'slot_lock.unavailable', why },
+        'the store cannot lock: only epochs count',
+      )
+    this.#saidCannotLock = true
+  }
+
+  /** Continues the epoch of this pod, or takes the next one. */
+  async #enter(own: Epoch | undefined, isNewTurn: boolean): Promise<LockOutcome> {
+    const { store, slot, identity } = this.#parts
+    const before = this.#epoch ?? own
+    const signal = AbortSignal.timeout(epochDeadlineMs)
+    const kept =
+      before === undefined ? undefined : await store.epochs.resume(slot, before, holderOf(identity), signal)
+    if (kept === undefined && before !== undefined && !isNewTurn) {
+      await this.#overtaken()
+      return { outcome: 'fenced', holder: this.#fencedBy ?? busy.holder }
+    }
+    return this.#begin(kept ?? (await store.epochs.take(slot, holderOf(identity), signal)))
+  }
+
+  async #takeOver(silent: EpochState, signal: AbortSignal): Promise<LockOutcome> {
+    const { store, slot, identity, log } = this.#parts
+    try {
+      const { pod, node } = silent.holder
+      log.warn(
+        { event: 'lineage.taken_over', holder: pod, node, epoch: silent.number },
+        'the pod that has the lineage gives no sign of life: this one takes the lineage over',
+      )
+      const bounded = AbortSignal.any([signal, AbortSignal.timeout(epochDeadlineMs)])
+      return await this.#begin(await store.epochs.take(slot, holderOf(identity), bounded))
+    } catch (error) {
+      return isFenced(error) ? busy : { outcome: 'unfenced', why: describeError(error) }
+    }
+  }
+
+  async #begin(epoch: Epoch): Promise<LockOutcome> {
+    this.#withoutLock = this.#process === undefined
+    await this.#remember(epoch)
+    clearInterval(this.#beats)
+    this.#beats = setInterval(() => void this.confirm(), this.#parts.times?.beatMs ?? beatMs).unref()
+    await this.#note({})
+    return { outcome: 'taken' }
+  }
+
+  async #remember(epoch: Epoch): Promise<void> {
+    this.#epoch = epoch
+    const { file, log } = this.#parts
+    await file
+      .write({ ...epoch, withoutLock: this.#withoutLock })
+      .catch((error: unknown) =>
+        log.warn({ event: 'lineage.not_noted', err: error }, 'the epoch could not be noted in the pod'),
+      )
+  }
+
+  /** Another pod has the slot. */
+  async #overtaken(): Promise<void> {
+    const { store, slot, log } = this.#parts
+    const newest = await store.epochs.newest(slot, AbortSignal.timeout(noteDeadlineMs)).catch(() => undefined)
+    const holder = newest?.holder.pod || busy.holder
+    this.#fencedBy = holder
+    this.#epoch = undefined
+    this.release()
+    log.error(
+      { event: 'lineage.fenced', holder, epoch: newest?.number },
+      'another pod has taken the lineage: the application goes on unprotected',
+    )
+  }
+
+  /** The writer of the slot, if it is another pod, and the one that the lock's note names: a pod of an earlier release has no beat. */
+  async #otherHolder(note: Note | undefined): Promise<EpochState | undefined> {
+    const { store, slot, identity } = this.#parts
+    const newest = await store.epochs.newest(slot, AbortSignal.timeout(noteDeadlineMs)).catch(() => undefined)
+    const isOther = newest !== undefined && newest.holder.uid !== identity.uid
+    return isOther && (note === undefined || note.uid === newest.holder.uid) ? newest : undefined
+  }
+
+  async #named(file: string): Promise<LockOutcome> {
+    const note = await readNote(file, noteDeadlineMs)
+    // A note of this pod itself is old: the pod that has the lock has not written its own yet.
+    const isNamed = note !== undefined && note.uid !== this.#parts.identity.uid
+    if (!isNamed) return busy
+    const own = this.#parts.work
+    const { work = own } = note
+    const otherWork = work === undefined || own === undefined ? [] : differencesOf(work, own)
+    return { ...busy, holder: note.pod, isNamed, ...(otherWork.length === 0 ? {} : { otherWork }) }
+  }
+
+  #lockFile(): Promise<string> {
+    return this.#parts.store.lockFile(this.#parts.slot, AbortSignal.timeout(noteDeadlineMs))
   }
 
   /** The process that had the lock ended: the sidecar takes the lock again before it writes the next checkpoint. */
-  #lost(): void {
+  #lost(process: ChildProcess): void {
+    if (this.#process !== process) return
     this.#process = undefined
-    this.#log.warn({ event: 'slot_lock.lost' }, 'the claim on the lineage was lost')
+    this.#parts.log.warn({ event: 'slot_lock.lost' }, 'the claim on the lineage was lost')
   }
 
   /** For people and for waiting pods; the lock itself is the kernel's. */
   async #note(more: Pick<Note, 'leavesBy' | 'leavesInMs'>): Promise<void> {
-    const { name, uid, node } = this.#identity
-    const { earlierFingerprint: _, ...work } = this.#work ?? { fingerprint: '' }
-    const note: Note = { pod: name, uid, node, ...more, ...(this.#work === undefined ? {} : { work }) }
+    const { identity, work, log } = this.#parts
     try {
-      await writeFile(await this.#lockFile(), `${JSON.stringify(note)}\n`, {
-        signal: AbortSignal.timeout(noteDeadlineMs),
-      })
+      await writeNote(await this.#lockFile(), noteOf(identity, work, more), noteDeadlineMs)
     } catch (error) {
-      this.#log.warn(
-        { event: 'slot_lock.not_signed', err: error },
-        'the claim on the lineage could not be signed',
-      )
+      log.warn({ event: 'slot_lock.not_signed', err: error }, 'the claim on the lineage could not be signed')
     }
   }
 }
 
-async function readNote(file: string): Promise<Note | undefined> {
-  return readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(noteDeadlineMs) }).then(
-    parseNote,
-    () => undefined,
-  )
+function isFenced(error: unknown): boolean {
+  return error instanceof ReprieveError && error.code === 'lineage-fenced'
+}
+
+function holderOf({ name, uid, node }: Identity): Holder {
+  return { pod: name, uid, node }
 }

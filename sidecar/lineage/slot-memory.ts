@@ -1,4 +1,4 @@
-/** The record of a slot in the store, beside its checkpoints. Only the pod that has the slot lock writes it. */
+/** The record of a slot in the store, beside its checkpoints. Only the pod that has the slot writes it. */
 import { ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot, SlotRecord } from '../../src/manifest.ts'
@@ -89,7 +89,7 @@ export class SlotMemory {
       )
   }
 
-  /** False where another pod has the slot lock: only that pod may change the record. */
+  /** False where another pod has the slot: only that pod may change the record. */
   #update(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
     const done = this.#turn.then(() => this.#updateNow(change))
     this.#turn = done.catch(() => undefined)
@@ -98,9 +98,16 @@ export class SlotMemory {
 
   async #updateNow(change: (record: SlotRecord) => SlotRecord): Promise<boolean> {
     const signal = AbortSignal.timeout(recordDeadlineMs)
-    if ((await this.#lock.take(0, signal)).outcome === 'busy') return false
+    const { outcome } = await this.#lock.take(0, signal)
+    if (outcome === 'busy' || outcome === 'fenced') return false
     const record = await this.#store.readRecord(this.#slot, signal)
-    await this.#store.writeRecord(this.#slot, change(record), signal)
-    return true
+    try {
+      await this.#store.writeRecord(this.#slot, change(record), signal)
+      return true
+    } catch (error) {
+      if (!(error instanceof ReprieveError && error.code === 'lineage-fenced')) throw error
+      await this.#lock.confirm()
+      return false
+    }
   }
 }

@@ -1,6 +1,8 @@
 /** The note of the pod that has the slot lock, in the lock's file, for people and for waiting pods. */
+import { readFile, writeFile } from 'node:fs/promises'
 import { isRecord, problemsOf } from '../../src/shape.ts'
-import { workPartsShape, type Work } from '../../src/work.ts'
+import { workPartsShape, type OwnWork, type Work } from '../../src/work.ts'
+import type { Identity } from '../setup/surroundings.ts'
 
 export type Note = {
   pod: string
@@ -12,6 +14,26 @@ export type Note = {
   leavesInMs?: number
   /** What the pod does in the slot. Notes of the releases before 0.3 lack it. */
   work?: Work
+}
+
+export function noteOf(
+  { name, uid, node }: Identity,
+  own: OwnWork | undefined,
+  more: Pick<Note, 'leavesBy' | 'leavesInMs'>,
+): Note {
+  const { earlierFingerprint: _, ...work } = own ?? { fingerprint: '' }
+  return { pod: name, uid, node, ...more, ...(own === undefined ? {} : { work }) }
+}
+
+export async function writeNote(file: string, note: Note, deadlineMs: number): Promise<void> {
+  await writeFile(file, `${JSON.stringify(note)}\n`, { signal: AbortSignal.timeout(deadlineMs) })
+}
+
+export async function readNote(file: string, deadlineMs: number): Promise<Note | undefined> {
+  return readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(deadlineMs) }).then(
+    parseNote,
+    () => undefined,
+  )
 }
 
 /** The bytes are untrusted. */

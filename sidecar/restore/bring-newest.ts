@@ -21,7 +21,7 @@ export async function bringNewest(
   await leaveBudget(plan.name, 0)
   const budget = new RestoreBudget(budgetMs, signal, bound)
   const turn = await turnOf(around, lock, { budget, signal })
-  if (turn.outcome === 'busy') {
+  if (turn.outcome === 'busy' || turn.outcome === 'fenced') {
     await writeFile(busyMark(plan.name), turn.holder)
     return bound.warn({ event: 'slot_lock.busy', ...lineageBusy(turn) }, 'no checkpoint was fetched')
   }

@@ -26,7 +26,9 @@ import { clearRestoreMark } from './restore-mark.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
 import { clearFetched, fetchCheckpoint, fetchedFolder, isFetched, removeFetched } from './fetched.ts'
 import { budgetFor, RestoreBudget } from './restore-budget.ts'
-import { patienceMsOf, SlotLock, type LockOutcome } from '../lineage/slot-lock.ts'
+import type { LockOutcome } from '../lineage/lock-outcome.ts'
+import { patienceMsOf, SlotLock } from '../lineage/slot-lock.ts'
+import { epochFileOf } from '../lineage/epoch-file.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
 import { namesOf } from '../../src/work.ts'
@@ -43,9 +45,6 @@ export type Prepared =
   | { outcome: 'cold'; rejected: Rejected[]; otherWork?: RestoreChoice['otherWork'] }
   /** The launcher adopted the tree, and it is gone again, or was killed with it: the container ends, and there is nothing to start in it. */
   | { outcome: 'ended'; rejected: Rejected[] }
-
-/** Making a folder of the store. */
-const lockDeadlineMs = 5_000
 
 /**
  * Newest first, the checkpoints that this container may go on from. A store that cannot be read means none: that is said in
@@ -75,9 +74,10 @@ export async function findCandidates(
 
 export function lockOf(around: Surroundings, plan: ContainerPlan): SlotLock {
   const slot = { lineage: around.podPlan.lineage, container: plan.name }
-  const lockFile = () => around.store.lockFile(slot, AbortSignal.timeout(lockDeadlineMs))
+  const { store, identity } = around
   const log = around.log.child({ container: plan.name })
-  return new SlotLock(lockFile, around.identity, log, workOf(around.podPlan, plan))
+  const work = workOf(around.podPlan, plan)
+  return new SlotLock({ store, slot, identity, file: epochFileOf(plan.name), log, work })
 }
 
 /** A store that does not answer may have another pod at work: it is asked again. @param waited another pod's end has been waited for */
@@ -87,9 +87,10 @@ export async function turnOf(
   { budget, signal, waited = false }: { budget: RestoreBudget; signal: AbortSignal; waited?: boolean },
 ): Promise<LockOutcome> {
   for (;;) {
-    const turn = waited
-      ? await lock.take(0, signal)
-      : await lock.await(signal, asksForOne(around), patienceMsOf(around.podPlan.lineage))
+    const turn = await lock.await(signal, {
+      patienceMs: waited ? 0 : patienceMsOf(around.podPlan.lineage),
+      evenForOtherWork: asksForOne(around),
+    })
     if (turn.outcome !== 'busy' || turn.unanswered !== true) return turn
     const silence = new ReprieveError('store-failed', 'the store does not say whose the lineage is', {
       aborted: true,
@@ -108,7 +109,8 @@ export function asksForOne({ podPlan }: Surroundings): boolean {
   return podPlan.restore !== 'latest' && podPlan.restore !== 'never'
 }
 
-export function lineageBusy({ holder, otherWork }: LockOutcome & { outcome: 'busy' }): Rejected {
+/** @param turn whose pod has the lineage, and what it does there that this pod would not */
+export function lineageBusy({ holder, otherWork }: { holder: string; otherWork?: string[] }): Rejected {
   if (otherWork === undefined)
     return { id: '*', reason: 'lineage-busy', detail: `pod ${holder} of the same lineage is alive` }
   const detail = `pod ${holder} of the same lineage is alive and does other work: ${namesOf(otherWork)} changed`
@@ -184,9 +186,10 @@ async function prepareFrom({
     log,
   )
   const turn = await turnOf(around, lock, { budget, signal, waited })
-  if (turn.outcome === 'busy') return { outcome: 'cold', rejected: [lineageBusy(turn)] }
+  if (turn.outcome === 'busy' || turn.outcome === 'fenced')
+    return { outcome: 'cold', rejected: [lineageBusy(turn)] }
   if (turn.outcome === 'unfenced')
-    log.warn({ event: 'slot_lock.unavailable', why: turn.why }, 'the lineage could not be claimed')
+    log.warn({ event: 'slot.unclaimed', why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)
   await note.settle(inOrder, killedInRestore)
   const found = await findCandidates(around, plan, { signal, budget })

@@ -10,13 +10,16 @@ import { doomedCheckpoints } from '../prune-choice.ts'
 import { emptySlotRecord } from '../slot-record.ts'
 import { makeDraftFolder } from './draft-folder.ts'
 import { fetchCheckpoint } from './fetch-checkpoint.ts'
+import { newestEpoch } from './epochs.ts'
 import { listCheckpoints } from './list-checkpoints.ts'
 import { putCheckpoint, type Transfer } from './put-checkpoint.ts'
 import { settleAfterAbort } from './settle-after-abort.ts'
-import { findSlotFolder, makeSlotFolder } from './slot-folder.ts'
+import { findSlotFolder, lockName, makeSlotFolder } from './slot-folder.ts'
 import { readSlotRecord, writeSlotRecord } from './slot-record-file.ts'
+import { SlotWriters } from './slot-writers.ts'
 import { storeFailure } from './store-failure.ts'
 import type { Store, UnreadableCheckpoint } from './store.ts'
+import { sweepStore } from './sweep-store.ts'
 import { removeCheckpoints, sweepLeftovers } from './sweep.ts'
 import { hangsAfterMs, UnansweredCalls, type Kind } from './unanswered-calls.ts'
 
@@ -46,6 +49,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     hangsMs = hangsAfterMs,
   } = options
   const unanswered = new UnansweredCalls(name, hangsMs)
+  const writers = new SlotWriters()
   let seen = false
   /** The id of the last checkpoint, by the slot's folder. `prune` keeps it, whatever clock gave it its id. */
   const putLast = new Map<string, string>()
@@ -108,9 +112,11 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     const folder = await findSlotFolder(root, slot)
     if (folder === undefined) return { removed: [] }
     const doomed = choose(await listCheckpoints(folder, slot, signal), putLast.get(folder))
-    const removed = await removeCheckpoints(folder, doomed, signal)
-    await sweepLeftovers(folder, abandonedAfterMs, signal)
-    return { removed }
+    return writers.write(folder, async (gate) => {
+      const removed = await removeCheckpoints(folder, gate, doomed, signal)
+      for (const each of [gate, folder]) await sweepLeftovers(each, abandonedAfterMs, signal)
+      return { removed }
+    })
   }
 
   return {
@@ -126,13 +132,15 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
 
     draftFolder: (slot, id, signal) =>
       run('write', `begin checkpoint ${id}`, signal, async () =>
-        makeDraftFolder(await makeSlotFolder(root, slot), id, signal),
+        writers.write(await makeSlotFolder(root, slot), (gate) => makeDraftFolder(gate, id, signal)),
       ),
 
     put: (draft, sourceDir, signal) =>
       run('write', `store checkpoint ${draft.id}`, signal, async () => {
         const slotFolder = await makeSlotFolder(root, draft.slot)
-        const put = await putCheckpoint({ slotFolder, transfer, log }, draft, sourceDir, signal)
+        const put = await writers.write(slotFolder, (gate, { number }) =>
+          putCheckpoint({ slotFolder, gate, transfer, log }, { ...draft, epoch: number }, sourceDir, signal),
+        )
         putLast.set(slotFolder, draft.id)
         return put
       }),
@@ -181,12 +189,38 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       }),
 
     writeRecord: (slot, record, signal) =>
-      run('write', 'write the slot record', signal, async () =>
-        writeSlotRecord(await makeSlotFolder(root, slot), record),
-      ),
+      run('write', 'write the slot record', signal, async () => {
+        const folder = await makeSlotFolder(root, slot)
+        await writers.write(folder, (gate) => writeSlotRecord(folder, gate, record))
+      }),
+
+    sweep: (sweep, signal) => run('write', 'sweep', signal, () => sweepStore(root, sweep, signal)),
+
+    epochs: {
+      take: (slot, holder, signal) =>
+        run('write', 'take the slot', signal, async () =>
+          writers.take(await makeSlotFolder(root, slot), holder),
+        ),
+      resume: (slot, epoch, holder, signal) =>
+        run('write', 'take the slot again', signal, async () =>
+          writers.resume(await makeSlotFolder(root, slot), epoch, holder),
+        ),
+      beat: (slot, signal) =>
+        run('write', 'say that the writer lives', signal, async () =>
+          writers.beat(await makeSlotFolder(root, slot)),
+        ),
+      leave: (slot, signal) =>
+        run('write', 'leave the slot', signal, async () => {
+          const folder = await findSlotFolder(root, slot)
+          if (folder !== undefined) await writers.leave(folder)
+        }),
+      newest: (slot, signal) =>
+        run('read', 'see who has the slot', signal, async () => {
+          const folder = await findSlotFolder(root, slot)
+          return folder === undefined ? undefined : newestEpoch(folder)
+        }),
+    },
   }
 }
-
-const lockName = 'claim'
 
 type Found = { manifests: CheckpointManifest[]; unreadable: UnreadableCheckpoint[] }

@@ -1,7 +1,7 @@
 /**
  * A folder inside the store for a checkpoint that is being made, so that `put` gives its files a second name instead of copying them.
  * Copying would take most of the time of a checkpoint (bench/cycle.ts): every page goes through memory twice more and fills as much page
- * cache again. The folder has the name of a partial: a later prune removes it when its writer is dead.
+ * cache again. The folder has the name of a partial in the writer's gate: a later prune removes it when its writer is dead.
  */
 import { mkdir, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,12 +24,12 @@ const localFileSystems: ReadonlySet<number> = new Set([
 
 /** Undefined where a folder outside the store is faster. */
 export async function makeDraftFolder(
-  slotFolder: string,
+  gate: string,
   id: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  if (!isLocalFileSystem((await statfs(slotFolder)).type)) return undefined
-  const folder = join(slotFolder, partialName(`${id}.draft`, ownWriterMark()))
+  if (!isLocalFileSystem((await statfs(gate)).type)) return undefined
+  const folder = join(gate, partialName(`${id}.draft`, ownWriterMark()))
   signal.throwIfAborted()
   await mkdir(folder, { mode: folderMode })
   // The caller does not learn its name any more.

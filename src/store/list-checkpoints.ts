@@ -1,16 +1,13 @@
-import { constants } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCheckpointId } from '../checkpoint-id.ts'
-import { withFile } from '../durable-file.ts'
 import { describeError, ReprieveError, errnoOf } from '../errors.ts'
 import { parseManifest } from '../manifest-codec.ts'
 import { manifestLimits } from '../manifest-shape.ts'
 import type { CheckpointManifest, Slot } from '../manifest.ts'
+import { readBounded } from './read-bounded.ts'
 import { manifestName } from './slot-folder.ts'
 import type { UnreadableCheckpoint } from './store.ts'
-
-const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
 
 /** Newest first. A checkpoint that disappears meanwhile is being pruned and is left out. */
 export async function listCheckpoints(
@@ -43,20 +40,6 @@ async function readManifest(slotFolder: string, id: string, slot: Slot): Promise
     throw new ReprieveError('manifest-invalid', message)
   }
   return manifest
-}
-
-/**
- * The content of a small regular file. A link, a pipe (O_NONBLOCK: opening one does not wait for a writer) or a giant file in its place
- * is not read.
- */
-export async function readBounded(path: string, mostBytes: number): Promise<Buffer> {
-  return withFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, async (file) => {
-    const stat = await file.stat()
-    if (!stat.isFile()) throw new Error(`${path} is not a regular file`)
-    if (stat.size > mostBytes)
-      throw new Error(`${path} has ${stat.size} bytes, more than the ${mostBytes} allowed`)
-    return file.readFile()
-  })
 }
 
 async function isGone(path: string): Promise<boolean> {

@@ -1,6 +1,7 @@
 /**
- * Writes a checkpoint beside the others under a hidden name, makes every byte durable, the manifest last, and then gives it its name in
- * one rename. A writer that is killed before the rename leaves a partial, which is never listed; after it, a complete checkpoint.
+ * Writes a checkpoint under a hidden name in the writer's gate (epochs.ts), makes every byte durable, the manifest last, and then gives it
+ * its name in one rename. A writer that is killed before the rename leaves a partial, which is never listed; after it, a complete
+ * checkpoint. A writer that was overtaken has no gate any more, and the rename fails.
  */
 import { constants } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
@@ -31,15 +32,15 @@ const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constant
 const filesAtOnce = 2
 
 export async function putCheckpoint(
-  place: { slotFolder: string; transfer: Transfer; log: EventLog | undefined },
+  place: { slotFolder: string; gate: string; transfer: Transfer; log: EventLog | undefined },
   draft: CheckpointDraft,
   sourceDir: string,
   signal: AbortSignal,
 ): Promise<PutResult> {
-  const { slotFolder, transfer, log } = place
+  const { slotFolder, gate, transfer, log } = place
   requireManifest(completeManifest(draft, []))
   const paths = await listSourceFiles(sourceDir, signal)
-  const partial = join(slotFolder, partialName(draft.id, ownWriterMark()))
+  const partial = join(gate, partialName(draft.id, ownWriterMark()))
   const final = join(slotFolder, draft.id)
   const spent: Spent = { hashMs: 0, writeMs: 0, syncMs: 0 }
   let written = partial
@@ -64,7 +65,7 @@ export async function putCheckpoint(
     signal.throwIfAborted()
     return { manifest, ...spent }
   } catch (error) {
-    await withdraw(written, join(slotFolder, trashName(draft.id)), log)
+    await withdraw(written, join(gate, trashName(draft.id)), log)
     throw error
   }
 }

@@ -4,8 +4,10 @@
  *     <root>/<lineage>/<container>/<id>/manifest.json    a checkpoint, complete
  *                                  <id>/files/…          its files
  *                                  record.json           the slot's record
- *                                  .<what>.partial-<writer>-<random>   being written
- *                                  .<id>.trash-<random>                being deleted
+ *                                  claim                 the file of the slot lock
+ *                                  epochs/, writer-…/    whose turn it is to write (epochs.ts), and in a writer's folder:
+ *                                      .<what>.partial-<writer>-<random>   being written
+ *                                      .<id>.trash-<random>                being deleted
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { lstat } from 'node:fs/promises'
@@ -17,6 +19,7 @@ import type { Slot } from '../manifest.ts'
 export const manifestName = 'manifest.json'
 export const filesName = 'files'
 export const recordName = 'record.json'
+export const lockName = 'claim'
 
 /** The folder of the slot, or undefined where it does not exist. A symbolic link in the path is refused. */
 export async function findSlotFolder(root: string, slot: Slot): Promise<string | undefined> {

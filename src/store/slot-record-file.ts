@@ -5,7 +5,7 @@ import { replaceFile } from '../durable-file.ts'
 import type { EventLog } from '../log.ts'
 import type { SlotRecord } from '../manifest.ts'
 import { emptySlotRecord, parseSlotRecord, serializeSlotRecord, slotRecordLimits } from '../slot-record.ts'
-import { readBounded } from './list-checkpoints.ts'
+import { readBounded } from './read-bounded.ts'
 import { partialName, recordName } from './slot-folder.ts'
 import { ownWriterMark } from './writer-mark.ts'
 
@@ -26,8 +26,9 @@ export async function readSlotRecord(slotFolder: string, log: EventLog | undefin
   }
 }
 
-export async function writeSlotRecord(slotFolder: string, record: SlotRecord): Promise<void> {
-  const temporary = join(slotFolder, partialName(recordName, ownWriterMark()))
+/** @param gate of the writer: the record of one that was overtaken gets no name */
+export async function writeSlotRecord(slotFolder: string, gate: string, record: SlotRecord): Promise<void> {
+  const temporary = join(gate, partialName(recordName, ownWriterMark()))
   await replaceFile(join(slotFolder, recordName), serializeSlotRecord(record), temporary)
 }
 

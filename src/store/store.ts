@@ -1,12 +1,15 @@
 import type { CheckpointDraft, CheckpointManifest, Slot, SlotRecord } from '../manifest.ts'
+import type { Epoch, EpochState, Holder } from './epochs.ts'
+import type { SweepOptions, Swept } from './sweep-store.ts'
 
 /**
  * A place for checkpoints. An implementation keeps these promises, whatever kills the writer: a checkpoint is listed only when every byte
  * of it is durable; a listed checkpoint stays until `removeBefore` or `prune`; when `fetch` resolves, every byte has been compared with
- * the manifest.
+ * the manifest. What a writer begins after another one took the next epoch changes nothing: the call rejects with `lineage-fenced`.
  */
 export interface Store {
   readonly name: string
+  readonly epochs: Epochs
   /**
    * The complete checkpoints, newest first, and apart from them those whose manifest cannot be read.
    * @throws ReprieveError `store-failed`
@@ -47,9 +50,24 @@ export interface Store {
    * @throws ReprieveError `store-failed`
    */
   lockFile(slot: Slot, signal: AbortSignal): Promise<string>
+  /** Removes the slots that nobody will come back for. @throws ReprieveError `store-failed` */
+  sweep(options: SweepOptions, signal: AbortSignal): Promise<Swept[]>
   readRecord(slot: Slot, signal: AbortSignal): Promise<SlotRecord>
   /** Replaces the record atomically. */
   writeRecord(slot: Slot, record: SlotRecord, signal: AbortSignal): Promise<void>
+}
+
+/** Whose turn it is to write to a slot (epochs.ts). */
+export interface Epochs {
+  /** Takes the next epoch for this process and ends all earlier ones. @throws ReprieveError `lineage-fenced` if another writer was quicker */
+  take(slot: Slot, holder: Holder, signal: AbortSignal): Promise<Epoch>
+  /** Continues the epoch of an earlier process of the same pod. @returns undefined where another writer has the slot */
+  resume(slot: Slot, epoch: Epoch, holder: Holder, signal: AbortSignal): Promise<Epoch | undefined>
+  /** Says that the writer lives. @returns its epoch, a new one if a sweep removed the slot. @throws ReprieveError `lineage-fenced` */
+  beat(slot: Slot, signal: AbortSignal): Promise<Epoch>
+  /** Ends the epoch of this process: the next writer need not wait. */
+  leave(slot: Slot, signal: AbortSignal): Promise<void>
+  newest(slot: Slot, signal: AbortSignal): Promise<EpochState | undefined>
 }
 
 export type UnreadableCheckpoint = { id: string; reason: string }

@@ -7,54 +7,62 @@ import { isTrash, partialName, trashName, writerOfPartial } from './slot-folder.
 import { ownWriterMark, writerState } from './writer-mark.ts'
 
 /**
- * Gives each checkpoint a hidden name first, in one durable step, and then removes it: no half-deleted checkpoint is ever listed, whenever
- * the remover dies. Returns the ids that this call removed, not those that another process removed first.
+ * Moves each checkpoint into the remover's gate first, in one durable step, and then removes it: no half-deleted checkpoint is ever listed,
+ * whenever the remover dies, and one that was overtaken removes nothing. Returns the ids that this call removed, not those that another process removed first.
  */
 export async function removeCheckpoints(
   slotFolder: string,
+  gate: string,
   ids: readonly string[],
   signal: AbortSignal,
 ): Promise<string[]> {
   const removed: string[] = []
   for (const id of ids) {
     signal.throwIfAborted()
-    if (await discard(slotFolder, id, signal)) removed.push(id)
+    if (await discard(slotFolder, id, gate, signal)) removed.push(id)
   }
   return removed
 }
 
 /**
+ * In a writer's gate, or in a slot that a release without gates wrote to.
+ *
  * @param abandonedAfterMs a partial of a writer elsewhere is abandoned after so long without a change; the partial of a dead writer is
  *   removed at once. A live writer whose partial is removed fails and harms nothing.
  */
 export async function sweepLeftovers(
-  slotFolder: string,
+  folder: string,
   abandonedAfterMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const name of await readdir(slotFolder)) {
+  for (const name of await readdir(folder)) {
     signal.throwIfAborted()
-    if (isTrash(name)) await removeTree(join(slotFolder, name), signal)
+    if (isTrash(name)) await removeTree(join(folder, name), signal)
     const writer = writerOfPartial(name)
     if (writer === undefined) continue
     const state = writerState(writer)
     const abandoned =
-      state === 'dead' || (state === 'elsewhere' && (await idleMs(slotFolder, name)) > abandonedAfterMs)
-    if (abandoned) await discard(slotFolder, name, signal)
+      state === 'dead' || (state === 'elsewhere' && (await idleMs(folder, name)) > abandonedAfterMs)
+    if (abandoned) await discard(folder, name, folder, signal)
   }
 }
 
-async function discard(slotFolder: string, name: string, signal: AbortSignal): Promise<boolean> {
-  const trash = join(slotFolder, trashName(name))
+async function discard(folder: string, name: string, into: string, signal: AbortSignal): Promise<boolean> {
+  const trash = join(into, trashName(name))
   try {
-    await rename(join(slotFolder, name), trash)
+    await rename(join(folder, name), trash)
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false
+    if (errnoOf(error) === 'ENOENT' && !(await isListed(folder, name))) return false
     throw error
   }
-  await syncFolder(slotFolder)
+  await syncFolder(folder)
   await removeTree(trash, signal)
   return true
+}
+
+/** Otherwise the folder that it was to be moved into is gone. */
+async function isListed(folder: string, name: string): Promise<boolean> {
+  return (await readdir(folder)).includes(name)
 }
 
 /**
@@ -80,11 +88,11 @@ async function goneOr<T>(call: Promise<T>): Promise<T | undefined> {
 }
 
 /** The time since the last change in a partial, by the clock of the store: that of a file server may differ from the node's. */
-async function idleMs(slotFolder: string, name: string): Promise<number> {
-  const probe = join(slotFolder, partialName('clock', ownWriterMark()))
+async function idleMs(folder: string, name: string): Promise<number> {
+  const probe = join(folder, partialName('clock', ownWriterMark()))
   await writeFile(probe, '')
   try {
-    return (await lstat(probe)).mtimeMs - (await newestTouchMs(join(slotFolder, name)))
+    return (await lstat(probe)).mtimeMs - (await newestTouchMs(join(folder, name)))
   } finally {
     await rm(probe, { force: true })
   }

@@ -7,13 +7,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ContainerPlan, PodPlan } from '../../src/pod-plan.ts'
 import { emptySlotRecord } from '../../src/slot-record.ts'
-import type { Store } from '../../src/store/store.ts'
+import type { Epochs, Store } from '../../src/store/store.ts'
 import type { SlotRecord } from '../../src/manifest.ts'
 import { CheckpointQueue } from '../../sidecar/container/queue.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../../sidecar/checkpoint/request.ts'
 import type { ToLauncher } from '../../sidecar/launcher-socket/launcher-messages.ts'
 import type { LauncherProcess } from '../../sidecar/launcher-socket/launcher-process.ts'
 import type { LauncherConnection } from '../../sidecar/launcher-socket/launcher-server.ts'
+import type { OwnEpoch } from '../../sidecar/lineage/epoch-file.ts'
+import { SlotLock } from '../../sidecar/lineage/slot-lock.ts'
 import { ProcessNumbers } from '../../sidecar/proc/process-numbers.ts'
 import type { Surroundings } from '../../sidecar/setup/surroundings.ts'
 import { until } from '../until.ts'
@@ -44,6 +46,10 @@ export const podPlan: PodPlan = {
   containers: [containerPlan],
 }
 
+const nowhere = () => Promise.reject(new Error('there are no epochs here'))
+/** Of a store that cannot be written. */
+const noEpochs: Epochs = { take: nowhere, resume: nowhere, beat: nowhere, leave: nowhere, newest: async () => undefined } // prettier-ignore
+
 /** A store in memory that holds a record only; every call can be replaced. */
 export type StandInStore = Store & { record: SlotRecord; calls: string[] }
 
@@ -58,6 +64,8 @@ export function standInStore(parts: Partial<Store> = {}): StandInStore {
     fetch: () => Promise.reject(new Error('nothing is here')),
     prune: async () => ({ removed: [] }),
     lockFile: () => Promise.reject(new Error('nothing locks here')),
+    epochs: noEpochs,
+    sweep: async () => [],
     removeBefore: async () => {
       store.calls.push('removeBefore')
       return { removed: [] }
@@ -70,6 +78,24 @@ export function standInStore(parts: Partial<Store> = {}): StandInStore {
     ...parts,
   }
   return store
+}
+
+/** A lock without the launcher, which locks: the store seems to be one that cannot lock. @param uid of the pod */
+export function lockIn(
+  store: Store,
+  uid = 'u',
+  more: Partial<ConstructorParameters<typeof SlotLock>[0]> = {},
+): SlotLock {
+  let own: OwnEpoch | undefined
+  const file = {
+    read: async () => own,
+    write: async (epoch: OwnEpoch) => {
+      own = epoch
+    },
+  }
+  const slot = { lineage: podPlan.lineage, container: containerPlan.name }
+  const identity = { name: `pod-${uid}`, uid, node: 'n' }
+  return new SlotLock({ store, slot, identity, file, log: quietLog, ...more })
 }
 
 export function surroundings(store: Store): Surroundings {

@@ -103,7 +103,7 @@ listen: { port: "8443", certFile: 3, webhookConfiguration: Reprieve/one }
     'stores.odd must have exactly one of hostPath, nfs, persistentVolumeClaim, not {"nfs":{"server":"s","path":"/a/../b"},"extra":1}',
     'stores.odd.extra is not a known field',
     'stores.odd.nfs.path must be an absolute path without "..", not "/a/../b"',
-    'stores.default is required',
+    'stores.default is required: name where checkpoints go, for example `stores: { default: { nfs: { server: nfs.example.com, path: /exports/reprieve } } }` (or persistentVolumeClaim, or hostPath, which serves one node only)',
     'image must be an image reference, not ""',
     'imagePullPolicy must be one of IfNotPresent, Always, Never, not "Sometimes"',
     'keep must be a whole number from 1 to 100, not 0',
@@ -219,7 +219,9 @@ t.test('a section that is no mapping, and what an object would inherit, are prob
     '__proto__ is not a known field',
     'toString is not a known field',
   ])
-  t.same(problemsOf('image: x\n'), ['stores.default is required'])
+  t.match(problemsOf('image: x\n'), [
+    /^stores\.default is required: name where checkpoints go, for example `stores:/,
+  ])
   t.same(problemsOf(`${least}stores.x: 1\n`), ['stores.x is not a known field'])
 })
 

@@ -15,6 +15,7 @@ import {
   sampleDraft,
   sampleFiles,
   slot,
+  takes,
   writeTree,
 } from './samples.ts'
 
@@ -76,15 +77,12 @@ t.test('a target that fills up during a fetch fails clearly, and is left empty',
 
 t.test('a store mounted read-only lists and fetches, and refuses to be written', async (t) => {
   const { folder, disk, source } = smallDisk(t, 'size=8m')
-  const { manifest } = await createDirectoryStore({ name: 'ro', path: disk }).put(
-    sampleDraft(),
-    source,
-    never,
-  )
-  execFileSync('mount', ['-o', 'remount,ro', disk])
   const store = createDirectoryStore({ name: 'ro', path: disk })
+  const { manifest } = await store.put(sampleDraft(), source, never)
+  execFileSync('mount', ['-o', 'remount,ro', disk])
   const refused = { code: 'store-failed', message: /mounted read-only/, data: { errno: 'EROFS' } }
   await t.rejects(store.put(sampleDraft(), source, never), refused)
+  await t.rejects(takes(store), refused)
   await t.rejects(store.prune(slot, 0, never), refused)
   await t.rejects(store.writeRecord(slot, emptySlotRecord(), never), refused)
   t.same((await store.list(slot, never)).manifests, [manifest])

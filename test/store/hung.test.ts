@@ -6,7 +6,7 @@ import t from 'tap'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import { hungMount } from './hung-mount.ts'
 import { trashName } from '../../src/store/slot-folder.ts'
-import { folderFor, never, sampleDraft, slot, slotPath, writeTree } from './samples.ts'
+import { folderFor, never, sampleDraft, slot, slotPath, takes, writeTree } from './samples.ts'
 
 const refused = { code: 'store-failed', data: { aborted: true } }
 
@@ -85,6 +85,7 @@ t.test('while one write hangs, checkpoints are read; not while two do', async (t
     abortGraceMs: 10,
     hangsMs: 200,
   })
+  await takes(other)
   const together = () => other.put(sampleDraft(), source, soon())
   await Promise.all([t.rejects(together(), refused), t.rejects(together(), refused)])
   await sleep(250)

@@ -14,6 +14,7 @@ import {
   sampleDraft,
   sampleFiles,
   slot,
+  takes,
   writeTree,
 } from './samples.ts'
 
@@ -67,6 +68,7 @@ t.test(
       const young = manifests.filter(({ id }) => id !== first.id)
       for (const { id } of young)
         rmSync(join(root, 'ml-team+StatefulSet+train+0', 'main', id), { recursive: true })
+      await takes(store)
       await store.prune(slot, 1, never)
       if (leftovers(root).length > 0) broken.push(`round ${round}: prune left ${leftovers(root).join()}`)
     }
@@ -81,7 +83,7 @@ t.test(
   },
 )
 
-t.test('two processes that write and prune one slot at once do not harm each other', async (t) => {
+t.test('two processes that take one slot from each other, write and prune it do not harm it', async (t) => {
   const folder = folderFor(t)
   const root = join(folder, 'store')
   const source = writeTree(join(folder, 'source'), sampleFiles)
@@ -91,6 +93,8 @@ t.test('two processes that write and prune one slot at once do not harm each oth
     startWriter(root, source, 'link-or-copy', '25', '3'),
   ]
   const state = { running: true }
+  let said = ''
+  for (const { stdout } of writers) stdout?.on('data', (text) => (said += String(text)))
   const ended = Promise.all(writers.map((writer) => once(writer, 'exit'))).finally(
     () => (state.running = false),
   )
@@ -118,15 +122,24 @@ t.test('two processes that write and prune one slot at once do not harm each oth
       [0, null],
       [0, null],
     ],
-    'both writers succeeded in all they did',
+    'each write succeeded, or was refused because the other process had the slot',
   )
   const { manifests } = await store.list(slot, never)
-  t.equal(manifests.length, 3)
+  const epochs = manifests.map(({ epoch = 0 }) => epoch)
+  t.same(
+    epochs,
+    [...new Set(epochs)].toSorted((one, other) => other - one),
+    'nothing of an earlier epoch was published in a later one',
+  )
+  const count = (word: string) => said.split(word).length - 1
+  t.ok(count('stored') > 0 && count('fenced') > 0, `${count('stored')} stored, ${count('fenced')} fenced`)
   for (const manifest of manifests) {
     const target = join(folder, manifest.id)
     await store.fetch(manifest, target, never)
     t.same(differences(readTree(target), sampleFiles), [])
   }
+  await takes(store)
+  await store.prune(slot, 3, never)
   t.same(leftovers(root), [])
   t.ok(lists > 5 && fetches > 0, `${lists} lists, ${fetches} fetches beside them, ${pruned} met a prune`)
 })

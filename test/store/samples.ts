@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { makeCheckpointId } from '../../src/checkpoint-id.ts'
 import type { CheckpointDraft, Slot } from '../../src/manifest.ts'
+import { isGate, type Epoch } from '../../src/store/epochs.ts'
+import type { Store } from '../../src/store/store.ts'
 
 export const slot: Slot = { lineage: 'ml-team/StatefulSet/train/0', container: 'main' }
 export const never = new AbortController().signal
@@ -81,7 +83,14 @@ export function slotPath(root: string): string {
   return join(root, 'ml-team+StatefulSet+train+0', 'main')
 }
 
-/** What the slot's folder holds beside checkpoints and record. */
+/** What writers and removers have under way in the slot, or have left there. */
 export function leftovers(root: string): string[] {
-  return readdirSync(slotPath(root)).filter((name) => name.startsWith('.'))
+  const names = readdirSync(slotPath(root))
+  const inGates = names.filter(isGate).flatMap((gate) => readdirSync(join(slotPath(root), gate)))
+  return [...names, ...inGates].filter((name) => name.startsWith('.'))
+}
+
+/** As a pod does before it writes: whoever wrote to the slot before may not any more. */
+export function takes(store: Pick<Store, 'epochs'>, pod = 'another'): Promise<Epoch> {
+  return store.epochs.take(slot, { pod, uid: pod, node: 'n' }, never)
 }

@@ -23,6 +23,8 @@ const diskBytes = 16 * 2 ** 30 // sparse: what the tests write lies in a throw-a
 const packages = [
   'runc', 'iproute2', 'kmod', 'busybox-static', 'make', 'gcc', 'libc6-dev', 'musl-tools', 'linux-libc-dev', 'e2fsprogs',
   'golang-github-containers-common', 'docker-registry',
+  // For test/nfs: the kernel's own NFS server and client need programs beside them.
+  'nfs-kernel-server', 'nfs-common',
 ] // prettier-ignore
 
 /** Packages that check and format: large, and of no use in the guest. */

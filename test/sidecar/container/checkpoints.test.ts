@@ -41,7 +41,11 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
   const parts = {
     around: { podPlan: { keep: 3 }, store: { prune } },
     plan: containerPlan,
-    lock: { take: async () => ({ outcome: 'taken' }), release: () => void (isReleased = true) },
+    lock: {
+      take: async () => ({ outcome: 'taken' }),
+      leave: async () => void (isReleased = true),
+      confirm: async () => undefined,
+    },
     log: quietLog,
     state: () => container.state,
     dispatch,

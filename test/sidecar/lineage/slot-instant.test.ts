@@ -5,12 +5,11 @@ import { makeCheckpointId } from '../../../src/checkpoint-id.ts'
 import type { CheckpointManifest } from '../../../src/manifest.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { takeCheckpoint } from '../../../sidecar/checkpoint/checkpoint.ts'
-import { SlotLock } from '../../../sidecar/lineage/slot-lock.ts'
 import { instantInSlot } from '../../../sidecar/lineage/slot-instant.ts'
 import { SlotMemory } from '../../../sidecar/lineage/slot-memory.ts'
 import { sampleDraft } from '../../store/samples.ts'
 import { quietLog } from '../quiet-log.ts'
-import { containerPlan, standInStore, surroundings } from '../stand-ins.ts'
+import { containerPlan, lockIn, standInStore, surroundings } from '../stand-ins.ts'
 
 const slot = { lineage: 'l', container: 'app' }
 const nowMs = Date.parse('2026-06-01T12:00:00.000Z')
@@ -94,11 +93,7 @@ t.test('finished work ends after the newest of its checkpoints', async (t) => {
       return { removed: [] }
     },
   })
-  const lock = new SlotLock(
-    () => Promise.reject(new Error('no lock')),
-    { name: '', uid: '', node: '' },
-    quietLog,
-  )
+  const lock = lockIn(store)
   await new SlotMemory(store, slot, lock, quietLog).finished(() => nowMs)
   t.equal(store.record.finishedAt, at(nowMs + 3_600_001))
   t.strictSame(removed, [at(nowMs + 3_600_001)])

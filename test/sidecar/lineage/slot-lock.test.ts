@@ -1,27 +1,51 @@
-/** Without the launcher, which locks; what it answers is in test/launcher and in test/e2e/lineage.test.ts. */
+/** Without the launcher, which locks: to these pods every store is one that cannot lock. With it: test/launcher and test/e2e/lineage.test.ts. */
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { patienceMsOf, SlotLock } from '../../../sidecar/lineage/slot-lock.ts'
+import { patienceMsOf } from '../../../sidecar/lineage/slot-lock.ts'
 import { ReprieveError } from '../../../src/errors.ts'
+import { createDirectoryStore } from '../../../src/store/directory.ts'
+import type { EventLog } from '../../../src/log.ts'
+import type { OwnEpoch } from '../../../sidecar/lineage/epoch-file.ts'
+import { folderFor, never, sampleDraft, writeTree } from '../../store/samples.ts'
+import { until } from '../../until.ts'
 import { quietLog } from '../quiet-log.ts'
+import { containerPlan, lockIn, podPlan, standInStore } from '../stand-ins.ts'
 
-const identity = { name: 'p', uid: 'u', node: 'n' }
-
+const slot = { lineage: podPlan.lineage, container: containerPlan.name }
 const silent = () => Promise.reject(new ReprieveError('store-failed', 'aborted', { aborted: true }))
 
+type Test = Parameters<typeof folderFor>[0]
+
+/** Each pod has a store of its own, in one folder. */
+function stage(t: Test) {
+  const path = folderFor(t)
+  const events: string[] = []
+  const heard = ({ event }: { event: string }) => events.push(event)
+  const log = { ...quietLog, warn: heard, error: heard, info: heard, debug: heard } as unknown as EventLog
+  const pod = (uid: string, silentMs = 600_000, more = {}) => {
+    const store = createDirectoryStore({ name: uid, path })
+    const lock = lockIn(store, uid, { times: { beatMs: 10, silentMs }, log, ...more })
+    t.teardown(() => lock.release())
+    const put = () => store.put(sampleDraft({ slot }), writeTree(`${path}/source`, { a: Buffer.from('a') }), never) // prettier-ignore
+    return { store, lock, put }
+  }
+  return { events, pod }
+}
+
 t.test('a store that does not answer names nobody, and may have somebody at work', async (t) => {
-  const lock = new SlotLock(silent, identity, quietLog)
+  const lock = lockIn(standInStore({ lockFile: silent }))
   t.match(await lock.take(0, AbortSignal.timeout(1_000)), { outcome: 'busy', isNamed: false })
   t.equal(lock.isTaken, false)
 })
 
 t.test('one that refuses keeps nobody out', async (t) => {
-  const lock = new SlotLock(() => Promise.reject(new Error('read-only')), identity, quietLog)
+  const lock = lockIn(standInStore({ lockFile: () => Promise.reject(new Error('read-only')) }))
   t.match(await lock.take(0, AbortSignal.timeout(1_000)), { outcome: 'unfenced', why: /read-only/ })
 })
 
 t.test('a pod waits only as long as it is told for one that does not end', async (t) => {
-  const lock = new SlotLock(silent, identity, quietLog)
-  t.match(await lock.await(AbortSignal.timeout(60_000), false, 0), { outcome: 'busy' })
+  const lock = lockIn(standInStore({ lockFile: silent }))
+  t.match(await lock.await(AbortSignal.timeout(60_000), { patienceMs: 0 }), { outcome: 'busy' })
 })
 
 t.test(
@@ -43,3 +67,73 @@ t.test(
       t.equal(patienceMsOf(lineage), other, lineage)
   },
 )
+
+t.test('without locks a second pod is kept out as long as the first gives signs of life', async (t) => {
+  const { pod } = stage(t)
+  const [first, second] = [pod('one'), pod('two')]
+  t.match(await first.lock.await(never), { outcome: 'taken' })
+  t.match(await second.lock.await(never, { patienceMs: 200 }), {
+    outcome: 'busy',
+    holder: 'pod-one',
+    isNamed: true,
+  })
+  t.match(await second.lock.take(0, never), { outcome: 'busy', holder: 'pod-one' })
+  t.ok((await first.put()).manifest.epoch, 'the first one writes')
+})
+
+t.test('a pod that leaves lets the next one start at once', async (t) => {
+  const { pod } = stage(t)
+  const [first, second] = [pod('one'), pod('two')]
+  await first.lock.await(never)
+  const waiting = second.lock.await(never)
+  await first.lock.leave()
+  t.match(await waiting, { outcome: 'taken' })
+  t.equal(second.lock.status.epoch, 2)
+})
+
+t.test('a silent pod is taken over, hears of it, and stores nothing more', async (t) => {
+  const { pod, events } = stage(t)
+  const first = pod('one', 600_000, { times: { beatMs: 600_000 } })
+  const second = pod('two', 100)
+  await first.lock.await(never)
+  await first.put()
+  t.match(await second.lock.await(never, { patienceMs: 1 }), { outcome: 'taken' })
+  t.ok(events.includes('lineage.taken_over'))
+  await t.rejects(first.put(), { code: 'lineage-fenced' })
+  await first.lock.confirm()
+  t.ok(events.includes('lineage.fenced'))
+  t.match(first.lock.status, { fencedBy: 'pod-two', epoch: undefined })
+  t.match(await first.lock.take(0, never), { outcome: 'fenced', holder: 'pod-two' })
+  await second.lock.leave()
+  t.match(
+    await first.lock.take(0, never),
+    { outcome: 'fenced' },
+    'its application is not the newest any more, whoever is there',
+  )
+  t.match(await first.lock.await(never), { outcome: 'taken' }, 'its next container goes on from the newest')
+})
+
+t.test('a pod that is overtaken hears of it by itself', async (t) => {
+  const { pod } = stage(t)
+  const [first, second] = [pod('one'), pod('two')]
+  await first.lock.await(never)
+  await second.store.epochs.take(slot, { pod: 'pod-two', uid: 'two', node: 'n' }, never)
+  await until('the first to hear of it', () => first.lock.status.fencedBy === 'pod-two')
+})
+
+t.test('a sidecar that starts again keeps the epoch of its pod, unless it was taken meanwhile', async (t) => {
+  const { pod } = stage(t)
+  let own: OwnEpoch | undefined
+  const file = { read: async () => own, write: async (epoch: OwnEpoch) => void (own = epoch) }
+  const first = pod('one', 600_000, { file })
+  await first.lock.await(never)
+  first.lock.release()
+  const again = pod('one', 600_000, { file })
+  t.match(await again.lock.take(0, never), { outcome: 'taken' })
+  t.equal(again.lock.status.epoch, 1)
+  again.lock.release()
+  await pod('two').store.epochs.take(slot, { pod: 'pod-two', uid: 'two', node: 'n' }, never)
+  await delay(1)
+  const third = pod('one', 600_000, { file })
+  t.match(await third.lock.take(0, never), { outcome: 'busy', holder: 'pod-two' })
+})

@@ -1,0 +1,214 @@
+/**
+ * The epochs of a slot: whose turn it is to write there. Right without locks and clocks, on a local disk as on NFS.
+ *
+ *     <slot>/epochs/<n>              who took epoch n; made exclusively, so that an epoch has one writer
+ *     <slot>/writer-<n>-<random>/    the gate of that writer; a beat, and whatever it is writing or removing
+ *
+ * A writer changes the slot only by renaming something out of its gate, or into it. Who takes the next epoch empties the gates of the earlier
+ * ones and removes them. A rename that comes after that fails: on a local disk the path is gone, and an NFS server refuses the handle of a
+ * removed folder (ESTALE), whatever the client has cached. So a checkpoint is published before the next epoch begins, or never.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { folderMode, makeFolder, syncFolder, writeNewFile } from '../durable-file.ts'
+import { ReprieveError, errnoOf } from '../errors.ts'
+import { trashName } from './slot-folder.ts'
+
+export type Holder = { pod: string; uid: string; node: string }
+/** `gate`: the name of its folder in the slot. */
+export type Epoch = { number: number; gate: string }
+/** `beat` changes while the writer lives; undefined where its gate is gone. */
+export type EpochState = Epoch & { holder: Holder; beat: string | undefined }
+
+const claimsName = 'epochs'
+const beatName = 'beat'
+/** A client whose listing is old must not find an epoch free that was taken long ago. */
+const claimsKept = 64
+/** Of a writer that goes on writing while its gate is being closed. */
+const closingRounds = 1_000
+
+const gateForm = /^writer-(\d+)-[0-9a-f]{8}$/
+
+export function isGate(name: string): boolean {
+  return gateForm.test(name)
+}
+
+/** Takes the next epoch and ends every earlier one. @throws ReprieveError `lineage-fenced` where another writer was quicker */
+export async function takeEpoch(slotFolder: string, holder: Holder): Promise<Epoch> {
+  const claims = join(slotFolder, claimsName)
+  await makeFolder(claims)
+  for (let number = newestOf(await claimed(claims)) + 1; ; number++) {
+    const epoch = await claim(slotFolder, number, holder)
+    if (epoch !== undefined) return enter(slotFolder, epoch)
+  }
+}
+
+/** Takes the epoch of this number, or none. @throws ReprieveError `lineage-fenced` where another writer was quicker */
+export async function takeExactly(
+  slotFolder: string,
+  number: number,
+  holder: Holder,
+): Promise<Epoch | undefined> {
+  await makeFolder(join(slotFolder, claimsName))
+  const epoch = await claim(slotFolder, number, holder)
+  return epoch === undefined ? undefined : enter(slotFolder, epoch)
+}
+
+/** The claims that can be read. */
+export async function claimsOf(slotFolder: string): Promise<(Epoch & { holder: Holder })[]> {
+  const numbers = await claimed(join(slotFolder, claimsName))
+  const claims = numbers.map(async (number) => {
+    const found = await readClaim(slotFolder, number)
+    return found === undefined ? [] : [{ number, ...found }]
+  })
+  return (await Promise.all(claims)).flat()
+}
+
+/**
+ * For a writer whose gate is gone: takes the epoch that follows its own, where nobody has taken one since. A sweep may have removed the whole
+ * slot. @returns undefined where another writer has
+ */
+export async function reclaimEpoch(
+  slotFolder: string,
+  own: Epoch,
+  holder: Holder,
+): Promise<Epoch | undefined> {
+  const claims = join(slotFolder, claimsName)
+  const isThere = (await readClaim(slotFolder, own.number))?.gate === own.gate
+  const numbers = await claimed(claims)
+  if (isThere ? newestOf(numbers) > own.number : numbers.length > 0) return undefined
+  // Exactly this number: that it is free is the proof.
+  return takeExactly(slotFolder, isThere ? own.number + 1 : 1, holder)
+}
+
+/** Says that the writer lives. @returns whether its gate is open */
+export async function beat(slotFolder: string, { gate }: Epoch): Promise<boolean> {
+  try {
+    await writeFile(join(slotFolder, gate, beatName), randomBytes(8).toString('hex'), { mode: 0o600 })
+    return true
+  } catch (error) {
+    if (isGone(error)) return false
+    throw error
+  }
+}
+
+export async function newestEpoch(slotFolder: string): Promise<EpochState | undefined> {
+  const number = newestOf(await claimed(join(slotFolder, claimsName)))
+  const found = await readClaim(slotFolder, number)
+  if (found === undefined) return undefined
+  const beat = await readFile(join(slotFolder, found.gate, beatName), 'latin1').catch(undefinedIfGone)
+  return { number, ...found, beat }
+}
+
+/** Removes a gate. What is in it goes to the trash of the slot, which takes no time. */
+export async function closeGate(slotFolder: string, gate: string): Promise<void> {
+  const number = Number(gateForm.exec(gate)?.[1])
+  const folder = join(slotFolder, gateName(number))
+  // Under another name, its writer can reach it only where a network file system remembers its handle. It still looks like a gate: if this process
+  // dies here, the next writer closes it.
+  const isClosed = await rename(join(slotFolder, gate), folder).then(
+    () => false,
+    (error: unknown) => undefinedIfGone(error) ?? true,
+  )
+  if (isClosed) return
+  for (let round = 0; round < closingRounds; round++) {
+    const names = await readdir(folder).catch(undefinedIfGone)
+    if (names === undefined) return
+    // Not unlinked: an NFS client would only give an open file another name in the same folder.
+    for (const name of names) {
+      const trash = join(slotFolder, trashName(name))
+      await rename(join(folder, name), trash).catch(undefinedIfGone)
+      if (name === beatName) await rm(trash, { force: true })
+    }
+    try {
+      await rmdir(folder)
+      return await syncFolder(slotFolder)
+    } catch (error) {
+      if (isGone(error)) return
+      if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST') throw error
+    }
+  }
+  throw new ReprieveError('store-failed', `the folder of an earlier writer, ${folder}, could not be emptied`)
+}
+
+/** The errors of a call into a folder that was removed. */
+export function isGone(error: unknown): boolean {
+  return ['ENOENT', 'ESTALE', 'ENOTDIR'].includes(errnoOf(error) ?? '')
+}
+
+function gateName(number: number): string {
+  return `writer-${number}-${randomBytes(4).toString('hex')}`
+}
+
+async function claim(slotFolder: string, number: number, holder: Holder): Promise<Epoch | undefined> {
+  const epoch = { number, gate: gateName(number) }
+  const claims = join(slotFolder, claimsName)
+  try {
+    const { pod, uid, node } = holder
+    const text = JSON.stringify({ gate: epoch.gate, pod, uid, node, takenAt: new Date().toISOString() })
+    await writeNewFile(join(claims, String(number)), Buffer.from(`${text}\n`))
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return undefined
+    throw error
+  }
+  await syncFolder(claims)
+  return epoch
+}
+
+/**
+ * Each writer first claims and opens its gate, and looks at the others only then. So of two writers at least one sees the other. The listings
+ * are fresh on NFS as well: a client that finds its own change preceded by a foreign one lists the folder anew.
+ */
+async function enter(slotFolder: string, epoch: Epoch): Promise<Epoch> {
+  const claims = join(slotFolder, claimsName)
+  await mkdir(join(slotFolder, epoch.gate), { mode: folderMode })
+  await beat(slotFolder, epoch)
+  const numbers = await claimed(claims)
+  if (newestOf(numbers) > epoch.number) {
+    await closeGate(slotFolder, epoch.gate)
+    throw new ReprieveError('lineage-fenced', `another pod took the lineage at the same time`)
+  }
+  for (const name of await readdir(slotFolder)) {
+    const number = Number(gateForm.exec(name)?.[1])
+    if (number < epoch.number) await closeGate(slotFolder, name)
+  }
+  for (const number of numbers)
+    if (number <= epoch.number - claimsKept) await rm(join(claims, String(number)), { force: true })
+  return epoch
+}
+
+async function claimed(claims: string): Promise<number[]> {
+  const names = (await readdir(claims).catch(undefinedIfGone)) ?? []
+  return names.filter((name) => /^[1-9]\d{0,14}$/.test(name)).map(Number)
+}
+
+function newestOf(numbers: readonly number[]): number {
+  return numbers.reduce((most, number) => Math.max(most, number), 0)
+}
+
+/** The bytes may come from anyone, and those of a claim that is being made are not there yet. */
+async function readClaim(
+  slotFolder: string,
+  number: number,
+): Promise<{ gate: string; holder: Holder } | undefined> {
+  const path = join(slotFolder, claimsName, String(number))
+  const text = await readFile(path, 'utf8').catch(undefinedIfGone)
+  if (text === undefined) return undefined
+  try {
+    const { gate, pod, uid, node } = JSON.parse(text) as Record<string, unknown>
+    if (typeof gate !== 'string' || !isGate(gate)) return undefined
+    return { gate, holder: { pod: textOf(pod), uid: textOf(uid), node: textOf(node) } }
+  } catch {
+    return undefined
+  }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
+function undefinedIfGone(error: unknown): undefined {
+  if (isGone(error)) return undefined
+  throw error
+}

@@ -1,0 +1,101 @@
+/** What a sweep sees of the slots of a store: when each showed a sign of life, and how much it holds. */
+import { lstat, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isCheckpointId } from '../checkpoint-id.ts'
+import { errnoOf } from '../errors.ts'
+import { parseManifest } from '../manifest-codec.ts'
+import { manifestLimits } from '../manifest-shape.ts'
+import { claimsOf, isGate } from './epochs.ts'
+import { readBounded } from './read-bounded.ts'
+import type { SlotState } from './retention.ts'
+import { filesName, lockName, manifestName, partialName, recordName } from './slot-folder.ts'
+import { ownWriterMark } from './writer-mark.ts'
+
+/** The holder of an epoch that a sweep took: no sign of life. */
+export const sweeper = { pod: 'reprieve-sweep', uid: 'reprieve-sweep', node: '' }
+
+export type SurveyedSlot = SlotState & { folder: string; checkpoints: number }
+
+/** The folders of all slots, of one namespace if it is given, in an order of chance: a sweep may have time for some only. */
+export async function slotFolders(root: string, namespace?: string): Promise<[string, string][]> {
+  const found: [string, string][] = []
+  for (const lineage of await foldersIn(root)) {
+    if (namespace !== undefined && namespaceOf(lineage) !== namespace) continue
+    for (const container of await foldersIn(join(root, lineage))) found.push([lineage, container])
+  }
+  return found.sort(() => Math.random() - 0.5)
+}
+
+/** The names of the parts are those of folders, as encodeName gives them. */
+export async function surveySlot(
+  root: string,
+  [lineage, container]: [string, string],
+  { nowMs, countBytes }: { nowMs: number; countBytes: boolean },
+): Promise<SurveyedSlot> {
+  const folder = join(root, lineage, container)
+  const ids = (await readdir(folder)).filter(isCheckpointId)
+  const idleMs = nowMs - (await lastLifeMs(folder, ids))
+  const bytes = countBytes ? await bytesOf(folder, ids) : 0
+  return { namespace: namespaceOf(lineage), lineage, container, folder, idleMs, bytes, checkpoints: ids.length } // prettier-ignore
+}
+
+/** By the clock of the store: that of a file server may differ from this machine's. */
+export async function nowOf(root: string): Promise<number> {
+  const probe = join(root, partialName('clock', ownWriterMark()))
+  await writeFile(probe, '')
+  try {
+    return (await lstat(probe)).mtimeMs
+  } finally {
+    await rm(probe, { force: true })
+  }
+}
+
+/** Of a writer: its checkpoints, its record, its claim and its beat. The folder of the slot changes when a sweep works there. */
+async function lastLifeMs(folder: string, ids: readonly string[]): Promise<number> {
+  const claims = await claimsOf(folder)
+  const own = claims.filter(({ holder }) => holder.uid !== sweeper.uid)
+  const paths = [
+    recordName,
+    lockName,
+    ...ids.flatMap((id) => [join(id, manifestName), join(id, filesName)]),
+    ...own.flatMap(({ number, gate }) => [join('epochs', String(number)), join(gate, 'beat')]),
+    // A writer of an earlier release has what it writes beside its checkpoints.
+    ...(await readdir(folder)).filter((name) => name.includes('.partial-')),
+  ]
+  const times = await Promise.all(paths.map((path) => modifiedMs(join(folder, path))))
+  // Of a slot that has nothing of all this, when it was made or changed last.
+  return times.some((time) => time > 0) || claims.length > 0 ? Math.max(0, ...times) : modifiedMs(folder)
+}
+
+async function modifiedMs(path: string): Promise<number> {
+  try {
+    return (await lstat(path)).mtimeMs
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return 0
+    throw error
+  }
+}
+
+async function bytesOf(folder: string, ids: readonly string[]): Promise<number> {
+  let bytes = 0
+  for (const id of ids) {
+    try {
+      bytes += parseManifest(await readBounded(join(folder, id, manifestName), manifestLimits.manifestBytes)).totalBytes // prettier-ignore
+    } catch {
+      // One that cannot be read is not counted, and goes with the others.
+    }
+  }
+  return bytes
+}
+
+/** The namespace is the first part of a lineage, and its characters are those that a folder's name keeps. */
+function namespaceOf(lineage: string): string {
+  return lineage.split('+')[0] ?? ''
+}
+
+async function foldersIn(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true })
+  return entries.flatMap((entry) =>
+    entry.isDirectory() && !entry.name.startsWith('.') && !isGate(entry.name) ? [entry.name] : [],
+  )
+}

@@ -1,0 +1,107 @@
+/**
+ * One pass over the slots of a store. It removes the slots that nobody will come back for, and what dead writers left in the others.
+ *
+ * Before it removes a slot, it takes the slot's lock and then the epoch that follows the newest one, and only that: a pod that takes the slot at the
+ * same time has the epoch, and the sweep passes the slot over. Checkpoints go through the gate of that epoch, so that a pod that comes later
+ * stops the removal. Whatever goes is renamed first. A sweep that is killed leaves nothing half removed in sight, and the next one goes on.
+ */
+import { readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isCheckpointId } from '../checkpoint-id.ts'
+import { ReprieveError, describeError } from '../errors.ts'
+import { claimsOf, closeGate, isGate, isGone, takeExactly } from './epochs.ts'
+import { doomedSlots, livingMs, type Doomed, type Retention } from './retention.ts'
+import { lockName, trashName } from './slot-folder.ts'
+import { nowOf, slotFolders, surveySlot, sweeper, type SurveyedSlot } from './slot-survey.ts'
+import { removeCheckpoints, sweepLeftovers } from './sweep.ts'
+
+export type SweepOptions = {
+  retention: Retention
+  /** Only its slots. */
+  namespace?: string
+  mostSlots?: number
+  dryRun?: boolean
+  /** Takes the lock of a slot. @returns what frees it, or undefined where another process has it. */
+  lock: (file: string) => Promise<(() => void) | undefined>
+}
+
+export type Swept = Pick<SurveyedSlot, 'lineage' | 'container' | 'idleMs' | 'bytes' | 'checkpoints'> & {
+  why: Doomed<SurveyedSlot>['why']
+  /** `in-use`: a pod has it, or took it meanwhile. */
+  outcome: 'removed' | 'would-remove' | 'in-use' | 'failed'
+  detail?: string
+}
+
+/** Of a writer elsewhere that changes nothing in a partial: see createDirectoryStore. */
+const abandonedAfterMs = 3_600_000
+
+export async function sweepStore(root: string, options: SweepOptions, signal: AbortSignal): Promise<Swept[]> {
+  const { retention, namespace, mostSlots, dryRun = false } = options
+  const all = (await slotFolders(root, namespace)).slice(0, mostSlots)
+  const about = { nowMs: await nowOf(root), countBytes: dryRun || retention.namespaceBytes !== undefined }
+  const slots: SurveyedSlot[] = []
+  for (const slot of all) {
+    signal.throwIfAborted()
+    await surveySlot(root, slot, about).then((seen) => slots.push(seen), ignoreGone)
+  }
+  const doomed = doomedSlots(slots, retention)
+  const swept: Swept[] = []
+  for (const { slot, why } of doomed) {
+    signal.throwIfAborted()
+    const { lineage, container, idleMs, bytes, checkpoints } = slot
+    const done = { lineage, container, idleMs, bytes, checkpoints, why }
+    if (dryRun) swept.push({ ...done, outcome: 'would-remove' })
+    else swept.push({ ...done, ...(await removeSlot(root, slot, options, signal)) })
+  }
+  if (dryRun) return swept
+  const going = new Set(doomed.map(({ slot }) => slot.folder))
+  for (const { folder } of slots)
+    if (!going.has(folder)) await sweepSlotLeftovers(folder, signal).catch(ignoreGone)
+  // Of sweeps that were killed.
+  if (namespace === undefined) await sweepLeftovers(root, abandonedAfterMs, signal)
+  return swept
+}
+
+async function removeSlot(
+  root: string,
+  slot: SurveyedSlot,
+  { lock }: SweepOptions,
+  signal: AbortSignal,
+): Promise<Pick<Swept, 'outcome' | 'detail'>> {
+  const { folder, lineage, container } = slot
+  let unlock: (() => void) | undefined
+  try {
+    unlock = await lock(join(folder, lockName))
+    if (unlock === undefined) return { outcome: 'in-use' }
+    const newest = (await claimsOf(folder)).reduce((most, { number }) => Math.max(most, number), 0)
+    const seen = await surveySlot(root, [lineage, container], { nowMs: await nowOf(root), countBytes: false })
+    if (seen.idleMs <= Math.min(livingMs, slot.idleMs)) return { outcome: 'in-use' }
+    const epoch = await takeExactly(folder, newest + 1, sweeper)
+    if (epoch === undefined) return { outcome: 'in-use' }
+    const gate = join(folder, epoch.gate)
+    await removeCheckpoints(folder, gate, (await readdir(folder)).filter(isCheckpointId), signal)
+    await closeGate(folder, epoch.gate)
+    // No checkpoint is in it any more: a pod that has taken it just now takes its epoch again (reclaimEpoch).
+    const trash = join(root, trashName(`${lineage}+${container}`))
+    await rename(folder, trash)
+    await rmdir(join(root, lineage)).catch(() => undefined)
+    await rm(trash, { recursive: true, force: true, maxRetries: 3 })
+    return { outcome: 'removed' }
+  } catch (error) {
+    const isTaken = error instanceof ReprieveError && error.code === 'lineage-fenced'
+    return isTaken || isGone(error)
+      ? { outcome: 'in-use' }
+      : { outcome: 'failed', detail: describeError(error) }
+  } finally {
+    unlock?.()
+  }
+}
+
+async function sweepSlotLeftovers(folder: string, signal: AbortSignal): Promise<void> {
+  const gates = (await readdir(folder)).filter(isGate)
+  for (const each of ['', ...gates]) await sweepLeftovers(join(folder, each), abandonedAfterMs, signal)
+}
+
+function ignoreGone(error: unknown): undefined {
+  if (!isGone(error)) throw error
+}

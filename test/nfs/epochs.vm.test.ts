@@ -1,0 +1,129 @@
+/**
+ * Epochs on real NFS mounts, of versions 4.2 and 3: the kernel's server and two nodes (network namespaces), one of which is cut off the network.
+ * The server keeps the lock of a node that is gone for 90 s (version 4), or for ever (version 3).
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import { createDirectoryStore } from '../../src/store/directory.ts'
+import { volumePaths } from '../../src/volume.ts'
+import { programLayer } from '../images/reprieve.ts'
+import { lockIn } from '../sidecar/stand-ins.ts'
+import { never, sampleDraft, writeTree } from '../store/samples.ts'
+import { nfsSlot } from './slot.ts'
+
+const source = '/var/tmp/nfs-source'
+mkdirSync(volumePaths.bin, { recursive: true })
+copyFileSync(join(await programLayer(), 'usr/local/lib/reprieve/launcher'), volumePaths.launcher)
+writeTree(source, Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`file-${index}`, Buffer.alloc(50_000, index)]))) // prettier-ignore
+execFileSync('sh', [join(import.meta.dirname, 'server.sh'), '/var/tmp/nfs-export', 'a', 'b'], {
+  stdio: ['ignore', 'inherit', 'inherit'],
+})
+
+const holder = (pod: string) => ({ pod, uid: pod, node: pod })
+const network = (node: string, state: 'up' | 'down') =>
+  execFileSync('ip', ['link', 'set', `to-${node}`, state])
+
+/** A pod on a node, as a process of its own. */
+function startPod(folder: string, uid: string) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'pod.ts'), folder, source, uid], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const say = (word: string) => child.stdin.write(`${word}\n`)
+  const answer = async () => JSON.parse((await answers.next()).value ?? '{}') as Record<string, unknown>
+  return { child, say, answer, ask: (word: string) => (say(word), answer()) }
+}
+
+for (const version of ['4', '3']) {
+  const folders = (name: string) => [`/mnt/a-${version}/${name}`, `/mnt/b-${version}/${name}`] as const
+  const put = (store: ReturnType<typeof createDirectoryStore>) => store.put(sampleDraft({ slot: nfsSlot }), source, never) // prettier-ignore
+
+  t.test(`NFSv${version}: a node that knows nothing of the newer epoch writes nothing more`, async (t) => {
+    const [onA, onB] = folders('unaware')
+    const [a, b] = [
+      createDirectoryStore({ name: 'a', path: onA }),
+      createDirectoryStore({ name: 'b', path: onB }),
+    ]
+    const seen = new Set<number | undefined>()
+    for (let round = 0; round < 8; round++) {
+      await a.epochs.take(nfsSlot, holder('a'), never)
+      seen.add((await put(a)).manifest.epoch)
+      // In the middle of a write, at its end, or before it.
+      const writing = put(a).then(() => 'stored', (error: { code: string }) => error.code) // prettier-ignore
+      for (let turns = 0; turns < round * 40; turns++) await new Promise(setImmediate)
+      await b.epochs.take(nfsSlot, holder('b'), never)
+      const { manifests } = await b.list(nfsSlot, never)
+      const outcome = await writing
+      await t.rejects(put(a), { code: 'lineage-fenced' })
+      await t.rejects(a.writeRecord(nfsSlot, { version: 1, trials: {} }, never), { code: 'lineage-fenced' })
+      await t.rejects(a.prune(nfsSlot, 0, never), { code: 'lineage-fenced' })
+      const after = (await b.list(nfsSlot, never)).manifests
+      t.same(after.map(({ id }) => id), manifests.map(({ id }) => id), `round ${round}: ${outcome}`) // prettier-ignore
+      seen.add((await put(b)).manifest.epoch)
+      await b.prune(nfsSlot, 1, never)
+    }
+    t.equal(seen.size, 16, 'each writer had an epoch of its own')
+  })
+
+  t.test(`NFSv${version}: a lock that outlives its node does not keep the replacement out`, async (t) => {
+    const [onA, onB] = folders('dead')
+    const pod = startPod(onA, 'a')
+    t.match(await pod.ask('take'), { outcome: 'taken' })
+    const { stored } = await pod.ask('put')
+    network('a', 'down')
+    t.teardown(() => network('a', 'up'))
+    pod.child.kill('SIGKILL')
+    const store = createDirectoryStore({ name: 'b', path: onB })
+    const file = await store.lockFile(nfsSlot, never)
+    const isLocked = () =>
+      spawnSync(volumePaths.launcher, ['lock', '0', file], { input: '' }).stdout.toString()
+    t.equal(isLocked(), 'busy\n', 'the server keeps the lock')
+    const lock = lockIn(store, 'b')
+    t.teardown(() => lock.release())
+    const began = performance.now()
+    t.match(await lock.await(never), { outcome: 'taken' })
+    t.comment(`taken over after ${Math.round((performance.now() - began) / 1000)} s`)
+    t.equal(isLocked(), 'busy\n', 'and still keeps it')
+    t.match((await store.list(nfsSlot, never)).manifests, [{ id: stored, epoch: 1 }])
+    t.equal((await put(store)).manifest.epoch, 2)
+    network('a', 'up')
+  })
+
+  t.test(
+    `NFSv${version}: a pod that was cut off stores nothing in the slot that another one owns`,
+    async (t) => {
+      const [onA, onB] = folders('cut-off')
+      const pod = startPod(onA, 'a')
+      t.match(await pod.ask('take'), { outcome: 'taken' })
+      const { stored } = await pod.ask('put')
+      pod.say('put')
+      network('a', 'down')
+      t.teardown(() => network('a', 'up'))
+      const store = createDirectoryStore({ name: 'b', path: onB })
+      const lock = lockIn(store, 'b', { times: { silentMs: 5_000 } })
+      t.teardown(() => lock.release())
+      t.match(await lock.await(never), { outcome: 'taken' })
+      const before = (await store.list(nfsSlot, never)).manifests.map(({ id }) => id)
+      t.ok(before.includes(String(stored)))
+      const own = (await put(store)).manifest.id
+      network('a', 'up')
+      const outcome = await pod.answer()
+      t.ok(
+        outcome.refused === 'lineage-fenced' || before.includes(String(outcome.stored)),
+        JSON.stringify(outcome),
+      )
+      t.match(await pod.ask('put'), { refused: 'lineage-fenced' })
+      const after = (await store.list(nfsSlot, never)).manifests.map(({ id }) => id)
+      t.same(after.toSorted(), [own, ...before].toSorted())
+      for (let tries = 0; tries < 100; tries++) {
+        if ((await pod.ask('status')).fencedBy === 'pod-b') return t.pass('it says so')
+        await new Promise((resolve) => setTimeout(resolve, 200))
+      }
+      t.fail('it does not say that it was fenced')
+    },
+  )
+}

@@ -1,0 +1,4 @@
+import { containerPlan, podPlan } from '../sidecar/stand-ins.ts'
+
+/** That of `lockIn`. */
+export const nfsSlot = { lineage: podPlan.lineage, container: containerPlan.name }
