@@ -26,7 +26,7 @@ export type Allowance = {
 /** criu/include/magic.h: IMG_COMMON_MAGIC and CORE_MAGIC. */
 const coreMagic = Buffer.from('1943565447380555', 'hex')
 /** images/core.proto: core_entry, task_core_entry and thread_core_entry; images/creds.proto: creds_entry. */
-const core = { threadCore: 5 } as const
+const core = { taskCore: 3, threadCore: 5 } as const
 const thread = { creds: 10, seccompMode: 11 } as const
 const creds = {
   uids: [1, 3, 5, 7],
@@ -113,14 +113,17 @@ function withoutMode(profile: string): string {
  */
 export function excessIn(image: Buffer, allowance: Allowance): string | undefined {
   try {
-    const [task, ...more] = fieldsIn(entryOf(image)).filter((field) => field.number === core.threadCore)
+    const whole = fieldsIn(entryOf(image))
+    const [task, ...more] = whole.filter((field) => field.number === core.threadCore)
     if (task === undefined || more.length > 0) return 'does not have one thread'
     const fields = fieldsIn(task.bytes)
     const [own, ...others] = fields.filter((field) => field.number === thread.creds)
     if (own === undefined || others.length > 0) return 'does not have one set of credentials'
     const modes = fields.filter((field) => field.number === thread.seccompMode)
-    if (allowance.seccomp > 0 && !(modes.length > 0 && modes.every(({ value }) => value > 0)))
-      return 'has no seccomp filter, unlike the container'
+    // CRIU names a filter that all threads share only for the first thread, which gives it to the others (SECCOMP_FILTER_FLAG_TSYNC).
+    const isFirst = whole.some(({ number }) => number === core.taskCore)
+    const isConfined = modes.every(({ value }) => value > 0) && (modes.length > 0 || !isFirst)
+    if (allowance.seccomp > 0 && !isConfined) return 'has no seccomp filter, unlike the container'
     return excessOf(fieldsIn(own.bytes), allowance)
   } catch (error) {
     return `cannot be read (${describeError(error)})`

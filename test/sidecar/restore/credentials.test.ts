@@ -40,12 +40,14 @@ function credsOf(creds: Creds): Buffer {
   )
 }
 
-function imageOf(creds: Buffer[], mode?: number): Buffer {
+/** @param isFirst of the threads of its process: it has what belongs to all of them, too */
+function imageOf(creds: Buffer[], mode?: number, isFirst = true): Buffer {
   const thread = [
     ...creds.map((one) => encodeMessage(10, one)),
     ...(mode === undefined ? [] : [encodeNumber(11, mode)]),
   ]
-  return framed(Buffer.concat([encodeNumber(1, 1), encodeMessage(5, Buffer.concat(thread))]))
+  const process = isFirst ? [encodeMessage(3, encodeNumber(1, 1))] : []
+  return framed(Buffer.concat([encodeNumber(1, 1), ...process, encodeMessage(5, Buffer.concat(thread))]))
 }
 
 function framed(entry: Buffer): Buffer {
@@ -91,6 +93,12 @@ t.test('what is beyond the container is refused', async (t) => {
   const filtered = parseAllowance(statusOf({ Seccomp: '2' }), '')
   t.match(excessIn(imageOf([credsOf(plain)]), filtered), /seccomp/)
   t.match(excessIn(imageOf([credsOf(plain)], 0), filtered), /seccomp/)
+  t.equal(
+    excessIn(imageOf([credsOf(plain)], undefined, false), filtered),
+    undefined,
+    'the first thread gives it',
+  )
+  t.match(excessIn(imageOf([credsOf(plain)], 0, false), filtered), /seccomp/)
 })
 
 const thread = (creds: Buffer) => encodeMessage(5, encodeMessage(10, creds))
