@@ -26,14 +26,21 @@ export function noteOf(
 }
 
 export async function writeNote(file: string, note: Note, deadlineMs: number): Promise<void> {
-  await writeFile(file, `${JSON.stringify(note)}\n`, { signal: AbortSignal.timeout(deadlineMs) })
+  await within(writeFile(file, `${JSON.stringify(note)}\n`), deadlineMs)
 }
 
 export async function readNote(file: string, deadlineMs: number): Promise<Note | undefined> {
-  return readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(deadlineMs) }).then(
-    parseNote,
-    () => undefined,
+  return within(readFile(file, 'utf8'), deadlineMs).then(parseNote, () => undefined)
+}
+
+/** A signal does not end a call that hangs in the file system: opening a file may take as long as an NFS server's lease. */
+function within<T>(call: Promise<T>, deadlineMs: number): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => reject(new Error(`the store did not answer within ${deadlineMs} ms`)),
+    deadlineMs,
   )
+  return Promise.race([call, promise]).finally(() => clearTimeout(timer))
 }
 
 /** The bytes are untrusted. */

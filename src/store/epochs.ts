@@ -1,19 +1,22 @@
 /**
  * The epochs of a slot: whose turn it is to write there. Right without locks and clocks, on a local disk as on NFS.
  *
- *     <slot>/epochs/<n>              who took epoch n; made exclusively, so that an epoch has one writer
- *     <slot>/writer-<n>-<random>/    the gate of that writer; a beat, and whatever it is writing or removing
+ *     <slot>/epochs/<n>/             epoch n is taken: mkdir(2) makes it once, so that an epoch has one writer; who that is, as names of folders
+ *     <slot>/writer-<n>-<random>/    the gate of that writer: its beat (a folder with a new name each time), and whatever it writes or removes
+ *
+ * All of this is folders, and no file is opened: a server of NFSv4 delegates files to the client that wrote them. Another client that opens such a
+ * file waits until a dead one's lease is over.
  *
  * A writer changes the slot only by renaming something out of its gate, or into it. Who takes the next epoch empties the gates of the earlier
  * ones and removes them. A rename that comes after that fails: on a local disk the path is gone, and an NFS server refuses the handle of a
  * removed folder (ESTALE), whatever the client has cached. So a checkpoint is published before the next epoch begins, or never.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { folderMode, makeFolder, syncFolder, writeNewFile } from '../durable-file.ts'
+import { folderMode, makeFolder, syncFolder } from '../durable-file.ts'
 import { ReprieveError, errnoOf } from '../errors.ts'
-import { trashName } from './slot-folder.ts'
+import { encodeName, trashName } from './slot-folder.ts'
 
 export type Holder = { pod: string; uid: string; node: string }
 /** `gate`: the name of its folder in the slot. */
@@ -22,7 +25,7 @@ export type Epoch = { number: number; gate: string }
 export type EpochState = Epoch & { holder: Holder; beat: string | undefined }
 
 const claimsName = 'epochs'
-const beatName = 'beat'
+const beatForm = /^beat-[0-9a-f]{16}$/
 /** A client whose listing is old must not find an epoch free that was taken long ago. */
 const claimsKept = 64
 /** Of a writer that goes on writing while its gate is being closed. */
@@ -84,8 +87,11 @@ export async function reclaimEpoch(
 
 /** Says that the writer lives. @returns whether its gate is open */
 export async function beat(slotFolder: string, { gate }: Epoch): Promise<boolean> {
+  const folder = join(slotFolder, gate)
   try {
-    await writeFile(join(slotFolder, gate, beatName), randomBytes(8).toString('hex'), { mode: 0o600 })
+    const last = (await readdir(folder)).find((name) => beatForm.test(name))
+    const next = join(folder, `beat-${randomBytes(8).toString('hex')}`)
+    await (last === undefined ? mkdir(next, { mode: folderMode }) : rename(join(folder, last), next))
     return true
   } catch (error) {
     if (isGone(error)) return false
@@ -97,7 +103,8 @@ export async function newestEpoch(slotFolder: string): Promise<EpochState | unde
   const number = newestOf(await claimed(join(slotFolder, claimsName)))
   const found = await readClaim(slotFolder, number)
   if (found === undefined) return undefined
-  const beat = await readFile(join(slotFolder, found.gate, beatName), 'latin1').catch(undefinedIfGone)
+  const names = await readdir(join(slotFolder, found.gate)).catch(undefinedIfGone)
+  const beat = names === undefined ? undefined : (names.find((name) => beatForm.test(name)) ?? 'none yet')
   return { number, ...found, beat }
 }
 
@@ -119,7 +126,7 @@ export async function closeGate(slotFolder: string, gate: string): Promise<void>
     for (const name of names) {
       const trash = join(slotFolder, trashName(name))
       await rename(join(folder, name), trash).catch(undefinedIfGone)
-      if (name === beatName) await rm(trash, { force: true })
+      if (beatForm.test(name)) await rm(trash, { force: true, recursive: true })
     }
     try {
       await rmdir(folder)
@@ -144,14 +151,17 @@ function gateName(number: number): string {
 async function claim(slotFolder: string, number: number, holder: Holder): Promise<Epoch | undefined> {
   const epoch = { number, gate: gateName(number) }
   const claims = join(slotFolder, claimsName)
+  const own = join(claims, String(number))
   try {
-    const { pod, uid, node } = holder
-    const text = JSON.stringify({ gate: epoch.gate, pod, uid, node, takenAt: new Date().toISOString() })
-    await writeNewFile(join(claims, String(number)), Buffer.from(`${text}\n`))
+    await mkdir(own, { mode: folderMode })
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return undefined
     throw error
   }
+  const { pod, uid, node } = holder
+  for (const [key, value] of Object.entries({ gate: epoch.gate, pod, uid, node }))
+    if (value !== '') await mkdir(join(own, `${key}=${encodeName(value)}`), { mode: folderMode })
+  await syncFolder(own)
   await syncFolder(claims)
   return epoch
 }
@@ -174,7 +184,8 @@ async function enter(slotFolder: string, epoch: Epoch): Promise<Epoch> {
     if (number < epoch.number) await closeGate(slotFolder, name)
   }
   for (const number of numbers)
-    if (number <= epoch.number - claimsKept) await rm(join(claims, String(number)), { force: true })
+    if (number <= epoch.number - claimsKept)
+      await rm(join(claims, String(number)), { force: true, recursive: true })
   return epoch
 }
 
@@ -187,25 +198,16 @@ function newestOf(numbers: readonly number[]): number {
   return numbers.reduce((most, number) => Math.max(most, number), 0)
 }
 
-/** The bytes may come from anyone, and those of a claim that is being made are not there yet. */
+/** The names may come from anyone, and those of a claim that is being made are not there yet. */
 async function readClaim(
   slotFolder: string,
   number: number,
 ): Promise<{ gate: string; holder: Holder } | undefined> {
-  const path = join(slotFolder, claimsName, String(number))
-  const text = await readFile(path, 'utf8').catch(undefinedIfGone)
-  if (text === undefined) return undefined
-  try {
-    const { gate, pod, uid, node } = JSON.parse(text) as Record<string, unknown>
-    if (typeof gate !== 'string' || !isGate(gate)) return undefined
-    return { gate, holder: { pod: textOf(pod), uid: textOf(uid), node: textOf(node) } }
-  } catch {
-    return undefined
-  }
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : ''
+  const names = await readdir(join(slotFolder, claimsName, String(number))).catch(undefinedIfGone)
+  const said = (key: string) => names?.find((name) => name.startsWith(`${key}=`))?.slice(key.length + 1) ?? ''
+  const gate = said('gate')
+  if (!isGate(gate)) return undefined
+  return { gate, holder: { pod: said('pod'), uid: said('uid'), node: said('node') } }
 }
 
 function undefinedIfGone(error: unknown): undefined {

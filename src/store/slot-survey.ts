@@ -58,7 +58,8 @@ async function lastLifeMs(folder: string, ids: readonly string[]): Promise<numbe
     recordName,
     lockName,
     ...ids.flatMap((id) => [join(id, manifestName), join(id, filesName)]),
-    ...own.flatMap(({ number, gate }) => [join('epochs', String(number)), join(gate, 'beat')]),
+    // A beat is a change of the gate. Of a gate, a sweep changes only what is long dead in it.
+    ...own.flatMap(({ number, gate }) => [join('epochs', String(number)), gate]),
     // A writer of an earlier release has what it writes beside its checkpoints.
     ...(await readdir(folder)).filter((name) => name.includes('.partial-')),
   ]

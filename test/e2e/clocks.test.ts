@@ -23,10 +23,12 @@ async function asOfAnHourAhead(stage: SurvivorStage): Promise<string> {
   const { version: _, files: __, totalBytes: ___, ...draft } = manifest
   const [folder, signal] = [join(stage.folder, 'ahead'), AbortSignal.timeout(deadlineMs)]
   await stage.store.fetch(manifest, folder, signal)
+  await stage.store.epochs.take(manifest.slot, { pod: 'test', uid: 'test', node: '' }, signal)
   await stage.store.removeBefore(manifest.slot, new Date().toISOString(), signal)
   const instant = new Date(Date.now() + 3_600_000)
   const id = makeCheckpointId(instant)
   await stage.store.put({ ...draft, id, createdAt: instant.toISOString() }, folder, signal)
+  await stage.store.epochs.leave(manifest.slot, signal)
   return id
 }
 

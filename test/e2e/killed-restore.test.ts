@@ -1,8 +1,11 @@
 /** The sidecar is killed in the middle of a restore, when the files are there and the processes are not yet. */
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import { poll } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
+import { encodeName } from '../../src/store/slot-folder.ts'
 import { application, deadlineMs } from './support.ts'
 import {
   goesOn,
@@ -56,7 +59,7 @@ t.test('a cold start after it finds the files of the image, not those of a check
   t.notOk(inItsTree(pod, '/app/say-hello'))
   t.equal(stepsOf(pod).length, 0, 'its processes were not there yet')
   // Nothing is left to go on from when the sidecar is back.
-  await stage.store.removeBefore(manifest.slot, new Date().toISOString(), AbortSignal.timeout(deadlineMs))
+  await rm(join(stage.storeFolder, encodeName(manifest.slot.lineage), manifest.slot.container, manifest.id), { recursive: true }) // prettier-ignore
 
   await goesOn(pod)
   t.equal(await restoredFrom(pod), undefined)

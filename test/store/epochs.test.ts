@@ -87,7 +87,7 @@ t.test('a claim whose writer died before it opened its gate is passed', async (t
   const { root, source, writer } = stage(t)
   const store = writer()
   await takes(store)
-  writeFileSync(join(slotPath(root), 'epochs', '2'), '')
+  mkdirSync(join(slotPath(root), 'epochs', '2'))
   const young = writer()
   t.equal((await takes(young)).number, 3)
   await t.rejects(store.put(sampleDraft(), source, never), fenced)
