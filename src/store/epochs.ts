@@ -1,7 +1,7 @@
 /**
  * The epochs of a slot: whose turn it is to write there. Right without locks and clocks, on a local disk as on NFS.
  *
- *     <slot>/epochs/<n>/             epoch n is taken: mkdir(2) makes it once, so that an epoch has one writer; who that is, as names of folders
+ *     <slot>/epochs/<n>/             epoch n is taken: rename(2) makes it once, so that an epoch has one writer; who that is, as names of folders
  *     <slot>/writer-<n>-<random>/    the gate of that writer: its beat (a folder with a new name each time), and whatever it writes or removes
  *
  * All of this is folders, and no file is opened: a server of NFSv4 delegates files to the client that wrote them. Another client that opens such a
@@ -133,7 +133,7 @@ export async function closeGate(slotFolder: string, gate: string): Promise<void>
       return await syncFolder(slotFolder)
     } catch (error) {
       if (isGone(error)) return
-      if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST') throw error
+      if (!isTaken(error)) throw error
     }
   }
   throw new ReprieveError('store-failed', `the folder of an earlier writer, ${folder}, could not be emptied`)
@@ -144,6 +144,11 @@ export function isGone(error: unknown): boolean {
   return ['ENOENT', 'ESTALE', 'ENOTDIR'].includes(errnoOf(error) ?? '')
 }
 
+/** The errors of rename(2) and rmdir(2) for a folder that has something in it. */
+function isTaken(error: unknown): boolean {
+  return ['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')
+}
+
 function gateName(number: number): string {
   return `writer-${number}-${randomBytes(4).toString('hex')}`
 }
@@ -151,17 +156,22 @@ function gateName(number: number): string {
 async function claim(slotFolder: string, number: number, holder: Holder): Promise<Epoch | undefined> {
   const epoch = { number, gate: gateName(number) }
   const claims = join(slotFolder, claimsName)
-  const own = join(claims, String(number))
-  try {
-    await mkdir(own, { mode: folderMode })
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return undefined
-    throw error
-  }
+  // Made whole under another name: a claim that can be seen names its writer, even if that one dies here.
+  const draft = join(claims, `new-${randomBytes(8).toString('hex')}`)
+  await mkdir(draft, { mode: folderMode })
   const { pod, uid, node } = holder
   for (const [key, value] of Object.entries({ gate: epoch.gate, pod, uid, node }))
-    if (value !== '') await mkdir(join(own, `${key}=${encodeName(value)}`), { mode: folderMode })
-  await syncFolder(own)
+    if (value !== '') await mkdir(join(draft, `${key}=${encodeName(value)}`), { mode: folderMode })
+  await syncFolder(draft)
+  try {
+    // rename(2) replaces no folder that has something in it.
+    await rename(draft, join(claims, String(number)))
+  } catch (error) {
+    if (!isTaken(error) && !isGone(error)) throw error
+    await rm(draft, { force: true, recursive: true })
+    // A file server may have carried out a call whose answer was lost.
+    if ((await readClaim(slotFolder, number))?.gate !== epoch.gate) return undefined
+  }
   await syncFolder(claims)
   return epoch
 }
@@ -198,7 +208,7 @@ function newestOf(numbers: readonly number[]): number {
   return numbers.reduce((most, number) => Math.max(most, number), 0)
 }
 
-/** The names may come from anyone, and those of a claim that is being made are not there yet. */
+/** The names may come from anyone. */
 async function readClaim(
   slotFolder: string,
   number: number,
