@@ -2,10 +2,10 @@
  * The epochs of a slot: whose turn it is to write there. Right without locks and clocks, on a local disk as on NFS.
  *
  *     <slot>/epochs/<n>/             epoch n is taken: rename(2) makes it once, so that an epoch has one writer; who that is, as names of folders
- *     <slot>/writer-<n>-<random>/    the gate of that writer: its beat (a folder with a new name each time), and whatever it writes or removes
+ *     <slot>/epochs/writer-<n>-<random>/    the gate of that writer: its beat (a folder with a new name each time), and whatever it writes or removes
  *
  * All of this is folders, and no file is opened: a server of NFSv4 delegates files to the client that wrote them. Another client that opens such a
- * file waits until a dead one's lease is over.
+ * file waits until a dead one's lease is over, and others of its node wait for the folder of that file.
  *
  * A writer changes the slot only by renaming something out of its gate, or into it. Who takes the next epoch empties the gates of the earlier
  * ones and removes them. A rename that comes after that fails: on a local disk the path is gone, and an NFS server refuses the handle of a
@@ -35,6 +35,10 @@ const gateForm = /^writer-(\d+)-[0-9a-f]{8}$/
 
 export function isGate(name: string): boolean {
   return gateForm.test(name)
+}
+
+export function gatePath(slotFolder: string, gate: string): string {
+  return join(slotFolder, claimsName, gate)
 }
 
 /** Takes the next epoch and ends every earlier one. @throws ReprieveError `lineage-fenced` where another writer was quicker */
@@ -87,7 +91,7 @@ export async function reclaimEpoch(
 
 /** Says that the writer lives. @returns whether its gate is open */
 export async function beat(slotFolder: string, { gate }: Epoch): Promise<boolean> {
-  const folder = join(slotFolder, gate)
+  const folder = gatePath(slotFolder, gate)
   try {
     const last = (await readdir(folder)).find((name) => beatForm.test(name))
     const next = join(folder, `beat-${randomBytes(8).toString('hex')}`)
@@ -103,18 +107,18 @@ export async function newestEpoch(slotFolder: string): Promise<EpochState | unde
   const number = newestOf(await claimed(join(slotFolder, claimsName)))
   const found = await readClaim(slotFolder, number)
   if (found === undefined) return undefined
-  const names = await readdir(join(slotFolder, found.gate)).catch(undefinedIfGone)
+  const names = await readdir(gatePath(slotFolder, found.gate)).catch(undefinedIfGone)
   const beat = names === undefined ? undefined : (names.find((name) => beatForm.test(name)) ?? 'none yet')
   return { number, ...found, beat }
 }
 
-/** Removes a gate. What is in it goes to the trash of the slot, which takes no time. */
+/** Removes a gate. What is in it goes to the trash beside it, which takes no time. */
 export async function closeGate(slotFolder: string, gate: string): Promise<void> {
   const number = Number(gateForm.exec(gate)?.[1])
-  const folder = join(slotFolder, gateName(number))
+  const folder = gatePath(slotFolder, gateName(number))
   // Under another name, its writer can reach it only where a network file system remembers its handle. It still looks like a gate: if this process
   // dies here, the next writer closes it.
-  const isClosed = await rename(join(slotFolder, gate), folder).then(
+  const isClosed = await rename(gatePath(slotFolder, gate), folder).then(
     () => false,
     (error: unknown) => undefinedIfGone(error) ?? true,
   )
@@ -124,13 +128,13 @@ export async function closeGate(slotFolder: string, gate: string): Promise<void>
     if (names === undefined) return
     // Not unlinked: an NFS client would only give an open file another name in the same folder.
     for (const name of names) {
-      const trash = join(slotFolder, trashName(name))
+      const trash = gatePath(slotFolder, trashName(name))
       await rename(join(folder, name), trash).catch(undefinedIfGone)
       if (beatForm.test(name)) await rm(trash, { force: true, recursive: true })
     }
     try {
       await rmdir(folder)
-      return await syncFolder(slotFolder)
+      return await syncFolder(join(slotFolder, claimsName))
     } catch (error) {
       if (isGone(error)) return
       if (!isTaken(error)) throw error
@@ -182,14 +186,14 @@ async function claim(slotFolder: string, number: number, holder: Holder): Promis
  */
 async function enter(slotFolder: string, epoch: Epoch): Promise<Epoch> {
   const claims = join(slotFolder, claimsName)
-  await mkdir(join(slotFolder, epoch.gate), { mode: folderMode })
+  await mkdir(gatePath(slotFolder, epoch.gate), { mode: folderMode })
   await beat(slotFolder, epoch)
   const numbers = await claimed(claims)
   if (newestOf(numbers) > epoch.number) {
     await closeGate(slotFolder, epoch.gate)
     throw new ReprieveError('lineage-fenced', `another pod took the lineage at the same time`)
   }
-  for (const name of await readdir(slotFolder)) {
+  for (const name of await readdir(claims)) {
     const number = Number(gateForm.exec(name)?.[1])
     if (number < epoch.number) await closeGate(slotFolder, name)
   }

@@ -5,7 +5,7 @@ import { isCheckpointId } from '../checkpoint-id.ts'
 import { errnoOf } from '../errors.ts'
 import { parseManifest } from '../manifest-codec.ts'
 import { manifestLimits } from '../manifest-shape.ts'
-import { claimsOf, isGate } from './epochs.ts'
+import { claimsOf } from './epochs.ts'
 import { readBounded } from './read-bounded.ts'
 import type { SlotState } from './retention.ts'
 import { filesName, lockName, manifestName, partialName, recordName } from './slot-folder.ts'
@@ -59,7 +59,7 @@ async function lastLifeMs(folder: string, ids: readonly string[]): Promise<numbe
     lockName,
     ...ids.flatMap((id) => [join(id, manifestName), join(id, filesName)]),
     // A beat is a change of the gate. Of a gate, a sweep changes only what is long dead in it.
-    ...own.flatMap(({ number, gate }) => [join('epochs', String(number)), gate]),
+    ...own.flatMap(({ number, gate }) => [join('epochs', String(number)), join('epochs', gate)]),
     // A writer of an earlier release has what it writes beside its checkpoints.
     ...(await readdir(folder)).filter((name) => name.includes('.partial-')),
   ]
@@ -96,7 +96,5 @@ function namespaceOf(lineage: string): string {
 
 async function foldersIn(path: string): Promise<string[]> {
   const entries = await readdir(path, { withFileTypes: true })
-  return entries.flatMap((entry) =>
-    entry.isDirectory() && !entry.name.startsWith('.') && !isGate(entry.name) ? [entry.name] : [],
-  )
+  return entries.flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith('.') ? [entry.name] : []))
 }

@@ -90,8 +90,8 @@ t.test('a pod that comes while its slot is being swept has it, and is not fenced
 t.test('what a writer of an ended pod left half written goes before the rest', async (t) => {
   const { left, path, sweep, listed } = stage(t)
   await left('ns/Job/x', day)
-  const gate = readdirSync(path('ns/Job/x')).find(isGate) ?? ''
-  const partial = join(path('ns/Job/x'), gate, partialName('one.draft', '0123456789ab.17.4711'))
+  const gate = readdirSync(join(path('ns/Job/x'), 'epochs')).find(isGate) ?? ''
+  const partial = join(path('ns/Job/x'), 'epochs', gate, partialName('one.draft', '0123456789ab.17.4711'))
   mkdirSync(join(partial, 'criu'), { recursive: true })
   writeFileSync(join(partial, 'criu', 'pages'), 'x'.repeat(1000))
   age(partial, day)
@@ -107,8 +107,7 @@ t.test('checkpoints of a release without epochs live as long as others', async (
     ['young', 6 * day],
   ] as const) {
     await left(`ns/Job/${name}`, ageMs)
-    const folder = path(`ns/Job/${name}`)
-    for (const each of readdirSync(folder)) if (isGate(each) || each === 'epochs') rmSync(join(folder, each), { recursive: true }) // prettier-ignore
+    rmSync(join(path(`ns/Job/${name}`), 'epochs'), { recursive: true })
   }
   await sweep()
   t.same(readdirSync(root), ['ns+Job+young'])
