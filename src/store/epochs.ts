@@ -24,7 +24,7 @@ export type Epoch = { number: number; gate: string }
 /** `beat` changes while the writer lives; undefined where its gate is gone. */
 export type EpochState = Epoch & { holder: Holder; beat: string | undefined }
 
-const claimsName = 'epochs'
+export const claimsName = 'epochs'
 const beatForm = /^beat-[0-9a-f]{16}$/
 /** A client whose listing is old must not find an epoch free that was taken long ago. */
 const claimsKept = 64
@@ -51,13 +51,16 @@ export async function takeEpoch(slotFolder: string, holder: Holder): Promise<Epo
   }
 }
 
-/** Takes the epoch of this number, or none. @throws ReprieveError `lineage-fenced` where another writer was quicker */
+/** Takes the epoch of this number, or none, in a slot that is there: one that a sweep removes at this moment is not made anew. @throws ReprieveError `lineage-fenced` where another writer was quicker */
 export async function takeExactly(
   slotFolder: string,
   number: number,
   holder: Holder,
 ): Promise<Epoch | undefined> {
-  await makeFolder(join(slotFolder, claimsName))
+  await mkdir(join(slotFolder, claimsName), { mode: folderMode }).catch((error: unknown) => {
+    if (errnoOf(error) !== 'EEXIST') throw error
+  })
+  await syncFolder(slotFolder)
   const epoch = await claim(slotFolder, number, holder)
   return epoch === undefined ? undefined : enter(slotFolder, epoch)
 }
