@@ -7,7 +7,14 @@ import { readFile } from 'node:fs/promises'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { resolvePath } from './resolve-path.ts'
 
-export type Mount = { path: string; type: string; readOnly: boolean }
+/** `ofImage`: a volume that the image declares (`VOLUME`) and the pod mounts nothing over. */
+export type Mount = { path: string; type: string; readOnly: boolean; ofImage: boolean }
+
+/**
+ * The folders that containerd (internal/cri/server/container_create.go, volumeMounts) and Docker make for such volumes. They live and die with
+ * the container; CRI-O makes none, and has the folder in the writable layer.
+ */
+const imageVolume = /\/containers\/[0-9a-f]{64}\/volumes\/[0-9a-f]{64}$|\/volumes\/[0-9a-f]{64}\/_data$/
 
 export type EphemeralRoots = {
   /** Mount points whose content is archived. */
@@ -28,7 +35,7 @@ export function parseMounts(mountinfo: string): Mount[] {
   for (const line of mountinfo.split('\n')) {
     const [left = '', right = ''] = line.split(' - ')
     const fields = left.split(' ')
-    const [path, options] = [fields[4], fields[5]]
+    const [root = '', path, options] = fields.slice(3)
     if (path === undefined || options === undefined) continue
     mounts.push({
       path: path.replace(/\\([0-7]{3})/g, (_, octal: string) =>
@@ -36,6 +43,7 @@ export function parseMounts(mountinfo: string): Mount[] {
       ),
       type: right.split(' ')[0] ?? '',
       readOnly: options.split(',').includes('ro'),
+      ofImage: imageVolume.test(root),
     })
   }
   return mounts
@@ -51,7 +59,7 @@ export function ephemeralRoots(
   const last = new Map(mounts.map((mount) => [mount.path, mount]))
   return {
     roots: [...last.values()]
-      .filter((mount) => mine.has(mount.path) && !mount.readOnly)
+      .filter((mount) => (mine.has(mount.path) || mount.ofImage) && !mount.readOnly)
       .map((mount) => mount.path),
     mountPoints: [...last.keys()],
     external: plan.external.map(withoutTrailingSlash).filter((path) => last.has(path)),

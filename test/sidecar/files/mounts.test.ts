@@ -20,10 +20,10 @@ t.test('reads the kernel list of mounts, optional fields and escapes included', 
     '',
   ].join('\n')
   t.strictSame(parseMounts(text), [
-    { path: '/', type: 'overlay', readOnly: false },
-    { path: '/with blank\ttab\nline\\slash', type: 'ext4', readOnly: false },
-    { path: '/secrets', type: 'tmpfs', readOnly: true },
-    { path: '/ünï', type: 'ext4', readOnly: false },
+    { path: '/', type: 'overlay', readOnly: false, ofImage: false },
+    { path: '/with blank\ttab\nline\\slash', type: 'ext4', readOnly: false, ofImage: false },
+    { path: '/secrets', type: 'tmpfs', readOnly: true, ofImage: false },
+    { path: '/ünï', type: 'ext4', readOnly: false, ofImage: false },
   ])
 })
 
@@ -46,6 +46,23 @@ t.test('what is the pod own is archived, and nothing else', async (t) => {
 t.test('a read-only root, or a volume mounted read-only over another, holds no state', async (t) => {
   const mounts = parseMounts([line('/', 'ro'), line('/scratch'), line('/scratch', 'ro')].join('\n'))
   t.strictSame(ephemeralRoots(mounts, { ...containerPlan, emptyDirs: ['/scratch'] }).roots, [])
+})
+
+t.test('a volume that the image declares is archived: the next container has a new one', async (t) => {
+  const [container, volume] = ['0a'.repeat(32), 'f1'.repeat(32)]
+  const inContainerd = `/var/lib/containerd/io.containerd.grpc.v1.cri/containers/${container}/volumes/${volume}`
+  const inKubelet = '/var/lib/kubelet/pods/6f5902ac/volumes/kubernetes.io~local-volume'
+  const mounts = parseMounts(
+    [
+      line('/'),
+      line('/var/lib/postgresql/data').replace('/root', inContainerd),
+      line('/data').replace('/root', `/docker/volumes/${volume}/_data`),
+      line('/claim').replace('/root', `${inKubelet}/claim`),
+      line('/model').replace('/root', `${inContainerd}/deeper`),
+      line('/fixed', 'ro').replace('/root', inContainerd),
+    ].join('\n'),
+  )
+  t.strictSame(ephemeralRoots(mounts, containerPlan).roots, ['/', '/var/lib/postgresql/data', '/data'])
 })
 
 t.test('reads those of a live process', async (t) => {
