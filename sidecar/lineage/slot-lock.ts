@@ -20,6 +20,7 @@ import type { EpochFile } from './epoch-file.ts'
 import { beatMs, HolderWatch, silentMs } from './holder-watch.ts'
 import type { LockOutcome } from './lock-outcome.ts'
 import { lockFile, type Locked } from './lock-process.ts'
+import { OneAtATime } from './one-at-a-time.ts'
 import { AnnouncedEnd, noteOf, readNote, writeNote, type Note } from './slot-note.ts'
 
 const busy = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
@@ -79,7 +80,7 @@ export class SlotLock {
   #isBeating = false
   #saidCannotLock = false
   /** One try after another: of two at once, one would find the lock taken by the other. */
-  #tries: Promise<unknown> = Promise.resolve()
+  readonly #tries = new OneAtATime()
   /** Of whoever has the slot, from one try to the next. */
   readonly #watch: HolderWatch
 
@@ -122,20 +123,21 @@ export class SlotLock {
     this.#fencedBy = undefined
     const announced = new AnnouncedEnd()
     const watch = new HolderWatch(this.#parts.times?.silentMs)
-    const beganMs = Date.now()
+    const beganMs = performance.now()
     const unsureUntil = beganMs + (this.#parts.times?.silentMs ?? silentMs) + leaveGraceMs
     let until = beganMs + patienceMs
     for (;;) {
-      const outcome = await this.#take(Math.min(1_000, Math.max(0, until - Date.now())), signal, true)
+      const outcome = await this.#take(Math.min(1_000, Math.max(0, until - performance.now())), signal, true)
       if (outcome.outcome !== 'busy') return outcome
       if (outcome.otherWork !== undefined && !evenForOtherWork) return outcome
       const note = await this.#readNote()
-      if (patienceMs > 0) until = Math.max(until, announced.by(note, Date.now()) + leaveGraceMs)
+      if (patienceMs > 0) until = Math.max(until, announced.by(note, performance.now()) + leaveGraceMs)
       const holder = await this.#otherHolder(note)
       const judged = holder === undefined ? 'alive' : watch.look(holder, performance.now())
       if (holder !== undefined && judged === 'gone') return this.#takeOver(holder, signal)
       const isUnsure = judged === 'unsure' && patienceMs > 0
-      if (Date.now() >= (isUnsure ? Math.max(until, unsureUntil) : until) || signal.aborted) return outcome
+      if (performance.now() >= (isUnsure ? Math.max(until, unsureUntil) : until) || signal.aborted)
+        return outcome
       await delay(pauseMs)
     }
   }
@@ -201,18 +203,7 @@ export class SlotLock {
   }
 
   #take(waitMs: number, signal: AbortSignal, isNewTurn: boolean): Promise<LockOutcome> {
-    return this.#inTurn(() => this.#tryToTake(waitMs, signal, isNewTurn), signal)
-  }
-
-  /** A try that waits for another one only until its signal aborts. */
-  #inTurn(work: () => Promise<LockOutcome>, signal: AbortSignal): Promise<LockOutcome> {
-    const tried = this.#tries.then(work)
-    this.#tries = tried.catch(() => undefined)
-    return new Promise((resolve, reject) => {
-      const giveUp = () => resolve(unanswered)
-      signal.addEventListener('abort', giveUp, { once: true })
-      tried.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
-    })
+    return this.#tries.run(() => this.#tryToTake(waitMs, signal, isNewTurn), signal, unanswered)
   }
 
   #flock(file: string, waitMs: number, signal: AbortSignal): Promise<Locked> {
@@ -270,7 +261,7 @@ export class SlotLock {
   }
 
   #takeOver(silent: EpochState, signal: AbortSignal): Promise<LockOutcome> {
-    return this.#inTurn(() => this.#takeFrom(silent, signal), signal)
+    return this.#tries.run(() => this.#takeFrom(silent, signal), signal, unanswered)
   }
 
   async #takeFrom(silent: EpochState, signal: AbortSignal): Promise<LockOutcome> {

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { lockFile } from '../../../sidecar/lineage/lock-process.ts'
 import { patienceMsOf } from '../../../sidecar/lineage/slot-lock.ts'
 import { Deadline } from '../../../src/deadline.ts'
 import { ReprieveError } from '../../../src/errors.ts'
@@ -22,7 +23,7 @@ type Test = Parameters<typeof folderFor>[0]
 function lockingLauncher(t: Test): string {
   const file = `${folderFor(t)}/launcher`
   const script =
-    '#!/bin/sh\nexec 9>>"$3"\nif flock -n 9; then echo held; exec cat >/dev/null; else echo busy; fi\n'
+    '#!/bin/sh\ncase "$2" in *[!0-9]*) exit 125; esac\nexec 9>>"$3"\nif flock -n 9; then echo held; exec cat >/dev/null; else echo busy; fi\n'
   writeFileSync(file, script, { mode: 0o755 })
   return file
 }
@@ -200,3 +201,25 @@ t.test(
     t.ok((await second.put()).manifest.epoch)
   },
 )
+
+t.test('the launcher is told whole milliseconds', async (t) => {
+  const locked = await lockFile(`${folderFor(t)}/claim`, 0.5, never, { launcher: lockingLauncher(t) })
+  t.equal(locked.outcome, 'locked')
+  if (locked.outcome === 'locked') locked.process.stdin?.destroy()
+})
+
+t.test('a correction of the time does not shorten the wait for a pod that announced its end', async (t) => {
+  const { pod } = stage(t)
+  const launcher = lockingLauncher(t)
+  const [ending, next] = [pod('one', 600_000, { launcher }), pod('two', 600_000, { launcher })]
+  await ending.lock.await(never)
+  await ending.lock.leaving(Deadline.in(600_000))
+  const waiting = next.lock.await(never, { patienceMs: 1 })
+  await delay(100)
+  const { now } = Date
+  t.teardown(() => (Date.now = now))
+  Date.now = () => now() + 3_600_000
+  await delay(1_000)
+  await ending.lock.leave()
+  t.match(await waiting, { outcome: 'taken' })
+})
