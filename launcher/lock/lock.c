@@ -40,7 +40,10 @@ int lock_mode(char **words)
 	if (!words[0] || !words[1] || words[2] || !parse_number(words[0], &wait_ms))
 		die(EXIT_LAUNCHER, "usage: launcher lock WAIT-MS FILE");
 	deadline = now_ms() + wait_ms;
-	int file = open(words[1], O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* An NFS server may keep this waiting, and to create a file keeps every other process of the node out of its folder meanwhile. */
+	int file = open(words[1], O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (file < 0 && errno == ENOENT)
+		file = open(words[1], O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file < 0)
 		die(EXIT_LAUNCHER, "open %s: %m", words[1]);
 	while (flock(file, LOCK_EX | LOCK_NB) < 0) {

@@ -1,5 +1,7 @@
 /** The note of the pod that has the slot lock, in the lock's file, for people and for waiting pods. */
+import { constants } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
+import { errnoOf } from '../../src/errors.ts'
 import { isRecord, problemsOf } from '../../src/shape.ts'
 import { workPartsShape, type OwnWork, type Work } from '../../src/work.ts'
 import type { Identity } from '../setup/surroundings.ts'
@@ -26,7 +28,14 @@ export function noteOf(
 }
 
 export async function writeNote(file: string, note: Note, deadlineMs: number): Promise<void> {
-  await within(writeFile(file, `${JSON.stringify(note)}\n`), deadlineMs)
+  const text = `${JSON.stringify(note)}\n`
+  const { O_WRONLY, O_TRUNC } = constants
+  // The lock's file is there, or there is no lock: see launcher/lock/lock.c.
+  const written = writeFile(file, text, { flag: O_WRONLY | O_TRUNC }).catch((error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    return writeFile(file, text)
+  })
+  await within(written, deadlineMs)
 }
 
 export async function readNote(file: string, deadlineMs: number): Promise<Note | undefined> {

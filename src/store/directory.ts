@@ -20,7 +20,7 @@ import { SlotWriters } from './slot-writers.ts'
 import { storeFailure } from './store-failure.ts'
 import type { Store, UnreadableCheckpoint } from './store.ts'
 import { sweepStore } from './sweep-store.ts'
-import { removeCheckpoints, sweepLeftovers } from './sweep.ts'
+import { removeCheckpoints, sweepGates, sweepLeftovers } from './sweep.ts'
 import { hangsAfterMs, UnansweredCalls, type Kind } from './unanswered-calls.ts'
 
 export type DirectoryStoreOptions = {
@@ -114,7 +114,8 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     const doomed = choose(await listCheckpoints(folder, slot, signal), putLast.get(folder))
     return writers.write(folder, async (gate) => {
       const removed = await removeCheckpoints(folder, gate, doomed, signal)
-      for (const each of [gate, folder]) await sweepLeftovers(each, abandonedAfterMs, signal)
+      await sweepLeftovers(folder, abandonedAfterMs, signal)
+      await sweepGates(folder, abandonedAfterMs, signal)
       return { removed }
     })
   }
@@ -194,7 +195,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
         await writers.write(folder, (gate) => writeSlotRecord(folder, gate, record))
       }),
 
-    sweep: (sweep, signal) => run('write', 'sweep', signal, () => sweepStore(root, sweep, signal)),
+    sweep: (sweep, signal) => run('removal', 'sweep', signal, () => sweepStore(root, sweep, signal)),
 
     epochs: {
       take: (slot, holder, signal) =>

@@ -1,11 +1,11 @@
 /**
  * The epochs of a slot: whose turn it is to write there. Right without locks and clocks, on a local disk as on NFS.
  *
- *     <slot>/epochs/<n>/             epoch n is taken: mkdir(2) makes it once, so that an epoch has one writer; who that is, as names of folders
- *     <slot>/writer-<n>-<random>/    the gate of that writer: its beat (a folder with a new name each time), and whatever it writes or removes
+ *     <slot>/epochs/<n>/             epoch n is taken: rename(2) makes it once, so that an epoch has one writer; who that is, as names of folders
+ *     <slot>/epochs/writer-<n>-<random>/    the gate of that writer: its beat (a folder with a new name each time), and whatever it writes or removes
  *
  * All of this is folders, and no file is opened: a server of NFSv4 delegates files to the client that wrote them. Another client that opens such a
- * file waits until a dead one's lease is over.
+ * file waits until a dead one's lease is over, and others of its node wait for the folder of that file.
  *
  * A writer changes the slot only by renaming something out of its gate, or into it. Who takes the next epoch empties the gates of the earlier
  * ones and removes them. A rename that comes after that fails: on a local disk the path is gone, and an NFS server refuses the handle of a
@@ -24,7 +24,7 @@ export type Epoch = { number: number; gate: string }
 /** `beat` changes while the writer lives; undefined where its gate is gone. */
 export type EpochState = Epoch & { holder: Holder; beat: string | undefined }
 
-const claimsName = 'epochs'
+export const claimsName = 'epochs'
 const beatForm = /^beat-[0-9a-f]{16}$/
 /** A client whose listing is old must not find an epoch free that was taken long ago. */
 const claimsKept = 64
@@ -37,6 +37,10 @@ export function isGate(name: string): boolean {
   return gateForm.test(name)
 }
 
+export function gatePath(slotFolder: string, gate: string): string {
+  return join(slotFolder, claimsName, gate)
+}
+
 /** Takes the next epoch and ends every earlier one. @throws ReprieveError `lineage-fenced` where another writer was quicker */
 export async function takeEpoch(slotFolder: string, holder: Holder): Promise<Epoch> {
   const claims = join(slotFolder, claimsName)
@@ -47,13 +51,16 @@ export async function takeEpoch(slotFolder: string, holder: Holder): Promise<Epo
   }
 }
 
-/** Takes the epoch of this number, or none. @throws ReprieveError `lineage-fenced` where another writer was quicker */
+/** Takes the epoch of this number, or none, in a slot that is there: one that a sweep removes at this moment is not made anew. @throws ReprieveError `lineage-fenced` where another writer was quicker */
 export async function takeExactly(
   slotFolder: string,
   number: number,
   holder: Holder,
 ): Promise<Epoch | undefined> {
-  await makeFolder(join(slotFolder, claimsName))
+  await mkdir(join(slotFolder, claimsName), { mode: folderMode }).catch((error: unknown) => {
+    if (errnoOf(error) !== 'EEXIST') throw error
+  })
+  await syncFolder(slotFolder)
   const epoch = await claim(slotFolder, number, holder)
   return epoch === undefined ? undefined : enter(slotFolder, epoch)
 }
@@ -87,7 +94,7 @@ export async function reclaimEpoch(
 
 /** Says that the writer lives. @returns whether its gate is open */
 export async function beat(slotFolder: string, { gate }: Epoch): Promise<boolean> {
-  const folder = join(slotFolder, gate)
+  const folder = gatePath(slotFolder, gate)
   try {
     const last = (await readdir(folder)).find((name) => beatForm.test(name))
     const next = join(folder, `beat-${randomBytes(8).toString('hex')}`)
@@ -103,18 +110,18 @@ export async function newestEpoch(slotFolder: string): Promise<EpochState | unde
   const number = newestOf(await claimed(join(slotFolder, claimsName)))
   const found = await readClaim(slotFolder, number)
   if (found === undefined) return undefined
-  const names = await readdir(join(slotFolder, found.gate)).catch(undefinedIfGone)
+  const names = await readdir(gatePath(slotFolder, found.gate)).catch(undefinedIfGone)
   const beat = names === undefined ? undefined : (names.find((name) => beatForm.test(name)) ?? 'none yet')
   return { number, ...found, beat }
 }
 
-/** Removes a gate. What is in it goes to the trash of the slot, which takes no time. */
+/** Removes a gate. What is in it goes to the trash beside it, which takes no time. */
 export async function closeGate(slotFolder: string, gate: string): Promise<void> {
   const number = Number(gateForm.exec(gate)?.[1])
-  const folder = join(slotFolder, gateName(number))
+  const folder = gatePath(slotFolder, gateName(number))
   // Under another name, its writer can reach it only where a network file system remembers its handle. It still looks like a gate: if this process
   // dies here, the next writer closes it.
-  const isClosed = await rename(join(slotFolder, gate), folder).then(
+  const isClosed = await rename(gatePath(slotFolder, gate), folder).then(
     () => false,
     (error: unknown) => undefinedIfGone(error) ?? true,
   )
@@ -124,16 +131,16 @@ export async function closeGate(slotFolder: string, gate: string): Promise<void>
     if (names === undefined) return
     // Not unlinked: an NFS client would only give an open file another name in the same folder.
     for (const name of names) {
-      const trash = join(slotFolder, trashName(name))
+      const trash = gatePath(slotFolder, trashName(name))
       await rename(join(folder, name), trash).catch(undefinedIfGone)
       if (beatForm.test(name)) await rm(trash, { force: true, recursive: true })
     }
     try {
       await rmdir(folder)
-      return await syncFolder(slotFolder)
+      return await syncFolder(join(slotFolder, claimsName))
     } catch (error) {
       if (isGone(error)) return
-      if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST') throw error
+      if (!isTaken(error)) throw error
     }
   }
   throw new ReprieveError('store-failed', `the folder of an earlier writer, ${folder}, could not be emptied`)
@@ -144,6 +151,11 @@ export function isGone(error: unknown): boolean {
   return ['ENOENT', 'ESTALE', 'ENOTDIR'].includes(errnoOf(error) ?? '')
 }
 
+/** The errors of rename(2) and rmdir(2) for a folder that has something in it. */
+function isTaken(error: unknown): boolean {
+  return ['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')
+}
+
 function gateName(number: number): string {
   return `writer-${number}-${randomBytes(4).toString('hex')}`
 }
@@ -151,17 +163,22 @@ function gateName(number: number): string {
 async function claim(slotFolder: string, number: number, holder: Holder): Promise<Epoch | undefined> {
   const epoch = { number, gate: gateName(number) }
   const claims = join(slotFolder, claimsName)
-  const own = join(claims, String(number))
-  try {
-    await mkdir(own, { mode: folderMode })
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return undefined
-    throw error
-  }
+  // Made whole under another name: a claim that can be seen names its writer, even if that one dies here.
+  const draft = join(claims, `new-${randomBytes(8).toString('hex')}`)
+  await mkdir(draft, { mode: folderMode })
   const { pod, uid, node } = holder
   for (const [key, value] of Object.entries({ gate: epoch.gate, pod, uid, node }))
-    if (value !== '') await mkdir(join(own, `${key}=${encodeName(value)}`), { mode: folderMode })
-  await syncFolder(own)
+    if (value !== '') await mkdir(join(draft, `${key}=${encodeName(value)}`), { mode: folderMode })
+  await syncFolder(draft)
+  try {
+    // rename(2) replaces no folder that has something in it.
+    await rename(draft, join(claims, String(number)))
+  } catch (error) {
+    if (!isTaken(error) && !isGone(error)) throw error
+    await rm(draft, { force: true, recursive: true })
+    // A file server may have carried out a call whose answer was lost.
+    if ((await readClaim(slotFolder, number))?.gate !== epoch.gate) return undefined
+  }
   await syncFolder(claims)
   return epoch
 }
@@ -172,14 +189,14 @@ async function claim(slotFolder: string, number: number, holder: Holder): Promis
  */
 async function enter(slotFolder: string, epoch: Epoch): Promise<Epoch> {
   const claims = join(slotFolder, claimsName)
-  await mkdir(join(slotFolder, epoch.gate), { mode: folderMode })
+  await mkdir(gatePath(slotFolder, epoch.gate), { mode: folderMode })
   await beat(slotFolder, epoch)
   const numbers = await claimed(claims)
   if (newestOf(numbers) > epoch.number) {
     await closeGate(slotFolder, epoch.gate)
     throw new ReprieveError('lineage-fenced', `another pod took the lineage at the same time`)
   }
-  for (const name of await readdir(slotFolder)) {
+  for (const name of await readdir(claims)) {
     const number = Number(gateForm.exec(name)?.[1])
     if (number < epoch.number) await closeGate(slotFolder, name)
   }
@@ -198,7 +215,7 @@ function newestOf(numbers: readonly number[]): number {
   return numbers.reduce((most, number) => Math.max(most, number), 0)
 }
 
-/** The names may come from anyone, and those of a claim that is being made are not there yet. */
+/** The names may come from anyone. */
 async function readClaim(
   slotFolder: string,
   number: number,

@@ -32,7 +32,7 @@ export async function fetchCheckpoint(
   requireManifest(manifest)
   const made: Made = { files: [], folders: [] }
   // The draft folder of the same slot lies in a gate.
-  const shares = dirname(dirname(targetDir)) === dirname(checkpoint)
+  const shares = dirname(dirname(dirname(targetDir))) === dirname(checkpoint)
   try {
     await requireFolder(checkpoint, manifest.id)
     await limitedParallel(manifest.files, filesAtOnce, signal, (file) =>

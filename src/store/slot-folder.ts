@@ -5,7 +5,7 @@
  *                                  <id>/files/…          its files
  *                                  record.json           the slot's record
  *                                  claim                 the file of the slot lock
- *                                  epochs/, writer-…/    whose turn it is to write (epochs.ts), and in a writer's folder:
+ *                                  epochs/               whose turn it is to write (epochs.ts), and in a writer's folder there:
  *                                      .<what>.partial-<writer>-<random>   being written
  *                                      .<id>.trash-<random>                being deleted
  */

@@ -1,9 +1,9 @@
 /** The epochs that this process has in the slots of one store, and the writes that go through their gates. */
-import { join } from 'node:path'
 import { ReprieveError } from '../errors.ts'
 import {
   beat,
   closeGate,
+  gatePath,
   isGone,
   newestEpoch,
   reclaimEpoch,
@@ -57,7 +57,7 @@ export class SlotWriters {
   async write<T>(folder: string, work: (gate: string, epoch: Epoch) => Promise<T>): Promise<T> {
     const { epoch } = await this.#own(folder)
     try {
-      return await work(join(folder, epoch.gate), epoch)
+      return await work(gatePath(folder, epoch.gate), epoch)
     } catch (error) {
       const writer = this.#writers.get(folder)
       if (!mayBeClosed(error) || writer === undefined) throw error

@@ -9,11 +9,11 @@ import { readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCheckpointId } from '../checkpoint-id.ts'
 import { ReprieveError, describeError } from '../errors.ts'
-import { claimsOf, closeGate, isGate, isGone, takeExactly } from './epochs.ts'
+import { claimsOf, closeGate, gatePath, isGone, takeExactly } from './epochs.ts'
 import { doomedSlots, livingMs, type Doomed, type Retention } from './retention.ts'
 import { lockName, trashName } from './slot-folder.ts'
-import { nowOf, slotFolders, surveySlot, sweeper, type SurveyedSlot } from './slot-survey.ts'
-import { removeCheckpoints, sweepLeftovers } from './sweep.ts'
+import { lineageFolders, nowOf, slotFolders, surveySlot, sweeper, type SurveyedSlot } from './slot-survey.ts'
+import { removeCheckpoints, sweepGates, sweepLeftovers } from './sweep.ts'
 
 export type SweepOptions = {
   retention: Retention
@@ -58,6 +58,8 @@ export async function sweepStore(root: string, options: SweepOptions, signal: Ab
   for (const { folder } of slots)
     if (!going.has(folder)) await sweepSlotLeftovers(folder, signal).catch(ignoreGone)
   // Of sweeps that were killed.
+  for (const lineage of await lineageFolders(root, namespace))
+    await rmdir(join(root, lineage)).catch(() => undefined)
   if (namespace === undefined) await sweepLeftovers(root, abandonedAfterMs, signal)
   return swept
 }
@@ -78,7 +80,7 @@ async function removeSlot(
     if (seen.idleMs <= Math.min(livingMs, slot.idleMs)) return { outcome: 'in-use' }
     const epoch = await takeExactly(folder, newest + 1, sweeper)
     if (epoch === undefined) return { outcome: 'in-use' }
-    const gate = join(folder, epoch.gate)
+    const gate = gatePath(folder, epoch.gate)
     await removeCheckpoints(folder, gate, (await readdir(folder)).filter(isCheckpointId), signal)
     await closeGate(folder, epoch.gate)
     // No checkpoint is in it any more: a pod that has taken it just now takes its epoch again (reclaimEpoch).
@@ -98,8 +100,8 @@ async function removeSlot(
 }
 
 async function sweepSlotLeftovers(folder: string, signal: AbortSignal): Promise<void> {
-  const gates = (await readdir(folder)).filter(isGate)
-  for (const each of ['', ...gates]) await sweepLeftovers(join(folder, each), abandonedAfterMs, signal)
+  await sweepLeftovers(folder, abandonedAfterMs, signal)
+  await sweepGates(folder, abandonedAfterMs, signal)
 }
 
 function ignoreGone(error: unknown): undefined {

@@ -3,6 +3,7 @@ import { lstat, readdir, rename, rm, rmdir, unlink, writeFile } from 'node:fs/pr
 import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
 import { syncFolder } from '../durable-file.ts'
+import { gatePath, isGate } from './epochs.ts'
 import { isTrash, partialName, trashName, writerOfPartial } from './slot-folder.ts'
 import { ownWriterMark, writerState } from './writer-mark.ts'
 
@@ -45,6 +46,17 @@ export async function sweepLeftovers(
       state === 'dead' || (state === 'elsewhere' && (await idleMs(folder, name)) > abandonedAfterMs)
     if (abandoned) await discard(folder, name, folder, signal)
   }
+}
+
+/** What dead writers left in the gates of a slot, and what later ones put out of those. */
+export async function sweepGates(
+  slotFolder: string,
+  abandonedAfterMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const gates = await goneOr(readdir(gatePath(slotFolder, '')))
+  for (const gate of gates === undefined ? [] : ['', ...gates.filter(isGate)])
+    await goneOr(sweepLeftovers(gatePath(slotFolder, gate), abandonedAfterMs, signal))
 }
 
 async function discard(folder: string, name: string, into: string, signal: AbortSignal): Promise<boolean> {

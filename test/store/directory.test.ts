@@ -16,7 +16,6 @@ import { createLog } from '../../src/log.ts'
 import { parseManifest } from '../../src/manifest-codec.ts'
 import { diedEarly, emptySlotRecord, finished } from '../../src/slot-record.ts'
 import { createDirectoryStore } from '../../src/store/directory.ts'
-import { isGate } from '../../src/store/epochs.ts'
 import { openStore } from '../../src/store/open.ts'
 import {
   differences,
@@ -148,7 +147,7 @@ t.test('prune keeps the newest complete ones, and unreadable ones no longer than
     (await store.list(slot, never)).manifests.map(({ id }) => id),
     [ids[5], ids[3]],
   )
-  const left = readdirSync(slotPath(root)).filter((name) => !isGate(name) && name !== 'epochs')
+  const left = readdirSync(slotPath(root)).filter((name) => name !== 'epochs')
   t.same(left.sort(), [ids[3], ids[4], ids[5]])
   t.same((await store.prune(slot, 2, never)).removed, [], 'and nothing more')
   t.same((await store.prune(slot, 0, never)).removed.length, 3, 'to keep none removes all')

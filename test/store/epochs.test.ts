@@ -6,7 +6,7 @@ import t from 'tap'
 import { sealJson } from '../../src/sealed-json.ts'
 import { diedEarly, emptySlotRecord } from '../../src/slot-record.ts'
 import { createDirectoryStore } from '../../src/store/directory.ts'
-import { closeGate, isGate, newestEpoch, takeEpoch } from '../../src/store/epochs.ts'
+import { closeGate, gatePath, isGate, newestEpoch, takeEpoch } from '../../src/store/epochs.ts'
 import { folderFor, leftovers, never, sampleDraft, slot, slotPath, takes, writeTree } from './samples.ts'
 
 type Test = Parameters<typeof folderFor>[0]
@@ -19,7 +19,7 @@ function stage(t: Test) {
   const root = join(folder, 'store')
   const source = writeTree(join(folder, 'source'), { a: Buffer.from('a') })
   const writer = () => createDirectoryStore({ name: 'disk', path: root })
-  const gates = () => readdirSync(slotPath(root)).filter(isGate)
+  const gates = () => readdirSync(join(slotPath(root), 'epochs')).filter(isGate)
   return { root, source, writer, gates }
 }
 
@@ -101,7 +101,7 @@ t.test('a gate that was half closed is closed by the next writer', async (t) => 
   const [gate = ''] = gates()
   await takes(dead)
   // As it would be if the second one had died before it closed the first one's.
-  mkdirSync(join(slotPath(root), gate))
+  mkdirSync(gatePath(slotPath(root), gate))
   t.equal((await takes(young)).number, 3)
   t.equal(gates().length, 1)
   await t.rejects(old.put(sampleDraft(), source, never), fenced)
@@ -166,11 +166,11 @@ t.test('a writer that goes on while its gate is being closed does not keep it op
     for (; state.running; made++) {
       const path = join(folder, `own-${made}`)
       mkdirSync(path)
-      await rename(path, join(folder, gate, String(made))).catch(() => (state.running = false))
+      await rename(path, join(gatePath(folder, gate), String(made))).catch(() => (state.running = false))
     }
   })()
   await closeGate(folder, gate)
   await busy
-  t.notOk(readdirSync(folder).includes(gate))
+  t.notOk(readdirSync(join(folder, 'epochs')).some(isGate))
   t.equal((await newestEpoch(folder))?.beat, undefined)
 })

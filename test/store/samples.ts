@@ -1,6 +1,6 @@
 /** Checkpoints made up for the tests. */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { makeCheckpointId } from '../../src/checkpoint-id.ts'
@@ -85,9 +85,10 @@ export function slotPath(root: string): string {
 
 /** What writers and removers have under way in the slot, or have left there. */
 export function leftovers(root: string): string[] {
-  const names = readdirSync(slotPath(root))
-  const inGates = names.filter(isGate).flatMap((gate) => readdirSync(join(slotPath(root), gate)))
-  return [...names, ...inGates].filter((name) => name.startsWith('.'))
+  const epochs = join(slotPath(root), 'epochs')
+  const beside = existsSync(epochs) ? readdirSync(epochs) : []
+  const inGates = beside.filter(isGate).flatMap((gate) => readdirSync(join(epochs, gate)))
+  return [...readdirSync(slotPath(root)), ...beside, ...inGates].filter((name) => name.startsWith('.'))
 }
 
 /** As a pod does before it writes: whoever wrote to the slot before may not any more. */

@@ -1,7 +1,9 @@
-/** Without the launcher, which locks: to these pods every store is one that cannot lock. With it: test/launcher and test/e2e/lineage.test.ts. */
+/** Mostly without the launcher, which locks: to these pods the store is one that cannot lock. With it: test/launcher and test/e2e/lineage.test.ts. */
+import { writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { patienceMsOf } from '../../../sidecar/lineage/slot-lock.ts'
+import { Deadline } from '../../../src/deadline.ts'
 import { ReprieveError } from '../../../src/errors.ts'
 import { createDirectoryStore } from '../../../src/store/directory.ts'
 import type { EventLog } from '../../../src/log.ts'
@@ -15,6 +17,15 @@ const slot = { lineage: podPlan.lineage, container: containerPlan.name }
 const silent = () => Promise.reject(new ReprieveError('store-failed', 'aborted', { aborted: true }))
 
 type Test = Parameters<typeof folderFor>[0]
+
+/** As `launcher lock` does: takes the lock until the end of its input, or says that it is taken. */
+function lockingLauncher(t: Test): string {
+  const file = `${folderFor(t)}/launcher`
+  const script =
+    '#!/bin/sh\nexec 9>>"$3"\nif flock -n 9; then echo held; exec cat >/dev/null; else echo busy; fi\n'
+  writeFileSync(file, script, { mode: 0o755 })
+  return file
+}
 
 /** Each pod has a store of its own, in one folder. */
 function stage(t: Test) {
@@ -137,3 +148,55 @@ t.test('a sidecar that starts again keeps the epoch of its pod, unless it was ta
   const third = pod('one', 600_000, { file })
   t.match(await third.lock.take(0, never), { outcome: 'busy', holder: 'pod-two' })
 })
+
+t.test('two tries of one pod at once do not find the slot taken by each other', async (t) => {
+  const { pod } = stage(t)
+  const { lock } = pod('one', 600_000, { launcher: lockingLauncher(t) })
+  const ending = lock.leaving(Deadline.in(60_000))
+  const lastCheckpoint = lock.take(0, never)
+  t.match(await lastCheckpoint, { outcome: 'taken' })
+  await ending
+  t.equal(lock.status.epoch, 1, 'one epoch')
+})
+
+t.test(
+  'a pod that took over without the lock takes it when it is free, so that the next one waits',
+  async (t) => {
+    const { pod } = stage(t)
+    const launcher = lockingLauncher(t)
+    const dead = pod('dead', 600_000, { launcher, times: { beatMs: 600_000 } })
+    let own: OwnEpoch | undefined
+    const file = { read: async () => own, write: async (epoch: OwnEpoch) => void (own = epoch) }
+    const second = pod('two', 100, { launcher, file })
+    const next = pod('next', 600_000, { launcher })
+    await dead.lock.await(never)
+    t.match(await second.lock.await(never, { patienceMs: 1 }), { outcome: 'taken' })
+    t.match(own, { withoutLock: true })
+    dead.lock.release()
+    await until('the second to have the lock', () => own?.withoutLock === false)
+    t.match(await next.lock.await(never, { patienceMs: 100 }), { outcome: 'busy', holder: 'pod-two' })
+    t.ok((await second.put()).manifest.epoch, 'it is not fenced')
+  },
+)
+
+t.test(
+  'a pod that began unprotected takes over from one that died since, though its lock is kept',
+  async (t) => {
+    const { pod } = stage(t)
+    const launcher = lockingLauncher(t)
+    const first = pod('one', 600_000, { launcher, times: { beatMs: 600_000 } })
+    const second = pod('two', 300, { launcher })
+    await first.lock.await(never)
+    t.match(await second.lock.await(never, { patienceMs: 0 }), { outcome: 'busy', holder: 'pod-one' })
+    for (let tries = 0; tries < 10; tries++) {
+      await first.lock.confirm()
+      t.match(await second.lock.take(0, never), { outcome: 'busy', holder: 'pod-one' }, 'it lives')
+      await delay(50)
+    }
+    await until('the second to have the slot', async () => {
+      const { outcome } = await second.lock.take(0, never)
+      return outcome === 'taken'
+    })
+    t.ok((await second.put()).manifest.epoch)
+  },
+)
