@@ -20,10 +20,10 @@ t.test('reads the kernel list of mounts, optional fields and escapes included', 
     '',
   ].join('\n')
   t.strictSame(parseMounts(text), [
-    { path: '/', type: 'overlay', readOnly: false, ofImage: false },
-    { path: '/with blank\ttab\nline\\slash', type: 'ext4', readOnly: false, ofImage: false },
-    { path: '/secrets', type: 'tmpfs', readOnly: true, ofImage: false },
-    { path: '/ünï', type: 'ext4', readOnly: false, ofImage: false },
+    { path: '/', type: 'overlay', readOnly: false, ofImage: false, options: ['rw', 'lowerdir=/a'] },
+    { path: '/with blank\ttab\nline\\slash', type: 'ext4', readOnly: false, ofImage: false, options: ['rw'] },
+    { path: '/secrets', type: 'tmpfs', readOnly: true, ofImage: false, options: ['rw'] },
+    { path: '/ünï', type: 'ext4', readOnly: false, ofImage: false, options: ['rw'] },
   ])
 })
 
@@ -39,6 +39,7 @@ t.test('what is the pod own is archived, and nothing else', async (t) => {
     mountPoints: ['/', '/proc', '/dev', '/dev/shm', '/etc/hosts', '/scratch', '/data', '/reprieve'],
     external: ['/data'],
     isOverlay: false,
+    movesFolders: false,
     excluded: [],
   })
 })
@@ -64,6 +65,22 @@ t.test('a volume that the image declares is archived: the next container has a n
   )
   t.strictSame(ephemeralRoots(mounts, containerPlan).roots, ['/', '/var/lib/postgresql/data', '/data'])
 })
+
+const moves = (options: string, byDefault = false) =>
+  ephemeralRoots(parseMounts(`22 1 0:21 / / rw - overlay overlay rw,${options}`), containerPlan, byDefault)
+    .movesFolders
+
+t.test(
+  'an overlay tells whether it renames folders of the image, where that is not the default',
+  async (t) => {
+    t.equal(moves('lowerdir=/a'), false)
+    t.equal(moves('lowerdir=/a', true), true)
+    t.equal(moves('lowerdir=/a,redirect_dir=on'), true)
+    t.equal(moves('lowerdir=/a,metacopy=on'), true)
+    t.equal(moves('lowerdir=/a,redirect_dir=nofollow', true), false)
+    t.equal(ephemeralRoots(parseMounts(line('/')), containerPlan, true).movesFolders, false)
+  },
+)
 
 t.test('reads those of a live process', async (t) => {
   t.ok((await readEphemeralRoots(process.pid, containerPlan)).mountPoints.includes('/proc'))
