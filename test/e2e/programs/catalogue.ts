@@ -17,9 +17,9 @@ import { ffmpeg, joblib, mpi, rsync, tail, vim } from './tools.ts'
 /** Each group is one pod, and one image. */
 // prettier-ignore
 export const groups = {
-  'every-day': [bash, python, sqliteWal, redis, postgresql, nginx, perl, make, git, tmux],
+  'every-day': [bash, python, sqliteWal, redis, postgresql, nginx, perl, make, git, tail],
   languages: [ruby, php, lua, tcl, gawk, ocaml, sbcl, erlang, tini, cron],
-  services: [supervisord, memcached, gunicorn, mosquitto, haproxy, rsync, tail, vim, sqlite, gcc],
+  services: [supervisord, memcached, gunicorn, mosquitto, haproxy, rsync, tmux, vim, sqlite, gcc],
   large: [node, java, go, r, mariadb, ffmpeg, mpi, joblib],
 } as const satisfies Record<string, readonly RealProgram[]>
 
