@@ -17,7 +17,7 @@ import type { Store } from '../../src/store/store.ts'
 import { differencesOf, type OwnWork } from '../../src/work.ts'
 import type { Identity } from '../setup/surroundings.ts'
 import type { EpochFile } from './epoch-file.ts'
-import { beatMs, HolderWatch, silentMs } from './holder-watch.ts'
+import { beatMs, HolderWatch } from './holder-watch.ts'
 import type { LockOutcome } from './lock-outcome.ts'
 import { lockFile } from './lock-process.ts'
 import { AnnouncedEnd, noteOf, readNote, writeNote, type Note } from './slot-note.ts'
@@ -109,9 +109,7 @@ export class SlotLock {
     this.#fencedBy = undefined
     const announced = new AnnouncedEnd()
     const watch = new HolderWatch(this.#parts.times?.silentMs)
-    const beganMs = Date.now()
-    const unsureUntil = beganMs + (this.#parts.times?.silentMs ?? silentMs) + leaveGraceMs
-    let until = beganMs + patienceMs
+    let until = Date.now() + patienceMs
     for (;;) {
       const outcome = await this.#take(Math.min(1_000, Math.max(0, until - Date.now())), signal, true)
       if (outcome.outcome !== 'busy') return outcome
@@ -122,8 +120,9 @@ export class SlotLock {
       const holder = await this.#otherHolder(note)
       const judged = holder === undefined ? 'alive' : watch.look(holder, performance.now())
       if (holder !== undefined && judged === 'gone') return this.#takeOver(holder, signal)
+      // Each look may take seconds on a file server that waits for the dead node. The watch itself comes to an end.
       const isUnsure = judged === 'unsure' && patienceMs > 0
-      if (Date.now() >= (isUnsure ? Math.max(until, unsureUntil) : until) || signal.aborted) return outcome
+      if ((Date.now() >= until && !isUnsure) || signal.aborted) return outcome
       await delay(pauseMs)
     }
   }
