@@ -75,7 +75,7 @@ export function roomProblems(root: string): string[] {
   const files = sourcesOf(root, 'sidecar')
   const astray = files.filter((file) => roomOf(file) === undefined && !entries.includes(file.slice(8)))
   return [
-    ...astray.map((file) => `${file} is in no room: sidecar/ itself holds ${entries.join(' and ')} only`),
+    ...astray.map((file) => `${file} is in no room: sidecar/ itself holds ${entries.join(', ')} only`),
     ...files.flatMap((file) => wrongWays(root, file)),
     ...tooFull(files),
   ]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the tests: `unit` beside each other, those that run containers (`serial`) one after the other, since they measure
-# time and share the machine, those of the virtual machine and what runs inside it (`vm`) last. The runner's own counts are
+# Runs the tests: `unit` beside each other, those that run containers (`serial`) two at a time, since each waits more than
+# it works, those of the virtual machine and what runs inside it (`vm`) last. The runner's own counts are
 # left in build/test/*.tap; .ci/run reads them.
 #   scripts/test.sh all|unit|smoke|serial|vm|soak
 # `smoke` is unit and the six stories below, after which most of what can go wrong would show.
@@ -53,17 +53,19 @@ repeating=$(grep -lE "soaking|from './kills.ts'" test/e2e/*.test.ts | grep -v '\
 repeating_vm=$(find test -name '*.vm.test.ts' -exec grep -lE "soaking|REPRIEVE_SOAK|chosenBursts" {} + | sort)
 # Most of them wait more than they work.
 unit_jobs=4
+# As many as the machine for which CI has its time has cores.
+serial_jobs=2
 case $what in
 unit) rm -f "$out"/*.tap; run unit $unit_jobs 300 $unit_files ;;
 smoke) rm -f "$out"/*.tap; run unit $unit_jobs 300 $unit_files; run stories 1 600 --grep="$story_names" $story_files ;;
-serial) rm -f "$out"/*.tap; run serial 1 600 $serial_files ;;
+serial) rm -f "$out"/*.tap; run serial $serial_jobs 600 $serial_files ;;
 vm)
   rm -f "$out"/*.tap
   export REPRIEVE_VM_FILES="${REPRIEVE_VM_FILES:-all}"
   [ "$REPRIEVE_VM_FILES" = all ] || vm_files=test/vm/in-the-guest.test.ts
   run vm 1 7200 $vm_files
   ;;
-all) rm -f "$out"/*.tap; run unit $unit_jobs 300 $unit_files; run serial 1 600 $serial_files; run vm 1 1300 $vm_files ;;
+all) rm -f "$out"/*.tap; run unit $unit_jobs 300 $unit_files; run serial $serial_jobs 600 $serial_files; run vm 1 1300 $vm_files ;;
 soak)
   rm -f "$out"/*.tap
   run soak 1 14400 $repeating

@@ -17,6 +17,10 @@ export const notTakenReasons = {
     meaning: 'Reprieve failed',
     remedy: 'This is a defect. Report the error of the log line `the last checkpoint failed`.',
   },
+  'hook-elsewhere': {
+    meaning: "the user's own HTTPS `preStop` hook names another host than the pod",
+    remedy: 'Call the other host by an `exec` hook, which runs with the rights of the application.',
+  },
   'hook-unreachable': {
     meaning: "the sidecar could not fetch the user's own HTTPS `preStop` hook",
     remedy: 'Nothing to do: the pod ends as it would have without Reprieve.',

@@ -3,12 +3,15 @@
  * (reinvocationPolicy). Otherwise the pod that replaces it, which goes the same way, would find no checkpoint that fits. Pure.
  * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#reinvocation-policy
  */
+import { isDeepStrictEqual } from 'node:util'
 import { readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { planVariable, type ContainerPlan, type PodPlan } from '../src/pod-plan.ts'
 import { volumePaths } from '../src/volume.ts'
 import { planOfContainer } from './container-plan.ts'
 import type { Commands } from './entrypoints.ts'
+import { isReservedName } from './guard/ours.ts'
+import { isForeignVariable, isTokenMount } from './guard/same-container.ts'
 import { injectedNames } from './image-paths.ts'
 import { injectedPlan, isOurs } from './injected.ts'
 import { planText } from './injected-containers.ts'
@@ -43,12 +46,9 @@ export function renewed(pod: Pod, config: Config): Renewal | undefined {
 /** Puts a renewed plan into both of our containers, and the launcher before a command that has lost it. */
 export function renewalOperations(pod: Pod, { plan, commands }: Renewal): Operation[] {
   const text = planText(plan)
-  const plans = (pod.spec.initContainers ?? []).flatMap((container, index): Operation[] => {
-    const place = listAt(at(container, 'env')).findIndex((one) => at(one, 'name') === planVariable)
-    if (!isOurs(container) || place < 0 || at(listAt(at(container, 'env'))[place], 'value') === text)
-      return []
-    return [{ op: 'replace', path: `/spec/initContainers/${index}/env/${place}/value`, value: text }]
-  })
+  const ours = (pod.spec.initContainers ?? []).flatMap((container, index): Operation[] =>
+    isOurs(container) ? ownOperations(pod, container, { text, path: `/spec/initContainers/${index}` }) : [],
+  )
   const launchers = pod.spec.containers.flatMap((container, index): Operation[] => {
     const command = commands.get(container.name)
     if (command === undefined || isLaunched(container)) return []
@@ -56,8 +56,33 @@ export function renewalOperations(pod: Pod, { plan, commands }: Renewal): Operat
       { op: 'replace', path: `/spec/containers/${index}/command`, value: launched(container.name, command) },
     ]
   })
-  return [...plans, ...launchers]
+  return [...ours, ...launchers]
 }
+
+/**
+ * Takes out of a container of ours what another webhook has put into every container, as Vault's mounts its secrets into all init containers:
+ * the guard would deny the pod for it.
+ */
+function ownOperations(
+  pod: Pod,
+  container: Container,
+  { text, path }: { text: string; path: string },
+): Operation[] {
+  const given = listAt(at(container, 'env'))
+  const env = given
+    .filter((one) => String(at(one, 'name')).startsWith(ownVariables) || isForeignVariable(one))
+    .map((one) => (at(one, 'name') === planVariable ? Object.assign({}, one, { value: text }) : one))
+  const mounts = listAt(container.volumeMounts)
+  const volumeMounts = mounts.filter((one) => isReservedName(at(one, 'name')) || isTokenMount(one, pod))
+  const operations: Operation[] = []
+  if (!isDeepStrictEqual(env, given)) operations.push({ op: 'replace', path: `${path}/env`, value: env })
+  if (volumeMounts.length < mounts.length)
+    operations.push({ op: 'replace', path: `${path}/volumeMounts`, value: volumeMounts })
+  return operations
+}
+
+/** How the names of all of ours begin. */
+const ownVariables = 'REPRIEVE_'
 
 export function launched(container: string, command: readonly string[]): string[] {
   return [volumePaths.launcher, 'run', `--container=${container}`, '--', ...command]

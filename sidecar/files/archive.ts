@@ -13,6 +13,7 @@ import type { Baseline } from './baseline.ts'
 import { findChanged, findChangedFolders, findInRoots } from './changed-files.ts'
 import { findDeleted, readBaselineNames, type BaselineNames } from './deleted-names.ts'
 import { instantArgument } from './find.ts'
+import { addMoved } from './moved-folders.ts'
 import { readEphemeralRoots } from './mounts.ts'
 import { createArchive, createArguments } from './tar.ts'
 
@@ -66,15 +67,19 @@ export async function archiveEphemeral(
   const began = performance.now()
   try {
     const { pid, plan, baseline, folder, roomBytes, signal } = options
-    const found = await findChanged(options, await readEphemeralRoots(pid, plan), baseline)
+    const roots = await readEphemeralRoots(pid, plan)
+    const found = await findChanged(options, roots, baseline)
+    const names = async () =>
+      ahead ?? (baseline.names && (await readBaselineNames(baseline.names, found.directories, signal)))
+    const known = roots.movesFolders ? await names() : undefined
+    if (known) await addMoved(options, roots, baseline, { changed: found, known: known.folders })
     if (found.bytes > roomBytes)
       throw new Error(
         `the changed files take ${Math.round(found.bytes)} bytes, and ${folder} has room for ${roomBytes} beside the memory`,
       )
     const listDeleted = async () => {
-      if (baseline.names === undefined) return []
-      const names = ahead ?? (await readBaselineNames(baseline.names, found.directories, signal))
-      return findDeleted(pid, names, found, signal)
+      const listed = known ?? (await names())
+      return listed ? findDeleted(pid, listed, found, signal) : []
     }
     await writeFile(`${folder}/${archiveFiles.list}`, joinNames(found.paths))
     const [deleted] = await Promise.all([

@@ -19,7 +19,7 @@ export type Changed = {
 }
 
 /** `n`: it has changed since the baseline; `o`: it has not. */
-const printed = (flag: 'n' | 'o') => ['-printf', `${flag}%y%b/%n %p\\0`]
+export const printed = (flag: 'n' | 'o') => ['-printf', `${flag}%y%b/%n %p\\0`]
 
 export async function findChanged(
   options: FindOptions,
@@ -32,19 +32,22 @@ export async function findChanged(
   // not, or not the same; and in a folder that was renamed nothing has a new ctime.
   const found = await findInRoots(options, roots, baseline, { root: changedOnly, volumes: kept })
   const changed: Changed = { paths: [], sockets: [], unchanged: [], directories: new Set(), others: new Set(), bytes: 0 } // prettier-ignore
-  for (const entry of found) {
-    const [flag, type, size] = [entry.charAt(0), entry.charAt(1), entry.slice(2, entry.indexOf(' '))]
-    const path = entry.slice(entry.indexOf(' ') + 1)
-    if (flag === 'o' && (type === 'f' || type === 'l')) changed.unchanged.push(path)
-    if (type === 's') changed.sockets.push(path)
-    // A mount point's own folder belongs to the volume, but its entries may have changed.
-    else if (path !== '/') changed.paths.push(path)
-    if (type === 'd') changed.directories.add(path)
-    else changed.others.add(path)
-    const [blocks = 0, names = 1] = size.split('/').map(Number)
-    if (type === 'f') changed.bytes += (blocks * blockBytes) / Math.max(1, names)
-  }
+  for (const entry of found) noteFound(changed, entry)
   return changed
+}
+
+/** @param entry as `printed` has find print it */
+export function noteFound(changed: Changed, entry: string): void {
+  const [flag, type, size] = [entry.charAt(0), entry.charAt(1), entry.slice(2, entry.indexOf(' '))]
+  const path = entry.slice(entry.indexOf(' ') + 1)
+  if (flag === 'o' && (type === 'f' || type === 'l')) changed.unchanged.push(path)
+  if (type === 's') changed.sockets.push(path)
+  // A mount point's own folder belongs to the volume, but its entries may have changed.
+  else if (path !== '/') changed.paths.push(path)
+  if (type === 'd') changed.directories.add(path)
+  else changed.others.add(path)
+  const [blocks = 0, names = 1] = size.split('/').map(Number)
+  if (type === 'f') changed.bytes += (blocks * blockBytes) / Math.max(1, names)
 }
 
 /** stat(2), st_blocks. */

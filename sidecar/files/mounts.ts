@@ -7,7 +7,14 @@ import { readFile } from 'node:fs/promises'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { resolvePath } from './resolve-path.ts'
 
-export type Mount = { path: string; type: string; readOnly: boolean }
+/** `ofImage`: a volume that the image declares (`VOLUME`) and the pod mounts nothing over. `options`: of the file system. */
+export type Mount = { path: string; type: string; readOnly: boolean; ofImage: boolean; options: string[] }
+
+/**
+ * The folders that containerd (internal/cri/server/container_create.go, volumeMounts) and Docker make for such volumes. They live and die with
+ * the container; CRI-O makes none, and has the folder in the writable layer.
+ */
+const imageVolume = /\/containers\/[0-9a-f]{64}\/volumes\/[0-9a-f]{64}$|\/volumes\/[0-9a-f]{64}\/_data$/
 
 export type EphemeralRoots = {
   /** Mount points whose content is archived. */
@@ -18,6 +25,8 @@ export type EphemeralRoots = {
   external: string[]
   /** The root is an overlay of the kernel: a folder that nobody has written to lies in a lower layer. */
   isOverlay: boolean
+  /** And one that renames folders of the image as they are (moved-folders.ts). */
+  movesFolders: boolean
   /** Paths below `roots` of which nothing travels but the folder itself. */
   excluded: string[]
 }
@@ -28,36 +37,49 @@ export function parseMounts(mountinfo: string): Mount[] {
   for (const line of mountinfo.split('\n')) {
     const [left = '', right = ''] = line.split(' - ')
     const fields = left.split(' ')
-    const [path, options] = [fields[4], fields[5]]
+    const [root = '', path, options] = fields.slice(3)
     if (path === undefined || options === undefined) continue
+    const [type = '', , ofFileSystem = ''] = right.split(' ')
     mounts.push({
       path: path.replace(/\\([0-7]{3})/g, (_, octal: string) =>
         String.fromCharCode(Number.parseInt(octal, 8)),
       ),
-      type: right.split(' ')[0] ?? '',
+      type,
       readOnly: options.split(',').includes('ro'),
+      ofImage: imageVolume.test(root),
+      options: ofFileSystem.split(','),
     })
   }
   return mounts
 }
 
+/** @param movesByDefault what an overlay does whose options say nothing of it */
 export function ephemeralRoots(
   mounts: readonly Mount[],
   plan: Pick<ContainerPlan, 'emptyDirs' | 'external' | 'exclude'>,
+  movesByDefault = false,
 ): EphemeralRoots {
   const emptyDirs = plan.emptyDirs.map(withoutTrailingSlash)
   const mine = new Set(['/', '/dev/shm', ...emptyDirs])
   // Of several mounts on one path the last one is seen.
   const last = new Map(mounts.map((mount) => [mount.path, mount]))
+  const root = last.get('/')
   return {
     roots: [...last.values()]
-      .filter((mount) => mine.has(mount.path) && !mount.readOnly)
+      .filter((mount) => (mine.has(mount.path) || mount.ofImage) && !mount.readOnly)
       .map((mount) => mount.path),
     mountPoints: [...last.keys()],
     external: plan.external.map(withoutTrailingSlash).filter((path) => last.has(path)),
-    isOverlay: last.get('/')?.type === 'overlay',
+    isOverlay: root?.type === 'overlay',
+    movesFolders: root?.type === 'overlay' && movesFolders(root, movesByDefault),
     excluded: plan.exclude ?? [],
   }
+}
+
+/** The kernel lists what differs from the defaults of its module (fs/overlayfs/params.c, ovl_show_options). */
+function movesFolders({ options }: Mount, byDefault: boolean): boolean {
+  if (options.includes('redirect_dir=on') || options.includes('metacopy=on')) return true
+  return byDefault && !options.some((option) => option.startsWith('redirect_dir='))
 }
 
 /** Kubernetes takes `mountPath: /data/`; the kernel lists it as `/data`. */
@@ -71,7 +93,9 @@ export async function readEphemeralRoots(pid: number, plan: ContainerPlan): Prom
   const resolve = (paths: readonly string[]) =>
     Promise.all(paths.map((path) => resolvePath(`/proc/${pid}/root`, path)))
   const [emptyDirs, external] = await Promise.all([resolve(plan.emptyDirs), resolve(plan.external)])
-  return ephemeralRoots(mounts, { emptyDirs, external, exclude: excludedPaths(plan, emptyDirs) })
+  const setting = await readFile('/sys/module/overlay/parameters/redirect_dir', 'latin1').catch(() => '')
+  const planned = { emptyDirs, external, exclude: excludedPaths(plan, emptyDirs) }
+  return ephemeralRoots(mounts, planned, setting.startsWith('Y'))
 }
 
 /** Within its volume a path is taken as it is written: links in there are the application's, and may lead anywhere. */

@@ -21,7 +21,7 @@ export function lockFile(
   how: { ended?: (process: ChildProcess) => void; launcher?: string | undefined } = {},
 ): Promise<Locked> {
   return new Promise((resolve) => {
-    const child = spawn(how.launcher ?? volumePaths.launcher, ['lock', String(waitMs), file], {
+    const child = spawn(how.launcher ?? volumePaths.launcher, ['lock', String(Math.ceil(waitMs)), file], {
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     let said = ''

@@ -19,7 +19,8 @@ import type { Identity } from '../setup/surroundings.ts'
 import type { EpochFile } from './epoch-file.ts'
 import { beatMs, HolderWatch } from './holder-watch.ts'
 import type { LockOutcome } from './lock-outcome.ts'
-import { lockFile } from './lock-process.ts'
+import { lockFile, type Locked } from './lock-process.ts'
+import { OneAtATime } from './one-at-a-time.ts'
 import { AnnouncedEnd, noteOf, readNote, writeNote, type Note } from './slot-note.ts'
 
 const busy = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
@@ -56,6 +57,7 @@ export type SlotLockParts = {
   work?: OwnWork
   /** For tests. */
   times?: { beatMs?: number; silentMs?: number }
+  launcher?: string
 }
 
 type Patience = { patienceMs?: number; evenForOtherWork?: boolean }
@@ -77,9 +79,14 @@ export class SlotLock {
   #beats: NodeJS.Timeout | undefined
   #isBeating = false
   #saidCannotLock = false
+  /** One try after another: of two at once, one would find the lock taken by the other. */
+  readonly #tries = new OneAtATime()
+  /** Of whoever has the slot, from one try to the next. */
+  readonly #watch: HolderWatch
 
   constructor(parts: SlotLockParts) {
     this.#parts = parts
+    this.#watch = new HolderWatch(parts.times?.silentMs)
   }
 
   get isTaken(): boolean {
@@ -90,10 +97,17 @@ export class SlotLock {
     return { epoch: this.#epoch?.number, fencedBy: this.#fencedBy }
   }
 
-  /** Takes the slot, or names the pod that has it; `waitMs` 0 does not wait. Never rejects. */
+  /**
+   * Takes the slot, or names the pod that has it; `waitMs` 0 does not wait. A pod that has given no sign of life since an earlier try is
+   * taken over: its lock may be kept for ever. Never rejects.
+   */
   async take(waitMs: number, signal: AbortSignal): Promise<LockOutcome> {
     if (this.#fencedBy !== undefined) return { outcome: 'fenced', holder: this.#fencedBy }
-    return this.#take(waitMs, signal, false)
+    const outcome = await this.#take(waitMs, signal, false)
+    if (outcome.outcome !== 'busy' || outcome.unanswered === true) return outcome
+    const holder = await this.#otherHolder(await this.#readNote())
+    const isGone = holder !== undefined && this.#watch.look(holder, performance.now()) === 'gone'
+    return isGone ? this.#takeOver(holder, signal) : outcome
   }
 
   /**
@@ -109,20 +123,19 @@ export class SlotLock {
     this.#fencedBy = undefined
     const announced = new AnnouncedEnd()
     const watch = new HolderWatch(this.#parts.times?.silentMs)
-    let until = Date.now() + patienceMs
+    let until = performance.now() + patienceMs
     for (;;) {
-      const outcome = await this.#take(Math.min(1_000, Math.max(0, until - Date.now())), signal, true)
+      const outcome = await this.#take(Math.min(1_000, Math.max(0, until - performance.now())), signal, true)
       if (outcome.outcome !== 'busy') return outcome
       if (outcome.otherWork !== undefined && !evenForOtherWork) return outcome
-      const file = await this.#lockFile().catch(() => undefined)
-      const note = file === undefined ? undefined : await readNote(file, noteDeadlineMs)
-      if (patienceMs > 0) until = Math.max(until, announced.by(note, Date.now()) + leaveGraceMs)
+      const note = await this.#readNote()
+      if (patienceMs > 0) until = Math.max(until, announced.by(note, performance.now()) + leaveGraceMs)
       const holder = await this.#otherHolder(note)
       const judged = holder === undefined ? 'alive' : watch.look(holder, performance.now())
       if (holder !== undefined && judged === 'gone') return this.#takeOver(holder, signal)
       // Each look may take seconds on a file server that waits for the dead node. The watch itself comes to an end.
       const isUnsure = judged === 'unsure' && patienceMs > 0
-      if ((Date.now() >= until && !isUnsure) || signal.aborted) return outcome
+      if ((performance.now() >= until && !isUnsure) || signal.aborted) return outcome
       await delay(pauseMs)
     }
   }
@@ -166,6 +179,7 @@ export class SlotLock {
       // Without a deadline: a call that hangs is not followed by a second one, and a slow disk is no reason to refuse later calls.
       const epoch = await store.epochs.beat(slot, new AbortController().signal)
       if (epoch.gate !== this.#epoch.gate) await this.#remember(epoch)
+      if (this.#withoutLock && !this.#saidCannotLock) await this.#lockLater()
     } catch (error) {
       if (isFenced(error)) await this.#overtaken()
     } finally {
@@ -173,13 +187,35 @@ export class SlotLock {
     }
   }
 
-  async #take(waitMs: number, signal: AbortSignal, isNewTurn: boolean): Promise<LockOutcome> {
+  /** The file server frees the lock of a dead pod in the end. Whoever gets it is not waited for by the next pod unless this one has it. */
+  async #lockLater(): Promise<void> {
+    const locked = await this.#flock(await this.#lockFile(), 0, AbortSignal.timeout(noteDeadlineMs))
+    if (locked.outcome === 'impossible') this.#cannotLock(locked.why)
+    if (locked.outcome !== 'locked') return
+    if (this.#epoch === undefined || !this.#withoutLock) locked.process.stdin?.destroy()
+    else {
+      this.#process = locked.process
+      this.#withoutLock = false
+      await this.#remember(this.#epoch)
+    }
+  }
+
+  #take(waitMs: number, signal: AbortSignal, isNewTurn: boolean): Promise<LockOutcome> {
+    return this.#tries.run(() => this.#tryToTake(waitMs, signal, isNewTurn), signal, unanswered)
+  }
+
+  #flock(file: string, waitMs: number, signal: AbortSignal): Promise<Locked> {
+    const ended = (process: ChildProcess) => this.#lost(process)
+    return lockFile(file, waitMs, signal, { ended, launcher: this.#parts.launcher })
+  }
+
+  async #tryToTake(waitMs: number, signal: AbortSignal, isNewTurn: boolean): Promise<LockOutcome> {
     if (this.isTaken) return { outcome: 'taken' }
     try {
       const file = await this.#lockFile()
       const own = this.#epoch === undefined ? await this.#parts.file.read() : undefined
       if (this.#process === undefined) {
-        const locked = await lockFile(file, waitMs, signal, { ended: (process) => this.#lost(process) })
+        const locked = await this.#flock(file, waitMs, signal)
         if (locked.outcome === 'unanswered') return unanswered
         if (locked.outcome === 'locked') this.#process = locked.process
         else if (locked.outcome === 'busy') {
@@ -222,7 +258,12 @@ export class SlotLock {
     return this.#begin(kept ?? (await store.epochs.take(slot, holderOf(identity), signal)))
   }
 
-  async #takeOver(silent: EpochState, signal: AbortSignal): Promise<LockOutcome> {
+  #takeOver(silent: EpochState, signal: AbortSignal): Promise<LockOutcome> {
+    return this.#tries.run(() => this.#takeFrom(silent, signal), signal, unanswered)
+  }
+
+  async #takeFrom(silent: EpochState, signal: AbortSignal): Promise<LockOutcome> {
+    if (this.isTaken) return { outcome: 'taken' }
     const { store, slot, identity, log } = this.#parts
     try {
       const { pod, node } = silent.holder
@@ -287,6 +328,11 @@ export class SlotLock {
     const { work = own } = note
     const otherWork = work === undefined || own === undefined ? [] : differencesOf(work, own)
     return { ...busy, holder: note.pod, isNamed, ...(otherWork.length === 0 ? {} : { otherWork }) }
+  }
+
+  async #readNote(): Promise<Note | undefined> {
+    const file = await this.#lockFile().catch(() => undefined)
+    return file === undefined ? undefined : readNote(file, noteDeadlineMs)
   }
 
   #lockFile(): Promise<string> {

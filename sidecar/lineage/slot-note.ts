@@ -100,15 +100,16 @@ function workIn(value: unknown): { work?: Work } {
 }
 
 /**
- * When the pod that has the lock will have ended, by the clock of the waiting pod: counted from the first reading of the note, since the
+ * When the pod that has the lock will have ended, by the clock of the waiting pod, which no correction of the time moves: counted from the first reading of the note, since the
  * clocks of two nodes differ. A note that was written earlier makes this too late, which costs nothing: the lock is free at once.
  */
 export class AnnouncedEnd {
   #read: { words: string; atMs: number } | undefined
 
-  /** 0 where no end is announced. */
-  by(note: Note | undefined, nowMs: number): number {
-    if (note?.leavesInMs === undefined) return note?.leavesBy ?? 0
+  /** 0 where no end is announced. @param epochMs for a note that names an instant */
+  by(note: Note | undefined, nowMs: number, epochMs = Date.now()): number {
+    if (note?.leavesInMs === undefined)
+      return note?.leavesBy === undefined ? 0 : nowMs + note.leavesBy - epochMs
     const words = JSON.stringify(note)
     if (this.#read?.words !== words) this.#read = { words, atMs: nowMs }
     return this.#read.atMs + note.leavesInMs

@@ -27,6 +27,9 @@ export type Allowance = {
 const coreMagic = Buffer.from('1943565447380555', 'hex')
 /** images/core.proto: core_entry, task_core_entry and thread_core_entry; images/creds.proto: creds_entry. */
 const core = { taskCore: 3, threadCore: 5 } as const
+/** task_core_entry.task_state, and TASK_DEAD of compel/include/uapi/task-state.h. */
+const taskState = 1
+const dead = 2
 const thread = { creds: 10, seccompMode: 11 } as const
 const creds = {
   uids: [1, 3, 5, 7],
@@ -114,6 +117,7 @@ function withoutMode(profile: string): string {
 export function excessIn(image: Buffer, allowance: Allowance): string | undefined {
   try {
     const whole = fieldsIn(entryOf(image))
+    if (isZombie(whole)) return undefined
     const [task, ...more] = whole.filter((field) => field.number === core.threadCore)
     if (task === undefined || more.length > 0) return 'does not have one thread'
     const fields = fieldsIn(task.bytes)
@@ -128,6 +132,17 @@ export function excessIn(image: Buffer, allowance: Allowance): string | undefine
   } catch (error) {
     return `cannot be read (${describeError(error)})`
   }
+}
+
+/** One that its parent has not reaped: CRIU notes its name and exit code only, and restores a process that exits with it. */
+function isZombie(fields: readonly Field[]): boolean {
+  if (fields.some(({ number }) => number === core.threadCore)) return false
+  const states = fields
+    .filter(({ number }) => number === core.taskCore)
+    .flatMap(({ bytes }) => fieldsIn(bytes))
+    .filter(({ number }) => number === taskState)
+    .flatMap(numbersIn)
+  return states.length > 0 && states.every((state) => state === dead)
 }
 
 function excessOf(fields: readonly Field[], allowance: Allowance): string | undefined {

@@ -44,9 +44,8 @@ export function fitted(
   const isSaved = (ends: readonly Connection[]) => ends.every(({ inode }) => saved.has(inode))
   const inside: Connection[][] = [...pairs, ...halves.map((half) => [half])].filter(isSaved)
   const listening = listeningPorts(entries)
-  const taken = new Set(
-    [...table.keys(), ...connections.flatMap((one) => [one.own, one.peer])].flatMap(portsIn),
-  )
+  const known = [...table.keys(), ...connections.flatMap((one) => [one.own, one.peer])]
+  const taken = new Set([...known.flatMap(portsIn), ...listening])
   const kept = new Set<number>()
   const ports = new Map<number, { own?: number; peer?: number }>()
   for (const ends of inside) {

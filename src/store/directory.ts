@@ -195,7 +195,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
         await writers.write(folder, (gate) => writeSlotRecord(folder, gate, record))
       }),
 
-    sweep: (sweep, signal) => run('write', 'sweep', signal, () => sweepStore(root, sweep, signal)),
+    sweep: (sweep, signal) => run('removal', 'sweep', signal, () => sweepStore(root, sweep, signal)),
 
     epochs: {
       take: (slot, holder, signal) =>

@@ -1,7 +1,7 @@
 /**
  * The epochs of a slot: whose turn it is to write there. Right without locks and clocks, on a local disk as on NFS.
  *
- *     <slot>/epochs/<n>/             epoch n is taken: mkdir(2) makes it once, so that an epoch has one writer; who that is, as names of folders
+ *     <slot>/epochs/<n>/             epoch n is taken: rename(2) makes it once, so that an epoch has one writer; who that is, as names of folders
  *     <slot>/epochs/writer-<n>-<random>/    the gate of that writer: its beat (a folder with a new name each time), and whatever it writes or removes
  *
  * All of this is folders, and no file is opened: a server of NFSv4 delegates files to the client that wrote them. Another client that opens such a
@@ -24,7 +24,7 @@ export type Epoch = { number: number; gate: string }
 /** `beat` changes while the writer lives; undefined where its gate is gone. */
 export type EpochState = Epoch & { holder: Holder; beat: string | undefined }
 
-const claimsName = 'epochs'
+export const claimsName = 'epochs'
 const beatForm = /^beat-[0-9a-f]{16}$/
 /** A client whose listing is old must not find an epoch free that was taken long ago. */
 const claimsKept = 64
@@ -44,20 +44,25 @@ export function gatePath(slotFolder: string, gate: string): string {
 /** Takes the next epoch and ends every earlier one. @throws ReprieveError `lineage-fenced` where another writer was quicker */
 export async function takeEpoch(slotFolder: string, holder: Holder): Promise<Epoch> {
   const claims = join(slotFolder, claimsName)
-  await makeClaims(claims)
+  await makeClaims(claims, makeFolder)
   for (let number = newestOf(await claimed(claims)) + 1; ; number++) {
     const epoch = await claim(slotFolder, number, holder)
     if (epoch !== undefined) return enter(slotFolder, epoch)
   }
 }
 
-/** Takes the epoch of this number, or none. @throws ReprieveError `lineage-fenced` where another writer was quicker */
+/** Takes the epoch of this number, or none, in a slot that is there: one that a sweep removes at this moment is not made anew. @throws ReprieveError `lineage-fenced` where another writer was quicker */
 export async function takeExactly(
   slotFolder: string,
   number: number,
   holder: Holder,
 ): Promise<Epoch | undefined> {
-  await makeClaims(join(slotFolder, claimsName))
+  await makeClaims(join(slotFolder, claimsName), async (claims) => {
+    await mkdir(claims, { mode: folderMode }).catch((error: unknown) => {
+      if (errnoOf(error) !== 'EEXIST') throw error
+    })
+    await syncFolder(slotFolder)
+  })
   const epoch = await claim(slotFolder, number, holder)
   return epoch === undefined ? undefined : enter(slotFolder, epoch)
 }
@@ -137,7 +142,7 @@ export async function closeGate(slotFolder: string, gate: string): Promise<void>
       return await syncFolder(join(slotFolder, claimsName))
     } catch (error) {
       if (isGone(error)) return
-      if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST') throw error
+      if (!isTaken(error)) throw error
     }
   }
   throw new ReprieveError('store-failed', `the folder of an earlier writer, ${folder}, could not be emptied`)
@@ -148,6 +153,11 @@ export function isGone(error: unknown): boolean {
   return ['ENOENT', 'ESTALE', 'ENOTDIR'].includes(errnoOf(error) ?? '')
 }
 
+/** The errors of rename(2) and rmdir(2) for a folder that has something in it. */
+function isTaken(error: unknown): boolean {
+  return ['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')
+}
+
 function gateName(number: number): string {
   return `writer-${number}-${randomBytes(4).toString('hex')}`
 }
@@ -155,17 +165,22 @@ function gateName(number: number): string {
 async function claim(slotFolder: string, number: number, holder: Holder): Promise<Epoch | undefined> {
   const epoch = { number, gate: gateName(number) }
   const claims = join(slotFolder, claimsName)
-  const own = join(claims, String(number))
-  try {
-    await mkdir(own, { mode: folderMode })
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return undefined
-    throw error
-  }
+  // Made whole under another name: a claim that can be seen names its writer, even if that one dies here.
+  const draft = join(claims, `new-${randomBytes(8).toString('hex')}`)
+  await mkdir(draft, { mode: folderMode })
   const { pod, uid, node } = holder
   for (const [key, value] of Object.entries({ gate: epoch.gate, pod, uid, node }))
-    if (value !== '') await mkdir(join(own, `${key}=${encodeName(value)}`), { mode: folderMode })
-  await syncFolder(own)
+    if (value !== '') await mkdir(join(draft, `${key}=${encodeName(value)}`), { mode: folderMode })
+  await syncFolder(draft)
+  try {
+    // rename(2) replaces no folder that has something in it.
+    await rename(draft, join(claims, String(number)))
+  } catch (error) {
+    if (!isTaken(error) && !isGone(error)) throw error
+    await rm(draft, { force: true, recursive: true })
+    // A file server may have carried out a call whose answer was lost.
+    if ((await readClaim(slotFolder, number))?.gate !== epoch.gate) return undefined
+  }
   await syncFolder(claims)
   return epoch
 }
@@ -194,8 +209,8 @@ async function enter(slotFolder: string, epoch: Epoch): Promise<Epoch> {
 }
 
 /** Not where it is there: mkdir(2) waits for the slot's folder, which a call that waits for a dead NFS client may have locked. */
-async function makeClaims(claims: string): Promise<void> {
-  if ((await readdir(claims).catch(undefinedIfGone)) === undefined) await makeFolder(claims)
+async function makeClaims(claims: string, make: (claims: string) => Promise<void>): Promise<void> {
+  if ((await readdir(claims).catch(undefinedIfGone)) === undefined) await make(claims)
 }
 
 async function claimed(claims: string): Promise<number[]> {
@@ -207,7 +222,7 @@ function newestOf(numbers: readonly number[]): number {
   return numbers.reduce((most, number) => Math.max(most, number), 0)
 }
 
-/** The names may come from anyone, and those of a claim that is being made are not there yet. */
+/** The names may come from anyone. */
 async function readClaim(
   slotFolder: string,
   number: number,

@@ -5,10 +5,10 @@ import { isCheckpointId } from '../checkpoint-id.ts'
 import { errnoOf } from '../errors.ts'
 import { parseManifest } from '../manifest-codec.ts'
 import { manifestLimits } from '../manifest-shape.ts'
-import { claimsOf } from './epochs.ts'
+import { claimsName, claimsOf, isGone } from './epochs.ts'
 import { readBounded } from './read-bounded.ts'
 import type { SlotState } from './retention.ts'
-import { filesName, lockName, manifestName, partialName, recordName } from './slot-folder.ts'
+import { filesName, isTrash, lockName, manifestName, partialName, recordName, writerOfPartial } from './slot-folder.ts' // prettier-ignore
 import { ownWriterMark } from './writer-mark.ts'
 
 /** The holder of an epoch that a sweep took: no sign of life. */
@@ -16,14 +16,22 @@ export const sweeper = { pod: 'reprieve-sweep', uid: 'reprieve-sweep', node: '' 
 
 export type SurveyedSlot = SlotState & { folder: string; checkpoints: number }
 
-/** The folders of all slots, of one namespace if it is given, in an order of chance: a sweep may have time for some only. */
+/**
+ * The folders of all slots, of one namespace if it is given, in an order of chance: a sweep may have time for some only. The store may share
+ * its volume with other data, of which nothing is swept.
+ */
 export async function slotFolders(root: string, namespace?: string): Promise<[string, string][]> {
   const found: [string, string][] = []
-  for (const lineage of await foldersIn(root)) {
-    if (namespace !== undefined && namespaceOf(lineage) !== namespace) continue
-    for (const container of await foldersIn(join(root, lineage))) found.push([lineage, container])
-  }
+  for (const lineage of await lineageFolders(root, namespace))
+    for (const container of await foldersIn(join(root, lineage)))
+      if (await isSlot(join(root, lineage, container))) found.push([lineage, container])
   return found.sort(() => Math.random() - 0.5)
+}
+
+/** A lineage has several parts, which encodeName joins. */
+export async function lineageFolders(root: string, namespace?: string): Promise<string[]> {
+  const names = (await foldersIn(root)).filter((name) => name.includes('+'))
+  return names.filter((name) => namespace === undefined || namespaceOf(name) === namespace)
 }
 
 /** The names of the parts are those of folders, as encodeName gives them. */
@@ -59,7 +67,7 @@ async function lastLifeMs(folder: string, ids: readonly string[]): Promise<numbe
     lockName,
     ...ids.flatMap((id) => [join(id, manifestName), join(id, filesName)]),
     // A beat is a change of the gate. Of a gate, a sweep changes only what is long dead in it.
-    ...own.flatMap(({ number, gate }) => [join('epochs', String(number)), join('epochs', gate)]),
+    ...own.flatMap(({ number, gate }) => [join(claimsName, String(number)), join(claimsName, gate)]),
     // A writer of an earlier release has what it writes beside its checkpoints.
     ...(await readdir(folder)).filter((name) => name.includes('.partial-')),
   ]
@@ -94,7 +102,28 @@ function namespaceOf(lineage: string): string {
   return lineage.split('+')[0] ?? ''
 }
 
+/** Empty, or with something that only a store makes. */
+async function isSlot(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(noneIfGone)
+  return names.length === 0 || names.some(isOfSlot)
+}
+
+function isOfSlot(name: string): boolean {
+  return (
+    [recordName, lockName, claimsName].includes(name) ||
+    isCheckpointId(name) ||
+    isTrash(name) ||
+    writerOfPartial(name) !== undefined
+  )
+}
+
+/** Another sweep may remove the same at this moment. */
+function noneIfGone(error: unknown): never[] {
+  if (isGone(error)) return []
+  throw error
+}
+
 async function foldersIn(path: string): Promise<string[]> {
-  const entries = await readdir(path, { withFileTypes: true })
+  const entries = await readdir(path, { withFileTypes: true }).catch(noneIfGone)
   return entries.flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith('.') ? [entry.name] : []))
 }

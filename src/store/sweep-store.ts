@@ -12,7 +12,7 @@ import { ReprieveError, describeError } from '../errors.ts'
 import { claimsOf, closeGate, gatePath, isGone, takeExactly } from './epochs.ts'
 import { doomedSlots, livingMs, type Doomed, type Retention } from './retention.ts'
 import { lockName, trashName } from './slot-folder.ts'
-import { nowOf, slotFolders, surveySlot, sweeper, type SurveyedSlot } from './slot-survey.ts'
+import { lineageFolders, nowOf, slotFolders, surveySlot, sweeper, type SurveyedSlot } from './slot-survey.ts'
 import { removeCheckpoints, sweepGates, sweepLeftovers } from './sweep.ts'
 
 export type SweepOptions = {
@@ -58,6 +58,8 @@ export async function sweepStore(root: string, options: SweepOptions, signal: Ab
   for (const { folder } of slots)
     if (!going.has(folder)) await sweepSlotLeftovers(folder, signal).catch(ignoreGone)
   // Of sweeps that were killed.
+  for (const lineage of await lineageFolders(root, namespace))
+    await rmdir(join(root, lineage)).catch(() => undefined)
   if (namespace === undefined) await sweepLeftovers(root, abandonedAfterMs, signal)
   return swept
 }

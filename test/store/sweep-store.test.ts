@@ -87,6 +87,47 @@ t.test('a pod that comes while its slot is being swept has it, and is not fenced
   }
 })
 
+t.test('other data in the volume of the store is not swept, whatever its age', async (t) => {
+  const { root, left, sweep } = stage(t)
+  await left('ns/Job/old', 8 * day)
+  for (const path of ['datasets/images', 'lost+found/#1234', 'ns+notes/main', 'empty/folder']) {
+    mkdirSync(join(root, path), { recursive: true })
+    if (!path.startsWith('empty')) writeFileSync(join(root, path, 'file'), '')
+    age(join(root, path.split('/')[0] ?? ''), 100 * day)
+  }
+  t.same(outcomes(await sweep()), ['ns+Job+old removed'])
+  t.same(readdirSync(root, { recursive: true }).toSorted(), ['datasets', 'datasets/images', 'datasets/images/file', 'empty', 'empty/folder', 'lost+found', 'lost+found/#1234', 'lost+found/#1234/file', 'ns+notes', 'ns+notes/main', 'ns+notes/main/file']) // prettier-ignore
+})
+
+t.test(
+  'a checkpoint is stored while a sweep that was cut short is still removing a large file',
+  async (t) => {
+    const { root, source, left, holder } = stage(t)
+    await left('ns/Job/old', 8 * day)
+    const store = createDirectoryStore({ name: 'disk', path: root, abortGraceMs: 10, hangsMs: 0 })
+    await store.epochs.take(slotOf('ns/Job/living'), holder, never)
+    const removing = Promise.withResolvers<() => void>()
+    const abort = new AbortController()
+    const lock = async () => {
+      abort.abort()
+      return removing.promise
+    }
+    await t.rejects(store.sweep({ retention: { ttlMs: week }, lock }, abort.signal), { code: 'store-failed' })
+    await sleep(10)
+    t.ok(await store.put(sampleDraft({ slot: slotOf('ns/Job/living') }), source, never))
+    await store.epochs.beat(slotOf('ns/Job/living'), never)
+    removing.resolve(() => undefined)
+  },
+)
+
+t.test('the folder of a lineage without slots, which a killed sweep left, goes', async (t) => {
+  const { root, left, sweep } = stage(t)
+  await left('ns/Job/young', day)
+  mkdirSync(join(root, 'ns+Job+gone'))
+  await sweep()
+  t.same(readdirSync(root), ['ns+Job+young'])
+})
+
 t.test('what a writer of an ended pod left half written goes before the rest', async (t) => {
   const { left, path, sweep, listed } = stage(t)
   await left('ns/Job/x', day)
@@ -124,13 +165,14 @@ t.test('a namespace beyond its bound makes room; only the one that is asked for 
   t.same([await listed('one/Job/b'), await listed('two/Job/a')], [2, 2])
 })
 
-t.test('two sweeps at once remove the same, once', async (t) => {
+t.test('two sweeps at once remove what one would', async (t) => {
   const { root, left, sweep } = stage(t)
   for (let count = 0; count < 20; count++) await left(`ns/Job/${count}`, count < 15 ? 8 * day : day)
   const [one, other] = await Promise.all([sweep(), sweep()])
   t.equal(readdirSync(root).length, 5)
   t.same([...one, ...other].filter(({ outcome }) => outcome === 'failed'), []) // prettier-ignore
-  t.equal([...one, ...other].filter(({ outcome }) => outcome === 'removed').length, 15)
+  const removed = [...one, ...other].filter(({ outcome }) => outcome === 'removed')
+  t.equal(new Set(removed.map(({ lineage }) => lineage)).size, 15)
 })
 
 t.test(

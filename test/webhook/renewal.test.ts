@@ -3,11 +3,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import { parsePodPlan, planVariable, type PodPlan } from '../../src/pod-plan.ts'
 import { decide } from '../../webhook/decide.ts'
+import { judge } from '../../webhook/guard/judge.ts'
 import { mutate } from '../../webhook/mutate.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import { sampleConfig, samplePod } from './admission-fixtures.ts'
 import { problemsBeyondSchema, problemsOfCoreV1 } from './core-v1.ts'
 import { generatedPod } from './generated-pods.ts'
+import { creating } from './guard/requests.ts'
 import { laterChanges } from './later-webhooks.ts'
 import { applied, inject } from './patched-pod.ts'
 import { injectedIn } from './pod-answers.ts'
@@ -68,6 +70,39 @@ t.test(
     const command = wrapped.spec.containers[0]?.command ?? []
     Object.assign(wrapped.spec.containers[0] ?? {}, { command: ['/vault/vault-env'], args: command })
     t.strictSame(decide(wrapped, origin, config), alreadyInjected)
+  },
+)
+
+/** As vault-k8s mounts its secrets into all init containers, and Datadog's admission controller adds variables. */
+function intoOurs(pod: Pod): Pod {
+  const copy = structuredClone(pod)
+  copy.spec.volumes = [
+    ...(copy.spec.volumes ?? []),
+    { name: 'vault-secrets', emptyDir: { medium: 'Memory' } },
+  ]
+  for (const { env } of injectedIn(copy)) {
+    env.unshift({ name: 'DD_ENTITY_ID', value: 'x' })
+    env.push({ name: 'AWS_REGION', value: 'eu-central-1' })
+  }
+  for (const { volumeMounts } of copy.spec.initContainers ?? [])
+    volumeMounts?.push({ name: 'vault-secrets', mountPath: '/vault/secrets' })
+  return copy
+}
+
+t.test(
+  'what another webhook puts into our containers is taken out again, and the guard agrees',
+  async (t) => {
+    const changed = intoOurs(injected(samplePod()))
+    t.match(judge(creating(changed), config), { allowed: false })
+    const last = again(changed)
+    t.strictSame(judge(creating(last), config), { allowed: true })
+    t.strictSame(planIn(last), planIn(injected(samplePod())))
+    t.strictSame(decide(last, origin, config), alreadyInjected, 'and a third call changes nothing')
+    const replaced = intoOurs(injected(samplePod()))
+    Object.assign(replaced.spec.containers[0] ?? {}, { image: 'mirror.example/of-later:1' })
+    const both = again(replaced)
+    t.strictSame(judge(creating(both), config), { allowed: true }, 'beside a plan that is made anew')
+    t.notSame(planIn(both), planIn(last))
   },
 )
 

@@ -42,8 +42,7 @@ const comparisons: Readonly<Record<string, Comparison>> = {
   image: isSameImage,
   // The admission plugin AlwaysPullImages.
   imagePullPolicy: (expected, actual) => actual === expected || actual === 'Always',
-  env: (expected, actual) =>
-    isWithAdditions(expected, actual, (variable) => foreignVariables.has(String(at(variable, 'name')))),
+  env: (expected, actual) => isWithAdditions(expected, actual, isForeignVariable),
   volumeMounts: (expected, actual, pod) =>
     isWithAdditions(expected, actual, (mount) => isTokenMount(mount, pod)),
   securityContext: isSameContext,
@@ -57,7 +56,13 @@ function isWithAdditions(expected: unknown, actual: unknown, isAllowed: (one: un
   )
 }
 
-function isTokenMount(mount: unknown, pod: Pod): boolean {
+/** One that others may put into our containers. */
+export function isForeignVariable(variable: unknown): boolean {
+  return foreignVariables.has(String(at(variable, 'name')))
+}
+
+/** Likewise. */
+export function isTokenMount(mount: unknown, pod: Pod): boolean {
   const path = String(at(mount, 'mountPath'))
   const volume = pod.spec.volumes?.find(({ name }) => name === at(mount, 'name'))
   return (

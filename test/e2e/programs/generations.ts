@@ -88,11 +88,10 @@ async function come(
   const before = reached.get(name)
   if (before !== undefined) {
     const entries = sidecarEntries(pod).filter(({ container }) => container === name)
+    const failed = JSON.stringify(entries.find(({ event }) => event === 'restore.failed'))
     if (!entries.some(({ event }) => event === 'restore.completed'))
-      return lost(
-        `it started afresh: ${JSON.stringify(entries.find(({ event }) => event === 'restore.failed'))}`,
-      )
-    if ((first ?? 0) < before) return lost(`it was at ${before}, and is at ${first}`)
+      return lost(`it started afresh: ${failed}`)
+    if ((first ?? 0) < before) return lost(`it was at ${before}, and is at ${first}: ${failed}`)
   }
   const last = await pod.exec(name, ['sh', '-c', program.check], { deadlineMs: onceMs })
   reached.set(name, Number.parseInt(last.stdout.trim(), 10) || (first ?? 0))

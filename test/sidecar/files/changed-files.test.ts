@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { bringTools } from './unpack-stage.ts'
 import { program } from '../stand-ins.ts'
 
-const imageFiles = ['written/deep/file', 'written/deep/other', 'mode/file', 'linked/file', 'gone/file', 'gone/stays', 'replaced/file', 'again/inner/file', 'late/file', 'late/stays', 'untouched/deep/file'] // prettier-ignore
+const imageFiles = ['written/deep/file', 'written/deep/other', 'mode/file', 'linked/file', 'gone/file', 'gone/stays', 'replaced/file', 'again/inner/file', 'late/file', 'late/stays', 'moved/deep/file', 'untouched/deep/file'] // prettier-ignore
 
 /** A process whose root is an overlay of the machine's own files, with an image's folder among them. */
 async function onOverlay(t: Test) {
@@ -21,7 +21,7 @@ async function onOverlay(t: Test) {
     # Time passes between an image and its container.
     sleep 1.5
     mkdir upper work
-    mount -t overlay overlay -o lowerdir=lower:/,upperdir=upper,workdir=work root
+    mount -t overlay overlay -o lowerdir=lower:/,upperdir=upper,workdir=work,redirect_dir=on root
     mkdir -p root/reprieve root/lower
     mount -t tmpfs none root/reprieve && mount --rbind /proc root/proc && mount --bind lower root/lower
     for device in null urandom; do touch root/dev/$device; mount --bind /dev/$device root/dev/$device; done
@@ -41,10 +41,10 @@ t.test(
     const said = execFileSync('nsenter', [`--mount=/proc/${pid}/ns/mnt`, ...argv], { timeout: 60_000, encoding: 'utf8' }) // prettier-ignore
     const found = JSON.parse(said) as Record<'pruned' | 'whole' | 'seen' | 'deleted', string[]>
     t.strictSame(found.pruned, found.whole, 'as by a walk of everything')
-    const expected = ['again', 'gone', 'late', 'linked', 'linked/link', 'mode', 'mode/file', 'renamed', 'renamed/inner', 'renamed/inner/file', 'replaced', 'written', 'written/deep', 'written/deep/file'] // prettier-ignore
+    const expected = ['again', 'gone', 'late', 'linked', 'linked/link', 'mode', 'mode/file', 'renamed', 'renamed/inner', 'renamed/inner/file', 'renamed/moved', 'renamed/moved/deep', 'renamed/moved/deep/file', 'replaced', 'written', 'written/deep', 'written/deep/file'] // prettier-ignore
     t.strictSame(found.pruned, ['/image', ...expected.map((name) => `/image/${name}`)])
     t.strictSame(found.seen, [])
-    const deleted = ['again/inner', 'gone/file', 'late/file', 'replaced']
+    const deleted = ['again/inner', 'gone/file', 'late/file', 'moved', 'replaced']
     t.strictSame(found.deleted, deleted.map((name) => `/image/${name}`)) // prettier-ignore
   },
 )

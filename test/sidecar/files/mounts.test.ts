@@ -20,10 +20,10 @@ t.test('reads the kernel list of mounts, optional fields and escapes included', 
     '',
   ].join('\n')
   t.strictSame(parseMounts(text), [
-    { path: '/', type: 'overlay', readOnly: false },
-    { path: '/with blank\ttab\nline\\slash', type: 'ext4', readOnly: false },
-    { path: '/secrets', type: 'tmpfs', readOnly: true },
-    { path: '/ünï', type: 'ext4', readOnly: false },
+    { path: '/', type: 'overlay', readOnly: false, ofImage: false, options: ['rw', 'lowerdir=/a'] },
+    { path: '/with blank\ttab\nline\\slash', type: 'ext4', readOnly: false, ofImage: false, options: ['rw'] },
+    { path: '/secrets', type: 'tmpfs', readOnly: true, ofImage: false, options: ['rw'] },
+    { path: '/ünï', type: 'ext4', readOnly: false, ofImage: false, options: ['rw'] },
   ])
 })
 
@@ -39,6 +39,7 @@ t.test('what is the pod own is archived, and nothing else', async (t) => {
     mountPoints: ['/', '/proc', '/dev', '/dev/shm', '/etc/hosts', '/scratch', '/data', '/reprieve'],
     external: ['/data'],
     isOverlay: false,
+    movesFolders: false,
     excluded: [],
   })
 })
@@ -47,6 +48,39 @@ t.test('a read-only root, or a volume mounted read-only over another, holds no s
   const mounts = parseMounts([line('/', 'ro'), line('/scratch'), line('/scratch', 'ro')].join('\n'))
   t.strictSame(ephemeralRoots(mounts, { ...containerPlan, emptyDirs: ['/scratch'] }).roots, [])
 })
+
+t.test('a volume that the image declares is archived: the next container has a new one', async (t) => {
+  const [container, volume] = ['0a'.repeat(32), 'f1'.repeat(32)]
+  const inContainerd = `/var/lib/containerd/io.containerd.grpc.v1.cri/containers/${container}/volumes/${volume}`
+  const inKubelet = '/var/lib/kubelet/pods/6f5902ac/volumes/kubernetes.io~local-volume'
+  const mounts = parseMounts(
+    [
+      line('/'),
+      line('/var/lib/postgresql/data').replace('/root', inContainerd),
+      line('/data').replace('/root', `/docker/volumes/${volume}/_data`),
+      line('/claim').replace('/root', `${inKubelet}/claim`),
+      line('/model').replace('/root', `${inContainerd}/deeper`),
+      line('/fixed', 'ro').replace('/root', inContainerd),
+    ].join('\n'),
+  )
+  t.strictSame(ephemeralRoots(mounts, containerPlan).roots, ['/', '/var/lib/postgresql/data', '/data'])
+})
+
+const moves = (options: string, byDefault = false) =>
+  ephemeralRoots(parseMounts(`22 1 0:21 / / rw - overlay overlay rw,${options}`), containerPlan, byDefault)
+    .movesFolders
+
+t.test(
+  'an overlay tells whether it renames folders of the image, where that is not the default',
+  async (t) => {
+    t.equal(moves('lowerdir=/a'), false)
+    t.equal(moves('lowerdir=/a', true), true)
+    t.equal(moves('lowerdir=/a,redirect_dir=on'), true)
+    t.equal(moves('lowerdir=/a,metacopy=on'), true)
+    t.equal(moves('lowerdir=/a,redirect_dir=nofollow', true), false)
+    t.equal(ephemeralRoots(parseMounts(line('/')), containerPlan, true).movesFolders, false)
+  },
+)
 
 t.test('reads those of a live process', async (t) => {
   t.ok((await readEphemeralRoots(process.pid, containerPlan)).mountPoints.includes('/proc'))

@@ -6,6 +6,7 @@
 import { appendFileSync, chmodSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs' // prettier-ignore
 import { setTimeout as delay } from 'node:timers/promises'
 import { findChanged } from '../../../sidecar/files/changed-files.ts'
+import { addMoved } from '../../../sidecar/files/moved-folders.ts'
 import { findDeleted, readBaselineNames } from '../../../sidecar/files/deleted-names.ts'
 import { quietLog as log } from '../quiet-log.ts'
 
@@ -36,8 +37,14 @@ await delay(50)
 rmSync('/image/late/file')
 appendFileSync('/image/written/deep/file', 'and more')
 renameSync('/image/own', '/image/renamed')
+renameSync('/image/moved', '/image/renamed/moved')
 
-const walk = (isOverlay: boolean) => findChanged(options, { roots: ['/'], mountPoints, external: [], excluded: [], isOverlay }, baseline) // prettier-ignore
+const walk = async (isOverlay: boolean) => {
+  const roots = { roots: ['/'], mountPoints, external: [], excluded: [], isOverlay, movesFolders: true }
+  const changed = await findChanged(options, roots, baseline)
+  await addMoved(options, roots, baseline, { changed, known: ahead.folders })
+  return changed
+}
 const [pruned, whole] = [await walk(true), await walk(false)]
 // Nobody writes to a lower layer; here it shows which folders are looked into.
 writeFileSync(`${lower}/image/untouched/deep/unseen`, '')

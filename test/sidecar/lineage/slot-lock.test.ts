@@ -1,7 +1,10 @@
-/** Without the launcher, which locks: to these pods every store is one that cannot lock. With it: test/launcher and test/e2e/lineage.test.ts. */
+/** Mostly without the launcher, which locks: to these pods the store is one that cannot lock. With it: test/launcher and test/e2e/lineage.test.ts. */
+import { writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { lockFile } from '../../../sidecar/lineage/lock-process.ts'
 import { patienceMsOf } from '../../../sidecar/lineage/slot-lock.ts'
+import { Deadline } from '../../../src/deadline.ts'
 import { ReprieveError } from '../../../src/errors.ts'
 import { createDirectoryStore } from '../../../src/store/directory.ts'
 import type { EventLog } from '../../../src/log.ts'
@@ -15,6 +18,15 @@ const slot = { lineage: podPlan.lineage, container: containerPlan.name }
 const silent = () => Promise.reject(new ReprieveError('store-failed', 'aborted', { aborted: true }))
 
 type Test = Parameters<typeof folderFor>[0]
+
+/** As `launcher lock` does: takes the lock until the end of its input, or says that it is taken. */
+function lockingLauncher(t: Test): string {
+  const file = `${folderFor(t)}/launcher`
+  const script =
+    '#!/bin/sh\ncase "$2" in *[!0-9]*) exit 125; esac\nexec 9>>"$3"\nif flock -n 9; then echo held; exec cat >/dev/null; else echo busy; fi\n'
+  writeFileSync(file, script, { mode: 0o755 })
+  return file
+}
 
 /** Each pod has a store of its own, in one folder. */
 function stage(t: Test) {
@@ -136,4 +148,78 @@ t.test('a sidecar that starts again keeps the epoch of its pod, unless it was ta
   await delay(1)
   const third = pod('one', 600_000, { file })
   t.match(await third.lock.take(0, never), { outcome: 'busy', holder: 'pod-two' })
+})
+
+t.test('two tries of one pod at once do not find the slot taken by each other', async (t) => {
+  const { pod } = stage(t)
+  const { lock } = pod('one', 600_000, { launcher: lockingLauncher(t) })
+  const ending = lock.leaving(Deadline.in(60_000))
+  const lastCheckpoint = lock.take(0, never)
+  t.match(await lastCheckpoint, { outcome: 'taken' })
+  await ending
+  t.equal(lock.status.epoch, 1, 'one epoch')
+})
+
+t.test(
+  'a pod that took over without the lock takes it when it is free, so that the next one waits',
+  async (t) => {
+    const { pod } = stage(t)
+    const launcher = lockingLauncher(t)
+    const dead = pod('dead', 600_000, { launcher, times: { beatMs: 600_000 } })
+    let own: OwnEpoch | undefined
+    const file = { read: async () => own, write: async (epoch: OwnEpoch) => void (own = epoch) }
+    const second = pod('two', 100, { launcher, file })
+    const next = pod('next', 600_000, { launcher })
+    await dead.lock.await(never)
+    t.match(await second.lock.await(never, { patienceMs: 1 }), { outcome: 'taken' })
+    t.match(own, { withoutLock: true })
+    dead.lock.release()
+    await until('the second to have the lock', () => own?.withoutLock === false)
+    t.match(await next.lock.await(never, { patienceMs: 100 }), { outcome: 'busy', holder: 'pod-two' })
+    t.ok((await second.put()).manifest.epoch, 'it is not fenced')
+  },
+)
+
+t.test(
+  'a pod that began unprotected takes over from one that died since, though its lock is kept',
+  async (t) => {
+    const { pod } = stage(t)
+    const launcher = lockingLauncher(t)
+    const first = pod('one', 600_000, { launcher, times: { beatMs: 600_000 } })
+    const second = pod('two', 300, { launcher })
+    await first.lock.await(never)
+    t.match(await second.lock.await(never, { patienceMs: 0 }), { outcome: 'busy', holder: 'pod-one' })
+    for (let tries = 0; tries < 10; tries++) {
+      await first.lock.confirm()
+      t.match(await second.lock.take(0, never), { outcome: 'busy', holder: 'pod-one' }, 'it lives')
+      await delay(50)
+    }
+    await until('the second to have the slot', async () => {
+      const { outcome } = await second.lock.take(0, never)
+      return outcome === 'taken'
+    })
+    t.ok((await second.put()).manifest.epoch)
+  },
+)
+
+t.test('the launcher is told whole milliseconds', async (t) => {
+  const locked = await lockFile(`${folderFor(t)}/claim`, 0.5, never, { launcher: lockingLauncher(t) })
+  t.equal(locked.outcome, 'locked')
+  if (locked.outcome === 'locked') locked.process.stdin?.destroy()
+})
+
+t.test('a correction of the time does not shorten the wait for a pod that announced its end', async (t) => {
+  const { pod } = stage(t)
+  const launcher = lockingLauncher(t)
+  const [ending, next] = [pod('one', 600_000, { launcher }), pod('two', 600_000, { launcher })]
+  await ending.lock.await(never)
+  await ending.lock.leaving(Deadline.in(600_000))
+  const waiting = next.lock.await(never, { patienceMs: 1 })
+  await delay(100)
+  const { now } = Date
+  t.teardown(() => (Date.now = now))
+  Date.now = () => now() + 3_600_000
+  await delay(1_000)
+  await ending.lock.leave()
+  t.match(await waiting, { outcome: 'taken' })
 })

@@ -23,7 +23,7 @@ t.test('another announcement counts from when it is read', async (t) => {
 })
 
 t.test('one of an earlier release is an instant; a holder that says nothing stays', async (t) => {
-  t.equal(new AnnouncedEnd().by(note({ leavesBy: 70_000 }), 50_000), 70_000)
+  t.equal(new AnnouncedEnd().by(note({ leavesBy: 70_000 }), 1_000, 50_000), 21_000)
   t.equal(new AnnouncedEnd().by(note({}), 50_000), 0)
   t.equal(new AnnouncedEnd().by(undefined, 50_000), 0)
 })

@@ -101,6 +101,27 @@ t.test('what is beyond the container is refused', async (t) => {
   t.match(excessIn(imageOf([credsOf(plain)], 0, false), filtered), /seccomp/)
 })
 
+/** What CRIU writes of a process that waits to be reaped. */
+function zombie(...states: number[]): Buffer {
+  const process = Buffer.concat(states.map((state) => encodeNumber(1, state)))
+  return Buffer.concat([encodeNumber(1, 1), encodeMessage(3, process)])
+}
+
+t.test('a process that has ended, and that nobody has reaped yet, has no credentials', async (t) => {
+  const allowance = parseAllowance(statusOf({ ...strict, Seccomp: '2' }), '')
+  t.equal(excessIn(framed(zombie(2)), allowance), undefined)
+  for (const [what, entry] of [
+    ['one that runs', zombie(1)],
+    ['one that is stopped', zombie(3)],
+    ['no state', zombie()],
+    ['the last one counts', zombie(2, 1)],
+    ['two that are merged', Buffer.concat([zombie(2), encodeMessage(3, encodeNumber(1, 1))])],
+    ['more than 32 bits', zombie(2 + 2 ** 32)],
+    ['with a thread', Buffer.concat([zombie(2), encodeMessage(5, encodeMessage(10, credsOf(plain)))])],
+  ] as const)
+    t.type(excessIn(framed(entry), allowance), 'string', what)
+})
+
 const thread = (creds: Buffer) => encodeMessage(5, encodeMessage(10, creds))
 const packed = (words: number[]) =>
   encodeMessage(10, Buffer.concat(words.map((word) => encodeNumber(0, word).subarray(1))))

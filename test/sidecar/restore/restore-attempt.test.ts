@@ -29,7 +29,7 @@ t.test('whoever has the numbers of a checkpoint is left alone', async (t) => {
     attemptRestore(
       surroundings(standInStore()),
       target,
-      { manifest: manifestOf([neighbour.pid]), folder: t.testdir({}) },
+      { manifest: manifestOf([neighbour.pid]), folder: t.testdir({ criu: {} }) },
       { adopt: async () => true, signal: new AbortController().signal, patienceMs: 100 },
     ),
     { code: 'numbers-taken', message: `process numbers are taken in this pod: ${neighbour.pid} (sleep)` },
@@ -49,7 +49,7 @@ t.test('a neighbour that took the root’s number is not ended with a failed att
     attemptRestore(
       surroundings(standInStore()),
       { plan: containerPlan, launcherPid: launcher.pid },
-      { manifest, folder: t.testdir({}) },
+      { manifest, folder: t.testdir({ criu: {} }) },
       { adopt: async () => true, signal: new AbortController().signal },
     ),
     { code: 'restore-failed' },
@@ -64,7 +64,7 @@ t.test('a number that is free soon is waited for', async (t) => {
     attemptRestore(
       surroundings(standInStore()),
       { plan: containerPlan, launcherPid: launcher.pid },
-      { manifest: manifestOf([neighbour.pid]), folder: t.testdir({}) },
+      { manifest: manifestOf([neighbour.pid]), folder: t.testdir({ criu: {} }) },
       { adopt: async () => true, signal: new AbortController().signal },
     ),
     { message: 'the restore failed' },
