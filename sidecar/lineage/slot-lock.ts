@@ -17,7 +17,7 @@ import type { Store } from '../../src/store/store.ts'
 import { differencesOf, type OwnWork } from '../../src/work.ts'
 import type { Identity } from '../setup/surroundings.ts'
 import type { EpochFile } from './epoch-file.ts'
-import { beatMs, HolderWatch, silentMs } from './holder-watch.ts'
+import { beatMs, HolderWatch } from './holder-watch.ts'
 import type { LockOutcome } from './lock-outcome.ts'
 import { lockFile, type Locked } from './lock-process.ts'
 import { OneAtATime } from './one-at-a-time.ts'
@@ -123,9 +123,7 @@ export class SlotLock {
     this.#fencedBy = undefined
     const announced = new AnnouncedEnd()
     const watch = new HolderWatch(this.#parts.times?.silentMs)
-    const beganMs = performance.now()
-    const unsureUntil = beganMs + (this.#parts.times?.silentMs ?? silentMs) + leaveGraceMs
-    let until = beganMs + patienceMs
+    let until = performance.now() + patienceMs
     for (;;) {
       const outcome = await this.#take(Math.min(1_000, Math.max(0, until - performance.now())), signal, true)
       if (outcome.outcome !== 'busy') return outcome
@@ -135,9 +133,9 @@ export class SlotLock {
       const holder = await this.#otherHolder(note)
       const judged = holder === undefined ? 'alive' : watch.look(holder, performance.now())
       if (holder !== undefined && judged === 'gone') return this.#takeOver(holder, signal)
+      // Each look may take seconds on a file server that waits for the dead node. The watch itself comes to an end.
       const isUnsure = judged === 'unsure' && patienceMs > 0
-      if (performance.now() >= (isUnsure ? Math.max(until, unsureUntil) : until) || signal.aborted)
-        return outcome
+      if ((performance.now() >= until && !isUnsure) || signal.aborted) return outcome
       await delay(pauseMs)
     }
   }

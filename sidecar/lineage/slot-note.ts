@@ -27,29 +27,41 @@ export function noteOf(
   return { pod: name, uid, node, ...more, ...(own === undefined ? {} : { work }) }
 }
 
+/** @throws Error where that fails, or an earlier call still hangs */
 export async function writeNote(file: string, note: Note, deadlineMs: number): Promise<void> {
   const text = `${JSON.stringify(note)}\n`
   const { O_WRONLY, O_TRUNC } = constants
   // The lock's file is there, or there is no lock: see launcher/lock/lock.c.
-  const written = writeFile(file, text, { flag: O_WRONLY | O_TRUNC }).catch((error: unknown) => {
-    if (errnoOf(error) !== 'ENOENT') throw error
-    return writeFile(file, text)
-  })
-  await within(written, deadlineMs)
+  const write = () =>
+    writeFile(file, text, { flag: O_WRONLY | O_TRUNC }).catch((error: unknown) => {
+      if (errnoOf(error) !== 'ENOENT') throw error
+      return writeFile(file, text)
+    })
+  await within(file, write, deadlineMs)
 }
 
+/** Undefined where there is no note, or an earlier call still hangs. */
 export async function readNote(file: string, deadlineMs: number): Promise<Note | undefined> {
-  return within(readFile(file, 'utf8'), deadlineMs).then(parseNote, () => undefined)
+  return within(file, () => readFile(file, 'utf8'), deadlineMs).then(parseNote, () => undefined)
 }
 
-/** A signal does not end a call that hangs in the file system: opening a file may take as long as an NFS server's lease. */
-function within<T>(call: Promise<T>, deadlineMs: number): Promise<T> {
+const hanging = new Set<string>()
+
+/**
+ * A signal does not end a call that hangs in the file system: to open a file may take as long as the lease of an NFS server. Each such call
+ * keeps one of libuv's few threads, so there is one at most.
+ */
+async function within<T>(file: string, call: () => Promise<T>, deadlineMs: number): Promise<T> {
+  if (hanging.has(file)) throw new Error(`${file} does not answer`)
   const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => reject(new Error(`the store did not answer within ${deadlineMs} ms`)),
-    deadlineMs,
-  )
-  return Promise.race([call, promise]).finally(() => clearTimeout(timer))
+  const work = call()
+  const timer = setTimeout(() => {
+    hanging.add(file)
+    const answered = () => hanging.delete(file)
+    work.then(answered, answered)
+    reject(new Error(`${file} did not answer within ${deadlineMs} ms`))
+  }, deadlineMs)
+  return Promise.race([work, promise]).finally(() => clearTimeout(timer))
 }
 
 /** The bytes are untrusted. */

@@ -44,7 +44,7 @@ export function gatePath(slotFolder: string, gate: string): string {
 /** Takes the next epoch and ends every earlier one. @throws ReprieveError `lineage-fenced` where another writer was quicker */
 export async function takeEpoch(slotFolder: string, holder: Holder): Promise<Epoch> {
   const claims = join(slotFolder, claimsName)
-  await makeFolder(claims)
+  await makeClaims(claims, makeFolder)
   for (let number = newestOf(await claimed(claims)) + 1; ; number++) {
     const epoch = await claim(slotFolder, number, holder)
     if (epoch !== undefined) return enter(slotFolder, epoch)
@@ -57,10 +57,12 @@ export async function takeExactly(
   number: number,
   holder: Holder,
 ): Promise<Epoch | undefined> {
-  await mkdir(join(slotFolder, claimsName), { mode: folderMode }).catch((error: unknown) => {
-    if (errnoOf(error) !== 'EEXIST') throw error
+  await makeClaims(join(slotFolder, claimsName), async (claims) => {
+    await mkdir(claims, { mode: folderMode }).catch((error: unknown) => {
+      if (errnoOf(error) !== 'EEXIST') throw error
+    })
+    await syncFolder(slotFolder)
   })
-  await syncFolder(slotFolder)
   const epoch = await claim(slotFolder, number, holder)
   return epoch === undefined ? undefined : enter(slotFolder, epoch)
 }
@@ -204,6 +206,11 @@ async function enter(slotFolder: string, epoch: Epoch): Promise<Epoch> {
     if (number <= epoch.number - claimsKept)
       await rm(join(claims, String(number)), { force: true, recursive: true })
   return epoch
+}
+
+/** Not where it is there: mkdir(2) waits for the slot's folder, which a call that waits for a dead NFS client may have locked. */
+async function makeClaims(claims: string, make: (claims: string) => Promise<void>): Promise<void> {
+  if ((await readdir(claims).catch(undefinedIfGone)) === undefined) await make(claims)
 }
 
 async function claimed(claims: string): Promise<number[]> {

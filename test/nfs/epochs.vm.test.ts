@@ -40,7 +40,8 @@ function startPod(folder: string, uid: string) {
 }
 
 for (const version of (process.env.REPRIEVE_NFS ?? '4 3').split(' ')) {
-  const folders = (name: string) => [`/mnt/a-${version}/${name}`, `/mnt/b-${version}/${name}`] as const
+  const folders = (name: string) =>
+    [`/mnt/a-${version}/${name}-${version}`, `/mnt/b-${version}/${name}-${version}`] as const
   const put = (store: ReturnType<typeof createDirectoryStore>) => store.put(sampleDraft({ slot: nfsSlot }), source, never) // prettier-ignore
 
   t.test(`NFSv${version}: a node that knows nothing of the newer epoch writes nothing more`, async (t) => {
