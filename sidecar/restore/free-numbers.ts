@@ -35,11 +35,16 @@ async function takenError(taken: readonly number[]): Promise<ReprieveError> {
   })
 }
 
-/** Whether CRIU found a number taken that was free when the attempt began (EEXIST of clone3 with set_tid). */
+/**
+ * Whether CRIU found a number taken that was free when the attempt began (EEXIST of clone3 with set_tid), or a helper of its test of the kernel
+ * gone. The latter was seen where ten containers were restored at once; nothing has been restored by then.
+ */
 export function lostNumber(error: unknown): boolean {
   return (
     error instanceof ReprieveError &&
     error.code === 'restore-failed' &&
-    /Can't fork for \d+: File exists|Unable to create a thread: -17/.test(error.message)
+    /Can't fork for \d+: File exists|Unable to create a thread: -17|failed when initializing kerndat/.test(
+      error.message,
+    )
   )
 }

@@ -65,13 +65,13 @@ export async function attemptRestore(
       if (attempt === tries)
         throw new ReprieveError(
           'numbers-taken',
-          'a neighbour took process numbers of the checkpoint',
+          'CRIU did not get the processes that it needs: a neighbour took their numbers',
           {},
           error,
         )
       around.log.warn(
         { event: 'restore.number_lost', err: error, container: target.plan.name },
-        'a neighbour took a process number of the checkpoint: trying again',
+        'CRIU did not get the processes that it needs, since a neighbour took a number: trying again',
       )
     }
   }

@@ -7,6 +7,9 @@ const root = join(import.meta.dirname, '../..')
 /** Of those that run on the machine as well, what `make test` repeats in the guest: few, since a pod costs much there. */
 export const everyday = ['test/e2e/post-start.test.ts']
 
+/** Those for which `make test` has no time: a lease of NFS lasts 90 s. `make test-vm` runs them. */
+export const seldom = ['test/nfs/epochs.vm.test.ts']
+
 const below = (folder: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
@@ -24,7 +27,7 @@ export function guestOnly(): string[] {
  */
 export function chosenFiles(choice: string): string[] {
   const named = choice.split(/\s+/).filter(Boolean)
-  if (named.length === 0) return [...guestOnly(), ...everyday]
+  if (named.length === 0) return [...guestOnly().filter((name) => !seldom.includes(name)), ...everyday]
   if (choice === 'all') return [...new Set([...guestOnly(), ...below('test/harness'), ...below('test/e2e')])]
   const missing = named.filter((name) => !existsSync(join(root, name)))
   if (missing.length > 0) throw new Error(`REPRIEVE_VM_FILES names what is not there: ${missing.join(', ')}`)

@@ -1,4 +1,6 @@
 import t from 'tap'
+import { lostNumber } from '../../../sidecar/restore/free-numbers.ts'
+import { ReprieveError } from '../../../src/errors.ts'
 import type { CheckpointManifest } from '../../../src/manifest.ts'
 import { isAlive, shareMounts } from '../../../sidecar/proc/process-tree.ts'
 import { attemptRestore, clearContainer } from '../../../sidecar/restore/restore-attempt.ts'
@@ -85,3 +87,15 @@ t.test('clears what an earlier life left, but not what the launcher started itse
   t.strictSame(await Promise.all([launcher.pid, started, left.pid].map(isAlive)), [true, true, false])
   process.kill(started, 'SIGKILL')
 })
+
+const saying = (message: string) => new ReprieveError('restore-failed', message)
+
+t.test(
+  'what CRIU could not begin for a neighbour is tried again, and what it cannot restore is not',
+  async (t) => {
+    t.ok(lostNumber(saying("(criu/cr-restore.c:1265): Can't fork for 23129: File exists")))
+    t.ok(lostNumber(saying('kerndat_vdso_preserves_hint failed when initializing kerndat.')))
+    t.notOk(lostNumber(saying('tty: Failed to set group 13622 on 3: No such process')))
+    t.notOk(lostNumber(new ReprieveError('store-failed', 'failed when initializing kerndat')))
+  },
+)
