@@ -165,14 +165,13 @@ t.test('a namespace beyond its bound makes room; only the one that is asked for 
   t.same([await listed('one/Job/b'), await listed('two/Job/a')], [2, 2])
 })
 
-t.test('two sweeps at once remove what one would', async (t) => {
+t.test('two sweeps at once remove the same, once', async (t) => {
   const { root, left, sweep } = stage(t)
   for (let count = 0; count < 20; count++) await left(`ns/Job/${count}`, count < 15 ? 8 * day : day)
   const [one, other] = await Promise.all([sweep(), sweep()])
   t.equal(readdirSync(root).length, 5)
   t.same([...one, ...other].filter(({ outcome }) => outcome === 'failed'), []) // prettier-ignore
-  const removed = [...one, ...other].filter(({ outcome }) => outcome === 'removed')
-  t.equal(new Set(removed.map(({ lineage }) => lineage)).size, 15)
+  t.equal([...one, ...other].filter(({ outcome }) => outcome === 'removed').length, 15)
 })
 
 t.test(
