@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,7 +25,7 @@
 struct restore {
 	struct family family;
 	pid_t command, root; /* root is 0 until it is known */
-	bool root_ended;
+	bool root_ended, root_killed; /* killed: by SIGKILL */
 	int command_code, root_code;
 	int leash; /* standard input, whose end is that of the sidecar; -1: not watched */
 };
@@ -56,6 +57,13 @@ static pid_t start_command(char **command)
 	return child;
 }
 
+static void note_end(struct restore *restore, int status)
+{
+	restore->root_ended = true;
+	restore->root_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	restore->root_code = exit_code_of(status);
+}
+
 /* Returns true after the command has ended. */
 static bool reap(struct restore *restore)
 {
@@ -66,8 +74,7 @@ static bool reap(struct restore *restore)
 			restore->command_code = exit_code_of(status);
 			ended = true;
 		} else if (dead == restore->root) {
-			restore->root_ended = true;
-			restore->root_code = exit_code_of(status);
+			note_end(restore, status);
 		}
 	}
 	return ended;
@@ -151,10 +158,8 @@ static int await_root(struct restore *restore)
 		pid_t dead = waitpid(-1, &status, 0);
 		if (dead < 0 && errno != EINTR)
 			die(EXIT_LAUNCHER, "waitpid for the restored root %d: %m", (int)restore->root);
-		if (dead == restore->root) {
-			restore->root_ended = true;
-			restore->root_code = exit_code_of(status);
-		}
+		if (dead == restore->root)
+			note_end(restore, status);
 	}
 	return restore->root_code;
 }
@@ -201,11 +206,15 @@ int supervise_mode(char **words)
 
 	restore.command = start_command(options.command);
 	if (!await_command(&restore) || restore.command_code != 0 || !find_root(&restore)) {
-		/* If the root ends by itself before CRIU has resumed the others, CRIU fails: the code is the root's. */
-		if (restore.root_ended)
+		/*
+		 * If the root ends by itself before CRIU has resumed the others, CRIU fails: the code is the root's. A CRIU that
+		 * fails for another reason kills the tree with SIGKILL: that is no end of the application.
+		 */
+		bool by_itself = restore.root_ended && !restore.root_killed;
+		if (by_itself)
 			write_status(&status, restore.root_code);
 		/* No process of the tree lives: a launcher that had adopted it may wait for a verdict again. */
-		if (kill_descendants(&restore.family) && !restore.root_ended)
+		if (kill_descendants(&restore.family) && !by_itself)
 			write_aborted(&status);
 		return EXIT_LAUNCHER;
 	}

@@ -240,6 +240,20 @@ void t.test('supervise waits for the root that is named', beside(), async (t) =>
   t.equal(readFileSync(status, 'utf8'), '31\n')
 })
 
+for (const [what, end, written] of [
+  ['kills the root', 'sh -c "exec sleep 60" &) ; kill -9 20001', 'aborted\n'],
+  ['fails after the root ended by itself', 'sh -c "exit 31" &)', '31\n'],
+] as const)
+  void t.test(`supervise tells apart: a restore that ${what}`, beside(), async (t) => {
+    const status = join(scratch(t), 'code')
+    // The subshell leaves the root to supervise, which reaps it before the command ends.
+    const restore = `${path} (echo 20000 > /proc/sys/kernel/ns_last_pid; ${end}; while [ -e /proc/20001 ]; do sleep 0.02; done; exit 1`
+    const supervise = '"$0" supervise --pid=1 "--status=$1" --root=20001 -- sh -c "$2"; exit $?'
+    const args = ['--pid', '--fork', '--mount-proc', 'sh', '-c', supervise, launcherPath, status, restore]
+    t.equal((await launch(t, args, { file: 'unshare' }).ended).code, 125)
+    t.equal(readFileSync(status, 'utf8'), written)
+  })
+
 void t.test('kill -9 of the sidecar in the middle of a restore leaves nothing of it', beside(), async (t) => {
   const status = join(scratch(t), 'code')
   // The daemon's parent is dead already: only a subreaper still knows of it.
