@@ -40,9 +40,9 @@ export interface Store {
   /**
    * Removes what gives way to younger checkpoints (src/prune-choice.ts), and the partials of dead writers. Of the writer's generation the
    * newest `keep` stay. The last checkpoint that was put counts as the newest, whatever its id.
-   * @param generation the writer's own; undefined for checkpoints that know none
+   * @param own the generation of the writer, undefined for checkpoints that know none; and how long others live, undefined for ever
    */
-  prune(slot: Slot, keep: number, signal: AbortSignal, generation?: string): Promise<{ removed: string[] }>
+  prune(slot: Slot, keep: number, signal: AbortSignal, own?: OwnGeneration): Promise<{ removed: string[] }>
   /** Removes every checkpoint of the slot made before the instant (ISO 8601). */
   removeBefore(slot: Slot, instant: string, signal: AbortSignal): Promise<{ removed: string[] }>
   /**
@@ -70,5 +70,6 @@ export interface Epochs {
   newest(slot: Slot, signal: AbortSignal): Promise<EpochState | undefined>
 }
 
+export type OwnGeneration = { generation?: string; ttlMs?: number }
 export type UnreadableCheckpoint = { id: string; reason: string }
 export type PutResult = { manifest: CheckpointManifest; hashMs: number; writeMs: number; syncMs: number }
