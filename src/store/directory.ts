@@ -198,9 +198,13 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     sweep: (sweep, signal) => run('removal', 'sweep', signal, () => sweepStore(root, sweep, signal)),
 
     epochs: {
-      take: (slot, holder, signal) =>
+      take: (slot, holder, signal, after) =>
         run('write', 'take the slot', signal, async () =>
-          writers.take(await makeSlotFolder(root, slot), holder),
+          writers.take(await makeSlotFolder(root, slot), holder, after),
+        ),
+      locked: (slot, lock, signal) =>
+        run('write', 'say what the lock is worth', signal, async () =>
+          writers.locked(await makeSlotFolder(root, slot), lock),
         ),
       resume: (slot, epoch, holder, signal) =>
         run('write', 'take the slot again', signal, async () =>

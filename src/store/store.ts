@@ -59,8 +59,13 @@ export interface Store {
 
 /** Whose turn it is to write to a slot (epochs.ts). */
 export interface Epochs {
-  /** Takes the next epoch for this process and ends all earlier ones. @throws ReprieveError `lineage-fenced` if another writer was quicker */
-  take(slot: Slot, holder: Holder, signal: AbortSignal): Promise<Epoch>
+  /**
+   * Takes the next epoch for this process and ends all earlier ones. @param after only the epoch that follows this one
+   * @throws ReprieveError `lineage-fenced` if another writer was quicker
+   */
+  take(slot: Slot, holder: Holder, signal: AbortSignal, after?: number): Promise<Epoch>
+  /** Says whom the slot lock of this process keeps out. */
+  locked(slot: Slot, lock: Holder['lock'], signal: AbortSignal): Promise<void>
   /** Continues the epoch of an earlier process of the same pod. @returns undefined where another writer has the slot */
   resume(slot: Slot, epoch: Epoch, holder: Holder, signal: AbortSignal): Promise<Epoch | undefined>
   /** Says that the writer lives. @returns its epoch, a new one if a sweep removed the slot. @throws ReprieveError `lineage-fenced` */
