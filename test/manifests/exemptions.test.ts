@@ -8,6 +8,7 @@ import t from 'tap'
 import { parseConfig } from '../../src/config.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import { samplePod } from '../webhook/admission-fixtures.ts'
+import { foreignVariables } from '../../webhook/guard/same-container.ts'
 import { containerIn } from '../webhook/guard/requests.ts'
 import { inject } from '../webhook/patched-pod.ts'
 import { manifests, objectsIn } from './rendered.ts'
@@ -50,6 +51,24 @@ t.test('the policy lets through what Reprieve writes, and every other pod', asyn
   const digested = injected()
   containerIn(digested, sidecar).image = `${image}@sha256:${'0'.repeat(64)}`
   t.same(violated(digested), [])
+})
+
+t.test('and what the guard lets others add to every container', async (t) => {
+  const added = [...foreignVariables].map((name) => ({ name, value: 'x' }))
+  const pod = injected()
+  ;(containerIn(pod, sidecar).env as object[]).push(...added)
+  const volumes = [
+    { name: 'token', projected: { sources: [] } },
+    { name: 'account', downwardAPI: { items: [] } },
+  ]
+  pod.spec.volumes?.push(...volumes)
+  for (const { name } of volumes)
+    (containerIn(pod, sidecar).volumeMounts as object[]).push({
+      name,
+      mountPath: `/var/run/secrets/${name}`,
+      readOnly: true,
+    })
+  t.same(violated(pod), [])
 })
 
 const attacks: [string, () => Pod, RegExp][] = [
