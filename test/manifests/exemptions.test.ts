@@ -85,8 +85,10 @@ const attacks: [string, () => Pod, RegExp][] = [
   ['a mount', changed((pod) => (containerIn(pod, sidecar).volumeMounts as object[]).push({ name: 'h', mountPath: '/opt/reprieve' })), /mounts what/],
   ['privileged', changed((pod) => ((containerIn(pod, sidecar).securityContext as { privileged: boolean }).privileged = true)), /rights/],
   ['a capability', changed((pod) => (containerIn(pod, sidecar).securityContext as { capabilities: { add: string[] } }).capabilities.add.push('SYS_MODULE')), /rights/],
-  ['another store', changed((pod) => Object.assign(pod.spec.volumes?.[1] ?? {}, { hostPath: { path: '/' } })), /volume of Reprieve's/],
+  ['another store', changed((pod) => Object.assign(pod.spec.volumes?.find(({ name }) => name === 'reprieve-store') ?? {}, { hostPath: { path: '/' } })), /volume of Reprieve's/],
   ['the store by another name', changed((pod) => pod.spec.volumes?.push({ name: 'x', hostPath: { path: '/var/lib/reprieve/store' } })), /volume of Reprieve's/],
+  ['another staging', changed((pod) => Object.assign(pod.spec.volumes?.find(({ name }) => name === 'reprieve-staging') ?? {}, { emptyDir: undefined, hostPath: { path: '/' } })), /volume of Reprieve's/],
+  ['staging in the application', changed((pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-staging', mountPath: '/x', readOnly: true })), /the pod's own mounts/],
   ['the store in the application', changed((pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-store', mountPath: '/x' })), /the pod's own mounts/],
 ] // prettier-ignore
 

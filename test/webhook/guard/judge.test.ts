@@ -308,6 +308,17 @@ const forgeries: [string, (pod: Pod) => void, RegExp][] = [
     (pod) => Object.assign(volumeIn(pod, 'reprieve'), { emptyDir: undefined, hostPath: { path: '/' } }),
     /the volume reprieve/,
   ],
+  [
+    'another staging',
+    (pod) =>
+      Object.assign(volumeIn(pod, 'reprieve-staging'), { emptyDir: undefined, hostPath: { path: '/' } }),
+    /the volume reprieve-staging/,
+  ],
+  [
+    'staging in the application',
+    (pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-staging', mountPath: '/x' }),
+    /main mounts the volume reprieve-staging/,
+  ],
   ['another image', (pod) => (containerIn(pod, sidecar).image = 'evil.example/reprieve:1'), /image of/],
   [
     'a digest of another image',
