@@ -187,7 +187,7 @@ t.test('containers that mimic ours', async (t) => {
   t.match(ask(copy).decision, {
     outcome: 'refuse',
     reasons: ['mount-conflict', 'container-conflict'],
-    problems: [/./, /./, /looks like a copy of a protected one: make it anew from what its owner wrote/],
+    problems: [/./, /./, /./, /looks like a copy of a protected one: make it anew from what its owner wrote/],
   })
   t.match(ask(copy, 'namespace').decision, { outcome: 'refuse' }, 'it still asks')
   delete copy.metadata.annotations
