@@ -70,6 +70,7 @@ const kinds = {
     'the same with an abstract name',
     'a descriptor that is on its way through a unix socket',
     'a pseudo-terminal of the program’s own',
+    'a terminal with a session of its own, whose foreground group has ended',
   ],
   network: [
     'a listening TCP socket',
@@ -113,6 +114,12 @@ t.test('state beside memory outlives a crash and an eviction, kind by kind', asy
   const answer = await askControl(first, { afterwards: 'resume' })
   t.match(answer, { app: { outcome: 'taken' } }, 'a checkpoint by hand', { answer })
   const id = answer.app?.id ?? ''
+  const [{ lastCheckpoint } = {}] = (await statusOf(first)).containers
+  t.match(
+    lastCheckpoint?.connections,
+    { neighbours: 3, outside: 0, unread: 0 },
+    'those to the neighbour, one of which later children have inherited',
+  )
   const goneOn = await look(stage, first, 2)
   await assertKinds(t, 'in the program that goes on after its checkpoint', goneOn)
   for (const kind of connections)
