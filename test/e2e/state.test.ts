@@ -51,6 +51,7 @@ const kinds = {
     'the same without a name, on disk and in /dev/shm',
     'a memfd',
     'flock and fcntl locks',
+    'open databases of SQLite with both kinds of journal, in the writable layer, an emptyDir and one in memory',
     'a log on an external volume, which grows all the time',
   ],
   'shared memory and what is counted': [
