@@ -4,7 +4,7 @@
  * connections of one process that know a file by two numbers do not see each other's locks.
  */
 import { constants, readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { open, readFile, readlink, writeFile } from 'node:fs/promises'
+import { open, readFile, readlink, stat, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { isDatabaseContent, isDatabaseName } from './database-files.ts'
 import { parseDescriptor } from './file-uses.ts'
@@ -53,10 +53,11 @@ function writableFiles(pid: number): number[] {
 
 /** @returns undefined for what is no database */
 async function databaseIdOf(through: string): Promise<FileId | undefined> {
+  // A named pipe would notice that somebody opens it.
+  const stats = await stat(through, { bigint: true })
+  if (!stats.isFile()) return undefined
   const handle = await open(through, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
-    const stats = await handle.stat({ bigint: true })
-    if (!stats.isFile()) return undefined
     const header = Buffer.alloc(headerBytes)
     const { bytesRead } = await handle.read(header, 0, headerBytes, 0)
     const isDatabase = bytesRead === 0 ? isDatabaseName(await nameOf(through)) : isDatabaseContent(header)
