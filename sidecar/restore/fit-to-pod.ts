@@ -13,6 +13,7 @@ import { newAddresses, strangeAddresses, withNewAddresses } from '../criu/pod-ad
 import { allowConnections } from '../criu/tcp-connections.ts'
 import { parseMounts } from '../files/mounts.ts'
 import { fitConnections } from './fit-connections.ts'
+import { fitSockets } from './fit-sockets.ts'
 import { fitTerminals } from './fit-terminals.ts'
 
 /** Where the application is; the mount points of the volumes that it or others than the kubelet write. */
@@ -20,10 +21,12 @@ type Place = { pid: number; roots: readonly string[]; external: readonly string[
 
 /** @throws Error where the image cannot be read or written */
 export async function fitToPod(
-  imagesFolder: string,
+  checkpoint: string,
   { pid: launcherPid, roots, external }: Place,
   log: EventLog,
 ): Promise<void> {
+  const imagesFolder = `${checkpoint}/criu`
+  await fitSockets(checkpoint)
   const folders = await todaysFolders(launcherPid, [...roots, ...external])
   const own = podAddresses()
   const changed = new Set<string>()

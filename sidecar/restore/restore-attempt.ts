@@ -110,7 +110,7 @@ async function attemptOnce(
     const unpacked = await unpackEphemeral({ ...unpack, held, firstStart })
     signal.throwIfAborted()
     const roots = await readEphemeralRoots(launcherPid, plan)
-    await fitToPod(`${folder}/criu`, { pid: launcherPid, ...roots }, log)
+    await fitToPod(folder, { pid: launcherPid, ...roots }, log)
     await stopComparing(`${folder}/criu`, comparisonIn(roots))
     await markRestore(runFolder, manifest.id, log)
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {

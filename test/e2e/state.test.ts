@@ -68,6 +68,8 @@ const kinds = {
     'pairs of unix sockets, stream, datagram and seqpacket, with data in them',
     'a unix socket with a name in the file tree, whose client stays connected',
     'the same in an emptyDir and in one in memory',
+    'the same, bound to another name and renamed',
+    'the same, bound to another name and linked, as supervisord does it',
     'the same with an abstract name',
     'a descriptor that is on its way through a unix socket',
     'a pseudo-terminal of the program’s own',

@@ -75,9 +75,15 @@ def pairs():
     return look
 
 
-def listener(address):
+def bound(path):
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(address)
+    listening.bind(path)
+    return listening
+
+
+def listener(address, listening=None):
+    if listening is None:
+        listening = bound(address)
     listening.listen(8)
 
     def serve():
@@ -122,6 +128,23 @@ def volume_socket():
         for each in looks:
             each()
     return look
+
+
+@kind
+def renamed_socket():
+    "the same, bound to another name and renamed"
+    listening = bound(f'{OWN}/renamed.sock.new')
+    os.rename(f'{OWN}/renamed.sock.new', f'{OWN}/renamed.sock')
+    return listener(f'{OWN}/renamed.sock', listening)
+
+
+@kind
+def linked_socket():
+    "the same, bound to another name and linked, as supervisord does it"
+    listening = bound(f'{OWN}/linked.sock.77')
+    os.link(f'{OWN}/linked.sock.77', f'{OWN}/linked.sock')
+    os.unlink(f'{OWN}/linked.sock.77')
+    return listener(f'{OWN}/linked.sock', listening)
 
 
 @kind
