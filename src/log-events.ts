@@ -51,6 +51,8 @@ export const logEvents = {
   'files.not_read_ahead':
     'The names of the container’s files were not read before the freeze; they are read in it, which takes longer.',
   'files.unlisted': 'The names in the container’s file tree could not be listed.',
+  'files.volumes_not_noted':
+    'The volumes that an application begins on could not be noted; a neighbour’s restore may bring older files there.',
   'guard.failed': 'The guard could not judge a request because of an internal error and denied it.',
   'guard.judged': 'The guard allowed or denied a request that touches a container of Reprieve.',
   'guard.unauthorized':

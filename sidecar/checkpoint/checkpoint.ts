@@ -25,6 +25,7 @@ import { readBaseline } from '../files/baseline.ts'
 import type { BaselineNames } from '../files/deleted-names.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
+import { sharedPaths } from '../volumes/pod-volumes.ts'
 import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
 import { lifeIn } from '../lineage/life-note.ts'
 import { instantInSlot } from '../lineage/slot-instant.ts'
@@ -124,7 +125,12 @@ const aheadMs = 2_000
 const lettingGoMs = 60_000
 
 /** `pids`: of all threads. */
-type Standing = { processes: number[]; pids: number[]; externalFiles: ExternalFile[] }
+type Standing = {
+  processes: number[]
+  pids: number[]
+  externalFiles: ExternalFile[]
+  sharedFiles: ExternalFile[]
+}
 
 type Parts = {
   around: Surroundings
@@ -264,11 +270,14 @@ class Checkpoint {
     const others = processes.filter((pid) => pid !== root)
     if (!(await Promise.all(others.map(isAlive))).includes(true))
       throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
-    const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
+    const roots = await readEphemeralRoots(launcherPid, plan)
+    const { mountPoints, external } = roots
+    const shared = await sharedPaths(launcherPid, roots, plan)
     return {
       processes,
       pids: await threadsOf(processes),
       externalFiles: await heldExternalFiles({ pids: processes, mountPoints, external }),
+      sharedFiles: await heldExternalFiles({ pids: processes, mountPoints, external: shared }),
     }
   }
 
@@ -290,11 +299,13 @@ class Checkpoint {
           log: this.#parts.log,
         })
         this.#cpuMs = await cpuMsOf(standing.processes)
-        standing.externalFiles = await withSoleWriters(standing.externalFiles, {
+        const writing = {
           writers: () => writersByPath(`${this.#parts.folder}/criu`),
           pids: standing.processes,
           isEnding: this.#parts.request.afterwards === 'end',
-        })
+        }
+        standing.externalFiles = await withSoleWriters(standing.externalFiles, writing)
+        standing.sharedFiles = await withSoleWriters(standing.sharedFiles, writing)
       }
       if (this.#parts.request.afterwards === 'end') {
         this.#put = await this.#store(
@@ -340,6 +351,7 @@ class Checkpoint {
       made,
       process: { rootPid: root, pids: standing.pids, stdio: this.#stdio },
       externalFiles: standing.externalFiles,
+      ...(standing.sharedFiles.length === 0 ? {} : { sharedFiles: standing.sharedFiles }),
       timings: rounded({
         frozenMs: times.frozenMs,
         dumpMs: times.dumpMs,
