@@ -154,6 +154,10 @@ export const logEvents = {
   'prestop.failed': 'The sidecar met an internal error while it took the last checkpoint.',
   'request.refused': 'The webhook answered a request with an HTTP error.',
   'restore.address_changed': 'A socket of the checkpoint is bound to the new pod’s address.',
+  'restore.affinity_unset':
+    'Threads whose processors this machine does not have, or the pod may not use, run on all that it may.',
+  'restore.attributes_lost':
+    'Processes or threads were restored with other attributes than they had; `lost` names each.',
   'restore.cluster_file_changed':
     'A file of a config map, secret or projected volume changed since the checkpoint.',
   'restore.completed': 'The application runs on from the checkpoint that the line names.',

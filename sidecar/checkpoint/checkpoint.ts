@@ -3,7 +3,7 @@
  * before it lets go; so at every instant one of these is true: it runs; it stands still and goes on when we or CRIU die; it
  * has been ended because its checkpoint is complete in the store.
  */
-import { copyFile, mkdir, rm } from 'node:fs/promises'
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { makeCheckpointId } from '../../src/checkpoint-id.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
@@ -26,6 +26,7 @@ import type { BaselineNames } from '../files/deleted-names.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
 import { sharedPaths } from '../volumes/pod-volumes.ts'
+import { inventoryFile, takeInventory } from '../proc/inventory.ts'
 import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
 import { lifeIn } from '../lineage/life-note.ts'
 import { instantInSlot } from '../lineage/slot-instant.ts'
@@ -272,6 +273,8 @@ class Checkpoint {
       throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
     const roots = await readEphemeralRoots(launcherPid, plan)
     const { mountPoints, external } = roots
+    const inventory = JSON.stringify(await takeInventory(launcherPid, processes))
+    await writeFile(`${this.#parts.folder}/${inventoryFile}`, Buffer.from(inventory, 'latin1'))
     const shared = await sharedPaths(launcherPid, roots, plan)
     return {
       processes,

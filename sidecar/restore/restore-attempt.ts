@@ -14,6 +14,7 @@ import { cutTails, putBackTails, type Cut } from '../files/file-tails.ts'
 import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
 import { firstStartOf } from '../files/fresh-files.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
+import { lostAttributes, putBackAffinity, readInventory } from './as-before.ts'
 import { sharedRestore, turns } from './shared-volumes.ts'
 import { settleNote } from '../volumes/volume-note.ts'
 import { requireFitExternalFiles, type RestoreTarget } from './fit-files.ts'
@@ -29,6 +30,8 @@ export type Restored = {
   supervisor: number
   statusFile: string
   phases: Record<string, number>
+  /** Attributes of processes and threads that are not as they were. */
+  lost: string[]
 }
 
 /** How long CRIU may take beyond the data: it reads about 1 GiB/s from the page cache; 100 MB/s is a slow disk. */
@@ -132,6 +135,7 @@ async function attemptOnce(
         failure = error
         return 'abort'
       }
+      if (inventory) await putBackAffinity(inventory, root, log).catch(() => undefined)
       adopted = await adopt(root, supervisor, statusFile)
       if (!adopted) {
         failure = new ReprieveError(
@@ -154,6 +158,7 @@ async function attemptOnce(
         )
       return 'go'
     }
+    const inventory = await readInventory(folder)
     // CRIU itself, too, must get numbers that it does not need for the tree.
     await around.numbers.moveOn()
     const { supervisor, ms } = await restore({
@@ -173,7 +178,9 @@ async function attemptOnce(
       criuMs: Math.round(ms),
       totalMs: Math.round(performance.now() - began),
     }
-    return { manifest, root, supervisor, statusFile, phases }
+    // It runs: whatever fails from here on is no failure of its restore.
+    const lost = inventory ? await lostAttributes(inventory, launcherPid, root).catch(() => []) : []
+    return { manifest, root, supervisor, statusFile, phases, lost }
   } catch (caught) {
     const error: unknown = failure ?? caught
     await takeBack(around, target, manifest, unpack)
