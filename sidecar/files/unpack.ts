@@ -12,10 +12,26 @@ import { startTicksOf } from '../proc/process-tree.ts'
 import { enterArgv, enterChargedArgv, toolArgv } from '../setup/tools.ts'
 import { archiveFiles } from './archive.ts'
 import { freshFiles, type FreshOptions } from './fresh-files.ts'
-import { nothingShared, type SharedNames } from './shared-names.ts'
 import { createArchive, createArguments, extractArguments } from './tar.ts'
 
 export type UnpackOptions = Omit<FreshOptions, 'held' | 'firstStart'>
+
+/** Which files of the archive are not unpacked, because their volumes are in use (sidecar/volumes). Names are bytes in latin1. */
+export type SharedNames = {
+  /** Mount points of the volumes. Nothing is removed there. */
+  volumes: readonly string[]
+  /** Those in which nothing is unpacked at all. */
+  whole: ReadonlySet<string>
+  /** Names that stay as they are. */
+  leave: ReadonlySet<string>
+  /** Folders that are there, and are not removed again. */
+  keep: ReadonlySet<string>
+  /** Names that are unpacked. */
+  back: ReadonlySet<string>
+}
+
+const none: ReadonlySet<string> = new Set()
+export const nothingShared: SharedNames = { volumes: [], whole: none, leave: none, keep: none, back: none }
 
 /** Beside the checkpoint's files while it is being restored: what was there before it. */
 const undoFiles = { replaced: 'undo-replaced.tar', removed: 'undo-removed.tar' } as const

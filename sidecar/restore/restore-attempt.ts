@@ -18,6 +18,7 @@ import { lostAttributes, putBackAffinity, readInventory } from './as-before.ts'
 import { sharedRestore, turns } from './shared-volumes.ts'
 import { settleNote } from '../volumes/volume-note.ts'
 import { requireFitExternalFiles, type RestoreTarget } from './fit-files.ts'
+import { fitDatabases } from './fit-databases.ts'
 import { fitToPod } from './fit-to-pod.ts'
 import { markRestore } from './restore-mark.ts'
 import { awaitFreeNumbers, lostNumber, numbersPatienceMs } from './free-numbers.ts'
@@ -114,13 +115,14 @@ async function attemptOnce(
     signal.throwIfAborted()
     await shared.note()
     const roots = await readEphemeralRoots(launcherPid, plan)
-    await fitToPod(`${folder}/criu`, { pid: launcherPid, ...roots }, log)
+    await fitToPod(folder, { pid: launcherPid, ...roots }, log)
     const compared = comparisonIn(roots)
     await stopComparing(`${folder}/criu`, (path) => (shared.isJudged(path) ? 'nothing' : compared(path)))
     await markRestore(runFolder, manifest.id, log)
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       // Where the kernel takes no numbers from CRIU (before Linux 5.5), CRIU has set the last one to its own.
       await around.numbers.moveOn()
+      await fitDatabases(`${folder}/criu`, root, signal, log)
       try {
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
         const grown = [
