@@ -50,10 +50,10 @@ programs: setup ## thirty-eight programs of Debian, each restored twice: writes 
 demo: setup ## a pod dies and carries on, told as it happens (WORKLOAD=torch for PyTorch)
 	@node demo/main.ts
 
-image: setup ## builds the image: IMAGE=localhost/reprieve:latest BASE=a-debian-13-image
+image: setup ## builds both images: IMAGE=localhost/reprieve:latest BASE=a-debian-13-image ARCH=amd64
 	@scripts/build-image.sh $(IMAGE)
 
-image-archive: image ## build/reprieve-image.tar, for docker load or a registry
+image-archive: image ## build/reprieve-image.tar and the control plane's, for docker load or a registry
 	@scripts/build-image.sh --archive $(IMAGE)
 
 e2e: setup ## the same on the cluster that KUBECONFIG names, with IMAGE
