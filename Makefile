@@ -43,7 +43,7 @@ test-vm: setup ## the tests inside a virtual machine: FILES="test/e2e/eviction.t
 soak: setup ## the repetitions that are too long for every day
 	REPRIEVE_SOAK=1 REPRIEVE_PROPERTY_RUNS=100000 scripts/test.sh soak
 
-programs: setup ## thirty-eight programs of Debian, each restored twice: writes the table of docs/usage.md
+programs: setup ## forty programs of Debian, each restored twice: writes the table of docs/usage.md
 	REPRIEVE_PROGRAMS=all tap --jobs=1 --timeout=3600 test/e2e/programs/programs.test.ts
 	node scripts/docs.ts
 
