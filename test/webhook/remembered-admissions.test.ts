@@ -112,7 +112,7 @@ t.test(
     let remembered = 0
     fc.assert(
       fc.property(generatedPod, fc.constantFrom('pod' as const, 'namespace' as const), (pod, optedInBy) => {
-        const answers = ['x7k2p', 'q9w8e'].map((serial) => {
+        const answers = ['x7k2p', 'q9w8e', 'b4n5m'].map((serial) => {
           const request = madeAnew(pod, serial)
           const [answer, own] = [ask(request, optedInBy, config), admit(request, optedInBy, config)]
           if (JSON.stringify(answer.response) !== JSON.stringify(own.response))
