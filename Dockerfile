@@ -30,7 +30,8 @@ COPY src src
 COPY webhook webhook
 COPY sidecar sidecar
 COPY certs certs
-RUN node scripts/strip-types.ts /build/out src webhook sidecar certs && cp package.json out/
+COPY agent agent
+RUN node scripts/strip-types.ts /build/out src webhook sidecar certs agent && cp package.json out/
 
 FROM ${BASE}
 COPY --from=tools /build/tools /usr/local/lib/reprieve/tools

@@ -121,7 +121,18 @@ t.test('decisions are numbered without gaps, and have context, decision and cons
 })
 
 t.test('a decision that is cited by its number exists', async (t) => {
-  const sources = ['src', 'webhook', 'sidecar', 'launcher', 'certs', 'manifests', 'scripts', 'test', 'docs']
+  const sources = [
+    'src',
+    'webhook',
+    'sidecar',
+    'launcher',
+    'certs',
+    'agent',
+    'manifests',
+    'scripts',
+    'test',
+    'docs',
+  ]
   const paths = sources
     .flatMap((folder) => filesUnder(folder))
     .filter((path) => /\.(?:ts|c|h|yaml|md)$/.test(path))
