@@ -29,7 +29,7 @@ export type Kube = {
 // @deadline The API server does not answer the node agent | It asks again, after a pause
 const requestTimeoutMs = 10_000
 /** Bookmarks come about once a minute: a watch that is silent for longer has lost its connection. */
-// @deadline A watch of the node agent hears nothing, not even a bookmark | It watches anew
+// @deadline A watch of the node agent hears nothing | It watches anew
 const silenceMs = 90_000
 /** How long the API server keeps a watch; spread, so that a thousand agents do not come back together. */
 const [leastWatchSeconds, mostWatchSeconds] = [300, 600]

@@ -10,7 +10,7 @@ import { connect, type Socket } from 'node:net'
 const O_PATH = 0o10000000
 const { O_DIRECTORY, O_NOFOLLOW } = constants
 
-// @deadline A sidecar does not accept the connection of the node agent | It calls again
+// @deadline A sidecar does not accept the node agent | It calls again
 const connectMs = 5_000
 
 /** @throws Error of the file system where there is no such socket, and where something else lies there */

@@ -1,6 +1,7 @@
 /**
  * Where things lie in the shared volume, which every container of an injected pod mounts at the same place:
- * the sidecar and the restore init container to write, the protected containers to read only.
+ * the sidecar and the restore init container to write, the protected containers to read only. Staging is another volume, mounted over a
+ * folder of this one in the sidecar and the restore init container only.
  */
 export const volumeRoot = '/reprieve'
 

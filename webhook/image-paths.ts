@@ -14,6 +14,7 @@ export const injectedNames = {
   restoreContainer: 'reprieve-restore',
   sidecarContainer: 'reprieve-sidecar',
   volume: 'reprieve',
+  stagingVolume: 'reprieve-staging',
   storeVolume: 'reprieve-store',
   /** 15 characters at most (core/v1, ContainerPort.name). */
   metricsPort: 'reprieve',

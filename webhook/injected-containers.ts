@@ -144,6 +144,7 @@ function common(text: string, config: Config): Framed {
     ],
     volumeMounts: [
       { name: injectedNames.volume, mountPath: volumeRoot },
+      { name: injectedNames.stagingVolume, mountPath: volumePaths.staging },
       { name: injectedNames.storeVolume, mountPath: storeMountPath },
     ],
     terminationMessagePath: '/dev/termination-log',

@@ -3,7 +3,7 @@
  * difference of lists rewrites what it only meant to prepend. Pure.
  */
 import { injectedLabel } from '../src/annotations.ts'
-import type { Config } from '../src/config.ts'
+import type { Config, StoreVolume } from '../src/config.ts'
 import type { PodPlan } from '../src/pod-plan.ts'
 import { volumeRoot } from '../src/volume.ts'
 import { requestsForScaling, safeToEvictAnnotation, safeToEvictValue } from './autoscalers.ts'
@@ -15,7 +15,7 @@ import { looksInjected } from './injected.ts'
 import { injectedContainers } from './injected-containers.ts'
 import { raisesFor } from './more-memory.ts'
 import { patchText, type Operation } from './patch-text.ts'
-import type { Container, Pod } from './pod.ts'
+import type { Container, Pod, Volume } from './pod.ts'
 import { prestopCommand } from './prestop-hook.ts'
 import { launched, renewalOperations } from './renewal.ts'
 import { qosClassOf } from './quality-of-service.ts'
@@ -36,6 +36,15 @@ const defaultGraceSeconds = 30
 
 /** Of a protected container. */
 export const launcherMount = { name: injectedNames.volume, mountPath: volumeRoot, readOnly: true }
+
+/** Staging is a volume of its own, which no container of the owner's mounts: it holds the memory of all of them. */
+export function injectedVolumes(store: StoreVolume): Volume[] {
+  return [
+    { name: injectedNames.volume, emptyDir: {} },
+    { name: injectedNames.stagingVolume, emptyDir: {} },
+    { name: injectedNames.storeVolume, ...store },
+  ]
+}
 
 const none: ReadonlyMap<string, number> = new Map()
 
@@ -63,7 +72,11 @@ export function mutate(
     requests: requestsForScaling(pod),
   })
   // A claim or a file server is no local volume.
-  const local = [injectedNames.volume, ...('hostPath' in store ? [injectedNames.storeVolume] : [])]
+  const local = [
+    injectedNames.volume,
+    injectedNames.stagingVolume,
+    ...('hostPath' in store ? [injectedNames.storeVolume] : []),
+  ]
   const evictable = safeToEvictValue(pod, local)
   const operations: Operation[] = [
     ...addMember(pod.metadata.annotations, '/metadata/annotations', safeToEvictAnnotation, evictable),
@@ -78,10 +91,7 @@ export function mutate(
         Math.ceil(plan.checkpointBudgetMs / 1000) +
         answerSeconds,
     },
-    ...append(spec.volumes, '/spec/volumes', [
-      { name: injectedNames.volume, emptyDir: {} },
-      { name: injectedNames.storeVolume, ...store },
-    ]),
+    ...append(spec.volumes, '/spec/volumes', injectedVolumes(store)),
     ...prepend(
       spec.initContainers,
       '/spec/initContainers',

@@ -10,7 +10,7 @@ import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { CheckpointDraft, CheckpointManifest, ExternalFile, StdioPipe } from '../../src/manifest.ts'
 import type { Life } from '../../src/generation.ts'
-import { workOf, type ContainerPlan } from '../../src/pod-plan.ts'
+import { ttlMsOf, workOf, type ContainerPlan } from '../../src/pod-plan.ts'
 import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
@@ -23,6 +23,7 @@ import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps, readNamesAhead } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
 import type { BaselineNames } from '../files/deleted-names.ts'
+import { noteOpenDatabases } from '../files/open-databases.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
 import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
@@ -60,7 +61,10 @@ export async function takeCheckpoint(
     instantInSlot(around.store, slot, around.log),
     // Drafts of writers that died may fill the very disk that this one needs.
     around.store
-      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs), life.generation.id)
+      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs), {
+        generation: life.generation.id,
+        ttlMs: ttlMsOf(around.podPlan),
+      })
       .catch((error) =>
         around.log.warn(
           { event: 'store.leftovers_kept', err: error },
@@ -264,6 +268,12 @@ class Checkpoint {
     const others = processes.filter((pid) => pid !== root)
     if (!(await Promise.all(others.map(isAlive))).includes(true))
       throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
+    await noteOpenDatabases(processes, `${this.#parts.folder}/criu`).catch((error: unknown) =>
+      this.#parts.log.warn(
+        { event: 'images.databases_unread', err: error },
+        'SQLite may refuse to write to an open database after a restore',
+      ),
+    )
     const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
     return {
       processes,

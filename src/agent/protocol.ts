@@ -12,13 +12,12 @@ const longestText = 500
 
 /** What Kubernetes says of a pod or of its node. The sidecar decides what that means (sidecar/triggers/agent/disruptions.ts). */
 export const disruptionFacts = {
-  deleted: 'the pod has a deletion timestamp',
-  'disruption-target': 'the pod has the condition `DisruptionTarget`; the name is its reason',
-  'no-execute':
-    'the node has a `NoExecute` taint that the pod does not tolerate for ever; the name is its key',
-  taint: 'the node has another taint; the name is its key',
+  deleted: 'deletion timestamp',
+  'disruption-target': 'condition `DisruptionTarget` with the reason',
+  'no-execute': 'taint `NoExecute` that the pod does not tolerate for ever',
+  taint: 'taint of the node',
   cordon: 'the node is unschedulable',
-  condition: 'the node has a condition that is not as it should be; the name is its type',
+  condition: 'condition of the node that is not as it should be',
 } as const
 export type DisruptionFact = keyof typeof disruptionFacts
 

@@ -102,7 +102,7 @@ t.test(
   'a staging volume that is too small for the memory is seen before anything stands still',
   async (t) => {
     const stage = await openSurvivorStage(t)
-    const pod = await onSmallVolume(stage, 40, ['/app/survivor', '32', '20', '/control'])
+    const pod = await onSmallVolume(stage, 24, ['/app/survivor', '32', '20', '/control'])
     await requireFailed(t, pod, /dump-failed/, /has \d+ bytes free/)
     t.same(stagedDumps(pod), [])
   },
@@ -123,10 +123,10 @@ t.test(
   },
 )
 
-/** Reprieve's shared volume on a disk of that size. */
+/** The volume of staging on a disk of that size. */
 async function onSmallVolume(stage: SurvivorStage, mebibytes: number, command: string[]): Promise<Pod> {
   const admitted = stage.admit(stage.survivor({ command }))
-  const volume = admitted.spec.volumes?.find(({ name }) => name === 'reprieve')
+  const volume = admitted.spec.volumes?.find(({ name }) => name === 'reprieve-staging')
   if (volume?.emptyDir === undefined) throw new Error('the injected volume is no emptyDir any more')
   volume.emptyDir = { medium: 'Memory', sizeLimit: `${mebibytes}Mi` }
   const pod = await stage.runPlain(admitted)

@@ -1,6 +1,5 @@
 /** Instants drawn at random over a measured duration, from a seed that is printed; and what holds after each kill. */
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Test } from 'tap'
 import { poll } from '../harness/deadline.ts'
 import type { Pod } from '../harness/pod.ts'
@@ -61,5 +60,5 @@ export async function requireStore(stage: SurvivorStage, { taken }: Kept): Promi
 
 /** What lies in the pod's staging volume. */
 export function staged(pod: Pod): string[] {
-  return readdirSync(join(pod.volumeFolder('reprieve'), 'staging'), { recursive: true, encoding: 'utf8' })
+  return readdirSync(pod.volumeFolder('reprieve-staging'), { recursive: true, encoding: 'utf8' })
 }

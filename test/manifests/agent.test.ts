@@ -5,7 +5,7 @@ import { judge, type Policy, type Rights, type Rule } from '../kube/rights.ts'
 import { KubeServer } from '../kube/server.ts'
 import { kubeConfigTo, nodeObject, podObject } from '../kube/stage.ts'
 import { problemsBeyondSchema, problemsOfCoreV1 } from '../webhook/core-v1.ts'
-import { rendered, type Manifest } from './rendered.ts'
+import { rendered } from './rendered.ts'
 import { problemsOfKubernetes } from './schemas.ts'
 
 const objects = await rendered('agent')
@@ -21,7 +21,9 @@ const by = (node: string | undefined, name = account) => ({ name, node })
 
 t.test('they are valid', async (t) => {
   t.same(await problemsOfKubernetes(objects), [])
-  const { template } = only<{ spec: { template: Manifest } }>('DaemonSet').spec
+  const { template } = only<{ spec: { template: Parameters<typeof problemsBeyondSchema>[0] } }>(
+    'DaemonSet',
+  ).spec
   t.same(problemsOfCoreV1('PodTemplateSpec', template), [])
   t.same(problemsBeyondSchema(template), [])
 })

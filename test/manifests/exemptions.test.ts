@@ -8,6 +8,7 @@ import t from 'tap'
 import { parseConfig } from '../../src/config.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import { samplePod } from '../webhook/admission-fixtures.ts'
+import { foreignVariables } from '../../webhook/guard/same-container.ts'
 import { containerIn } from '../webhook/guard/requests.ts'
 import { inject } from '../webhook/patched-pod.ts'
 import { manifests, objectsIn } from './rendered.ts'
@@ -52,6 +53,24 @@ t.test('the policy lets through what Reprieve writes, and every other pod', asyn
   t.same(violated(digested), [])
 })
 
+t.test('and what the guard lets others add to every container', async (t) => {
+  const added = [...foreignVariables].map((name) => ({ name, value: 'x' }))
+  const pod = injected()
+  ;(containerIn(pod, sidecar).env as object[]).push(...added)
+  const volumes = [
+    { name: 'token', projected: { sources: [] } },
+    { name: 'account', downwardAPI: { items: [] } },
+  ]
+  pod.spec.volumes?.push(...volumes)
+  for (const { name } of volumes)
+    (containerIn(pod, sidecar).volumeMounts as object[]).push({
+      name,
+      mountPath: `/var/run/secrets/${name}`,
+      readOnly: true,
+    })
+  t.same(violated(pod), [])
+})
+
 const attacks: [string, () => Pod, RegExp][] = [
   ['a main container of our name', () => samplePod({ spec: { containers: [{ ...own, name: sidecar }] } }), /none of the pod's own/],
   ['a main container of our image', () => samplePod({ spec: { containers: [{ ...own, image }] } }), /none of the pod's own/],
@@ -66,8 +85,10 @@ const attacks: [string, () => Pod, RegExp][] = [
   ['a mount', changed((pod) => (containerIn(pod, sidecar).volumeMounts as object[]).push({ name: 'h', mountPath: '/opt/reprieve' })), /mounts what/],
   ['privileged', changed((pod) => ((containerIn(pod, sidecar).securityContext as { privileged: boolean }).privileged = true)), /rights/],
   ['a capability', changed((pod) => (containerIn(pod, sidecar).securityContext as { capabilities: { add: string[] } }).capabilities.add.push('SYS_MODULE')), /rights/],
-  ['another store', changed((pod) => Object.assign(pod.spec.volumes?.[1] ?? {}, { hostPath: { path: '/' } })), /volume of Reprieve's/],
+  ['another store', changed((pod) => Object.assign(pod.spec.volumes?.find(({ name }) => name === 'reprieve-store') ?? {}, { hostPath: { path: '/' } })), /volume of Reprieve's/],
   ['the store by another name', changed((pod) => pod.spec.volumes?.push({ name: 'x', hostPath: { path: '/var/lib/reprieve/store' } })), /volume of Reprieve's/],
+  ['another staging', changed((pod) => Object.assign(pod.spec.volumes?.find(({ name }) => name === 'reprieve-staging') ?? {}, { emptyDir: undefined, hostPath: { path: '/' } })), /volume of Reprieve's/],
+  ['staging in the application', changed((pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-staging', mountPath: '/x', readOnly: true })), /the pod's own mounts/],
   ['the store in the application', changed((pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-store', mountPath: '/x' })), /the pod's own mounts/],
 ] // prettier-ignore
 

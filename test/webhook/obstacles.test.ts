@@ -8,7 +8,7 @@ import type { Pod } from '../../webhook/pod.ts'
 import { samplePod } from './admission-fixtures.ts'
 
 const kinds = ['initContainers', 'containers', 'ephemeralContainers'] as const
-const injectedVolumes = ['reprieve', 'reprieve-store']
+const injectedVolumes = ['reprieve', 'reprieve-staging', 'reprieve-store']
 
 /** The sample, with one more container of the kind. */
 function podWith(kind: (typeof kinds)[number], more: object): Pod {

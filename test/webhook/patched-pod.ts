@@ -56,7 +56,7 @@ export function unnamed(pod: Pod, protectedNames: readonly string[]): unknown {
   dropVolumes(metadata)
   delete spec.shareProcessNamespace
   delete spec.terminationGracePeriodSeconds
-  dropNamed(spec, 'volumes', ['reprieve', 'reprieve-store'])
+  dropNamed(spec, 'volumes', ['reprieve', 'reprieve-staging', 'reprieve-store'])
   dropNamed(spec, 'initContainers', ['reprieve-restore', 'reprieve-sidecar'])
   for (const container of spec.containers) {
     if (!protectedNames.includes(container.name)) continue

@@ -10,11 +10,10 @@ import type { PodPlan } from '../../src/pod-plan.ts'
 import { grantedCapabilities } from '../added-capabilities.ts'
 import { writableMounts } from '../container-volumes.ts'
 import { planFor } from '../decide.ts'
-import { injectedNames } from '../image-paths.ts'
 import { injectedPlan, isInjected, lineagesOf, ourContainers } from '../injected.ts'
 import { injectedContainers } from '../injected-containers.ts'
 import { at, listAt } from '../json-path.ts'
-import { launcherMount } from '../mutate.ts'
+import { injectedVolumes, launcherMount } from '../mutate.ts'
 import type { Pod } from '../pod.ts'
 import { qosClassOf } from '../quality-of-service.ts'
 import { containersIn, isReprieveContainer, isReprieveVolume } from './ours.ts'
@@ -72,10 +71,9 @@ function containerProblem(pod: Pod, plan: PodPlan, config: Config): string | und
 }
 
 function volumeProblem(pod: Pod, plan: PodPlan, config: Config): string | undefined {
-  const expected = [
-    { name: injectedNames.volume, emptyDir: {} },
-    { name: injectedNames.storeVolume, ...config.stores.get(plan.store.name) },
-  ]
+  const store = config.stores.get(plan.store.name)
+  if (store === undefined) return 'its store is none of the configuration'
+  const expected = injectedVolumes(store)
   const changed = expected.find(({ name }) => {
     const found = (pod.spec.volumes ?? []).filter((volume) => volume.name === name)
     return !isDeepStrictEqual(

@@ -8,7 +8,11 @@ const containers: ReadonlySet<string> = new Set([
   injectedNames.sidecarContainer,
 ])
 
-const volumes: ReadonlySet<string> = new Set([injectedNames.volume, injectedNames.storeVolume])
+const volumes: ReadonlySet<string> = new Set([
+  injectedNames.volume,
+  injectedNames.stagingVolume,
+  injectedNames.storeVolume,
+])
 
 export function isReprieveContainer(name: unknown): boolean {
   return typeof name === 'string' && containers.has(name)

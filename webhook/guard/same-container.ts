@@ -13,12 +13,17 @@ const free = new Set(['resources', 'resizePolicy'])
 /**
  * Variables that others put into all containers, and that no program of ours reads:
  * https://github.com/aws/amazon-eks-pod-identity-webhook, https://azure.github.io/azure-workload-identity/docs/topics/mutating-admission-webhook.html,
+ * https://github.com/pfnet-research/gcp-workload-identity-federation-webhook (webhooks/mutatepod_parts.go; GKE itself injects none),
+ * https://www.alibabacloud.com/help/en/ack/ack-managed-and-ack-dedicated/user-guide/use-rrsa-to-authorize-pods-to-access-different-cloud-services,
  * and the proxies of a cluster. A list and no pattern: NODE_OPTIONS or LD_PRELOAD would be code of another's.
  */
-const foreignVariables = new Set([
+export const foreignVariables: ReadonlySet<string> = new Set([
+  'ALIBABA_CLOUD_OIDC_PROVIDER_ARN', 'ALIBABA_CLOUD_OIDC_TOKEN_FILE', 'ALIBABA_CLOUD_ROLE_ARN', 'ALIBABA_CLOUD_STS_ENDPOINT',
+  'ALIBABA_CLOUD_STS_REGION', 'ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED',
   'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE', 'AWS_CONTAINER_CREDENTIALS_FULL_URI', 'AWS_DEFAULT_REGION', 'AWS_REGION', 'AWS_ROLE_ARN',
   'AWS_STS_REGIONAL_ENDPOINTS', 'AWS_WEB_IDENTITY_TOKEN_FILE',
   'AZURE_AUTHORITY_HOST', 'AZURE_CLIENT_ID', 'AZURE_FEDERATED_TOKEN_FILE', 'AZURE_TENANT_ID',
+  'CLOUDSDK_COMPUTE_REGION', 'CLOUDSDK_CONFIG', 'CLOUDSDK_CORE_PROJECT', 'GOOGLE_APPLICATION_CREDENTIALS',
   'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy',
   'KUBERNETES_PORT', 'KUBERNETES_PORT_443_TCP', 'KUBERNETES_PORT_443_TCP_ADDR', 'KUBERNETES_SERVICE_HOST', 'TZ',
 ]) // prettier-ignore
@@ -69,7 +74,8 @@ export function isTokenMount(mount: unknown, pod: Pod): boolean {
     path.startsWith(tokensPath) &&
     !path.split('/').includes('..') &&
     at(mount, 'readOnly') === true &&
-    isRecord(at(volume, 'projected'))
+    // Google's webhook mounts an annotation of the pod, by the downward API, beside the token.
+    (isRecord(at(volume, 'projected')) || isRecord(at(volume, 'downwardAPI')))
   )
 }
 

@@ -15,7 +15,7 @@ import { noticeOf } from './disruptions.ts'
 /** The agent says something at least every 20 s. */
 // @deadline The node agent hangs or is gone without a word | The sidecar closes the connection
 const silenceMs = 60_000
-// @deadline The node agent stays away | The sidecar forgets the disruptions that it announced
+// @deadline The node agent stays away | The sidecar forgets what it announced
 const forgetMs = 300_000
 /** Connections whose peer is not known yet. The agent calls again. */
 const mostUnknown = 4

@@ -36,13 +36,11 @@ export function noticeOf({ id, fact, name, deadlineMs, detail }: Disruption): No
 
 /** The rules as the documents have them. */
 export function explainDisruptions(): string {
-  const head = ['what Kubernetes says', 'of which name', 'notice', 'certainty']
-  const rows = disruptionRules.map(({ fact, names, kind, certainty }) => [
-    disruptionFacts[fact],
-    names === undefined ? 'any other' : names.map((name) => `\`${name}\``).join(', '),
-    `\`${kind}\``,
-    certainty,
-  ])
+  const head = ['what Kubernetes says', 'name', 'notice', 'certainty']
+  const rows = disruptionRules.flatMap(
+    ({ fact, names, kind, certainty }) =>
+    (names?.map((name) => `\`${name}\``) ?? ['any other']).map((name) => [disruptionFacts[fact], name, `\`${kind}\``, certainty]), // prettier-ignore
+  )
   return [head, head.map(() => '---'), ...rows]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n')

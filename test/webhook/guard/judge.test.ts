@@ -308,6 +308,17 @@ const forgeries: [string, (pod: Pod) => void, RegExp][] = [
     (pod) => Object.assign(volumeIn(pod, 'reprieve'), { emptyDir: undefined, hostPath: { path: '/' } }),
     /the volume reprieve/,
   ],
+  [
+    'another staging',
+    (pod) =>
+      Object.assign(volumeIn(pod, 'reprieve-staging'), { emptyDir: undefined, hostPath: { path: '/' } }),
+    /the volume reprieve-staging/,
+  ],
+  [
+    'staging in the application',
+    (pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-staging', mountPath: '/x' }),
+    /main mounts the volume reprieve-staging/,
+  ],
   ['another image', (pod) => (containerIn(pod, sidecar).image = 'evil.example/reprieve:1'), /image of/],
   [
     'a digest of another image',
@@ -374,6 +385,7 @@ t.test('our names are reserved in every list of containers, and in volumes', asy
     { containers: [{ name: restorer, image: 'evil' }] },
     { containers: [other], initContainers: [{ name: sidecar, image: 'evil' }] },
     { containers: [other], volumes: [{ name: 'reprieve', emptyDir: {} }] },
+    { containers: [other], volumes: [{ name: 'reprieve-staging', emptyDir: {} }] },
     { containers: [other], volumes: [{ name: 'reprieve-store', hostPath: { path: '/' } }] },
   ]
   for (const spec of pretenders)
@@ -411,6 +423,46 @@ t.test(
         Object.assign(container, { args: null, ports: [] })
       }
       t.match(verdictOn(creating(pod)), { allowed: true }, image)
+    }
+  },
+)
+
+t.test(
+  'the identities of clouds, as their webhooks add them to every container, are no forgery',
+  async (t) => {
+    const secrets = '/var/run/secrets'
+    const projected = { projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } }
+    const clouds = {
+    // pfnet-research/gcp-workload-identity-federation-webhook, webhooks/mutatepod_parts.go, in its mode "direct".
+    google: {
+      variables: ['GOOGLE_APPLICATION_CREDENTIALS', 'CLOUDSDK_COMPUTE_REGION', 'CLOUDSDK_CORE_PROJECT'],
+      mounts: [
+        [`${secrets}/sts.googleapis.com/serviceaccount`, projected],
+        [`${secrets}/gcloud/config`, { downwardAPI: { items: [{ path: 'federation.json' }] } }],
+      ],
+    },
+    // ack-pod-identity-webhook, as "Use RRSA to authorize pods to access different cloud services" shows a pod.
+    alibaba: {
+      variables: ['ROLE_ARN', 'OIDC_PROVIDER_ARN', 'OIDC_TOKEN_FILE', 'STS_ENDPOINT', 'STS_REGION', 'VPC_ENDPOINT_ENABLED'].map(
+        (name) => `ALIBABA_CLOUD_${name}`,
+      ),
+      mounts: [[`${secrets}/ack.alibabacloud.com/rrsa-tokens`, projected]],
+    },
+  } as const // prettier-ignore
+    for (const [cloud, { variables, mounts }] of Object.entries(clouds)) {
+      const pod = protectedPod()
+      for (const [index, [mountPath, source]] of mounts.entries()) {
+        pod.spec.volumes?.push({ name: `token-${index}`, ...source })
+        for (const name of [sidecar, restorer])
+          (containerIn(pod, name).volumeMounts as object[]).push({
+            name: `token-${index}`,
+            mountPath,
+            readOnly: true,
+          })
+      }
+      for (const name of [sidecar, restorer])
+        (containerIn(pod, name).env as object[]).push(...variables.map((name) => ({ name, value: 'x' })))
+      t.match(verdictOn(creating(pod)), { allowed: true }, cloud)
     }
   },
 )
