@@ -14,7 +14,7 @@ export const noticeKinds = {
   'machine-at-risk': 'the machine is more likely than others to be reclaimed',
   'pod-ended': 'something that Kubernetes does not announce ends the pod',
   'pod-deleted': 'the pod ends now; `preStop` asks for the checkpoint',
-  'pod-disrupted': 'Kubernetes is about to end the pod; the grace comes after that',
+  'pod-disrupted': 'Kubernetes is about to end the pod, with its grace',
   'node-leaving': 'the node is emptied, and its machine goes then',
   'node-cordoned': 'the node takes no new pods, and may be emptied',
 } as const
