@@ -85,7 +85,7 @@ collectWhenIdle()
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
     log.info({ event: 'sidecar.stopping', signal: name }, 'the sidecar was told to end')
-    const settled = containers.settled().then(() => triggers.stop())
+    const settled = containers.settled().then(() => triggers.stop()).then(() => containers.leave()) // prettier-ignore
     const tooLong = new Promise((resolve) => setTimeout(resolve, settleDeadlineMs))
     void Promise.race([settled, tooLong]).then(() => process.exit(0))
   })

@@ -6,7 +6,10 @@ import { isCheckpointId } from './checkpoint-id.ts'
 import { kindOfReason } from './restore-reasons.ts'
 import { object, text } from './shape.ts'
 
-/** Why a generation began. `good`: the generation before it is left for good, and gives way to the younger one. */
+/**
+ * Why a generation began. `good`: the generation before it is left for good, and gives way to the younger one. A checkpoint that could not be
+ * brought back on one node, whose disk or memory may be bad, may be whole on the next.
+ */
 export const generationStarts = {
   first: { good: false, meaning: 'there was no checkpoint' },
   surroundings: {
@@ -21,7 +24,8 @@ export const generationStarts = {
   'asked-never': { good: true, meaning: 'the pod asked for no restore' },
   'other-work': { good: true, meaning: 'the owner or the template was another' },
   finished: { good: true, meaning: 'the work before it had ended with status 0' },
-  damaged: { good: true, meaning: 'no checkpoint could be brought back' },
+  damaged: { good: false, meaning: 'no checkpoint could be brought back' },
+  died: { good: true, meaning: 'the application died early from each of its checkpoints' },
 } as const satisfies Record<string, { good: boolean; meaning: string }>
 
 export type GenerationStart = keyof typeof generationStarts
@@ -67,7 +71,8 @@ export function startOfGeneration(reasons: readonly string[]): GenerationStart {
   if (kinds.has('transient')) return 'surroundings'
   if (kinds.has('other-work')) return 'other-work'
   if (reasons.includes('restore-never')) return 'asked-never'
-  if (kinds.has('damaged')) return 'damaged'
+  const damage = reasons.filter((reason) => kindOfReason(reason) === 'damaged')
+  if (damage.length > 0) return damage.every((reason) => reason === 'died-early') ? 'died' : 'damaged'
   if (reasons.includes('finished')) return 'finished'
   return reasons.length === 0 ? 'first' : 'surroundings'
 }

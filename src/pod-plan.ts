@@ -109,6 +109,10 @@ export type PodPlan = {
 /** Of a plan that says nothing about retention. */
 export const usualTtlMs = 7 * 86_400_000
 
+export function ttlMsOf({ retention }: PodPlan): number {
+  return retention?.ttlMs ?? usualTtlMs
+}
+
 export const planVariable = 'REPRIEVE_PLAN'
 
 /** The work that a container of the pod does, to be compared with that of a checkpoint or of another pod. */

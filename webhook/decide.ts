@@ -182,10 +182,15 @@ function leftAlone(pod: Pod, { namespace, optedInBy }: Origin, config: Config): 
   return quietReason(pod, namespace, config) ?? notWanted(pod.metadata.annotations ?? {}, optedInBy)
 }
 
+/** The cluster's own and Reprieve's: nothing there waits for Reprieve, nor is changed or kept out by it. */
+export function isSystemNamespace(namespace: string, config: Config): boolean {
+  return systemNamespaces.has(namespace) || namespace === config.namespace
+}
+
 /** Reasons that hold whatever the annotations of the pod say. */
 function quietReason(pod: Pod, namespace: string, config: Config): SkipReason | undefined {
   if (Object.hasOwn(pod.metadata.annotations ?? {}, 'kubernetes.io/config.mirror')) return 'mirror-pod'
-  if (systemNamespaces.has(namespace) || namespace === config.namespace) return 'system-pod'
+  if (isSystemNamespace(namespace, config)) return 'system-pod'
   return isInjected(pod, namespace, config) ? 'already-injected' : undefined
 }
 

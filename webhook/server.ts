@@ -1,7 +1,7 @@
 /** The admission endpoints: HTTPS as an API server speaks it. They answer whatever comes. */
 import fastify, { type FastifyInstance } from 'fastify'
 import { describeError } from '../src/errors.ts'
-import { serveGuard, type GuardParts } from './guard/route.ts'
+import { guardPaths, serveGuard, type GuardParts } from './guard/route.ts'
 import type { Entry } from './metrics.ts'
 import { serveMutations, type MutationParts } from './mutations-route.ts'
 import type { CertificatePair } from './serving-certificate.ts'
@@ -22,7 +22,7 @@ const entryOf = new Map<string | undefined, Entry>([
   ['/mutate/pod', 'pod'],
   ['/mutate/namespace', 'namespace'],
   ['/mutate/restricted-namespace', 'namespace'],
-  ['/validate', 'guard'],
+  ...guardPaths.map((path) => [path, 'guard'] as const),
 ])
 
 export function createServer(parts: ServerParts): FastifyInstance {

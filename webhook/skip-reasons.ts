@@ -59,7 +59,7 @@ export const skipReasons = {
     meaning:
       "its namespace's Pod Security level is not privileged, and would refuse the pod with the sidecar",
     remedy:
-      "Set the namespace's label `pod-security.kubernetes.io/enforce` to `privileged` if its owners may be trusted with that. Otherwise remove that label or the label that opts in.",
+      "Set the namespace's label `pod-security.kubernetes.io/enforce` to `privileged`, and `reprieve.dev/pod-security` to the level that it had: then Reprieve holds all other containers to it. Otherwise remove the label that opts in.",
   },
   'annotations-invalid': {
     whenAsked: 'refuse',

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOOK_AGAIN_MS 50
@@ -34,22 +35,44 @@ static int input_ended(int wait_ms)
 	return ready > 0 && read(STDIN_FILENO, &byte, 1) <= 0;
 }
 
+/* A sweep removes the slot of a lineage that nobody used: a lock on its old file would keep nobody out. */
+static int is_still_there(int file, const char *path)
+{
+	struct stat locked, named;
+	return fstat(file, &locked) == 0 && lstat(path, &named) == 0 && locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
+}
+
+/* An NFS server may keep this waiting, and to create a file keeps every other process of the node out of its folder meanwhile. */
+static int open_file(const char *path)
+{
+	int file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (file < 0 && errno == ENOENT)
+		file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return file;
+}
+
 int lock_mode(char **words)
 {
 	long long wait_ms, deadline;
 	if (!words[0] || !words[1] || words[2] || !parse_number(words[0], &wait_ms))
 		die(EXIT_LAUNCHER, "usage: launcher lock WAIT-MS FILE");
 	deadline = now_ms() + wait_ms;
-	/* An NFS server may keep this waiting, and to create a file keeps every other process of the node out of its folder meanwhile. */
-	int file = open(words[1], O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (file < 0 && errno == ENOENT)
-		file = open(words[1], O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int file = open_file(words[1]);
 	if (file < 0)
 		die(EXIT_LAUNCHER, "open %s: %m", words[1]);
-	while (flock(file, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
+	for (;;) {
+		if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0) {
+			if (is_still_there(file, words[1]))
+				break;
+			close(file);
+			file = open_file(words[1]);
+			if (file >= 0)
+				continue;
+		} else if (file >= 0 && errno != EWOULDBLOCK && errno != EINTR) {
 			die(EXIT_LAUNCHER, "flock of %s: %m", words[1]);
-		if (now_ms() >= deadline) {
+		}
+		/* Without its folder the file cannot be made again: whoever asked makes the folder, and asks again. */
+		if (file < 0 || now_ms() >= deadline) {
 			say("busy\n");
 			return 1;
 		}

@@ -10,7 +10,7 @@ import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { CheckpointDraft, CheckpointManifest, ExternalFile, StdioPipe } from '../../src/manifest.ts'
 import type { Life } from '../../src/generation.ts'
-import { workOf, type ContainerPlan } from '../../src/pod-plan.ts'
+import { ttlMsOf, workOf, type ContainerPlan } from '../../src/pod-plan.ts'
 import type { PutResult, Store } from '../../src/store/store.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { dump } from '../criu/dump.ts'
@@ -60,7 +60,10 @@ export async function takeCheckpoint(
     instantInSlot(around.store, slot, around.log),
     // Drafts of writers that died may fill the very disk that this one needs.
     around.store
-      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs), life.generation.id)
+      .prune(slot, around.podPlan.keep, AbortSignal.timeout(sweepDeadlineMs), {
+        generation: life.generation.id,
+        ttlMs: ttlMsOf(around.podPlan),
+      })
       .catch((error) =>
         around.log.warn(
           { event: 'store.leftovers_kept', err: error },

@@ -9,7 +9,7 @@ import type { Deadline } from '../../src/deadline.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot } from '../../src/manifest.ts'
 import type { OutcomeOf } from '../../src/outcome.ts'
-import type { ContainerPlan } from '../../src/pod-plan.ts'
+import { ttlMsOf, type ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
 import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
@@ -250,7 +250,8 @@ export class ContainerCheckpoints {
   async #prune(slot: Slot, generation: string | undefined): Promise<void> {
     const { around, log } = this.#parts
     try {
-      await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs), generation)
+      const own = { ttlMs: ttlMsOf(around.podPlan), ...(generation === undefined ? {} : { generation }) }
+      await around.store.prune(slot, around.podPlan.keep, AbortSignal.timeout(pruneDeadlineMs), own)
       void this.#sweep.sweep()
     } catch (error) {
       log.warn({ event: 'checkpoint.not_pruned', err: error }, 'old checkpoints were not removed')

@@ -65,6 +65,11 @@ export class Containers {
     )
   }
 
+  /** The sidecar ends. Where the store cannot lock, a replacement would wait for a sign of life from the applications that have ended. */
+  async leave(): Promise<void> {
+    await Promise.all([...this.keepers.values()].map((keeper) => keeper.leaveLineage()))
+  }
+
   /** Resolves when nothing is under way. */
   async settled(): Promise<void> {
     await Promise.all([...this.keepers.values()].map((keeper) => keeper.settled()))

@@ -17,7 +17,7 @@ import type { LauncherConnection } from '../launcher-socket/launcher-server.ts'
 import { LauncherTalk } from '../launcher-socket/launcher-talk.ts'
 import { clearFetched } from '../restore/fetched.ts'
 import { lockOf } from '../restore/preparation.ts'
-import { lifeOf as lifeOfProcess } from '../proc/process-tree.ts'
+import { isAlive, lifeOf as lifeOfProcess } from '../proc/process-tree.ts'
 import type { SlotLock } from '../lineage/slot-lock.ts'
 import { recordDeadlineMs, SlotMemory } from '../lineage/slot-memory.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
@@ -197,6 +197,12 @@ export class ContainerKeeper {
 
   recordNeed(memoryBytes: number): Promise<void> {
     return this.#memory.needs(memoryBytes, this.podUid)
+  }
+
+  /** Unless the application lives: a sidecar that is started again goes on with it. */
+  async leaveLineage(): Promise<void> {
+    const { root } = this
+    if (root === undefined || !(await isAlive(root))) await this.#lock.leave()
   }
 
   /** Ends the container that is kept open with the code, which the owner of the pod sees. */

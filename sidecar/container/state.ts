@@ -199,6 +199,12 @@ function blamed({ onTrial, suspects = [] }: Running, code: number): Effect[] {
 /** 128 + SIGKILL, as the runtime reports it. */
 const killedCode = 137
 
+/**
+ * 128 + SIGTRAP or SIGPIPE: a CRIU that is killed in the middle of a dump may take the application along, by its breakpoint or its
+ * parasite. The checkpoint that the application came from is not to blame for that.
+ */
+const diedOfDump = (code: number | undefined) => code === 133 || code === 141
+
 function whenGone({ state, ending }: Container, code: number): Step {
   if (state.at === 'checkpointing') {
     // Only after the dump is it known whether the checkpoint ended the application, or it ended by itself. Until then the launcher keeps
@@ -225,7 +231,8 @@ function whenCheckpointEnded(
   }
   const goneWith = state.at === 'checkpointing' ? state.goneWith : undefined
   const running = runningAgain(state)
-  if (event.event === 'failed') return resumed(running, ending, goneWith)
+  if (event.event === 'failed')
+    return resumed(diedOfDump(goneWith) ? { ...running, onTrial: undefined } : running, ending, goneWith)
   // With a newer checkpoint, the one it came from is no longer on trial. A checkpoint of a memory that is still full is a suspect too.
   const { onTrial, suspects = [], ...rest } = running
   const all = suspects.length > 0 ? [...suspects, event.checkpoint] : suspects

@@ -11,66 +11,39 @@ import type { ChildProcess } from 'node:child_process'
 import type { Deadline } from '../../src/deadline.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
-import type { Slot } from '../../src/manifest.ts'
 import type { Epoch, EpochState, Holder } from '../../src/store/epochs.ts'
-import type { Store } from '../../src/store/store.ts'
-import { differencesOf, type OwnWork } from '../../src/work.ts'
-import type { Identity } from '../setup/surroundings.ts'
-import type { EpochFile } from './epoch-file.ts'
+import type { EpochFile, OwnEpoch } from './epoch-file.ts'
 import { beatMs, HolderWatch } from './holder-watch.ts'
 import type { LockOutcome } from './lock-outcome.ts'
 import { lockFile, type Locked } from './lock-process.ts'
 import { OneAtATime } from './one-at-a-time.ts'
+import { busy, noteDeadlineMs, OtherHolder, type OtherHolderParts } from './other-holder.ts'
+import { waitForRunningMs, type Patience } from './patience.ts'
 import { AnnouncedEnd, noteOf, readNote, writeNote, type Note } from './slot-note.ts'
 
-const busy = { outcome: 'busy', holder: 'another pod', isNamed: false } as const
 const unanswered = { ...busy, holder: 'unknown: the store did not answer', unanswered: true } as const
 
-/**
- * How long a pod waits for another one that has not announced its end. The kubelet runs the preStop hook of a deleted pod, which announces
- * the end, within a second or two. After this time the other pod is a running replica of the same lineage.
- */
-// @deadline Another pod of the lineage is alive | The application starts without protection
-const waitForRunningMs = 15_000
-/**
- * And where it most likely is one: the pods of a ReplicaSet share a lineage. Long enough for the announcement of a pod that was deleted, since its
- * replacement is first created, scheduled and mounted.
- */
-// @deadline Another replica of the Deployment is alive | The application starts without protection
-const waitForReplicaMs = 3_000
 /** A pod that ends gets its announced time and this much more. */
 // @deadline Another pod of the lineage is being ended | Unprotected start, this long after the end it announced
 const leaveGraceMs = 5_000
-/** For reading or writing a note of a hundred bytes. */
-const noteDeadlineMs = 5_000
 /** For taking an epoch: some small files, each synced, and a listing. */
 const epochDeadlineMs = 10_000
 const pauseMs = 250
+/** A pod that has had the slot for less began together with those that wait: it beats fast, for them to see that it lives. */
+const youngMs = 60_000
+const youngBeatMs = 1_000
 
-export type SlotLockParts = {
-  store: Pick<Store, 'lockFile' | 'epochs'>
-  slot: Slot
-  identity: Identity
+export type SlotLockParts = OtherHolderParts & {
   file: EpochFile
   log: EventLog
-  /** What this pod does in the slot. */
-  work?: OwnWork
   /** For tests. */
   times?: { beatMs?: number; silentMs?: number }
   launcher?: string
 }
 
-type Patience = { patienceMs?: number; evenForOtherWork?: boolean }
-
-/** How long a pod of the lineage waits for another one that has not announced its end. */
-export function patienceMsOf(lineage: string): number {
-  const [, kind = '', ...names] = lineage.split('/')
-  const isOfReplicas = /^(?:Deployment|ReplicaSet)$/.test(kind) && names.length === 1
-  return isOfReplicas ? waitForReplicaMs : waitForRunningMs
-}
-
 export class SlotLock {
   readonly #parts: SlotLockParts
+  readonly #other: OtherHolder
   #process: ChildProcess | undefined
   #epoch: Epoch | undefined
   /** The epoch was taken without the lock. */
@@ -86,6 +59,7 @@ export class SlotLock {
 
   constructor(parts: SlotLockParts) {
     this.#parts = parts
+    this.#other = new OtherHolder(parts)
     this.#watch = new HolderWatch(parts.times?.silentMs)
   }
 
@@ -105,7 +79,7 @@ export class SlotLock {
     if (this.#fencedBy !== undefined) return { outcome: 'fenced', holder: this.#fencedBy }
     const outcome = await this.#take(waitMs, signal, false)
     if (outcome.outcome !== 'busy' || outcome.unanswered === true) return outcome
-    const holder = await this.#otherHolder(await this.#readNote())
+    const holder = await this.#other.writer(await this.#readNote())
     const isGone = holder !== undefined && this.#watch.look(holder, performance.now()) === 'gone'
     return isGone ? this.#takeOver(holder, signal) : outcome
   }
@@ -114,28 +88,33 @@ export class SlotLock {
    * Takes the slot before the application starts, which will go on from what the slot has then. Waits its turn: for a pod that announces its
    * end until then, for any other pod that lives only `patienceMs`. A pod that does other work, as the old one in a rolling update, leaves
    * nothing to wait for.
-   * @param patience `evenForOtherWork`: a checkpoint is to be restored whatever the work
    */
   async await(
     signal: AbortSignal,
-    { patienceMs = waitForRunningMs, evenForOtherWork = false }: Patience = {},
+    { patienceMs = waitForRunningMs, evenForOtherWork = false, besideSiblings = false }: Patience = {},
   ): Promise<LockOutcome> {
     this.#fencedBy = undefined
     const announced = new AnnouncedEnd()
     const watch = new HolderWatch(this.#parts.times?.silentMs)
     let until = performance.now() + patienceMs
     for (;;) {
-      const outcome = await this.#take(Math.min(1_000, Math.max(0, until - performance.now())), signal, true)
+      const lookMs = besideSiblings ? pauseMs : 1_000
+      const outcome = await this.#take(Math.min(lookMs, Math.max(0, until - performance.now())), signal, true)
       if (outcome.outcome !== 'busy') return outcome
       if (outcome.otherWork !== undefined && !evenForOtherWork) return outcome
       const note = await this.#readNote()
-      if (patienceMs > 0) until = Math.max(until, announced.by(note, performance.now()) + leaveGraceMs)
-      const holder = await this.#otherHolder(note)
+      const announcedMs = announced.by(note, performance.now())
+      until = Math.max(until, announcedMs + leaveGraceMs)
+      const holder = await this.#other.writer(note)
       const judged = holder === undefined ? 'alive' : watch.look(holder, performance.now())
       if (holder !== undefined && judged === 'gone') return this.#takeOver(holder, signal)
+      const isAlive =
+        judged === 'alive' || (besideSiblings && holder !== undefined && this.#other.keepsLock(holder))
       // Each look may take seconds on a file server that waits for the dead node. The watch itself comes to an end.
-      const isUnsure = judged === 'unsure' && patienceMs > 0
-      if ((performance.now() >= until && !isUnsure) || signal.aborted) return outcome
+      const isUnsure = !isAlive && patienceMs > 0
+      const isSibling =
+        besideSiblings && isAlive && announcedMs === 0 && (holder?.livedMs ?? youngMs) < youngMs
+      if ((performance.now() >= until && !isUnsure) || isSibling || signal.aborted) return outcome
       await delay(pauseMs)
     }
   }
@@ -148,7 +127,7 @@ export class SlotLock {
 
   /** Frees the lock and keeps the epoch, which ends when another pod takes the slot. */
   release(): void {
-    clearInterval(this.#beats)
+    clearTimeout(this.#beats)
     this.#process?.stdin?.destroy()
     this.#process = undefined
     this.#withoutLock = false
@@ -156,7 +135,7 @@ export class SlotLock {
 
   /** This pod writes nothing more to the slot: a waiting one can start at once. */
   async leave(): Promise<void> {
-    clearInterval(this.#beats)
+    clearTimeout(this.#beats)
     const { store, slot, log } = this.#parts
     try {
       if (this.isTaken) await store.epochs.leave(slot, AbortSignal.timeout(epochDeadlineMs))
@@ -197,7 +176,14 @@ export class SlotLock {
       this.#process = locked.process
       this.#withoutLock = false
       await this.#remember(this.#epoch)
+      await this.#sayLocked()
     }
+  }
+
+  async #sayLocked(): Promise<void> {
+    const { store, slot } = this.#parts
+    const { lock } = this.#self(await this.#lockFile())
+    await store.epochs.locked(slot, lock, AbortSignal.timeout(noteDeadlineMs))
   }
 
   #take(waitMs: number, signal: AbortSignal, isNewTurn: boolean): Promise<LockOutcome> {
@@ -210,29 +196,53 @@ export class SlotLock {
   }
 
   async #tryToTake(waitMs: number, signal: AbortSignal, isNewTurn: boolean): Promise<LockOutcome> {
-    if (this.isTaken) return { outcome: 'taken' }
     try {
+      if (this.isTaken && (!isNewTurn || (await this.#isOurs(signal)))) return { outcome: 'taken' }
       const file = await this.#lockFile()
       const own = this.#epoch === undefined ? await this.#parts.file.read() : undefined
       if (this.#process === undefined) {
         const locked = await this.#flock(file, waitMs, signal)
         if (locked.outcome === 'unanswered') return unanswered
+        if (locked.outcome === 'busy' && own?.withoutLock !== true) return await this.#other.named(file)
         if (locked.outcome === 'locked') this.#process = locked.process
-        else if (locked.outcome === 'busy') {
-          if (own?.withoutLock !== true) return await this.#named(file)
-        } else {
-          const holder = await this.#otherHolder(undefined)
-          if (holder?.beat !== undefined) return { ...busy, holder: holder.holder.pod, isNamed: true }
-          this.#cannotLock(locked.why)
-        }
+        const living = await this.#other.maybeLiving(file, this.#process !== undefined)
+        if (living !== undefined && locked.outcome !== 'busy') return await this.#passTo(file, living)
+        if (locked.outcome === 'impossible') this.#cannotLock(locked.why)
       }
       return await this.#enter(own, isNewTurn)
     } catch (error) {
       // If the store does not answer, another pod may write there. If it refuses (read-only, for example), no pod can.
       if (error instanceof ReprieveError && error.data.aborted === true) return unanswered
-      if (isFenced(error)) return busy
-      return { outcome: 'unfenced', why: describeError(error) }
+      if (!isFenced(error)) return { outcome: 'unfenced', why: describeError(error) }
+      this.release()
+      return busy
     }
+  }
+
+  async #passTo(file: string, { holder: { pod } }: EpochState): Promise<LockOutcome> {
+    this.release()
+    const named = await this.#other.named(file)
+    return named.holder === pod ? named : { ...busy, holder: pod, isNamed: true }
+  }
+
+  /** Whether the slot is still this pod's: it may have been cut off from the store for a while. @throws where the store does not answer */
+  async #isOurs(signal: AbortSignal): Promise<boolean> {
+    const { store, slot } = this.#parts
+    try {
+      const bounded = AbortSignal.any([signal, AbortSignal.timeout(epochDeadlineMs)])
+      const epoch = await store.epochs.beat(slot, bounded)
+      if (epoch.gate !== this.#epoch?.gate) await this.#remember(epoch)
+      return true
+    } catch (error) {
+      if (!isFenced(error)) throw error
+      await this.#overtaken()
+      this.#fencedBy = undefined
+      return false
+    }
+  }
+
+  #self(file: string): Holder {
+    return this.#other.self(file, this.#process !== undefined)
   }
 
   #cannotLock(why: string): void {
@@ -245,17 +255,19 @@ export class SlotLock {
   }
 
   /** Continues the epoch of this pod, or takes the next one. */
-  async #enter(own: Epoch | undefined, isNewTurn: boolean): Promise<LockOutcome> {
-    const { store, slot, identity } = this.#parts
+  async #enter(own: OwnEpoch | undefined, isNewTurn: boolean): Promise<LockOutcome> {
+    const { store, slot } = this.#parts
     const before = this.#epoch ?? own
     const signal = AbortSignal.timeout(epochDeadlineMs)
-    const kept =
-      before === undefined ? undefined : await store.epochs.resume(slot, before, holderOf(identity), signal)
+    const holder = this.#self(await this.#lockFile())
+    const kept = before === undefined ? undefined : await store.epochs.resume(slot, before, holder, signal)
     if (kept === undefined && before !== undefined && !isNewTurn) {
       await this.#overtaken()
       return { outcome: 'fenced', holder: this.#fencedBy ?? busy.holder }
     }
-    return this.#begin(kept ?? (await store.epochs.take(slot, holderOf(identity), signal)))
+    if (kept !== undefined && own?.withoutLock === true && this.#process !== undefined)
+      await this.#sayLocked()
+    return this.#begin(kept ?? (await store.epochs.take(slot, holder, signal)))
   }
 
   #takeOver(silent: EpochState, signal: AbortSignal): Promise<LockOutcome> {
@@ -264,7 +276,7 @@ export class SlotLock {
 
   async #takeFrom(silent: EpochState, signal: AbortSignal): Promise<LockOutcome> {
     if (this.isTaken) return { outcome: 'taken' }
-    const { store, slot, identity, log } = this.#parts
+    const { store, slot, log } = this.#parts
     try {
       const { pod, node } = silent.holder
       log.warn(
@@ -272,7 +284,9 @@ export class SlotLock {
         'the pod that has the lineage gives no sign of life: this one takes the lineage over',
       )
       const bounded = AbortSignal.any([signal, AbortSignal.timeout(epochDeadlineMs)])
-      return await this.#begin(await store.epochs.take(slot, holderOf(identity), bounded))
+      return await this.#begin(
+        await store.epochs.take(slot, this.#self(await this.#lockFile()), bounded, silent.number),
+      )
     } catch (error) {
       return isFenced(error) ? busy : { outcome: 'unfenced', why: describeError(error) }
     }
@@ -281,10 +295,20 @@ export class SlotLock {
   async #begin(epoch: Epoch): Promise<LockOutcome> {
     this.#withoutLock = this.#process === undefined
     await this.#remember(epoch)
-    clearInterval(this.#beats)
-    this.#beats = setInterval(() => void this.confirm(), this.#parts.times?.beatMs ?? beatMs).unref()
+    this.#beat(performance.now())
     await this.#note({})
     return { outcome: 'taken' }
+  }
+
+  #beat(beganMs: number): void {
+    clearTimeout(this.#beats)
+    const usualMs = this.#parts.times?.beatMs ?? beatMs
+    const isYoung = performance.now() - beganMs < youngMs
+    const beat = () => {
+      void this.confirm()
+      this.#beat(beganMs)
+    }
+    this.#beats = setTimeout(beat, isYoung ? Math.min(youngBeatMs, usualMs) : usualMs).unref()
   }
 
   async #remember(epoch: Epoch): Promise<void> {
@@ -309,25 +333,6 @@ export class SlotLock {
       { event: 'lineage.fenced', holder, epoch: newest?.number },
       'another pod has taken the lineage: the application goes on unprotected',
     )
-  }
-
-  /** The writer of the slot, if it is another pod, and the one that the lock's note names: a pod of an earlier release has no beat. */
-  async #otherHolder(note: Note | undefined): Promise<EpochState | undefined> {
-    const { store, slot, identity } = this.#parts
-    const newest = await store.epochs.newest(slot, AbortSignal.timeout(noteDeadlineMs)).catch(() => undefined)
-    const isOther = newest !== undefined && newest.holder.uid !== identity.uid
-    return isOther && (note === undefined || note.uid === newest.holder.uid) ? newest : undefined
-  }
-
-  async #named(file: string): Promise<LockOutcome> {
-    const note = await readNote(file, noteDeadlineMs)
-    // A note of this pod itself is old: the pod that has the lock has not written its own yet.
-    const isNamed = note !== undefined && note.uid !== this.#parts.identity.uid
-    if (!isNamed) return busy
-    const own = this.#parts.work
-    const { work = own } = note
-    const otherWork = work === undefined || own === undefined ? [] : differencesOf(work, own)
-    return { ...busy, holder: note.pod, isNamed, ...(otherWork.length === 0 ? {} : { otherWork }) }
   }
 
   async #readNote(): Promise<Note | undefined> {
@@ -359,8 +364,4 @@ export class SlotLock {
 
 function isFenced(error: unknown): boolean {
   return error instanceof ReprieveError && error.code === 'lineage-fenced'
-}
-
-function holderOf({ name, uid, node }: Identity): Holder {
-  return { pod: name, uid, node }
 }

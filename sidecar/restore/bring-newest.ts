@@ -18,18 +18,27 @@ export async function bringNewest(
 ): Promise<void> {
   const bound = around.log.child({ container: plan.name })
   const lock = lockOf(around, plan)
-  await leaveBudget(plan.name, 0)
-  const budget = new RestoreBudget(budgetMs, signal, bound)
-  const turn = await turnOf(around, lock, { budget, signal })
-  if (turn.outcome === 'busy' || turn.outcome === 'fenced') {
-    await writeFile(busyMark(plan.name), turn.holder)
-    return bound.warn({ event: 'slot_lock.busy', ...lineageBusy(turn) }, 'no checkpoint was fetched')
-  }
+  const untilMs = performance.now() + budgetMs
+  // If the guard ends this program while another pod ends, the sidecar waits on, and has it all.
+  await leaveBudget(plan.name, budgetMs)
+  const whole = new RestoreBudget(budgetMs, signal, bound)
+  let restMs = 0
+  let budget = whole
   try {
+    const turn = await turnOf(around, lock, { budget, signal })
+    if (turn.outcome === 'busy' || turn.outcome === 'fenced') {
+      // A wait that was cut short says nothing of the other pod, which may be about to end: the sidecar goes on with it.
+      if (!signal.aborted) await writeFile(busyMark(plan.name), turn.holder)
+      return bound.warn({ event: 'slot_lock.busy', ...lineageBusy(turn) }, 'no checkpoint was fetched')
+    }
+    const hereMs = Math.min(whole.leftMs, Math.max(0, untilMs - performance.now()))
+    restMs = whole.leftMs - hereMs
+    await leaveBudget(plan.name, restMs)
+    budget = new RestoreBudget(hereMs, signal, bound)
     await fetchNewest(around, plan, bound, { signal, budget })
   } finally {
     lock.release()
-    await leaveBudget(plan.name, budget.leftMs)
+    await leaveBudget(plan.name, restMs + budget.leftMs)
   }
 }
 

@@ -27,7 +27,8 @@ import { endedWith, RestoreNote } from './restore-note.ts'
 import { clearFetched, fetchCheckpoint, fetchedFolder, isFetched, removeFetched } from './fetched.ts'
 import { budgetFor, RestoreBudget } from './restore-budget.ts'
 import type { LockOutcome } from '../lineage/lock-outcome.ts'
-import { patienceMsOf, SlotLock } from '../lineage/slot-lock.ts'
+import { patienceOf } from '../lineage/patience.ts'
+import { SlotLock } from '../lineage/slot-lock.ts'
 import { epochFileOf } from '../lineage/epoch-file.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { installLauncher } from '../setup/tools.ts'
@@ -87,11 +88,16 @@ export async function turnOf(
   { budget, signal, waited = false }: { budget: RestoreBudget; signal: AbortSignal; waited?: boolean },
 ): Promise<LockOutcome> {
   for (;;) {
+    const began = performance.now()
     const turn = await lock.await(signal, {
-      patienceMs: waited ? 0 : patienceMsOf(around.podPlan.lineage),
+      ...patienceOf(around.podPlan.lineage),
+      ...(waited ? { patienceMs: 0 } : {}),
       evenForOtherWork: asksForOne(around),
     })
-    if (turn.outcome !== 'busy' || turn.unanswered !== true) return turn
+    if (turn.outcome !== 'busy' || turn.unanswered !== true) {
+      budget.extend(performance.now() - began)
+      return turn
+    }
     const silence = new ReprieveError('store-failed', 'the store does not say whose the lineage is', {
       aborted: true,
     })

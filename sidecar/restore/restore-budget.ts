@@ -15,7 +15,7 @@ export const endingMs = 3_000
 const pauses = { firstMs: 500, mostMs: 8_000 } as const
 
 export class RestoreBudget {
-  readonly #untilMs: number
+  #untilMs: number
   readonly #signal: AbortSignal
   readonly #log: EventLog
   #pauseMs: number = pauses.firstMs
@@ -28,6 +28,11 @@ export class RestoreBudget {
 
   get leftMs(): number {
     return Math.max(0, this.#untilMs - performance.now())
+  }
+
+  /** What a pod waits for another one's end is no trouble of the restore. */
+  extend(ms: number): void {
+    this.#untilMs += ms
   }
 
   /** Waits for the next try. False where the error will not pass, or no time is left. */

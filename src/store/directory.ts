@@ -20,6 +20,7 @@ import { readSlotRecord, writeSlotRecord } from './slot-record-file.ts'
 import { SlotWriters } from './slot-writers.ts'
 import { storeFailure } from './store-failure.ts'
 import type { Store, UnreadableCheckpoint } from './store.ts'
+import { overdueOf } from './slot-survey.ts'
 import { sweepStore } from './sweep-store.ts'
 import { removeCheckpoints, sweepGates, sweepLeftovers } from './sweep.ts'
 import { hangsAfterMs, UnansweredCalls, type Kind } from './unanswered-calls.ts'
@@ -112,11 +113,11 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
   const remove = async (
     slot: Slot,
     signal: AbortSignal,
-    choose: (found: Found, putLast: string | undefined) => string[],
+    choose: (found: Found, folder: string) => string[] | Promise<string[]>,
   ) => {
     const folder = await places.find(slot)
     if (folder === undefined) return { removed: [] }
-    const doomed = choose(await listCheckpoints(folder, slot, signal), putLast.get(folder))
+    const doomed = await choose(await listCheckpoints(folder, slot, signal), folder)
     return writers.write(folder, async (gate) => {
       const removed = await removeCheckpoints(folder, gate, doomed, signal)
       await sweepLeftovers(folder, abandonedAfterMs, signal)
@@ -159,17 +160,16 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
         return { readMs: performance.now() - began }
       }),
 
-    prune: (slot, keep, signal, generation) =>
+    prune: (slot, keep, signal, { generation, ttlMs = Number.POSITIVE_INFINITY } = {}) =>
       run('removal', 'prune checkpoints', signal, () => {
         if (!Number.isSafeInteger(keep) || keep < 0)
           throw new RangeError(`keep must be a whole number, not ${keep}`)
-        return remove(slot, signal, ({ manifests, unreadable }, putLast) =>
-          doomedCheckpoints(
-            manifests,
-            unreadable.map(({ id }) => id),
-            { keep, generation, putLast },
-          ),
-        )
+        return remove(slot, signal, async ({ manifests, unreadable }, folder) => {
+          const others = manifests.filter((one) => one.generation?.id !== generation).map(({ id }) => id)
+          const overdue = await overdueOf(root, folder, others, ttlMs)
+          const broken = unreadable.map(({ id }) => id)
+          return doomedCheckpoints(manifests, broken, { keep, generation, putLast: putLast.get(folder), overdue }) // prettier-ignore
+        })
       }),
 
     removeBefore: (slot, instant, signal) =>
@@ -201,8 +201,14 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     sweep: (sweep, signal) => run('removal', 'sweep', signal, () => sweepStore(root, sweep, signal)),
 
     epochs: {
-      take: (slot, holder, signal) =>
-        run('write', 'take the slot', signal, async () => writers.take(await places.settle(slot), holder)),
+      take: (slot, holder, signal, after) =>
+        run('write', 'take the slot', signal, async () =>
+          writers.take(await places.settle(slot), holder, after),
+        ),
+      locked: (slot, lock, signal) =>
+        run('write', 'say what the lock is worth', signal, async () =>
+          writers.locked(await places.make(slot), lock),
+        ),
       resume: (slot, epoch, holder, signal) =>
         run('write', 'take the slot again', signal, async () =>
           writers.resume(await places.make(slot), epoch, holder),

@@ -12,17 +12,21 @@
  * removed folder (ESTALE), whatever the client has cached. So a checkpoint is published before the next epoch begins, or never.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { folderMode, makeFolder, syncFolder } from '../durable-file.ts'
 import { ReprieveError, errnoOf } from '../errors.ts'
 import { encodeName, trashName } from './slot-folder.ts'
 
-export type Holder = { pod: string; uid: string; node: string }
+/** `lock`: of whom the slot lock of this writer keeps out less than all pods: nobody, or those of its own node. */
+export type Holder = { pod: string; uid: string; node: string; lock?: 'none' | 'node' }
 /** `gate`: the name of its folder in the slot. */
 export type Epoch = { number: number; gate: string }
-/** `beat` changes while the writer lives; undefined where its gate is gone. */
-export type EpochState = Epoch & { holder: Holder; beat: string | undefined }
+/**
+ * `beat` changes while the writer lives; undefined where its gate is gone. `livedMs`: from its claim to its last beat, by the clock of the
+ * store.
+ */
+export type EpochState = Epoch & { holder: Holder; beat: string | undefined; livedMs: number }
 
 export const claimsName = 'epochs'
 const beatForm = /^beat-[0-9a-f]{16}$/
@@ -41,9 +45,18 @@ export function gatePath(slotFolder: string, gate: string): string {
   return join(slotFolder, claimsName, gate)
 }
 
-/** Takes the next epoch and ends every earlier one. @throws ReprieveError `lineage-fenced` where another writer was quicker */
-export async function takeEpoch(slotFolder: string, holder: Holder): Promise<Epoch> {
+/**
+ * Takes the next epoch and ends every earlier one. @param after only the epoch that follows this one: of two pods that see one writer die, one
+ * gets it.
+ * @throws ReprieveError `lineage-fenced` where another writer was quicker
+ */
+export async function takeEpoch(slotFolder: string, holder: Holder, after?: number): Promise<Epoch> {
   const claims = join(slotFolder, claimsName)
+  if (after !== undefined) {
+    const epoch = await takeExactly(slotFolder, after + 1, holder)
+    if (epoch !== undefined) return epoch
+    throw new ReprieveError('lineage-fenced', 'another pod took the lineage first')
+  }
   await makeClaims(claims, makeFolder)
   for (let number = newestOf(await claimed(claims)) + 1; ; number++) {
     const epoch = await claim(slotFolder, number, holder)
@@ -94,6 +107,13 @@ export async function reclaimEpoch(
   return takeExactly(slotFolder, isThere ? own.number + 1 : 1, holder)
 }
 
+/** Says what the slot lock of this writer is worth from now on. */
+export async function claimLock(slotFolder: string, { number }: Epoch, lock: Holder['lock']): Promise<void> {
+  const claim = join(slotFolder, claimsName, String(number))
+  for (const name of await readdir(claim)) if (name.startsWith('lock=')) await rmdir(join(claim, name))
+  if (lock !== undefined) await mkdir(join(claim, `lock=${lock}`), { mode: folderMode })
+}
+
 /** Says that the writer lives. @returns whether its gate is open */
 export async function beat(slotFolder: string, { gate }: Epoch): Promise<boolean> {
   const folder = gatePath(slotFolder, gate)
@@ -113,8 +133,10 @@ export async function newestEpoch(slotFolder: string): Promise<EpochState | unde
   const found = await readClaim(slotFolder, number)
   if (found === undefined) return undefined
   const names = await readdir(gatePath(slotFolder, found.gate)).catch(undefinedIfGone)
+  const paths = [join(slotFolder, claimsName, String(number)), gatePath(slotFolder, found.gate)]
+  const [began = 0, beaten = 0] = await Promise.all(paths.map((path) => lstat(path).then(({ mtimeMs }) => mtimeMs, undefinedIfGone))) // prettier-ignore
   const beat = names === undefined ? undefined : (names.find((name) => beatForm.test(name)) ?? 'none yet')
-  return { number, ...found, beat }
+  return { number, ...found, beat, livedMs: Math.max(0, beaten - began) }
 }
 
 /** Removes a gate. What is in it goes to the trash beside it, which takes no time. */
@@ -168,8 +190,8 @@ async function claim(slotFolder: string, number: number, holder: Holder): Promis
   // Made whole under another name: a claim that can be seen names its writer, even if that one dies here.
   const draft = join(claims, `new-${randomBytes(8).toString('hex')}`)
   await mkdir(draft, { mode: folderMode })
-  const { pod, uid, node } = holder
-  for (const [key, value] of Object.entries({ gate: epoch.gate, pod, uid, node }))
+  const { pod, uid, node, lock = '' } = holder
+  for (const [key, value] of Object.entries({ gate: epoch.gate, pod, uid, node, lock }))
     if (value !== '') await mkdir(join(draft, `${key}=${encodeName(value)}`), { mode: folderMode })
   await syncFolder(draft)
   try {
@@ -231,7 +253,9 @@ async function readClaim(
   const said = (key: string) => names?.find((name) => name.startsWith(`${key}=`))?.slice(key.length + 1) ?? ''
   const gate = said('gate')
   if (!isGate(gate)) return undefined
-  return { gate, holder: { pod: said('pod'), uid: said('uid'), node: said('node') } }
+  const lock = said('lock')
+  const holder = { pod: said('pod'), uid: said('uid'), node: said('node') }
+  return { gate, holder: lock === 'none' || lock === 'node' ? { ...holder, lock } : holder }
 }
 
 function undefinedIfGone(error: unknown): undefined {

@@ -20,8 +20,10 @@ export type Doomed<State extends SlotState> = { slot: State; why: 'ttl' | 'bytes
 
 /** A pod beats every ten seconds, and its replacement may be on its way for a while. */
 export const livingMs = 15 * 60_000
+/** A replacement may be Pending until tomorrow, for a machine or for quota, and gives no sign of that in the store. */
+export const pendingMs = 86_400_000
 
-/** A slot whose pod may live is never among them, nor does it make room. The longest idle go first. */
+/** A slot whose pod may live is never among them; one whose pod may be Pending makes no room. The longest idle go first. */
 export function doomedSlots<State extends SlotState>(
   slots: readonly State[],
   { ttlMs, namespaceBytes }: Retention,
@@ -34,6 +36,7 @@ export function doomedSlots<State extends SlotState>(
   const gone = ({ namespace, bytes }: State) => left.set(namespace, (left.get(namespace) ?? 0) - bytes)
   for (const { slot } of doomed) gone(slot)
   for (const slot of ended) {
+    if (slot.idleMs <= pendingMs) break
     if (slot.idleMs > ttlMs || slot.bytes === 0 || (left.get(slot.namespace) ?? 0) <= namespaceBytes) continue
     doomed.push({ slot, why: 'bytes' })
     gone(slot)

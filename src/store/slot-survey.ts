@@ -77,6 +77,23 @@ export async function nowOf(root: string): Promise<number> {
   }
 }
 
+/** The checkpoints that are older than that. None where the time cannot be told, as on a full disk. */
+export async function overdueOf(
+  root: string,
+  folder: string,
+  ids: readonly string[],
+  ttlMs: number,
+): Promise<Set<string>> {
+  if (ids.length === 0 || ttlMs === Number.POSITIVE_INFINITY) return new Set()
+  try {
+    const nowMs = await nowOf(root)
+    const times = await Promise.all(ids.map((id) => modifiedMs(join(folder, id, manifestName))))
+    return new Set(ids.filter((_, at) => nowMs - (times[at] ?? nowMs) > ttlMs))
+  } catch {
+    return new Set()
+  }
+}
+
 /** Of a writer: its checkpoints, its record, its claim and its beat. The folder of the slot changes when a sweep works there. */
 async function lastLifeMs(folder: string, ids: readonly string[]): Promise<number> {
   const claims = await claimsOf(folder)

@@ -2,6 +2,7 @@
 import { ReprieveError } from '../errors.ts'
 import {
   beat,
+  claimLock,
   closeGate,
   gatePath,
   isGone,
@@ -22,8 +23,8 @@ export class SlotWriters {
   readonly #writers = new Map<string, Writer | 'overtaken'>()
   readonly #taking = new Map<string, Promise<Writer>>()
 
-  async take(folder: string, holder: Holder): Promise<Epoch> {
-    const epoch = await takeEpoch(folder, holder)
+  async take(folder: string, holder: Holder, after?: number): Promise<Epoch> {
+    const epoch = await takeEpoch(folder, holder, after)
     this.#writers.set(folder, { epoch, holder })
     return epoch
   }
@@ -41,6 +42,15 @@ export class SlotWriters {
     const epoch = await this.#confirm(folder, writer)
     if (epoch === undefined) throw fenced()
     return epoch
+  }
+
+  /** Says what the slot lock of this process is worth. */
+  async locked(folder: string, lock: Holder['lock']): Promise<void> {
+    const writer = this.#writers.get(folder)
+    if (writer === undefined || writer === 'overtaken') return
+    const { lock: _, ...holder } = writer.holder
+    this.#writers.set(folder, { ...writer, holder: lock === undefined ? holder : { ...holder, lock } })
+    await claimLock(folder, writer.epoch, lock)
   }
 
   /** Ends the epoch: the next writer need not wait. */

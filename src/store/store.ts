@@ -40,9 +40,9 @@ export interface Store {
   /**
    * Removes what gives way to younger checkpoints (src/prune-choice.ts), and the partials of dead writers. Of the writer's generation the
    * newest `keep` stay. The last checkpoint that was put counts as the newest, whatever its id.
-   * @param generation the writer's own; undefined for checkpoints that know none
+   * @param own the generation of the writer, undefined for checkpoints that know none; and how long others live, undefined for ever
    */
-  prune(slot: Slot, keep: number, signal: AbortSignal, generation?: string): Promise<{ removed: string[] }>
+  prune(slot: Slot, keep: number, signal: AbortSignal, own?: OwnGeneration): Promise<{ removed: string[] }>
   /** Removes every checkpoint of the slot made before the instant (ISO 8601). */
   removeBefore(slot: Slot, instant: string, signal: AbortSignal): Promise<{ removed: string[] }>
   /**
@@ -59,8 +59,13 @@ export interface Store {
 
 /** Whose turn it is to write to a slot (epochs.ts). */
 export interface Epochs {
-  /** Takes the next epoch for this process and ends all earlier ones. @throws ReprieveError `lineage-fenced` if another writer was quicker */
-  take(slot: Slot, holder: Holder, signal: AbortSignal): Promise<Epoch>
+  /**
+   * Takes the next epoch for this process and ends all earlier ones. @param after only the epoch that follows this one
+   * @throws ReprieveError `lineage-fenced` if another writer was quicker
+   */
+  take(slot: Slot, holder: Holder, signal: AbortSignal, after?: number): Promise<Epoch>
+  /** Says whom the slot lock of this process keeps out. */
+  locked(slot: Slot, lock: Holder['lock'], signal: AbortSignal): Promise<void>
   /** Continues the epoch of an earlier process of the same pod. @returns undefined where another writer has the slot */
   resume(slot: Slot, epoch: Epoch, holder: Holder, signal: AbortSignal): Promise<Epoch | undefined>
   /** Says that the writer lives. @returns its epoch, a new one if a sweep removed the slot. @throws ReprieveError `lineage-fenced` */
@@ -70,5 +75,6 @@ export interface Epochs {
   newest(slot: Slot, signal: AbortSignal): Promise<EpochState | undefined>
 }
 
+export type OwnGeneration = { generation?: string; ttlMs?: number }
 export type UnreadableCheckpoint = { id: string; reason: string }
 export type PutResult = { manifest: CheckpointManifest; hashMs: number; writeMs: number; syncMs: number }

@@ -26,9 +26,9 @@ import {
 /**
  * 128 + SIGTRAP: for a fraction of a millisecond, while it injects a system call, CRIU has a breakpoint in a task's own code;
  * killed just then, it cannot take that back. 128 + SIGPIPE: or its parasite in the task answers it when it is gone. The
- * application dies of it, and its last complete checkpoint is what survives.
+ * application dies of it, and its last complete checkpoint is what survives. 9: its child died of it (survivor.c).
  */
-const deathsByCriu: ReadonlySet<number | undefined> = new Set([133, 141])
+const deathsByCriu: ReadonlySet<number | undefined> = new Set([133, 141, 9])
 
 type Killing = {
   /** Whether CRIU itself dies by the kill. */
@@ -74,7 +74,7 @@ for (const [victim, killing] of Object.entries(killings))
       for (let round = 0; round < kills; round++) {
         const outcome = await killedOnce(pod, killing, wholeMs, random(), kept)
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
-        if (killing.killsCriu && deathsByCriu.has(await endedWith(pod))) {
+        if (killing.killsCriu && deathsByCriu.has(await endedWith(stage, pod))) {
           died++
           t.same(gapsIn([pod]), [], 'no step was lost or repeated before it died')
           const newest = await requireStore(stage, kept)
@@ -99,19 +99,22 @@ for (const [victim, killing] of Object.entries(killings))
   )
 
 /** The exit code of an application that the kill took along, undefined of one that goes on: its launcher may wait 2 s for a sidecar. */
-async function endedWith(pod: Pod): Promise<number | undefined> {
-  // What it said before its death may still be on its way.
-  await sleep(500)
-  const before = lastStep(pod)
-  return poll(
+async function endedWith(stage: SurvivorStage, pod: Pod): Promise<number | undefined> {
+  const greetings = () => pod.logLines(application).filter(({ text }) => text === 'greetings').length
+  const before = greetings()
+  // Steps may still be on their way that were printed before the kill. It greets only after it: twice, since each step needs its child.
+  stage.tell('greet')
+  const { code } = await poll(
     `${pod.name} to go on or to end`,
     deadlineMs,
     () => {
       if (!pod.container(application).running) return { code: exitCodeOf(pod) }
-      return lastStep(pod) > before + 1 ? { code: undefined } : undefined
+      return greetings() > before + 1 ? { code: undefined } : undefined
     },
     () => pod.describe(),
-  ).then(({ code }) => code)
+  )
+  stage.takeBack('greet')
+  return code
 }
 
 /** @returns what became of the checkpoint */

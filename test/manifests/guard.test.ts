@@ -4,6 +4,7 @@ import { evaluate } from '@marcbachmann/cel-js'
 import t from 'tap'
 import { parse } from 'yaml'
 import { judge } from '../../webhook/guard/judge.ts'
+import { judgePodSecurity } from '../../webhook/guard/pod-security.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import type { AdmissionRequest } from '../../webhook/review.ts'
 import { recordedReviews, sampleConfig, samplePod } from '../webhook/admission-fixtures.ts'
@@ -17,6 +18,7 @@ import {
   updating,
 } from '../webhook/guard/requests.ts'
 
+type Requirement = { key: string; operator: string; values?: string[] }
 type Entry = {
   name: string
   clientConfig: { service: { path: string } }
@@ -26,14 +28,25 @@ type Entry = {
     matchLabels?: Record<string, string>
     matchExpressions?: { key: string; operator: string }[]
   }
+  namespaceSelector?: { matchExpressions: Requirement[] }
   failurePolicy: string
 }
 
 const file = new URL('../../manifests/base/guard.yaml', import.meta.url)
 const { webhooks } = parse(readFileSync(file, 'utf8')) as { webhooks: Entry[] }
 
-/** Which entries the API server would ask about the request. */
-function askedAbout(request: AdmissionRequest): string[] {
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors */
+function holds({ key, operator, values = [] }: Requirement, labels: Record<string, string>): boolean {
+  const value = labels[key]
+  if (operator === 'Exists') return value !== undefined
+  const isIn = value !== undefined && values.includes(value)
+  if (operator === 'NotIn') return !isIn
+  if (operator !== 'In') throw new Error(`a selector has the operator ${operator}`)
+  return isIn
+}
+
+/** Which entries the API server would ask about the request, by the labels of its namespace. */
+function askedAbout(request: AdmissionRequest, namespaceLabels: Record<string, string> = {}): string[] {
   const resource = [request.resource.resource, request.subResource].filter(Boolean).join('/')
   const labels = [request.object, request.oldObject].map(
     (object) => (object as { metadata?: { labels?: object } } | null)?.metadata?.labels ?? {},
@@ -51,6 +64,9 @@ function askedAbout(request: AdmissionRequest): string[] {
           matchExpressions.every(({ key, operator }) => operator === 'Exists' && Object.hasOwn(each, key)) &&
           Object.entries(matchLabels).every(([key, value]) => Reflect.get(each, key) === value),
       ),
+    )
+    .filter(({ namespaceSelector }) =>
+      (namespaceSelector?.matchExpressions ?? []).every((one) => holds(one, namespaceLabels)),
     )
     .filter(({ matchConditions }) =>
       matchConditions.every(({ expression }) => {
@@ -168,15 +184,80 @@ t.test('whatever would be denied is sent, and of the recorded reviews none is', 
   }
 })
 
-t.test('what names our containers fails closed, and the creation of a pod never does', async (t) => {
-  t.same(
-    webhooks.map(({ name, failurePolicy, clientConfig }) => [name, failurePolicy, clientConfig.service.path]),
+t.test(
+  'what names our containers fails closed, and the creation of a pod only where a namespace asks for it',
+  async (t) => {
+    t.same(
+      webhooks.map(({ name, failurePolicy, clientConfig }) => [
+        name,
+        failurePolicy,
+        clientConfig.service.path,
+      ]),
+      [
+        ['exec.reprieve.dev', 'Fail', '/validate'],
+        ['debug.reprieve.dev', 'Fail', '/validate'],
+        ['update.reprieve.dev', 'Fail', '/validate'],
+        ['image.reprieve.dev', 'Ignore', '/validate'],
+        ['pretence.reprieve.dev', 'Ignore', '/validate'],
+        ['baseline.pod-security.reprieve.dev', 'Fail', '/validate/pod-security/baseline'],
+        ['restricted.pod-security.reprieve.dev', 'Fail', '/validate/pod-security/restricted'],
+      ],
+    )
+  },
+)
+
+const labelled = (value: string, name = 'ml-team') => ({
+  'kubernetes.io/metadata.name': name,
+  'reprieve.dev/pod-security': value,
+})
+
+t.test('what pods run is sent in a namespace that is held to a standard, by everybody', async (t) => {
+  const pod = samplePod()
+  const cases: [string, AdmissionRequest, boolean][] = [
+    ['a new pod', creating(pod), true],
+    ['a new pod, by a master', { ...creating(pod), userInfo: master }, true],
+    ['an ephemeral container', debugging(pod, [{ name: 'd' }]), true],
+    ['another image', updating(pod, anotherImage), true],
     [
-      ['exec.reprieve.dev', 'Fail', '/validate'],
-      ['debug.reprieve.dev', 'Fail', '/validate'],
-      ['update.reprieve.dev', 'Fail', '/validate'],
-      ['image.reprieve.dev', 'Ignore', '/validate'],
-      ['pretence.reprieve.dev', 'Ignore', '/validate'],
+      'another image of an init container',
+      updating(samplePod({ spec: { ...pod.spec, initContainers: [{ name: 'i', image: 'a' }] } }), (one) =>
+        Object.assign(one.spec.initContainers?.[0] ?? {}, { image: 'b' }),
+      ),
+      true,
     ],
-  )
+    ['a finalizer', updating(pod, (one) => Object.assign(one.metadata, { finalizers: [] })), false],
+    [
+      'a label',
+      updating(protectedPod(), (one) => Object.assign(one.metadata.labels ?? {}, { a: 'b' })),
+      false,
+    ],
+    ['exec', connecting({ container: 'main' }), false],
+  ]
+  for (const [name, request, isSent] of cases) {
+    const of = (...standards: string[]) =>
+      isSent ? standards.map((one) => `${one}.pod-security.reprieve.dev`) : []
+    const asked = (labels: Record<string, string>) =>
+      askedAbout(request, labels).filter((entry) => entry.includes('pod-security'))
+    t.same(asked(labelled('baseline')), of('baseline'), name)
+    t.same(asked(labelled('restricted')), of('restricted'), name)
+    for (const unknown of ['Baseline', 'privilegd', ''])
+      t.same(asked(labelled(unknown)), of('restricted'), `${name}: ${unknown} counts as the strictest`)
+    t.same(asked(labelled('privileged')), [], name)
+    t.same(asked({ 'kubernetes.io/metadata.name': 'ml-team' }), [], `${name}: without the label`)
+    for (const system of ['kube-system', 'kube-public', 'kube-node-lease', 'reprieve-system'])
+      t.same(asked(labelled('restricted', system)), [], `${name}: ${system}`)
+  }
+})
+
+t.test('all that Kubernetes would judge anew of a running pod is sent', async (t) => {
+  for (const { name, request } of recordedReviews()) {
+    const isJudged = request.resource.resource === 'pods' && /^(?:CREATE|UPDATE) (?:ephemeralcontainers)?$/.test(`${request.operation} ${request.subResource ?? ''}`) // prettier-ignore
+    const isSent = askedAbout(request, labelled('restricted')).includes(
+      'restricted.pod-security.reprieve.dev',
+    )
+    if (isSent) t.ok(isJudged, `${name}: no more than is judged`)
+    if (isJudged && request.operation === 'CREATE') t.ok(isSent, name)
+    const isDenied = !judgePodSecurity(request, 'restricted', sampleConfig()).allowed
+    if (isDenied) t.ok(isSent, `${name}: whatever would be denied is sent`)
+  }
 })

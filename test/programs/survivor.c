@@ -5,7 +5,7 @@
  *   survivor MIB STEP_MS CONTROL_FOLDER
  *
  * Files in the control folder, looked for in each step: `doom` makes it remember that it is doomed, `die` makes one that is
- * doomed exit with 7, `exit-N` makes it exit with N. With TERM_CODE set it exits with that upon SIGTERM, two steps later.
+ * doomed exit with 7, `exit-N` makes it exit with N, `greet` makes it greet. With TERM_CODE set it exits with that upon SIGTERM, two steps later.
  */
 #include <errno.h>
 #include <signal.h>
@@ -58,6 +58,8 @@ static int there(const char *folder, const char *name)
 static void obey(const char *folder, int *doomed)
 {
 	char name[16];
+	if (there(folder, "greet"))
+		printf("greetings\n");
 	if (!*doomed && there(folder, "doom")) {
 		*doomed = 1;
 		printf("doomed\n");

@@ -48,7 +48,7 @@ export const podPlan: PodPlan = {
 
 const nowhere = () => Promise.reject(new Error('there are no epochs here'))
 /** Of a store that cannot be written. */
-const noEpochs: Epochs = { take: nowhere, resume: nowhere, beat: nowhere, leave: nowhere, newest: async () => undefined } // prettier-ignore
+const noEpochs: Epochs = { take: nowhere, locked: nowhere, resume: nowhere, beat: nowhere, leave: nowhere, newest: async () => undefined } // prettier-ignore
 
 /** A store in memory that holds a record only; every call can be replaced. */
 export type StandInStore = Store & { record: SlotRecord; calls: string[] }

@@ -12,11 +12,13 @@ import {
 import { join } from 'node:path'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { makeCheckpointId } from '../../src/checkpoint-id.ts'
 import { createLog } from '../../src/log.ts'
 import { parseManifest } from '../../src/manifest-codec.ts'
 import { diedEarly, emptySlotRecord, finished } from '../../src/slot-record.ts'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import { openStore } from '../../src/store/open.ts'
+import { age, day, week } from './aged.ts'
 import {
   differences,
   folderFor,
@@ -169,6 +171,26 @@ t.test('prune keeps what was put last, by a clock that is behind the others as w
   t.same((await store.prune(slot, 3, never)).removed, [others[0].id], 'and no more than the others')
   t.same((await store.prune(slot, 1, never)).removed.sort(), [others[1].id, others[2].id])
   t.same((await store.prune(slot, 0, never)).removed, [behind.id])
+})
+
+t.test('prune ends an older generation by the clock of the store, not by that of its pods', async (t) => {
+  const folder = folderFor(t)
+  const source = writeTree(join(folder, 'source'), { a: Buffer.from('a') })
+  const root = join(folder, 'store')
+  const store = createDirectoryStore({ name: 'disk', path: root })
+  const [a, b] = [makeCheckpointId(new Date(1)), makeCheckpointId(new Date(2))]
+  const older = { ...sampleDraft(), generation: { id: a, began: 'first' } } as const
+  await store.put(older, source, never)
+  await store.put({ ...sampleDraft(), generation: { id: b, began: 'surroundings' } }, source, never)
+  const prune = () => store.prune(slot, 2, never, { generation: b, ttlMs: week })
+  t.same((await prune()).removed, [], 'its id is months old, and its manifest young')
+  age(join(slotPath(root), older.id), 8 * day)
+  t.same(
+    (await store.prune(slot, 2, never, { generation: b })).removed,
+    [],
+    'without a time to live it stays',
+  )
+  t.same((await prune()).removed, [older.id])
 })
 
 t.test('prune removes nothing when nothing complete would be left', async (t) => {

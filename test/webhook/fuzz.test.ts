@@ -11,6 +11,7 @@ import { cpuMs } from '../cpu-time.ts'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
 import { admitWithImages } from '../../webhook/admit-with-images.ts'
 import { Metrics } from '../../webhook/metrics.ts'
+import { guardPaths } from '../../webhook/guard/route.ts'
 import { at } from '../../webhook/json-path.ts'
 import { Overload } from '../../webhook/overload.ts'
 import type { AdmissionResponse } from '../../webhook/review.ts'
@@ -23,7 +24,7 @@ const firstSeed = Number(process.env.REPRIEVE_FUZZ_SEED ?? Date.now() % 2 ** 31)
 /** Of one answer: half of what the API server waits, on a machine that may be busy with other tests. */
 const deadlineMs = 5000
 const mostGrowthMiB = 10
-const paths = ['/mutate/pod', '/mutate/namespace', '/mutate/restricted-namespace', '/validate']
+const paths = ['/mutate/pod', '/mutate/namespace', '/mutate/restricted-namespace', ...guardPaths]
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -82,6 +83,8 @@ t.test('every answer is well formed and in time, whatever the request', async (t
     '/mutate/namespace patched',
     '/mutate/pod refused',
     '/validate allowed',
+    '/validate/pod-security/baseline allowed',
+    '/validate/pod-security/restricted refused',
   ])
     t.ok(seen.has(kind), `some were ${kind}: the damage is not such that nothing is looked at`)
   t.comment(

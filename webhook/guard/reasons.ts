@@ -21,6 +21,12 @@ export const guardReasons = {
     remedy:
       'The message says what differs. Mostly the pod is a copy of a protected pod (`kubectl debug --copy-to`, an exported manifest): create it from the manifest that its owner wrote. If every protected pod is denied, another webhook changes what Reprieve adds, for example rewrites its image: see install.md. During an update of Reprieve, try again.',
   },
+  'violates-pod-security': {
+    meaning:
+      'a pod that violates the Pod Security Standard to which the label `reprieve.dev/pod-security` holds its namespace',
+    remedy:
+      "The message lists every field that violates it: change these in the pod's template. If the message names Reprieve's containers, it says why they are not taken for Reprieve's: see `pretended`.",
+  },
   'review-unreadable': {
     meaning: 'the review is not of a known form; what cannot be judged is denied',
     remedy:

@@ -1,6 +1,6 @@
 /**
- * The guard's endpoint. Unlike the other two it fails closed: what it is asked about names Reprieve's own containers, and nothing
- * else waits for its answer (manifests/base/guard.yaml).
+ * The guard's endpoints. Unlike those that mutate they fail closed: what they are asked about names Reprieve's own containers, or is in a namespace
+ * that is held to a Pod Security Standard, and nothing else waits for their answer (manifests/base/guard.yaml).
  */
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../src/config.ts'
@@ -8,6 +8,7 @@ import { describeError } from '../../src/errors.ts'
 import type { KubeApi } from '../../src/kube-api.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Standard } from '../pod-security/standards.ts'
 import {
   allow,
   deny,
@@ -18,13 +19,33 @@ import {
 } from '../review.ts'
 import { judge } from './judge.ts'
 import { isOperator } from './operators.ts'
+import { judgePodSecurity } from './pod-security.ts'
 import { allowed, denied, type Verdict } from './reasons.ts'
 
 /** `api` is undefined outside a cluster: nobody is an operator then. */
 export type GuardParts = { config: Config; metrics: Metrics; log: EventLog; api?: KubeApi | undefined }
 
-export function serveGuard(app: FastifyInstance, { config, metrics, log, api }: GuardParts): void {
-  app.post('/validate', async (incoming, reply) => {
+type Judge = (request: AdmissionRequest, parts: Omit<GuardParts, 'metrics'>) => Verdict | Promise<Verdict>
+
+/** A review carries no labels of its namespace: the path says to which standard the pod is held. */
+const judges: Readonly<Record<string, Judge>> = {
+  '/validate': judgedFor,
+  '/validate/pod-security/baseline': judgedBy('baseline'),
+  '/validate/pod-security/restricted': judgedBy('restricted'),
+}
+
+export const guardPaths = Object.keys(judges)
+
+export function serveGuard(app: FastifyInstance, parts: GuardParts): void {
+  for (const [path, judgeOne] of Object.entries(judges)) serveVerdicts(app, path, { judgeOne, ...parts })
+}
+
+function serveVerdicts(
+  app: FastifyInstance,
+  path: string,
+  { judgeOne, config, metrics, log, api }: GuardParts & { judgeOne: Judge },
+): void {
+  app.post(path, async (incoming, reply) => {
     const review = readReview(incoming.body)
     if (!review.readable) {
       log.warn(
@@ -37,7 +58,7 @@ export function serveGuard(app: FastifyInstance, { config, metrics, log, api }: 
       return sendAnswer(reply, responseTo(review.uid, verdict))
     }
     const { request } = review
-    const verdict = await judgedFor(request, { config, log, api })
+    const verdict = await judgeOne(request, { config, log, api })
     if (request.dryRun !== true) metrics.countVerdict(verdict)
     logVerdict(log, request, verdict)
     return sendAnswer(reply, responseTo(request.uid, verdict))
@@ -48,14 +69,18 @@ async function judgedFor(
   request: AdmissionRequest,
   { config, log, api }: Omit<GuardParts, 'metrics'>,
 ): Promise<Verdict> {
-  const verdict = judged(request, config, log)
+  const verdict = judged(request, log, () => judge(request, config))
   if (verdict.allowed || verdict.reason !== 'into-reprieve') return verdict
   return (await isOperator(request, api, log)) ? allowed : verdict
 }
 
-function judged(request: AdmissionRequest, config: Config, log: EventLog): Verdict {
+function judgedBy(standard: Standard): Judge {
+  return (request, { config, log }) => judged(request, log, () => judgePodSecurity(request, standard, config))
+}
+
+function judged(request: AdmissionRequest, log: EventLog, make: () => Verdict): Verdict {
   try {
-    return judge(request, config)
+    return make()
   } catch (error) {
     log.error(
       { event: 'guard.failed', uid: request.uid, error: describeError(error) },

@@ -7,6 +7,8 @@ import type { Store } from '../../../src/store/store.ts'
 import { ContainerKeeper } from '../../../sidecar/container/keeper.ts'
 import { isAlive } from '../../../sidecar/proc/process-tree.ts'
 import { containerPlan, Heard, podPlan, program, sleeper, standInStore, surroundings } from '../stand-ins.ts'
+import { createDirectoryStore } from '../../../src/store/directory.ts'
+import { folderFor, never } from '../../store/samples.ts'
 import { fakeClock } from '../../fake-clock.ts'
 import { until } from '../../until.ts'
 
@@ -270,6 +272,28 @@ t.test('a signal is passed on to the root of the tree, and to nothing else', asy
   await until('the end', async () => !(await isAlive(pid)))
   t.equal(await isAlive(other), true)
 })
+
+t.test(
+  'a sidecar that ends leaves the lineage of an application that has ended, and of no other',
+  async (t) => {
+    const path = folderFor(t)
+    const store = createDirectoryStore({ name: 'own', path })
+    const { keeper, connection, run } = keep(store)
+    const slot = { lineage: podPlan.lineage, container: containerPlan.name }
+    const isHeld = async () => (await store.epochs.newest(slot, never))?.beat !== undefined
+    const application = await program(t, ['sleep', '100'])
+    run(await launcher(t), { state: 'running', root: application.pid })
+    await until('it to have the lineage', isHeld)
+    await keeper.leaveLineage()
+    t.ok(await isHeld(), 'the application goes on')
+    application.kill('SIGKILL')
+    await until('its death', async () => !(await isAlive(application.pid)))
+    keeper.hear(connection, { verb: 'gone', code: 137 })
+    await keeper.settled()
+    await keeper.leaveLineage()
+    t.notOk(await isHeld(), 'a replacement need not wait')
+  },
+)
 
 t.test('words that no launcher says end the connection', async (t) => {
   const { keeper, connection } = keep()

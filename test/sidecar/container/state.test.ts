@@ -194,6 +194,13 @@ const table: Row[] = [
     [record(3), { do: 'let-end' }],
   ],
   [
+    'but one whose CRIU took it along (SIGTRAP) did not',
+    { ...checkpointing, onTrial: 'ckpt', goneWith: 133 },
+    { event: 'failed', root: 9 },
+    { at: 'gone', code: 133 },
+    [{ do: 'let-end' }],
+  ],
+  [
     'an early death is recorded before the launcher leaves',
     onTrial,
     gone(139),

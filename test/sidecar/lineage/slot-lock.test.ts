@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { lockFile } from '../../../sidecar/lineage/lock-process.ts'
-import { patienceMsOf } from '../../../sidecar/lineage/slot-lock.ts'
+import { patienceOf } from '../../../sidecar/lineage/patience.ts'
 import { Deadline } from '../../../src/deadline.ts'
 import { ReprieveError } from '../../../src/errors.ts'
 import { createDirectoryStore } from '../../../src/store/directory.ts'
@@ -15,6 +15,7 @@ import { quietLog } from '../quiet-log.ts'
 import { containerPlan, lockIn, podPlan, standInStore } from '../stand-ins.ts'
 
 const slot = { lineage: podPlan.lineage, container: containerPlan.name }
+const patienceMsOf = (lineage: string) => patienceOf(lineage).patienceMs
 const silent = () => Promise.reject(new ReprieveError('store-failed', 'aborted', { aborted: true }))
 
 type Test = Parameters<typeof folderFor>[0]
@@ -25,6 +26,13 @@ function lockingLauncher(t: Test): string {
   const script =
     '#!/bin/sh\ncase "$2" in *[!0-9]*) exit 125; esac\nexec 9>>"$3"\nif flock -n 9; then echo held; exec cat >/dev/null; else echo busy; fi\n'
   writeFileSync(file, script, { mode: 0o755 })
+  return file
+}
+
+/** As it does on a mount that keeps locks to its node, on a node where nobody else has it. */
+function grantingLauncher(t: Test): string {
+  const file = `${folderFor(t)}/launcher`
+  writeFileSync(file, '#!/bin/sh\n: >> "$3"\necho held\nexec cat >/dev/null\n', { mode: 0o755 })
   return file
 }
 
@@ -199,6 +207,121 @@ t.test(
       return outcome === 'taken'
     })
     t.ok((await second.put()).manifest.epoch)
+  },
+)
+
+t.test(
+  'a lock that other nodes do not see fences no living pod, and takes over from a silent one',
+  async (t) => {
+    for (const isLocalAt of ['the old pod', 'the new pod', 'both'] as const) {
+      const { pod } = stage(t)
+      const on = (node: string, isLocal: boolean) => ({
+        launcher: grantingLauncher(t),
+        areLocksLocal: () => isLocal,
+        identity: { name: `pod-${node}`, uid: node, node },
+      })
+      const [atOld, atNew] = [isLocalAt !== 'the new pod', isLocalAt !== 'the old pod']
+      const old = pod('a', 600_000, on('a', atOld))
+      t.match(await old.lock.await(never), { outcome: 'taken' })
+      const young = pod('b', 600_000, on('b', atNew))
+      t.match(await young.lock.take(0, never), { outcome: 'busy', holder: 'pod-a' }, isLocalAt)
+      t.match(await young.lock.await(never, { patienceMs: 100 }), { outcome: 'busy', holder: 'pod-a' })
+      t.ok((await old.put()).manifest.epoch, 'it is not fenced')
+      old.lock.release()
+      const next = pod('c', 100, on('c', atNew))
+      t.match(await next.lock.await(never, { patienceMs: 100 }), { outcome: 'taken' })
+    }
+  },
+)
+
+t.test('on its own node such a lock is proof: the pod that had it is gone', async (t) => {
+  const { pod } = stage(t)
+  const local = { launcher: lockingLauncher(t), areLocksLocal: () => true }
+  const [old, young] = [pod('a', 600_000, local), pod('b', 600_000, local)]
+  await old.lock.await(never)
+  t.match(await young.lock.take(0, never), { outcome: 'busy', holder: 'pod-a' })
+  old.lock.release()
+  t.match(await young.lock.await(never), { outcome: 'taken' }, 'at once')
+})
+
+t.test('of two pods that see one writer die, one has the slot and the other waits for it', async (t) => {
+  const { pod } = stage(t)
+  const dead = pod('dead', 600_000, { times: { beatMs: 600_000 } })
+  await dead.lock.await(never)
+  const pods = [pod('two', 100), pod('three', 100)]
+  const outcomes = await Promise.all(pods.map(({ lock }) => lock.await(never, { patienceMs: 1 })))
+  t.same(outcomes.map(({ outcome }) => outcome).toSorted(), ['busy', 'taken'])
+  for (const { lock, put } of pods) if (lock.isTaken) t.ok((await put()).manifest.epoch, 'it is not fenced')
+})
+
+t.test(
+  'a lock that the server frees at last does not fence the pod that took the slot without it',
+  async (t) => {
+    const { pod } = stage(t)
+    const launcher = lockingLauncher(t)
+    const dead = pod('dead', 600_000, { launcher, times: { beatMs: 600_000 } })
+    const owner = pod('owner', 100, { launcher, times: { beatMs: 600_000, silentMs: 100 } })
+    const third = pod('third', 600_000, { launcher })
+    await dead.lock.await(never)
+    t.match(await owner.lock.await(never, { patienceMs: 1 }), { outcome: 'taken' })
+    dead.lock.release()
+    await until('the third to find the lock free', async () => {
+      const taken = await third.lock.take(0, never)
+      return taken.outcome === 'busy' && taken.holder === 'pod-owner'
+    })
+    t.ok((await owner.put()).manifest.epoch, 'it is not fenced')
+    await owner.lock.confirm()
+    const fourth = pod('fourth', 600_000, { launcher })
+    owner.lock.release()
+    t.match(await fourth.lock.await(never), { outcome: 'taken' }, 'with its lock, the owner says so')
+  },
+)
+
+t.test(
+  'a container that starts again in its pod asks the store whether the slot is still its own',
+  async (t) => {
+    const { pod, events } = stage(t)
+    const [cutOff, other] = [pod('one', 600_000, { times: { beatMs: 600_000 } }), pod('two')]
+    await cutOff.lock.await(never)
+    await other.store.epochs.take(slot, { pod: 'pod-two', uid: 'two', node: 'n' }, never)
+    t.match(await cutOff.lock.await(never, { patienceMs: 0 }), { outcome: 'busy', holder: 'pod-two' })
+    t.ok(events.includes('lineage.fenced'))
+    const hung = pod('hung').store
+    const lock = lockIn({ ...hung, epochs: { ...hung.epochs, beat: silent, newest: async () => undefined } })
+    t.teardown(() => lock.release())
+    t.match(await lock.await(never), { outcome: 'taken' })
+    t.match(await lock.await(never, { patienceMs: 0 }), { unanswered: true }, 'no answer is no leave')
+  },
+)
+
+t.test('an announced end is waited for by a pod that has waited for another one before', async (t) => {
+  const { pod } = stage(t)
+  const launcher = lockingLauncher(t)
+  const [ending, next] = [pod('one', 600_000, { launcher }), pod('two', 600_000, { launcher })]
+  await ending.lock.await(never)
+  await ending.lock.leaving(Deadline.in(600_000))
+  const waiting = next.lock.await(never, { patienceMs: 0 })
+  await delay(500)
+  await ending.lock.leave()
+  t.match(await waiting, { outcome: 'taken' })
+})
+
+t.test(
+  'a further replica that begins with the first starts at once, where it sees that it lives',
+  async (t) => {
+    const { pod } = stage(t)
+    const on = (node: string, uid: string) =>
+      pod(uid, 600_000, { launcher: lockingLauncher(t), identity: { name: `pod-${uid}`, uid, node } })
+    const first = on('one', 'a')
+    const patience = { patienceMs: 600_000, besideSiblings: true }
+    await first.lock.await(never)
+    t.match(await on('one', 'b').lock.await(never, patience), { outcome: 'busy', holder: 'pod-a' })
+    t.match(await on('other', 'c').lock.await(never, patience), { outcome: 'busy', holder: 'pod-a' })
+    await first.lock.leaving(Deadline.in(600_000))
+    const replacement = on('one', 'd').lock.await(never, patience)
+    await delay(500)
+    await first.lock.leave()
+    t.match(await replacement, { outcome: 'taken' }, 'one that announced its end is waited for')
   },
 )
 

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { recorded } from '../admission-fixtures.ts'
+import { recorded, samplePod } from '../admission-fixtures.ts'
 import { sample, startWebhook } from '../running-webhook.ts'
-import { connecting, debugging, protectedPod } from './requests.ts'
+import { connecting, creating, debugging, protectedPod } from './requests.ts'
 
 const reviewOf = (request: object) =>
   JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request })
@@ -53,4 +53,24 @@ t.test('a review that cannot be read is denied', async (t) => {
     1,
   )
   t.equal((await client.post('/validate', '{}')).status, 400)
+})
+
+t.test('the path says to which standard a pod is held', async (t) => {
+  const { client, webhook, log } = await startWebhook(t)
+  const review = reviewOf(creating(samplePod()))
+  const baseline = await client.post('/validate/pod-security/baseline', review)
+  t.match(baseline.review.response, { allowed: true })
+  const restricted = await client.post('/validate/pod-security/restricted', review)
+  t.match(restricted.review.response, {
+    allowed: false,
+    auditAnnotations: { outcome: 'deny', reason: 'violates-pod-security' },
+    status: { code: 403, reason: 'Forbidden', message: /allowPrivilegeEscalation/ },
+  })
+  t.match(
+    log.find(({ reason }) => reason === 'violates-pod-security'),
+    { msg: 'judged a request', user: 'jane', outcome: 'deny' },
+  )
+  const metrics = await webhook.metrics.text()
+  t.equal(sample(metrics, 'reprieve_guard_verdicts_total{outcome="deny",reason="violates-pod-security"}'), 1)
+  t.equal(sample(metrics, 'reprieve_admission_duration_seconds_count{entry="guard"}'), 2)
 })
