@@ -242,6 +242,7 @@ export type PodStatusReport = {
     storing?: boolean
     restoredFrom?: string
     restorePhases?: Record<string, number>
+    lostAttributes: string[]
     rejected: { id: string; reason: string; detail: string }[]
     lastCheckpoint?: {
       outcome: string
