@@ -30,16 +30,24 @@ export function productionModules(lock: Lock): string[] {
 /** Of these, the ones that are imported, by the sources or by one another. */
 export function reachedModules(lock: Lock, imported: Iterable<string>): string[] {
   const reached = new Set<string>()
-  const reach = (name: string) => {
-    const path = `node_modules/${name}`
-    const entry = lock.packages[path]
-    if (entry === undefined) throw new Error(`${name} is imported, and package-lock.json has no such package`)
+  const reach = (name: string, from: string) => {
+    const path = pathOf(lock, name, from)
+    if (path === undefined) throw new Error(`${name} is imported, and package-lock.json has no such package`)
     if (reached.has(path)) return
     reached.add(path)
-    for (const needed of Object.keys(entry.dependencies ?? {})) reach(needed)
+    for (const needed of Object.keys(lock.packages[path]?.dependencies ?? {})) reach(needed, path)
   }
-  for (const name of imported) reach(name)
+  for (const name of imported) reach(name, '')
   return productionModules(lock).filter((path) => reached.has(path))
+}
+
+/** As Node finds it: beside what imports it, or further out. */
+function pathOf(lock: Lock, name: string, from: string): string | undefined {
+  for (let folder = from; ; folder = folder.slice(0, Math.max(0, folder.lastIndexOf('/node_modules/')))) {
+    const path = `${folder}/node_modules/${name}`.replace(/^\//, '')
+    if (lock.packages[path] !== undefined) return path
+    if (folder === '') return undefined
+  }
 }
 
 const importPattern = /^(?:import|export)\s(?!type\s)[^'"]*?from '((?:@[\w-]+\/)?[\w-]+)[^':]*'/gm

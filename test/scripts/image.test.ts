@@ -40,12 +40,14 @@ t.test('each image has the packages that its sources import, and what these need
   const names = (folders: string[]) =>
     reachedModules(lock, importedBy(root, folders)).map((path) => path.replace('node_modules/', ''))
   const sidecar = names(['src', 'sidecar'])
-  const controlPlane = names(['src', 'webhook', 'certs'])
+  const controlPlane = names(['src', 'webhook', 'certs', 'agent'])
   for (const name of ['pino', 'yaml', 'ajv', 'sonic-boom']) t.ok(sidecar.includes(name), name)
   for (const name of ['fastify', 'prom-client', 'node-forge'])
     t.same([sidecar.includes(name), controlPlane.includes(name)], [false, true], name)
   t.same(controlPlane.sort(), productionModules(lock).map((path) => path.replace('node_modules/', '')).sort(), 'no package is for nothing') // prettier-ignore
   t.throws(() => reachedModules(lock, ['left-pad']), /left-pad is imported/)
+  const nested = { 'node_modules/a': { dependencies: { b: '1' } }, 'node_modules/a/node_modules/b': { dependencies: { c: '1' } }, 'node_modules/c': {} } // prettier-ignore
+  t.same(reachedModules({ packages: nested }, ['a']), ['node_modules/a', 'node_modules/c'], 'b comes with a')
 })
 
 t.test('the list of parts has version, licence and source of each, and is the same each time', async (t) => {
