@@ -49,6 +49,20 @@ t.test('two pods of one Deployment are decided on once, and each answer has its 
   t.same(second, asked, 'the request is as it was')
 })
 
+t.test('a name that stands for any name hides no difference', async (t) => {
+  const ask = rememberAdmissions()
+  const asks = (name: string) => {
+    const mount = { name, mountPath: '/mnt' }
+    const request = madeAnew(template.object, 'x7k2p', ({ spec }) => {
+      for (const container of spec.containers)
+        container.volumeMounts = [...(container.volumeMounts ?? []), mount]
+    })
+    t.same(ask(request, 'pod', config), admit(request, 'pod', config), name)
+  }
+  asks('*')
+  asks('kube-api-access-x7k2p')
+})
+
 t.test('any other difference is seen', async (t) => {
   const ask = rememberAdmissions()
   const decided = (change?: Change) => {
