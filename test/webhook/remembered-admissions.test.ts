@@ -64,7 +64,8 @@ t.test('a name that stands for any name hides no difference', async (t) => {
     })
     t.same(ask(request, 'pod', config), admit(request, 'pod', config), name)
   }
-  asks('*')
+  // An admission is kept from the second pod of a template on.
+  for (let pod = 0; pod < 3; pod++) asks('*')
   asks('kube-api-access-x7k2p')
 })
 
