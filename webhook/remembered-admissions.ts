@@ -81,9 +81,11 @@ function tokenMounts(object: unknown, containers: readonly unknown[]): Record<st
   })
   // Two of them are told apart by their names.
   if (!isRecord(volume) || others.length > 0) return []
-  const mounts = containers.flatMap((one) => [
-    ...listAt(at(one, 'volumeMounts')),
-    ...listAt(at(one, 'volumeDevices')),
-  ])
-  return [volume, ...mounts.filter(isRecord).filter(({ name }) => name === volume.name)]
+  const mounts = containers
+    .flatMap((one) => [...listAt(at(one, 'volumeMounts')), ...listAt(at(one, 'volumeDevices'))])
+    .filter(isRecord)
+  // The API server looks at names only after the webhook, and a pod that it refuses is remembered all the same.
+  if ([...listAt(at(object, 'spec', 'volumes')), ...mounts].some((one) => at(one, 'name') === anyName))
+    return []
+  return [volume, ...mounts.filter(({ name }) => name === volume.name)]
 }

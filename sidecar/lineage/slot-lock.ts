@@ -138,15 +138,17 @@ export class SlotLock {
   async leave(): Promise<void> {
     clearTimeout(this.#beats)
     const { store, slot, log } = this.#parts
+    const { isTaken } = this
+    // A beat under way, which finds the gate closed, says nothing of another pod.
+    this.#epoch = undefined
     try {
-      if (this.isTaken) await store.epochs.leave(slot, AbortSignal.timeout(epochDeadlineMs))
+      if (isTaken) await store.epochs.leave(slot, AbortSignal.timeout(epochDeadlineMs))
     } catch (error) {
       log.warn(
         { event: 'lineage.not_left', err: error },
         'the end of the claim on the lineage could not be said',
       )
     }
-    this.#epoch = undefined
     this.release()
   }
 
@@ -161,10 +163,12 @@ export class SlotLock {
     try {
       // Without a deadline: a call that hangs is not followed by a second one, and a slow disk is no reason to refuse later calls.
       const epoch = await store.epochs.beat(slot, new AbortController().signal)
+      // It may have left meanwhile.
+      if (this.#epoch === undefined) return
       if (epoch.gate !== this.#epoch.gate) await this.#remember(epoch)
       if (this.#withoutLock && !this.#saidCannotLock) await this.#lockLater()
     } catch (error) {
-      if (isFenced(error)) await this.#overtaken()
+      if (isFenced(error) && this.#epoch !== undefined) await this.#overtaken()
     } finally {
       this.#isBeating = false
     }

@@ -96,6 +96,8 @@ export class SlotWriters {
   /** The epoch that this process has now; undefined where another writer has the slot. */
   async #confirm(folder: string, { epoch, holder }: Writer): Promise<Epoch | undefined> {
     if (await beat(folder, epoch)) return epoch
+    // This process has left meanwhile, and closed the gate itself: the slot is not taken again.
+    if (!this.#writers.has(folder)) return undefined
     const again = await reclaimEpoch(folder, epoch, holder)
     this.#writers.set(folder, again === undefined ? 'overtaken' : { epoch: again, holder })
     return again

@@ -42,6 +42,19 @@ t.test('an earlier writer stores nothing more, records nothing, and removes noth
   t.same(leftovers(root), [])
 })
 
+t.test('a beat under way when its writer leaves does not take the slot again', async (t) => {
+  const { writer, gates } = stage(t)
+  for (let turn = 0; turn < 40; turn++) {
+    const one = writer()
+    await takes(one, `pod-${turn}`)
+    const beating = one.epochs.beat(slot, never).then(() => undefined, (error: unknown) => error) // prettier-ignore
+    await one.epochs.leave(slot, never)
+    const failure = await beating
+    if (failure !== undefined) t.match(failure, fenced)
+    t.same(gates(), [], `turn ${turn}`)
+  }
+})
+
 t.test('what an earlier writer is in the middle of is not published', async (t) => {
   const { root, source, writer } = stage(t)
   const [old, young] = [writer(), writer()]

@@ -54,6 +54,21 @@ t.test(
   },
 )
 
+t.test('a name that stands for any name hides no difference', async (t) => {
+  const ask = rememberAdmissions()
+  const asks = (name: string) => {
+    const mount = { name, mountPath: '/mnt' }
+    const request = madeAnew(template.object, 'x7k2p', ({ spec }) => {
+      for (const container of spec.containers)
+        container.volumeMounts = [...(container.volumeMounts ?? []), mount]
+    })
+    t.same(ask(request, 'pod', config), admit(request, 'pod', config), name)
+  }
+  // An admission is kept from the second pod of a template on.
+  for (let pod = 0; pod < 3; pod++) asks('*')
+  asks('kube-api-access-x7k2p')
+})
+
 t.test('any other difference is seen', async (t) => {
   const ask = rememberAdmissions()
   const decided = (change?: Change) => {

@@ -111,6 +111,22 @@ t.test('a pod that leaves lets the next one start at once', async (t) => {
   t.equal(second.lock.status.epoch, 2)
 })
 
+t.test(
+  'a pod that leaves while its beat is under way hears of no other pod, and does not come back',
+  async (t) => {
+    const { pod, events } = stage(t)
+    const { lock } = pod('one')
+    for (let turn = 0; turn < 10; turn++) {
+      t.match(await lock.await(never), { outcome: 'taken' })
+      const confirming = lock.confirm()
+      await lock.leave()
+      await confirming
+      t.match(lock.status, { epoch: undefined, fencedBy: undefined })
+    }
+    t.notOk(events.includes('lineage.fenced'))
+  },
+)
+
 t.test('a silent pod is taken over, hears of it, and stores nothing more', async (t) => {
   const { pod, events } = stage(t)
   const first = pod('one', 600_000, { times: { beatMs: 600_000 } })

@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { copyFileSync, mkdtempSync, readdirSync, readlinkSync, renameSync, rmSync, statSync } from 'node:fs' // prettier-ignore
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { noteOpenDatabases, notedDatabases } from '../../../sidecar/files/open-databases.ts'
-import { parseOwnAreas } from '../../../sidecar/proc/process-memory.ts'
+import { findInMemory, parseOwnAreas } from '../../../sidecar/proc/process-memory.ts'
 import { tellMoved } from '../../../sidecar/restore/fit-databases.ts'
 
 const deadlineMs = 60_000
@@ -49,6 +50,33 @@ t.test('SQLite goes on with a database whose inode is another one', async (t) =>
   t.equal(await tellMoved(pid, moved.map((one) => ({ ...one, fd: one.fd + 1 })), signal), 0, 'of another descriptor') // prettier-ignore
   t.equal(await tellMoved(pid, moved, signal), 1)
   t.same(await ask('insert into t values (3)'), ['done', 'true'], 'the program’s own numbers are left alone')
+})
+
+t.test('what is searched for is found wherever it lies, whatever its length', async (t) => {
+  const heap = Buffer.alloc(64 << 20)
+  const stepBytes = 1 << 20
+  for (const length of [12, 16]) {
+    const needle = randomBytes(length)
+    for (let at = 0; at < heap.length; at += stepBytes) needle.copy(heap, at)
+    const [addresses = []] = await findInMemory(process.pid, [needle], AbortSignal.timeout(deadlineMs))
+    t.ok(addresses.length >= heap.length / stepBytes, `${length} bytes are found ${addresses.length} times`)
+  }
+})
+
+t.test('thousands are found in one pass', async (t) => {
+  const heap = Buffer.alloc(16 << 20)
+  const needles = Array.from({ length: 5000 }, () => randomBytes(16))
+  for (const [index, needle] of needles.entries()) needle.copy(heap, 1024 * index)
+  const found = await findInMemory(process.pid, needles, AbortSignal.timeout(deadlineMs))
+  t.ok(found.every((addresses) => addresses.length > 0))
+  t.equal(needles[0]?.equals(heap.subarray(0, 16)), true)
+})
+
+t.test('what is found everywhere is nothing', async (t) => {
+  const heap = Buffer.alloc(64 << 20)
+  const everywhere = findInMemory(process.pid, [Buffer.alloc(16)], AbortSignal.timeout(deadlineMs))
+  await t.rejects(everywhere, { message: /more than \d+ places/ })
+  t.equal(heap[0], 0)
 })
 
 t.test('only the memory is searched that the process itself has written', async (t) => {
