@@ -38,7 +38,7 @@ export const rooms: Record<string, string[]> = {
     'triggers/notices',
     'triggers/clouds',
   ],
-  'triggers/prestop': ['container', 'launcher-socket'],
+  'triggers/prestop': ['container', 'checkpoint', 'launcher-socket'],
   'triggers/manual': ['container', 'checkpoint'],
   'triggers/interval': ['container', 'proc'],
   'triggers/memory': ['container', 'checkpoint', 'proc'],

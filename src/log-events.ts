@@ -5,6 +5,8 @@
 export const logEvents = {
   'api_server.unreachable':
     'The webhook has no access to the API server: it reads neither pull secrets nor `caBundle`.',
+  'application.hung':
+    'A probe of the application failed: it continues from an older checkpoint, or starts from its beginning.',
   'application.started_afresh':
     'The sidecar restores no checkpoint and lets the application start from its beginning; `rejected` lists the checkpoints passed over.',
   'certificate.current': 'The certs process found nothing to change.',

@@ -83,6 +83,7 @@ export class ContainerKeeper {
       waiting: () => this.#launcher.waiting,
       isEnding: () => this.#container.ending,
       killedInRestore: (checkpoint) => this.#memory.killedInRestore(checkpoint),
+      hung: (checkpoint) => this.#memory.hung(checkpoint),
       leftBehind: (newest, changed) => this.#memory.leftBehind(newest, changed),
       adopted: (running) => {
         this.#dispatch({ event: 'running', ...running })
