@@ -67,8 +67,12 @@ export const logEvents = {
   'images.timers_unread': 'The timers in the images could not be read.',
   'images.watches_unknown': 'The paths of inotify watches could not be found; CRIU looks for them itself.',
   'interval.failed': 'The interval trigger met an internal error and looks again in a minute.',
+  'interval.not_measured':
+    'How long a periodic checkpoint would stop the application could not be estimated; it is taken.',
   'interval.skipped':
     'The application made no progress since the last checkpoint, so the interval trigger asked for none.',
+  'interval.too_long':
+    'A periodic checkpoint would stop the application for longer than `maxFreeze` and is not begun.',
   'launcher.connection_failed': 'The connection of a launcher broke; the launcher connects again.',
   'launcher.not_understood':
     'A peer on the socket of the launchers sent a line that the protocol does not have; the sidecar closed the connection.',

@@ -83,6 +83,8 @@ export type PodPlan = {
   triggers: TriggerName[]
   /** Milliseconds that a checkpoint at the pod's end may take before the user's own preStop gets its turn. */
   checkpointBudgetMs: number
+  /** For how long a periodic checkpoint may stop the application; absent for `usualMaxFreezeMs`. */
+  maxFreezeMs?: number
   /** How long fetching a checkpoint and passing troubles may delay the start of a container; absent in plans of the releases before 0.3. */
   restoreBudgetMs?: number
   /** TCP port for /healthz, /readyz, /status and /metrics; 0 for none. */
@@ -101,6 +103,8 @@ export type PodPlan = {
   meanTimeBetweenFailuresMs: number
   containers: ContainerPlan[]
 }
+
+export const usualMaxFreezeMs = 30_000
 
 /** Of a plan that says nothing about retention. */
 export const usualTtlMs = 7 * 86_400_000
@@ -159,6 +163,7 @@ function problemsOf(value: unknown): string[] {
     'retention must be {ttlMs, namespaceBytes?}',
   )
   expect(isWhole(value.checkpointBudgetMs), 'checkpointBudgetMs must be a whole number')
+  expect(value.maxFreezeMs === undefined || isWhole(value.maxFreezeMs), 'maxFreezeMs must be a whole number')
   expect(
     value.restoreBudgetMs === undefined || isWhole(value.restoreBudgetMs),
     'restoreBudgetMs must be a whole number',
