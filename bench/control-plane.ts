@@ -91,9 +91,9 @@ async function measureWebhook(folder: string) {
         if (!text.includes('"patch"')) throw new Error(`no patch: ${text}`)
       },
     })
-  await ask(reviewOf(pod, 2), ordinaryRequests)
+  await ask(reviewOf(pod, { indent: 2 }), ordinaryRequests)
   const before = cpuMs(child)
-  const { requests } = await ask(reviewOf(pod, 2), ordinaryRequests)
+  const { requests } = await ask(reviewOf(pod, { indent: 2 }), ordinaryRequests)
   const perRequestMs = (cpuMs(child) - before) / requests
   await delay(settleMs)
   const [idleMiB, idleBefore] = [resident(child, 'VmRSS'), cpuMs(child)]
@@ -102,7 +102,7 @@ async function measureWebhook(folder: string) {
   // Pods of a mebibyte, on every connection at once.
   const large = structuredClone(pod)
   large.metadata.annotations = { ...large.metadata.annotations, padding: 'x'.repeat(2 ** 20) }
-  await ask(reviewOf(large, 2), largeRequests)
+  await ask(reviewOf(large, { indent: 2 }), largeRequests)
   const peakMiB = resident(child, 'VmHWM')
   say(`webhook: ${idleMiB} MiB, ${peakMiB} MiB at its peak, ${round(perRequestMs)} ms of processor a pod`)
   await stop(child)

@@ -1,7 +1,8 @@
 /**
  * How fast the webhook answers, over TLS on the loopback, beside the least that a webhook can be (a route that parses and allows) and beside
  * Pepr, the TypeScript framework for webhooks, with a module that injects the same. All in one run, in turn, with reviews of a Deployment's pods
- * that all differ, as they do in a cluster: in their uids, names and service account volumes. Then a pod of 1 MiB, and pods of many containers. What a million requests do to its memory: bench/webhook-memory.ts.
+ * that all differ, as they do in a cluster: in their uids, names and service account volumes. Then pods of as many templates, a pod of 1 MiB, and
+ * pods of many containers. What a million requests do to its memory: bench/webhook-memory.ts.
  *
  * Pepr comes from npm into the cache; where it cannot be had, its bounds are missed, and the rest is measured all the same.
  */
@@ -19,6 +20,7 @@ import type { Measured } from './lib/https-load.ts'
 import { report, round, say, type Result } from './lib/report.ts'
 import { serve } from './lib/served.ts'
 import {
+  allUnlike,
   deployment,
   expectPatch,
   largePod,
@@ -73,6 +75,7 @@ await report(limits, async (): Promise<Result> => {
       measured.get(contender.name)?.push(one)
       say(`${contender.name}: ${Math.round(one.rps)} requests a second, p99 ${round(one.p99Ms)} ms`)
     }
+  const unlike = await ask(ours, { atLeastMs: roundMs, ...allUnlike })
   const large = reviewOf(largePod())
   const contended = new Map<string, number[]>([ours, bare].map(({ name }) => [name, []]))
   for (let turn = 0; turn < rounds; turn++)
@@ -87,8 +90,9 @@ await report(limits, async (): Promise<Result> => {
   const alone = { connections: 1, atLeastRequests: 200 }
   const largeAlone = await ask(ours, { ...alone, ...large })
   const contendedMs = (name: string) => median(contended.get(name) ?? [])
-  const few = await ask(ours, { ...alone, ...reviewOf(podOfContainers(50)) })
-  const many = await ask(ours, { ...alone, ...reviewOf(podOfContainers(500)) })
+  const label = 'example.org/number'
+  const few = await ask(ours, { ...alone, ...reviewOf(podOfContainers(50), { label }) })
+  const many = await ask(ours, { ...alone, ...reviewOf(podOfContainers(500), { label }) })
 
   return {
     bench: 'webhook',
@@ -107,6 +111,7 @@ await report(limits, async (): Promise<Result> => {
       ...Object.fromEntries(
         contenders.map(({ name }) => [name, { rps: Math.round(rps(name)), p99Ms: round(p99(name)) }]),
       ),
+      oursOfOtherTemplates: { rps: Math.round(unlike.rps), p99Ms: round(unlike.p99Ms) },
       p50_1MiB_Ms: round(largeAlone.p50Ms),
       p99_1MiB_on16ConnectionsMs: round(contendedMs('ours')),
       bare_p99_1MiB_on16ConnectionsMs: round(contendedMs('bare')),

@@ -79,6 +79,15 @@ function incarnationOf(owner: OwnerReference, { labels }: LineageSource): string
   return uid === null || uid === '' ? undefined : uid
 }
 
+/** Whether pods of this owner have names that are made up, which their lineage does not read. @param references of any JSON */
+export function hasMadeUpName(references: unknown): boolean {
+  if (!Array.isArray(references)) return false
+  const owner = (references as Partial<OwnerReference>[]).find((one) => one?.controller === true)
+  if (typeof owner?.apiVersion !== 'string' || typeof owner.kind !== 'string') return false
+  const kind = qualifiedKind({ apiVersion: owner.apiVersion, kind: owner.kind })
+  return kind === 'Job' || kind === 'ReplicaSet'
+}
+
 function ofOwner(owner: OwnerReference, source: LineageSource): Named {
   switch (qualifiedKind(owner)) {
     case 'StatefulSet':
@@ -163,7 +172,7 @@ function ofOther(owner: OwnerReference, source: LineageSource): Named {
 }
 
 /** `Job`, but `Job.batch.volcano.sh`: another group's kind of the same name is another thing. */
-function qualifiedKind(owner: OwnerReference): string {
+function qualifiedKind(owner: Pick<OwnerReference, 'apiVersion' | 'kind'>): string {
   const slash = owner.apiVersion.indexOf('/')
   const group = slash < 0 ? '' : owner.apiVersion.slice(0, slash)
   return group === '' || group === 'apps' || group === 'batch' ? owner.kind : `${owner.kind}.${group}`

@@ -62,6 +62,7 @@ export const logEvents = {
     'The TCP connections of the application were counted; all but `kept` come back closed.',
   'images.connections_unread':
     'TCP connections inside the application could not be saved and will come back closed.',
+  'images.databases_unread': 'The open SQLite databases of the application could not be noted.',
   'images.sockets_closed': 'Unix sockets to neighbour containers were closed in the images.',
   'images.timers_rearmed': 'Timers that had expired were armed again in the images.',
   'images.timers_unread': 'The timers in the images could not be read.',
@@ -163,6 +164,10 @@ export const logEvents = {
   'restore.completed': 'The application runs on from the checkpoint that the line names.',
   'restore.connections': 'TCP connections of the checkpoint go on (`kept`) or come back closed (`closed`).',
   'restore.damaged': 'A checkpoint could not be fetched whole; the next older one is tried.',
+  'restore.databases_fitted':
+    'The device and inode of open SQLite databases were changed in the memory of the application.',
+  'restore.databases_unfitted':
+    'The memory of the application could not be changed; SQLite may refuse to write to an open database.',
   'restore.death_not_recorded':
     'An early death could not be recorded in the store; this pod passes the checkpoint over.',
   'restore.draft_failed': 'The store gave no draft folder, so the checkpoint is copied.',

@@ -7,6 +7,7 @@ import type { Entrypoint, Entrypoints } from './entrypoints.ts'
 import type { LineageRecords } from './lineage-records.ts'
 import type { Container } from './pod.ts'
 import type { ImageLookUp } from './registry/image-look-up.ts'
+import { rememberAdmissions } from './remembered-admissions.ts'
 import { architectureOf } from './registry/platform.ts'
 import type { PullCredentials, PullSecrets } from './registry/pull-secrets.ts'
 import type { AdmissionRequest } from './review.ts'
@@ -32,15 +33,19 @@ const mostImages = 8
  * @param records undefined: no replacement is given more than it asks for
  */
 export function admitWithImages(images: ImageParts | undefined, records?: LineageRecords): TimedAdmit {
+  const remembered = rememberAdmissions()
   return (request, optedInBy, config, budgetMs) => {
-    const last = (entrypoints?: Entrypoints) =>
-      records === undefined
-        ? admit(request, optedInBy, config, { entrypoints })
-        : admitWithRecords(
-            records,
-            (needs) => admit(request, optedInBy, config, { entrypoints, needs }),
-            budgetMs,
-          )
+    const last = (entrypoints?: Entrypoints) => {
+      if (records !== undefined)
+        return admitWithRecords(
+          records,
+          (needs) => admit(request, optedInBy, config, { entrypoints, needs }),
+          budgetMs,
+        )
+      return entrypoints === undefined
+        ? remembered(request, optedInBy, config)
+        : admit(request, optedInBy, config, { entrypoints })
+    }
     const wanted = imagesToLookUp(request, optedInBy, config)
     // Nothing to wait for: most reviews are answered in the turn in which they came.
     if (wanted === undefined || images === undefined) return last()

@@ -54,12 +54,31 @@ const namesByLabel = [
 
 type Labels = Readonly<Record<string, string>> | null | undefined
 
+/** Of one configuration, by how they are looked up: most entries are whole names. */
+type Known = { names: ReadonlySet<string>; patterns: readonly string[]; images: ReadonlySet<string> }
+
+const knownByConfig = new WeakMap<Config['helpers'], Known>()
+
+function knownOf(helpers: Config['helpers']): Known {
+  const found = knownByConfig.get(helpers)
+  if (found !== undefined) return found
+  const all = [...names, ...helpers.names]
+  const known = {
+    names: new Set(all),
+    patterns: all.filter((pattern) => pattern.includes('*')),
+    images: new Set([...images, ...helpers.images]),
+  }
+  knownByConfig.set(helpers, known)
+  return known
+}
+
 /** @param labels the pod's, for names that only one framework gives a helper */
 export function isHelper({ name, image }: Container, labels: Labels, { helpers }: Config): boolean {
-  const repository = repositoryOf(image ?? '')
+  const known = knownOf(helpers)
   return (
-    [...names, ...helpers.names].some((pattern) => fits(pattern, name)) ||
-    [...images, ...helpers.images].some((end) => repository === end || repository.endsWith(`/${end}`)) ||
+    known.names.has(name) ||
+    known.patterns.some((pattern) => fits(pattern, name)) ||
+    endsOf(repositoryOf(image ?? '')).some((end) => known.images.has(end)) ||
     namesByLabel.some((one) => one.name.test(name) && Object.hasOwn(labels ?? {}, one.label))
   )
 }
@@ -71,9 +90,14 @@ function repositoryOf(image: string): string {
   return colon > named.lastIndexOf('/') ? named.slice(0, colon) : named
 }
 
+/** Of `a/b/c`: itself, `b/c` and `c`. */
+function endsOf(repository: string): string[] {
+  const segments = repository.split('/')
+  return segments.map((_, index) => segments.slice(index).join('/'))
+}
+
 function fits(pattern: string, name: string): boolean {
   const star = pattern.indexOf('*')
-  if (star < 0) return pattern === name
   const [head, tail] = [pattern.slice(0, star), pattern.slice(star + 1)]
   return name.length >= head.length + tail.length && name.startsWith(head) && name.endsWith(tail)
 }

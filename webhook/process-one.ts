@@ -38,6 +38,8 @@ export function processOneWarnings(container: Container): string[] {
 /** Scripts are read as far as words and separators go: `sh -c 'kill -TERM 1; sleep 5'`. */
 function addressesProcessOne(command: readonly string[]): boolean {
   const text = command.join(' ')
+  // Most hooks and probes have no such number, and every pod is asked.
+  if (!text.includes('1')) return false
   if (/\/proc\/1\//.test(text)) return true
   return text.split(/[;&|\n(){}`]+/).some((statement) => {
     const words = statement.trim().split(/\s+/).map((word) => word.replaceAll(/^["']+|["']+$/g, '')) // prettier-ignore

@@ -6,8 +6,16 @@ const maxTimeoutMs = 30_000
 /** The time that the answer takes on its way back. */
 const marginMs = 500
 
-/** The time there is for an answer, from the `?timeout=10s` that the API server sends along. */
+let lastTimeout: unknown
+let lastBudgetMs = budgetMsOf(lastTimeout)
+
+/** The time there is for an answer, from the `?timeout=10s` that the API server sends along: the same one each time. */
 export function answerBudgetMs(timeout: unknown): number {
+  if (timeout !== lastTimeout) [lastTimeout, lastBudgetMs] = [timeout, budgetMsOf(timeout)]
+  return lastBudgetMs
+}
+
+function budgetMsOf(timeout: unknown): number {
   const said = typeof timeout === 'string' ? parseDurationMs(timeout) : undefined
   const timeoutMs = Math.min(said ?? defaultTimeoutMs, maxTimeoutMs)
   return Math.max(timeoutMs - marginMs, timeoutMs / 2)

@@ -86,8 +86,13 @@ const serial = '70318275'
 /**
  * Reviews as the API server sends them of one controller's pods: each has another uid, and its pod another name and another volume for its
  * service account's token (`kube-api-access-XXXXX`).
+ *
+ * @param label of the pods, which is another on each: they are of as many templates
  */
-export function reviewOf(pod: Pod, indent = 0): Different {
+export function reviewOf(
+  pod: Pod,
+  { indent = 0, label }: { indent?: number; label?: string } = {},
+): Different {
   const text = JSON.stringify({ ...deployment, object: pod })
   const [prefix = ''] = deployment.uid.split('-').slice(-1)
   const request = JSON.parse(
@@ -95,13 +100,17 @@ export function reviewOf(pod: Pod, indent = 0): Different {
       .replaceAll(/kube-api-access-[a-z0-9]{5}/g, `kube-api-access-${serial}`)
       .replaceAll(prefix, prefix.slice(0, -serial.length) + serial),
   ) as { object: Pod }
-  request.object.metadata.name = `${request.object.metadata.generateName}${serial}`
+  const { metadata } = request.object
+  metadata.name = `${metadata.generateName}${serial}`
+  if (label !== undefined) metadata.labels = { ...metadata.labels, [label]: serial }
   const review = { kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1', request }
   return { body: Buffer.from(JSON.stringify(review, null, indent)), serial }
 }
 
 /** As the recorded one is written down. */
-export const allDifferent = reviewOf(deployment.object as Pod, 2)
+export const allDifferent = reviewOf(deployment.object as Pod, { indent: 2 })
+/** Of which the webhook remembers nothing. */
+export const allUnlike = reviewOf(deployment.object as Pod, { indent: 2, label: 'example.org/number' })
 
 export function podOfContainers(count: number): Pod {
   const pod = structuredClone(deployment.object as Pod)

@@ -23,6 +23,7 @@ import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps, readNamesAhead } from '../files/archive.ts'
 import { readBaseline } from '../files/baseline.ts'
 import type { BaselineNames } from '../files/deleted-names.ts'
+import { noteOpenDatabases } from '../files/open-databases.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
 import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
@@ -267,6 +268,12 @@ class Checkpoint {
     const others = processes.filter((pid) => pid !== root)
     if (!(await Promise.all(others.map(isAlive))).includes(true))
       throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
+    await noteOpenDatabases(processes, `${this.#parts.folder}/criu`).catch((error: unknown) =>
+      this.#parts.log.warn(
+        { event: 'images.databases_unread', err: error },
+        'SQLite may refuse to write to an open database after a restore',
+      ),
+    )
     const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
     return {
       processes,

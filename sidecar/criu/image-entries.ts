@@ -1,14 +1,24 @@
 /** The frame of CRIU's images: a magic number, then entries, each after its length (criu/image.c, criu/protobuf.c). */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 
-/** criu/include/magic.h: IMG_COMMON_MAGIC and FILES_MAGIC. */
-const filesMagic = Buffer.from('1943565438313056', 'hex')
+/** criu/include/magic.h: IMG_COMMON_MAGIC, and FILES_MAGIC, PSTREE_MAGIC or TTY_INFO_MAGIC. */
+const magic = {
+  files: Buffer.from('1943565438313056', 'hex'),
+  processes: Buffer.from('1943565430302750', 'hex'),
+  terminals: Buffer.from('1943565436304559', 'hex'),
+} as const
+const magicLength = 8
 
 /** @throws Error for what is no image of files, or cut short */
-export function* fileEntriesOf(image: Buffer): Generator<Buffer> {
-  if (!image.subarray(0, filesMagic.length).equals(filesMagic))
-    throw new Error('it does not begin as an image of files')
-  for (let at = filesMagic.length; at < image.length;) {
+export function fileEntriesOf(image: Buffer): Generator<Buffer> {
+  return entriesOf(image, 'files')
+}
+
+/** @throws Error for what is no image of this kind, or cut short */
+export function* entriesOf(image: Buffer, kind: keyof typeof magic): Generator<Buffer> {
+  if (!image.subarray(0, magicLength).equals(magic[kind]))
+    throw new Error(`it does not begin as an image of ${kind}`)
+  for (let at = magicLength; at < image.length;) {
     const end = at + 4 + image.readUInt32LE(at)
     if (end > image.length) throw new Error('its last entry is cut short')
     yield image.subarray(at + 4, end)
@@ -19,17 +29,18 @@ export function* fileEntriesOf(image: Buffer): Generator<Buffer> {
 /**
  * @param change returns undefined for an entry that stays as it is
  * @returns undefined where every entry stays
- * @throws Error for what is no image of files, or cut short
+ * @throws Error for what is no image of this kind, or cut short
  */
 export function withEntriesChanged(
   image: Buffer,
   change: (entry: Buffer) => Buffer | undefined,
+  kind: keyof typeof magic = 'files',
 ): { image: Buffer; changed: number } | undefined {
   const parts: Buffer[] = []
   let changed = 0
   // Most of a hundred thousand entries stay: they are taken over in long pieces.
-  let [at, kept] = [filesMagic.length, 0]
-  for (const entry of fileEntriesOf(image)) {
+  let [at, kept] = [magicLength, 0]
+  for (const entry of entriesOf(image, kind)) {
     const other = change(entry)
     if (other !== undefined) {
       parts.push(image.subarray(kept, at), lengthOf(other), other)
@@ -45,12 +56,16 @@ export function withEntriesChanged(
  * Changes a dump's `files.img`.
  * @returns how many entries were changed
  */
-export async function rewriteFilesImage(
-  imagesFolder: string,
-  change: (image: Buffer) => { image: Buffer; changed: number } | undefined,
-): Promise<number> {
+export function rewriteFilesImage(imagesFolder: string, change: Change): Promise<number> {
+  return rewriteEntries(`${imagesFolder}/files.img`, change)
+}
+
+type Change = (image: Buffer) => { image: Buffer; changed: number } | undefined
+
+/** The same for any image of entries. */
+export async function rewriteEntries(file: string, change: Change): Promise<number> {
   let changed = 0
-  await rewriteImage(`${imagesFolder}/files.img`, (image) => {
+  await rewriteImage(file, (image) => {
     const rewritten = change(image)
     changed = rewritten?.changed ?? 0
     return rewritten?.image

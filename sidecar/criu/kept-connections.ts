@@ -27,7 +27,7 @@ export type ConnectionCount = {
   neighbours: number
   /** The other end is in nobody’s hands: the application has not accepted it, or its last owner has gone. */
   unaccepted: number
-  /** Both ends are in the application, and could not be read. */
+  /** Both ends are in the application, and were not read. */
   unread: number
 }
 
@@ -46,11 +46,12 @@ export async function keepConnections(options: KeepOptions): Promise<ConnectionC
     const image = await readFile(`${imagesFolder}/files.img`)
     const connections = connectionsIn(fileEntriesOf(image))
     if (connections.length === 0) return undefined
-    const { pairs, halves, others } = insideOf(connections, isAddressOf(podAddresses()))
+    const isOwn = isAddressOf(podAddresses())
+    const { pairs, halves } = insideOf(connections, isOwn)
     const inside: Connection[][] = [...pairs, ...halves.map((half) => [half])]
     if (inside.length > 0) await save(inside, options)
     const kept = await savedInodes(imagesFolder)
-    const count = await countOf(others, { kept: kept.size, unread: inside.flat().length - kept.size })
+    const count = countOf(connections, kept.size, isOwn, await tcpTable())
     const rest = count.outside + count.neighbours + count.unaccepted + count.unread
     log.info(
       { event: 'images.connections', ...count },
@@ -111,18 +112,28 @@ async function holdersOf(pids: readonly number[], inodes: ReadonlySet<number>): 
   return holders
 }
 
-async function countOf(
-  others: readonly Connection[],
-  { kept, unread }: { kept: number; unread: number },
-): Promise<ConnectionCount> {
-  const isOwn = isAddressOf(podAddresses())
-  const table = await tcpTable()
+/**
+ * @param connections all that the images name
+ * @param kept how many of them are saved
+ * @param table the pod's sockets, with the inodes of those that somebody holds
+ */
+export function countOf(
+  connections: readonly Connection[],
+  kept: number,
+  isOwn: (address: string) => boolean,
+  table: ReadonlyMap<string, number>,
+): ConnectionCount {
+  const { pairs, halves, others } = insideOf(connections, isOwn)
+  const unread = pairs.length * 2 + halves.length - kept
   const count: ConnectionCount = { kept, outside: 0, neighbours: 0, unaccepted: 0, unread }
+  const held = new Set(connections.map(({ inode }) => inode))
   for (const one of others) {
-    const peer = table.get(peerKeyOf(one))
+    const peer = table.get(peerKeyOf(one)) ?? 0
+    // One with itself or over an address of a link has both its ends here, and is not read.
     if (!isOwn(one.target)) count.outside++
-    else if (peer !== undefined && peer > 0) count.neighbours++
-    else count.unaccepted++
+    else if (peer === 0) count.unaccepted++
+    else if (held.has(peer)) count.unread++
+    else count.neighbours++
   }
   return count
 }

@@ -1,4 +1,7 @@
-/** What of a checkpoint's images names the pod that it was made in is made to name this one, before CRIU reads them. */
+/**
+ * What of a checkpoint's images names the pod that it was made in is made to name this one, before CRIU reads them; and what would have CRIU
+ * fail, or the program, is mended.
+ */
 import { statSync } from 'node:fs'
 import { readFile, readlink } from 'node:fs/promises'
 import type { EventLog } from '../../src/log.ts'
@@ -10,16 +13,20 @@ import { newAddresses, strangeAddresses, withNewAddresses } from '../criu/pod-ad
 import { allowConnections } from '../criu/tcp-connections.ts'
 import { parseMounts } from '../files/mounts.ts'
 import { fitConnections } from './fit-connections.ts'
+import { fitSockets } from './fit-sockets.ts'
+import { fitTerminals } from './fit-terminals.ts'
 
 /** Where the application is; the mount points of the volumes that it or others than the kubelet write. */
 type Place = { pid: number; roots: readonly string[]; external: readonly string[] }
 
 /** @throws Error where the image cannot be read or written */
 export async function fitToPod(
-  imagesFolder: string,
+  checkpoint: string,
   { pid: launcherPid, roots, external }: Place,
   log: EventLog,
 ): Promise<void> {
+  const imagesFolder = `${checkpoint}/criu`
+  await fitSockets(checkpoint)
   const folders = await todaysFolders(launcherPid, [...roots, ...external])
   const own = podAddresses()
   const changed = new Set<string>()
@@ -48,6 +55,7 @@ export async function fitToPod(
   await rewriteFilesImage(imagesFolder, (image) => withEntriesChanged(image, connections.change))
   await allowConnections(imagesFolder)
   await restartCalls(imagesFolder)
+  await fitTerminals(imagesFolder)
   if (connections.kept + connections.closed > 0)
     log.info(
       { event: 'restore.connections', kept: connections.kept, closed: connections.closed },

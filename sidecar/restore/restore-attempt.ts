@@ -16,6 +16,7 @@ import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mount
 import { firstStartOf } from '../files/fresh-files.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
 import { requireFitFiles, type ExternalPlace } from '../files/external-files.ts'
+import { fitDatabases } from './fit-databases.ts'
 import { fitToPod } from './fit-to-pod.ts'
 import { markRestore } from './restore-mark.ts'
 import { awaitFreeNumbers, lostNumber, numbersPatienceMs } from './free-numbers.ts'
@@ -109,12 +110,13 @@ async function attemptOnce(
     const unpacked = await unpackEphemeral({ ...unpack, held, firstStart })
     signal.throwIfAborted()
     const roots = await readEphemeralRoots(launcherPid, plan)
-    await fitToPod(`${folder}/criu`, { pid: launcherPid, ...roots }, log)
+    await fitToPod(folder, { pid: launcherPid, ...roots }, log)
     await stopComparing(`${folder}/criu`, comparisonIn(roots))
     await markRestore(runFolder, manifest.id, log)
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       // Where the kernel takes no numbers from CRIU (before Linux 5.5), CRIU has set the last one to its own.
       await around.numbers.moveOn()
+      await fitDatabases(`${folder}/criu`, root, signal, log)
       try {
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
         const grown = await requireFitExternalFiles(around, target, manifest)

@@ -51,6 +51,7 @@ const kinds = {
     'the same without a name, on disk and in /dev/shm',
     'a memfd',
     'flock and fcntl locks',
+    'open databases of SQLite with both kinds of journal, in the writable layer, an emptyDir and one in memory',
     'a log on an external volume, which grows all the time',
   ],
   'shared memory and what is counted': [
@@ -67,9 +68,12 @@ const kinds = {
     'pairs of unix sockets, stream, datagram and seqpacket, with data in them',
     'a unix socket with a name in the file tree, whose client stays connected',
     'the same in an emptyDir and in one in memory',
+    'the same, bound to another name and renamed',
+    'the same, bound to another name and linked, as supervisord does it',
     'the same with an abstract name',
     'a descriptor that is on its way through a unix socket',
     'a pseudo-terminal of the program’s own',
+    'a terminal with a session of its own, whose foreground group has ended',
   ],
   network: [
     'a listening TCP socket',
@@ -113,6 +117,12 @@ t.test('state beside memory outlives a crash and an eviction, kind by kind', asy
   const answer = await askControl(first, { afterwards: 'resume' })
   t.match(answer, { app: { outcome: 'taken' } }, 'a checkpoint by hand', { answer })
   const id = answer.app?.id ?? ''
+  const [{ lastCheckpoint } = {}] = (await statusOf(first)).containers
+  t.match(
+    lastCheckpoint?.connections,
+    { neighbours: 3, outside: 0, unread: 0 },
+    'those to the neighbour, one of which later children have inherited',
+  )
   const goneOn = await look(stage, first, 2)
   await assertKinds(t, 'in the program that goes on after its checkpoint', goneOn)
   for (const kind of connections)

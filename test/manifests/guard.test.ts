@@ -5,6 +5,7 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { judge } from '../../webhook/guard/judge.ts'
 import { judgePodSecurity } from '../../webhook/guard/pod-security.ts'
+import { injectedVolumes } from '../../webhook/mutate.ts'
 import type { Pod } from '../../webhook/pod.ts'
 import type { AdmissionRequest } from '../../webhook/review.ts'
 import { recordedReviews, sampleConfig, samplePod } from '../webhook/admission-fixtures.ts'
@@ -129,11 +130,13 @@ t.test('only a request that is about Reprieve’s own is sent, each to one entry
       creating(samplePod({ spec: { containers: [{ name: 'reprieve-sidecar', image: 'x' }] } })),
       ['pretence.reprieve.dev'],
     ],
-    [
-      'creation of a volume of our name',
-      creating(samplePod({ spec: { ...bare.spec, volumes: [{ name: 'reprieve-store', emptyDir: {} }] } })),
-      ['pretence.reprieve.dev'],
-    ],
+    ...injectedVolumes({ hostPath: { path: '/x', type: 'Directory' } }).map(
+      ({ name }): [string, AdmissionRequest, string[]] => [
+        `creation of a volume of our name: ${name}`,
+        creating(samplePod({ spec: { ...bare.spec, volumes: [{ name, emptyDir: {} }] } })),
+        ['pretence.reprieve.dev'],
+      ],
+    ),
     [
       'debug another pod under our name',
       debugging(bare, [{ name: 'reprieve-sidecar' }]),

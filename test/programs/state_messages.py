@@ -3,6 +3,7 @@ import array
 import os
 import pty
 import select
+import signal
 import socket
 import termios
 
@@ -74,9 +75,15 @@ def pairs():
     return look
 
 
-def listener(address):
+def bound(path):
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(address)
+    listening.bind(path)
+    return listening
+
+
+def listener(address, listening=None):
+    if listening is None:
+        listening = bound(address)
     listening.listen(8)
 
     def serve():
@@ -124,6 +131,23 @@ def volume_socket():
 
 
 @kind
+def renamed_socket():
+    "the same, bound to another name and renamed"
+    listening = bound(f'{OWN}/renamed.sock.new')
+    os.rename(f'{OWN}/renamed.sock.new', f'{OWN}/renamed.sock')
+    return listener(f'{OWN}/renamed.sock', listening)
+
+
+@kind
+def linked_socket():
+    "the same, bound to another name and linked, as supervisord does it"
+    listening = bound(f'{OWN}/linked.sock.77')
+    os.link(f'{OWN}/linked.sock.77', f'{OWN}/linked.sock')
+    os.unlink(f'{OWN}/linked.sock.77')
+    return listener(f'{OWN}/linked.sock', listening)
+
+
+@kind
 def abstract_socket():
     "the same with an abstract name"
     return listener('\0reprieve-test')
@@ -163,4 +187,35 @@ def terminal():
         same(os.read(readable(terminal), 100), b'typed', 'what was typed')
         os.write(terminal, b'shown')
         same(os.read(readable(controller), 100), b'shown', 'what was shown')
+    return look
+
+
+@kind
+def session():
+    "a terminal with a session of its own, whose foreground group has ended"
+    ask, answer = os.pipe(), os.pipe()
+    shell, controller = pty.fork()
+    if shell == 0:
+        # As an interactive shell is, in the instant between the end of a command and its own next step.
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        while True:
+            command = os.fork()
+            if command == 0:
+                signal.pause()
+            os.setpgid(command, command)
+            os.tcsetpgrp(0, command)
+            os.kill(command, signal.SIGKILL)
+            os.waitpid(command, 0)
+            os.write(answer[1], b'.')
+            os.read(ask[0], 1)
+            os.tcsetpgrp(0, os.getpgrp())
+            os.write(1, b'shown')
+            os.read(ask[0], 1)
+
+    def look():
+        os.read(readable(answer[0]), 1)
+        os.write(ask[1], b'.')
+        same(os.read(readable(controller), 100), b'shown', 'what was shown')
+        same(os.tcgetpgrp(controller), shell, 'the foreground group')
+        os.write(ask[1], b'.')
     return look

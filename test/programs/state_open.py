@@ -2,6 +2,7 @@
 import fcntl
 import mmap
 import os
+import sqlite3
 import struct
 import time
 
@@ -212,6 +213,41 @@ def locks():
              'the refusal of the locked range')
         same(refused(f'{OWN}/locked', lambda fd: fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 30)), False,
              'the refusal of another range')
+    return look
+
+
+def connect(path):
+    return sqlite3.connect(path, isolation_level=None, timeout=0)
+
+
+@kind
+def databases():
+    "open databases of SQLite with both kinds of journal, in the writable layer, an emptyDir and one in memory"
+    held = []
+    for folder in (OWN, '/scratch disk', '/scratch-memory'):
+        for mode in ('delete', 'wal'):
+            database = connect(f'{folder}/{mode}.db')
+            database.execute(f'pragma journal_mode={mode}')
+            database.execute('create table t(n)')
+            held.append((f'{folder}/{mode}.db', database))
+    empty = connect(f'{OWN}/empty.db')
+    same(empty.execute('select count(*) from sqlite_master').fetchone(), (0,), 'the tables of an empty one')
+
+    def look():
+        for path, database in held:
+            database.execute('begin immediate')
+            database.execute('insert into t values (1)')
+            other = connect(path)
+            try:
+                other.execute('begin immediate')
+                found = 'taken'
+            except sqlite3.OperationalError as error:
+                found = str(error)
+            same(found, 'database is locked', f'the lock of a second connection to {path}')
+            other.close()
+            database.execute('commit')
+            same(database.execute('pragma integrity_check').fetchone(), ('ok',), f'the integrity of {path}')
+        empty.execute('create table if not exists t(n)')
     return look
 
 

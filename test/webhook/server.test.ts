@@ -38,6 +38,20 @@ t.test('every recorded review gets over HTTPS the answer that was decided, on on
   t.notMatch(JSON.stringify(log), 'time.sleep', 'no command of a pod is logged')
 })
 
+t.test('a warning says what the owner wrote, in any script', async (t) => {
+  const { client } = await startWebhook(t)
+  const review = JSON.parse(bare.text) as { request: { object: { metadata: { annotations: object } } } }
+  const names = ['größe', '検査点', '\u{1f680}', 'a"b\\c']
+  Object.assign(
+    review.request.object.metadata.annotations,
+    Object.fromEntries(names.map((name) => [`reprieve.dev/${name}`, 'x'])),
+  )
+  const { review: answer } = await client.post('/mutate/pod?timeout=10s', JSON.stringify(review))
+  const warnings = (answer.response.warnings ?? []).join('\n')
+  for (const name of names) t.ok(warnings.includes(`reprieve.dev/${name} is not an annotation`), name)
+  t.ok(answer.response.patch, 'and it is protected')
+})
+
 t.test('a body that is no review gets an error and does no harm', async (t) => {
   const { client, log } = await startWebhook(t)
   const post = (body: string, headers?: Record<string, string>) =>

@@ -1,7 +1,7 @@
 /**
  * Pods of a namespace that Reprieve holds to a Pod Security Standard (label `reprieve.dev/pod-security`). Kubernetes' own admission knows a namespace
- * only as a whole, and would refuse the sidecar: so here all are held to the standard but our two containers and our two volumes, and these only
- * where they are genuine. https://kubernetes.io/docs/concepts/security/pod-security-admission/
+ * only as a whole, and would refuse the sidecar: so here all are held to the standard but our containers and our volumes, and these only where they
+ * are genuine. https://kubernetes.io/docs/concepts/security/pod-security-admission/
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '../../src/config.ts'
@@ -9,11 +9,12 @@ import { bounded } from '../bounded-texts.ts'
 import { isSystemNamespace } from '../decide.ts'
 import { at, listAt } from '../json-path.ts'
 import { isPod, type Pod } from '../pod.ts'
+import { appArmorAnnotation } from '../pod-security/baseline.ts'
 import type { Held } from '../pod-security/held.ts'
 import { standardsVersion, violationsOf, type Standard } from '../pod-security/standards.ts'
 import type { AdmissionRequest } from '../review.ts'
 import { whyNotGenuine } from './genuine.ts'
-import { containersIn, isReprieveVolume, reprieveContainersIn } from './ours.ts'
+import { containersIn, isReprieveContainer, isReprieveVolume, reprieveContainersIn } from './ours.ts'
 import { allowed, denied, type Verdict } from './reasons.ts'
 
 export function judgePodSecurity(request: AdmissionRequest, standard: Standard, config: Config): Verdict {
@@ -73,9 +74,19 @@ function mountsOurs(container: unknown): boolean {
 function heldOf(pod: Pod, areOursExempt: boolean): Held {
   const ours = areOursExempt ? new Set<unknown>(reprieveContainersIn(pod).values()) : new Set()
   return {
-    annotations: pod.metadata.annotations,
+    annotations: areOursExempt ? withoutOurs(pod.metadata.annotations ?? {}) : pod.metadata.annotations,
     spec: pod.spec,
     containers: containersIn(pod).filter((container) => !ours.has(container)),
     volumes: (pod.spec.volumes ?? []).filter(({ name }) => !(areOursExempt && isReprieveVolume(name))),
   }
+}
+
+/** API servers before 1.34 also write a container's AppArmor profile into an annotation (kubernetes, pkg/registry/core/pod/strategy.go). */
+function withoutOurs(annotations: Record<string, string>): object {
+  return Object.fromEntries(
+    Object.entries(annotations).filter(
+      ([key]) =>
+        !(key.startsWith(appArmorAnnotation) && isReprieveContainer(key.slice(appArmorAnnotation.length))),
+    ),
+  )
 }

@@ -104,7 +104,7 @@ const probeHosts: Control = {
     ),
 }
 
-const appArmorAnnotation = 'container.apparmor.security.beta.kubernetes.io/'
+export const appArmorAnnotation = 'container.apparmor.security.beta.kubernetes.io/'
 const profileTypes: ReadonlySet<unknown> = new Set(['RuntimeDefault', 'Localhost'])
 
 const appArmor: Control = {

@@ -7,7 +7,7 @@ import { describeError } from '../../src/errors.ts'
 import type { KubeApi } from '../../src/kube-api.ts'
 import { at } from '../json-path.ts'
 import type { Pod } from '../pod.ts'
-import { BoundedCache } from './bounded-cache.ts'
+import { BoundedCache } from '../bounded-cache.ts'
 import { readDockerCfg, readDockerConfigJson, type StoredCredential } from './docker-config.ts'
 
 export type PullCredentials = {

@@ -12,6 +12,7 @@ import { redis } from './redis.ts'
 import { cron, gunicorn, haproxy, mariadb, memcached, mosquitto, supervisord, tini } from './services.ts'
 import { sqlite, sqliteWal } from './sqlite.ts'
 import { tmux } from './tmux.ts'
+import { torchDdp, torchLoader, torchrun } from './torch.ts'
 import { ffmpeg, joblib, mpi, rsync, tail, vim } from './tools.ts'
 
 /** Each group is one pod, and one image. */
@@ -21,6 +22,7 @@ export const groups = {
   languages: [ruby, php, lua, tcl, gawk, ocaml, sbcl, erlang, tini, cron],
   services: [supervisord, memcached, gunicorn, mosquitto, haproxy, rsync, tmux, vim, sqlite, gcc],
   large: [node, java, go, r, mariadb, ffmpeg, mpi, joblib],
+  torch: [torchLoader, torchDdp, torchrun],
 } as const satisfies Record<string, readonly RealProgram[]>
 
 export const packagesOf = (programs: readonly RealProgram[]): string[] =>

@@ -60,9 +60,13 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
 serverurl=unix:///tmp/supervisor.sock
 [program:one]
-command=bash -c 'echo one >>/tmp/starts; for ((turn = 1; ; turn++)); do ${tell}; sleep 0.1; done'
+command=bash /program/one.sh
 [program:two]
-command=bash -c 'echo two >>/tmp/starts; while sleep 0.1; do :; done'
+command=bash /program/two.sh
+`,
+    'one.sh': `echo one >>/tmp/starts; for ((turn = 1; ; turn++)); do ${tell}; sleep 0.1; done
+`,
+    'two.sh': `echo two >>/tmp/starts; while sleep 0.1; do :; done
 `,
   },
   command: ['supervisord', '-c', '/program/supervisord.conf'],

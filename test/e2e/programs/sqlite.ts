@@ -2,7 +2,7 @@ import type { RealProgram } from './program.ts'
 
 const script = (name: string, mode: string) => ({
   [`${name}.py`]: `import sqlite3, time
-db = sqlite3.connect('/var/lib/${name}.db', isolation_level=None)
+db = sqlite3.connect('/tmp/${name}.db', isolation_level=None)
 db.execute('pragma journal_mode=${mode}')
 db.execute('create table if not exists t(n integer primary key, square integer)')
 turn = 0
@@ -17,7 +17,7 @@ while True:
 const check = (name: string) =>
   `python3 -c "
 import sqlite3
-db = sqlite3.connect('file:/var/lib/${name}.db', uri=True, timeout=20)
+db = sqlite3.connect('file:/tmp/${name}.db', uri=True, timeout=20)
 assert db.execute('pragma integrity_check').fetchone() == ('ok',)
 assert db.execute('select count(*) from t where square != n * n').fetchone() == (0,)
 print(db.execute('select count(*) from t').fetchone()[0])"`

@@ -109,7 +109,7 @@ export const joblib: RealProgram = {
     'forests that are fitted and asked over and over, with two processes of joblib; each says the same of its data',
   packages: ['python3-sklearn'],
   files: {
-    'joblib.py': `import os, time
+    'fits.py': `import os, time
 from joblib import Parallel, delayed
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
@@ -127,6 +127,6 @@ with Parallel(n_jobs=2) as parallel:
         os.rename('/tmp/turn.new', '/tmp/turn')
 `,
   },
-  command: ['python3', '/program/joblib.py'],
+  command: ['python3', '/program/fits.py'],
   check: told,
 }

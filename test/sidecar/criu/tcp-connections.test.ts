@@ -2,8 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { countOf } from '../../../sidecar/criu/kept-connections.ts'
 import { encodeMessage, encodeNumber, fieldsOf } from '../../../sidecar/criu/protobuf.ts'
-import { allowConnections, connectionsIn, insideOf, isAddressOf, withClosed, withPorts, withStates } from '../../../sidecar/criu/tcp-connections.ts' // prettier-ignore
+import { allowConnections, connectionsIn, insideOf, isAddressOf, keyOf, withClosed, withPorts, withStates } from '../../../sidecar/criu/tcp-connections.ts' // prettier-ignore
 import { parseTcpTable } from '../../../sidecar/criu/tcp-table.ts'
 import { fitted } from '../../../sidecar/restore/fit-connections.ts'
 import { messageImage } from './image-of.ts'
@@ -34,6 +35,29 @@ t.test('a connection is inside where both its ends are in the tree', async (t) =
   t.same(pairs.map(inodes), [[2, 3]], 'of IPv4 and IPv6 alike')
   t.same(inodes(halves), [6], 'whose peer has closed it')
   t.same(inodes(others), [4, 5, 7, 8], 'to the outside, a neighbour, itself')
+})
+
+t.test('those that come back closed are told apart by where their other end is', async (t) => {
+  const isAny = isAddressOf(['127.0.0.1', '10.8.0.9', 'fe80::1'])
+  const link = v6('fe800000000000000000000000000001')
+  const connections = connectionsIn([
+    socketEntry({ inode: 1, source: [loopback, 40_000], target: [loopback, 80] }),
+    socketEntry({ inode: 2, source: [loopback, 80], target: [loopback, 40_000] }),
+    socketEntry({ inode: 3, source: [loopback, 40_001], target: [loopback, 80] }),
+    socketEntry({ inode: 4, source: [pod, 40_002], target: [pod, 90] }),
+    socketEntry({ inode: 5, source: [pod, 40_003], target: [outside, 90] }),
+    socketEntry({ inode: 6, source: [pod, 81], target: [pod, 81] }),
+    socketEntry({ inode: 7, source: [link, 40_004], target: [link, 80] }),
+    socketEntry({ inode: 8, source: [link, 80], target: [link, 40_004] }),
+  ])
+  const table = new Map([
+    ...connections.map((one) => [keyOf(one), one.inode] as const),
+    ['127.0.0.1 80 127.0.0.1 40001', 0],
+    ['10.8.0.9 90 10.8.0.9 40002', 99],
+  ])
+  const found = { outside: 1, neighbours: 1, unaccepted: 1 }
+  t.same(countOf(connections, 2, isAny, table), { ...found, kept: 2, unread: 3 })
+  t.same(countOf(connections, 0, isAny, table), { ...found, kept: 0, unread: 5 }, 'where nothing was read')
 })
 
 t.test('what is not kept is a closed socket afterwards', async (t) => {

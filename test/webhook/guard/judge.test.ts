@@ -385,6 +385,7 @@ t.test('our names are reserved in every list of containers, and in volumes', asy
     { containers: [{ name: restorer, image: 'evil' }] },
     { containers: [other], initContainers: [{ name: sidecar, image: 'evil' }] },
     { containers: [other], volumes: [{ name: 'reprieve', emptyDir: {} }] },
+    { containers: [other], volumes: [{ name: 'reprieve-staging', emptyDir: {} }] },
     { containers: [other], volumes: [{ name: 'reprieve-store', hostPath: { path: '/' } }] },
   ]
   for (const spec of pretenders)

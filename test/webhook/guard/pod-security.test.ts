@@ -57,6 +57,30 @@ t.test('what Reprieve adds is held to nothing, and the rest of the pod is', asyn
   }
 })
 
+/** API servers from 1.30 to 1.33 write it beside the field, before they ask (kubernetes, pkg/registry/core/pod/strategy.go, applyAppArmorVersionSkew). */
+function withAppArmor(pod: Pod, container: string): Pod {
+  const copy = structuredClone(pod)
+  const key = `container.apparmor.security.beta.kubernetes.io/${container}`
+  copy.metadata.annotations = { ...copy.metadata.annotations, [key]: 'unconfined' }
+  return copy
+}
+
+t.test('the AppArmor annotation of Reprieve’s containers is theirs, and nobody else’s', async (t) => {
+  const ours = withAppArmor(protectedPod(), sidecar)
+  const copied = changed((pod) => (containerIn(pod, sidecar).image = 'evil'))
+  for (const standard of standards) {
+    t.same(verdictOn(creating(ours), standard), { allowed: true })
+    t.same(verdictOn(debugging(ours, [harmless]), standard), { allowed: true })
+    for (const pod of [
+      withAppArmor(protectedPod(), 'main'),
+      withAppArmor(protectedPod(), `${sidecar}-2`),
+      withAppArmor(restrictedPod(), sidecar),
+      withAppArmor(copied, sidecar),
+    ])
+      t.match(verdictOn(creating(pod), standard), denial(/must not set the annotation .* to "unconfined"/))
+  }
+})
+
 const forgeries: [string, Pod][] = [
   ['a word in its command', changed((pod) => (containerIn(pod, sidecar).command as string[]).splice(2, 0, '--import=data:,x'))],
   ['another image', changed((pod) => (containerIn(pod, sidecar).image = 'evil'))],

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { BoundedCache } from '../../../webhook/registry/bounded-cache.ts'
+import { BoundedCache } from '../../webhook/bounded-cache.ts'
 
 t.test('an entry is forgotten after its time', async (t) => {
   let now = 0
