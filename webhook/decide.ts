@@ -22,6 +22,7 @@ import { growthProblems, memoryPlan, podLimitWarnings, rescheduleWarnings } from
 import { whyNeverReplaced } from './never-replaced.ts'
 import { ownerWarnings } from './owner-warnings.ts'
 import { podLineage } from './pod-lineage.ts'
+import { confinementWarnings, platformObstacles } from './platform.ts'
 import type { Container, Pod } from './pod.ts'
 import { renewalOperations, renewed } from './renewal.ts'
 import { runtimeObstacles } from './runtime-class.ts'
@@ -100,6 +101,7 @@ export function decide(
     ...podObstacles(pod),
     ...runtimeObstacles(pod, config),
     ...virtualNodeObstacles(pod),
+    ...platformObstacles(pod),
     ...containers.flatMap((container) => [
       ...containerObstacles(container),
       ...deviceObstacles(pod, container, config),
@@ -120,6 +122,7 @@ export function decide(
     ...podLimitWarnings(pod),
     ...rescheduleWarnings(pod, containers, wishes),
     ...ownerWarnings(pod, containers, wishes.key),
+    ...confinementWarnings(pod, containers),
   )
   const planned = containers.map((container) =>
     planOfContainer(pod, container, {

@@ -162,6 +162,12 @@ export const skipReasons = {
     remedy:
       'Leave the pod unprotected. If the handler of the runtime class is runc or crun, say so under `runtimeClasses` of config.yaml.',
   },
+  platform: {
+    whenAsked: 'refuse',
+    meaning:
+      'the pod is on a platform whose own admission refuses the sidecar: OpenShift, unless its constraints allow it, or GKE Autopilot',
+    remedy: 'Leave the pod unprotected: these platforms are not supported.',
+  },
   'virtual-node': {
     whenAsked: 'refuse',
     meaning: 'the pod is for virtual nodes (virtual-kubelet, Fargate), which take no pod with the sidecar',

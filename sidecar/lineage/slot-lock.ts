@@ -51,6 +51,7 @@ export class SlotLock {
   #fencedBy: string | undefined
   #beats: NodeJS.Timeout | undefined
   #isBeating = false
+  #mustConfirmAgain = false
   #saidCannotLock = false
   /** One try after another: of two at once, one would find the lock taken by the other. */
   readonly #tries = new OneAtATime()
@@ -151,7 +152,10 @@ export class SlotLock {
 
   /** Asks the store whether the slot is still this pod's. */
   async confirm(): Promise<void> {
-    if (this.#epoch === undefined || this.#isBeating) return
+    if (this.#epoch === undefined) return
+    // The beat under way may have been answered before what the caller has heard of.
+    this.#mustConfirmAgain = this.#isBeating
+    if (this.#isBeating) return
     const { store, slot } = this.#parts
     this.#isBeating = true
     try {
@@ -164,6 +168,7 @@ export class SlotLock {
     } finally {
       this.#isBeating = false
     }
+    if (this.#mustConfirmAgain) await this.confirm()
   }
 
   /** The file server frees the lock of a dead pod in the end. Whoever gets it is not waited for by the next pod unless this one has it. */
@@ -305,7 +310,7 @@ export class SlotLock {
     const usualMs = this.#parts.times?.beatMs ?? beatMs
     const isYoung = performance.now() - beganMs < youngMs
     const beat = () => {
-      void this.confirm()
+      if (!this.#isBeating) void this.confirm()
       this.#beat(beganMs)
     }
     this.#beats = setTimeout(beat, isYoung ? Math.min(youngBeatMs, usualMs) : usualMs).unref()

@@ -114,7 +114,20 @@ async function endedWith(stage: SurvivorStage, pod: Pod): Promise<number | undef
     () => pod.describe(),
   )
   stage.takeBack('greet')
+  if (code === undefined) await greetsNoMore(pod)
   return code
+}
+
+/** A greeting that is still on its way would pass for one after the next kill. */
+function greetsNoMore(pod: Pod): Promise<true> {
+  const words = () => pod.logLines(application).map(({ text }) => text).filter((text) => /^(?:step \d+|greetings)$/.test(text)) // prettier-ignore
+  return poll(
+    `${pod.name} to greet no more`,
+    deadlineMs,
+    // Between any two steps of a time in which it greets there is a greeting.
+    () => (words().slice(-2).includes('greetings') ? undefined : true),
+    () => pod.describe(),
+  )
 }
 
 /** @returns what became of the checkpoint */
