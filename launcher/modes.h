@@ -13,5 +13,6 @@ int lock_mode(char **words);
 int memory_cgroup_mode(char **words);
 int peers_mode(char **words);
 int connections_mode(char **words);
+int affinity_mode(char **words);
 
 #endif

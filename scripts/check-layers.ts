@@ -23,9 +23,10 @@ export const rooms: Record<string, string[]> = {
   'launcher-socket': ['proc'],
   lineage: ['setup', 'proc'],
   files: ['setup', 'proc'],
+  volumes: ['files', 'setup', 'proc'],
   criu: ['files', 'setup', 'proc'],
-  checkpoint: ['criu', 'files', 'lineage', 'setup', 'proc'],
-  restore: ['criu', 'files', 'lineage', 'setup', 'proc'],
+  checkpoint: ['criu', 'volumes', 'files', 'lineage', 'setup', 'proc'],
+  restore: ['criu', 'volumes', 'files', 'lineage', 'setup', 'proc'],
   container: ['restore', 'checkpoint', 'lineage', 'launcher-socket', 'setup', 'proc'],
   triggers: [
     'container',

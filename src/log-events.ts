@@ -53,6 +53,8 @@ export const logEvents = {
   'files.not_read_ahead':
     'The names of the container’s files were not read before the freeze; they are read in it, which takes longer.',
   'files.unlisted': 'The names in the container’s file tree could not be listed.',
+  'files.volumes_not_noted':
+    'The volumes that an application begins on could not be noted; a neighbour’s restore may bring older files there.',
   'guard.failed': 'The guard could not judge a request because of an internal error and denied it.',
   'guard.judged': 'The guard allowed or denied a request that touches a container of Reprieve.',
   'guard.unauthorized':
@@ -159,6 +161,10 @@ export const logEvents = {
   'prestop.failed': 'The sidecar met an internal error while it took the last checkpoint.',
   'request.refused': 'The webhook answered a request with an HTTP error.',
   'restore.address_changed': 'A socket of the checkpoint is bound to the new pod’s address.',
+  'restore.affinity_unset':
+    'Threads whose processors this machine does not have, or the pod may not use, run on all that it may.',
+  'restore.attributes_lost':
+    'Processes or threads were restored with other attributes than they had; `lost` names each.',
   'restore.cluster_file_changed':
     'A file of a config map, secret or projected volume changed since the checkpoint.',
   'restore.completed': 'The application runs on from the checkpoint that the line names.',

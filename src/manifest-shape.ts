@@ -79,6 +79,11 @@ const heldFile = object(
   ['sample'],
 )
 
+const heldFiles = list(
+  object({ path: externalPath, sizeBytes: whole(0), held: heldFile }, ['held']),
+  manifestLimits.files,
+)
+
 const draftFields = {
   id: text("a checkpoint's id", 64, isCheckpointId),
   slot: object({ lineage: name, container: name }),
@@ -111,10 +116,8 @@ const draftFields = {
       3,
     ),
   }),
-  externalFiles: list(
-    object({ path: externalPath, sizeBytes: whole(0), held: heldFile }, ['held']),
-    manifestLimits.files,
-  ),
+  externalFiles: heldFiles,
+  sharedFiles: heldFiles,
   timings: object({ frozenMs: duration, dumpMs: duration, archiveMs: duration }),
 } satisfies Record<string, Check>
 
@@ -132,7 +135,7 @@ const manifestFields = object(
     ),
     totalBytes: whole(0),
   },
-  ['epoch', 'generation', 'parent'],
+  ['epoch', 'generation', 'parent', 'sharedFiles'],
 )
 
 /** The shape, and what must hold between fields. */

@@ -68,6 +68,8 @@ export type CheckpointDraft = {
   made: { kernel: string; criu: string; reprieve: string }
   process: { rootPid: number; pids: number[]; stdio: StdioPipe[] }
   externalFiles: ExternalFile[]
+  /** The same of the pod's own volumes that other containers mount. Absent for none, and in manifests of 0.3 and earlier. */
+  sharedFiles?: ExternalFile[]
   timings: Timings
 } & Partial<Life>
 

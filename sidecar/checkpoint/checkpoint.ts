@@ -3,7 +3,7 @@
  * before it lets go; so at every instant one of these is true: it runs; it stands still and goes on when we or CRIU die; it
  * has been ended because its checkpoint is complete in the store.
  */
-import { copyFile, mkdir, rm } from 'node:fs/promises'
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { makeCheckpointId } from '../../src/checkpoint-id.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
@@ -26,6 +26,8 @@ import type { BaselineNames } from '../files/deleted-names.ts'
 import { noteOpenDatabases } from '../files/open-databases.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { readEphemeralRoots } from '../files/mounts.ts'
+import { sharedPaths } from '../volumes/pod-volumes.ts'
+import { inventoryFile, takeInventory } from '../proc/inventory.ts'
 import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
 import { lifeIn } from '../lineage/life-note.ts'
 import { instantInSlot } from '../lineage/slot-instant.ts'
@@ -128,7 +130,12 @@ const aheadMs = 2_000
 const lettingGoMs = 60_000
 
 /** `pids`: of all threads. */
-type Standing = { processes: number[]; pids: number[]; externalFiles: ExternalFile[] }
+type Standing = {
+  processes: number[]
+  pids: number[]
+  externalFiles: ExternalFile[]
+  sharedFiles: ExternalFile[]
+}
 
 type Parts = {
   around: Surroundings
@@ -268,17 +275,22 @@ class Checkpoint {
     const others = processes.filter((pid) => pid !== root)
     if (!(await Promise.all(others.map(isAlive))).includes(true))
       throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
+    const roots = await readEphemeralRoots(launcherPid, plan)
+    const { mountPoints, external } = roots
+    const inventory = JSON.stringify(await takeInventory(launcherPid, processes))
+    await writeFile(`${this.#parts.folder}/${inventoryFile}`, Buffer.from(inventory, 'latin1'))
+    const shared = await sharedPaths(launcherPid, roots, plan)
     await noteOpenDatabases(processes, `${this.#parts.folder}/criu`).catch((error: unknown) =>
       this.#parts.log.warn(
         { event: 'images.databases_unread', err: error },
         'SQLite may refuse to write to an open database after a restore',
       ),
     )
-    const { mountPoints, external } = await readEphemeralRoots(launcherPid, plan)
     return {
       processes,
       pids: await threadsOf(processes),
       externalFiles: await heldExternalFiles({ pids: processes, mountPoints, external }),
+      sharedFiles: await heldExternalFiles({ pids: processes, mountPoints, external: shared }),
     }
   }
 
@@ -300,11 +312,13 @@ class Checkpoint {
           log: this.#parts.log,
         })
         this.#cpuMs = await cpuMsOf(standing.processes)
-        standing.externalFiles = await withSoleWriters(standing.externalFiles, {
+        const writing = {
           writers: () => writersByPath(`${this.#parts.folder}/criu`),
           pids: standing.processes,
           isEnding: this.#parts.request.afterwards === 'end',
-        })
+        }
+        standing.externalFiles = await withSoleWriters(standing.externalFiles, writing)
+        standing.sharedFiles = await withSoleWriters(standing.sharedFiles, writing)
       }
       if (this.#parts.request.afterwards === 'end') {
         this.#put = await this.#store(
@@ -350,6 +364,7 @@ class Checkpoint {
       made,
       process: { rootPid: root, pids: standing.pids, stdio: this.#stdio },
       externalFiles: standing.externalFiles,
+      ...(standing.sharedFiles.length === 0 ? {} : { sharedFiles: standing.sharedFiles }),
       timings: rounded({
         frozenMs: times.frozenMs,
         dumpMs: times.dumpMs,

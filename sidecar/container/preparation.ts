@@ -37,11 +37,18 @@ export type PreparationStatus = {
   restoredFrom: string | undefined
   restorePhases: Record<string, number> | undefined
   rejected: Rejected[]
+  /** Attributes of processes and threads that a restore did not bring back. */
+  lostAttributes: string[]
 }
 
 export class ContainerPreparation {
   readonly #parts: PreparationParts
-  #status: PreparationStatus = { restoredFrom: undefined, restorePhases: undefined, rejected: [] }
+  #status: PreparationStatus = {
+    restoredFrom: undefined,
+    restorePhases: undefined,
+    rejected: [],
+    lostAttributes: [],
+  }
   #underWay: AbortController | undefined
   #whenAdopted: (() => void) | undefined
 
@@ -90,6 +97,7 @@ export class ContainerPreparation {
       const prepared = await Promise.race([prepare({ ...options, signal, adopt }), rejectedBy(tooLong)])
       this.#status.rejected = prepared.rejected
       this.#status.restoredFrom = undefined
+      this.#status.lostAttributes = []
       if (prepared.outcome === 'restored') return this.#restored(prepared.restored)
       if (prepared.outcome === 'ended' || !this.#waits(launcher)) return
       const reasons = prepared.rejected.map(({ reason }) => reason)
@@ -140,9 +148,15 @@ export class ContainerPreparation {
     return waiting !== undefined && waiting !== life
   }
 
-  #restored({ manifest, phases }: Restored): void {
+  #restored({ manifest, phases, lost }: Restored): void {
     this.#status.restoredFrom = manifest.id
     this.#status.restorePhases = phases
+    this.#status.lostAttributes = lost
+    if (lost.length > 0)
+      this.#parts.log.warn(
+        { event: 'restore.attributes_lost', checkpoint: manifest.id, lost },
+        'attributes of restored processes are not as they were',
+      )
     this.#parts.log.info(
       { event: 'restore.completed', checkpoint: manifest.id, ...phases },
       'the application went on from its checkpoint',

@@ -20,8 +20,10 @@ import { withFile } from './open-beneath.ts'
 export type ExternalPlace = {
   pid: number
   mountPoints: readonly string[]
-  /** Mount points of volumes that outlive the pod. */
+  /** Mount points of the volumes that they have to lie on. */
   external: readonly string[]
+  /** What lies there under a file's name is that file: the volume is the pod's own. */
+  isByName?: boolean
   /** Milliseconds since the epoch by which nothing of the old pod wrote any more: the start of this container. */
   sinceMs: number
 }
@@ -52,7 +54,7 @@ export async function requireFitFiles(
   const more = problems.length > mostShown ? `; and ${problems.length - mostShown} more` : ''
   throw new ReprieveError(
     'unfit-files',
-    `files on volumes that outlive the pod do not fit the checkpoint: ${shown}${more}`,
+    `files on volumes that ${place.isByName === true ? 'other containers use' : 'outlive the pod'} do not fit the checkpoint: ${shown}${more}`,
     { problems },
   )
 }
@@ -70,7 +72,10 @@ async function judge(place: ExternalPlace, file: ExternalFile, choice: ExternalF
   if (!place.external.includes(mountOf(file.path, place.mountPoints)))
     return { verdict: unfit('it no longer lies on a volume that outlives the pod') }
   const seen = await find(place, file)
-  return { verdict: judgeFile(file, seen, choice), ...(seen.kind === 'file' ? { seen } : {}) }
+  const { held } = file
+  const isSame = place.isByName === true && held !== undefined && seen.kind === 'file'
+  const named = isSame ? { ...seen, inode: held.inode, bornNs: held.bornNs } : seen
+  return { verdict: judgeFile(file, named, choice), ...(seen.kind === 'file' ? { seen } : {}) }
 }
 
 async function find(place: ExternalPlace, recorded: ExternalFile): Promise<FoundFile> {

@@ -7,8 +7,19 @@ import { readFile } from 'node:fs/promises'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { resolvePath } from './resolve-path.ts'
 
-/** `ofImage`: a volume that the image declares (`VOLUME`) and the pod mounts nothing over. `options`: of the file system. */
-export type Mount = { path: string; type: string; readOnly: boolean; ofImage: boolean; options: string[] }
+/**
+ * `ofImage`: a volume that the image declares (`VOLUME`) and the pod mounts nothing over. `options`: of the file system. `device` and `root`:
+ * which file system it is, and which folder of it.
+ */
+export type Mount = {
+  path: string
+  device: string
+  root: string
+  type: string
+  readOnly: boolean
+  ofImage: boolean
+  options: string[]
+}
 
 /**
  * The folders that containerd (internal/cri/server/container_create.go, volumeMounts) and Docker make for such volumes. They live and die with
@@ -37,13 +48,13 @@ export function parseMounts(mountinfo: string): Mount[] {
   for (const line of mountinfo.split('\n')) {
     const [left = '', right = ''] = line.split(' - ')
     const fields = left.split(' ')
-    const [root = '', path, options] = fields.slice(3)
+    const [device = '', root = '', path, options] = fields.slice(2)
     if (path === undefined || options === undefined) continue
     const [type = '', , ofFileSystem = ''] = right.split(' ')
     mounts.push({
-      path: path.replace(/\\([0-7]{3})/g, (_, octal: string) =>
-        String.fromCharCode(Number.parseInt(octal, 8)),
-      ),
+      path: unescaped(path),
+      device,
+      root: unescaped(root),
       type,
       readOnly: options.split(',').includes('ro'),
       ofImage: imageVolume.test(root),
@@ -51,6 +62,10 @@ export function parseMounts(mountinfo: string): Mount[] {
     })
   }
   return mounts
+}
+
+function unescaped(path: string): string {
+  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }
 
 /** @param movesByDefault what an overlay does whose options say nothing of it */

@@ -16,6 +16,23 @@ import { createArchive, createArguments, extractArguments } from './tar.ts'
 
 export type UnpackOptions = Omit<FreshOptions, 'held' | 'firstStart'>
 
+/** Which files of the archive are not unpacked, because their volumes are in use (sidecar/volumes). Names are bytes in latin1. */
+export type SharedNames = {
+  /** Mount points of the volumes. Nothing is removed there. */
+  volumes: readonly string[]
+  /** Those in which nothing is unpacked at all. */
+  whole: ReadonlySet<string>
+  /** Names that stay as they are. */
+  leave: ReadonlySet<string>
+  /** Folders that are there, and are not removed again. */
+  keep: ReadonlySet<string>
+  /** Names that are unpacked. */
+  back: ReadonlySet<string>
+}
+
+const none: ReadonlySet<string> = new Set()
+export const nothingShared: SharedNames = { volumes: [], whole: none, leave: none, keep: none, back: none }
+
 /** Beside the checkpoint's files while it is being restored: what was there before it. */
 const undoFiles = { replaced: 'undo-replaced.tar', removed: 'undo-removed.tar' } as const
 
@@ -33,17 +50,26 @@ async function broughtList(options: UnpackOptions): Promise<string> {
 /** A busy disk makes a thousand files a second, however small: 150,000 were seen to take 82 s. */
 const slowFileMs = 1
 
+/** The names that the application had deleted, but for those on volumes that are in use. */
+const goneList = 'gone.list'
+
 /** @throws ReprieveError `restore-failed`; then `undoUnpack` puts things back. */
-export async function unpackEphemeral(given: FreshOptions): Promise<{ ms: number }> {
+export async function unpackEphemeral(
+  given: FreshOptions,
+  shared: SharedNames = nothingShared,
+): Promise<{ ms: number }> {
   const began = performance.now()
   try {
     const options = { ...given, deadlineMs: given.deadlineMs + (await namesIn(given)) * slowFileMs }
     const fresh = await freshFiles(options)
-    await recordUndo(options, fresh)
-    await removeNames(options, archiveFiles.deleted, ['-xdev', '-depth', '-delete'])
-    await writeFile(`${options.folder}/${exceptList}`, linesOf(fresh))
-    await extract(options, archiveFiles.tar, fresh.size > 0)
-    await extract(options, archiveFiles.remapsTar)
+    const stays = (name: string) => fresh.has(name) || shared.leave.has(name) || isBelow(name, shared.whole)
+    await writeGone(options, (name) => !shared.leave.has(name) && !isBelow(name, shared.volumes))
+    await recordUndo(options, (name) => !stays(name) && !shared.keep.has(name))
+    await removeNames(options, goneList, ['-xdev', '-depth', '-delete'])
+    const except = new Set([...fresh, ...shared.leave, ...shared.whole])
+    await writeFile(`${options.folder}/${exceptList}`, linesOf(except))
+    await extract(options, archiveFiles.tar, except.size > 0)
+    await extract(options, archiveFiles.remapsTar, except.size > 0)
     return { ms: performance.now() - began }
   } catch (error) {
     throw new ReprieveError('restore-failed', 'unpacking the files beside the memory failed', {}, error)
@@ -64,32 +90,38 @@ export async function undoUnpack(options: UnpackOptions): Promise<boolean> {
   return true
 }
 
+function isBelow(name: string, folders: Iterable<string>): boolean {
+  return [...folders].some((folder) => name === folder || name.startsWith(`${folder}/`))
+}
+
 /** Keeps the files that are about to be replaced or removed. In a fresh container few of them exist. */
-async function recordUndo(options: UnpackOptions, fresh: ReadonlySet<string>): Promise<void> {
+async function recordUndo(options: UnpackOptions, isBrought: (name: string) => boolean): Promise<void> {
   const list = await broughtList(options)
   // An attempt that was not taken back: what is there now is the checkpoint's own, not what was there before it.
   if (await exists(`${options.folder}/${list}`)) return
   const lists = [archiveFiles.list, archiveFiles.remapsList, archiveFiles.sockets]
-  const named = await Promise.all(
-    lists.map((one) => readFile(`${options.folder}/${one}`, 'latin1').catch(() => '')),
-  )
-  const names = named
-    .join('')
-    .split('\0')
-    .filter((name) => name !== '' && !fresh.has(name))
-  const brought = Buffer.from(
-    names
-      .toReversed()
-      .map((name) => `${name}\0`)
-      .join(''),
-    'latin1',
-  )
+  const named = await Promise.all(lists.map((one) => namesOf(options, one)))
+  const brought = joined(named.flat().filter(isBrought).toReversed())
   // The list comes last, by its final name: without it nothing is taken back, for nothing was changed yet.
   const draft = `${list}.draft`
   await writeFile(`${options.folder}/${draft}`, brought)
   await keep(options, draft, undoFiles.replaced, false)
-  await keep(options, archiveFiles.deleted, undoFiles.removed, true)
+  await keep(options, goneList, undoFiles.removed, true)
   await rename(`${options.folder}/${draft}`, `${options.folder}/${list}`)
+}
+
+async function writeGone(options: UnpackOptions, isGone: (name: string) => boolean): Promise<void> {
+  const names = await namesOf(options, archiveFiles.deleted)
+  await writeFile(`${options.folder}/${goneList}`, joined(names.filter(isGone)))
+}
+
+async function namesOf({ folder }: UnpackOptions, list: string): Promise<string[]> {
+  const text = await readFile(`${folder}/${list}`, 'latin1').catch(() => '')
+  return text.split('\0').filter((name) => name !== '')
+}
+
+function joined(names: readonly string[]): Buffer {
+  return Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1')
 }
 
 async function keep(options: UnpackOptions, list: string, tar: string, recursion: boolean): Promise<void> {

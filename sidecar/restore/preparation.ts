@@ -16,13 +16,9 @@ import { takeBaseline } from '../files/baseline.ts'
 import { noteFirstStart } from '../files/fresh-files.ts'
 import { exists } from '../../src/exists.ts'
 import { containerProcesses } from '../proc/process-tree.ts'
-import {
-  attemptRestore,
-  clearContainer,
-  requireFitExternalFiles,
-  takeBackEarlier,
-  type Restored,
-} from './restore-attempt.ts'
+import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
+import { requireFitExternalFiles } from './fit-files.ts'
+import { noteFreshStart } from './shared-volumes.ts'
 import { clearRestoreMark } from './restore-mark.ts'
 import { endedWith, RestoreNote } from './restore-note.ts'
 import { clearFetched, fetchCheckpoint, fetchedFolder, isFetched, removeFetched } from './fetched.ts'
@@ -149,7 +145,10 @@ export type PrepareOptions = {
 export async function prepare(options: PrepareOptions): Promise<Prepared> {
   try {
     const prepared = await prepareFrom(options)
-    if (prepared.outcome === 'cold') await clearRestoreMark(`${volumePaths.run}/${options.plan.name}`)
+    if (prepared.outcome === 'cold') {
+      await clearRestoreMark(`${volumePaths.run}/${options.plan.name}`)
+      if (!options.signal.aborted) await noteFreshStart(options.around, options, options.signal)
+    }
     return prepared
   } finally {
     // Whatever became of it: a whole checkpoint would lie in the node's memory or on its disk for as long as the pod lives.

@@ -5,25 +5,25 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
-import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { requireOwnCredentials } from './credentials.ts'
 import type { HookAnswer } from '../criu/hook-channel.ts'
-import { heldPaths, stopComparing, type Comparison } from '../criu/regular-files.ts'
+import { stopComparing, type Comparison } from '../criu/regular-files.ts'
 import { restore } from '../criu/restore.ts'
-import { cutTails, putBackTails, type Cut, type Growth } from '../files/file-tails.ts'
+import { cutTails, putBackTails, type Cut } from '../files/file-tails.ts'
 import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
 import { firstStartOf } from '../files/fresh-files.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
-import { requireFitFiles, type ExternalPlace } from '../files/external-files.ts'
+import { lostAttributes, putBackAffinity, readInventory } from './as-before.ts'
+import { sharedRestore, turns } from './shared-volumes.ts'
+import { settleNote } from '../volumes/volume-note.ts'
+import { requireFitExternalFiles, type RestoreTarget } from './fit-files.ts'
 import { fitDatabases } from './fit-databases.ts'
 import { fitToPod } from './fit-to-pod.ts'
 import { markRestore } from './restore-mark.ts'
 import { awaitFreeNumbers, lostNumber, numbersPatienceMs } from './free-numbers.ts'
-import { isAlive, killAll, shareMounts, startByClockOf, treeOf } from '../proc/process-tree.ts'
+import { isAlive, killAll, shareMounts, treeOf } from '../proc/process-tree.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
-
-export type RestoreTarget = { plan: ContainerPlan; launcherPid: number }
 
 export type Restored = {
   manifest: CheckpointManifest
@@ -31,6 +31,8 @@ export type Restored = {
   supervisor: number
   statusFile: string
   phases: Record<string, number>
+  /** Attributes of processes and threads that are not as they were. */
+  lost: string[]
 }
 
 /** How long CRIU may take beyond the data: it reads about 1 GiB/s from the page cache; 100 MB/s is a slow disk. */
@@ -60,7 +62,7 @@ export async function attemptRestore(
 ): Promise<Restored> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await attemptOnce(around, target, fetched, options)
+      return await turns.run(() => attemptOnce(around, target, fetched, options), options.signal)
     } catch (error) {
       if (options.signal.aborted || !lostNumber(error)) throw error
       if (attempt === tries)
@@ -99,19 +101,23 @@ async function attemptOnce(
   signal.throwIfAborted()
   await requireOwnCredentials(`${folder}/criu`, launcherPid)
   await requireFitExternalFiles(around, target, manifest)
+  const shared = await sharedRestore(around, target, fetched, unpack)
+  await shared.requireFit()
   const cuts: Cut[] = []
   let cutting: Promise<void> = Promise.resolve()
   let adopted = false
   let failure: unknown
   try {
     await mkdir(work, { recursive: true, mode: 0o700 })
-    const held = () => heldPaths(`${folder}/criu`)
+    const held = async () => shared.held
     const firstStart = () => firstStartOf(runFolder)
-    const unpacked = await unpackEphemeral({ ...unpack, held, firstStart })
+    const unpacked = await unpackEphemeral({ ...unpack, held, firstStart }, shared.names)
     signal.throwIfAborted()
+    await shared.note()
     const roots = await readEphemeralRoots(launcherPid, plan)
     await fitToPod(folder, { pid: launcherPid, ...roots }, log)
-    await stopComparing(`${folder}/criu`, comparisonIn(roots))
+    const compared = comparisonIn(roots)
+    await stopComparing(`${folder}/criu`, (path) => (shared.isJudged(path) ? 'nothing' : compared(path)))
     await markRestore(runFolder, manifest.id, log)
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       // Where the kernel takes no numbers from CRIU (before Linux 5.5), CRIU has set the last one to its own.
@@ -119,7 +125,10 @@ async function attemptOnce(
       await fitDatabases(`${folder}/criu`, root, signal, log)
       try {
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
-        const grown = await requireFitExternalFiles(around, target, manifest)
+        const grown = [
+          ...(await requireFitExternalFiles(around, target, manifest)),
+          ...(await shared.requireFit()),
+        ]
         signal.throwIfAborted()
         cutting = cutTails(launcherPid, grown, cuts, { checkpointId: manifest.id, signal })
         await cutting
@@ -128,6 +137,7 @@ async function attemptOnce(
         failure = error
         return 'abort'
       }
+      if (inventory) await putBackAffinity(inventory, root, log).catch(() => undefined)
       adopted = await adopt(root, supervisor, statusFile)
       if (!adopted) {
         failure = new ReprieveError(
@@ -136,6 +146,13 @@ async function attemptOnce(
         )
         return 'abort'
       }
+      // From here on the application may write.
+      await settleNote(plan.name).catch((err: unknown) =>
+        log.warn(
+          { event: 'files.volumes_not_noted', err },
+          'the volumes that the application begins on could not be noted',
+        ),
+      )
       for (const { path, tail, cutBytes } of cuts)
         log.warn(
           { event: 'restore.tail_moved', path, tail, cutBytes },
@@ -143,6 +160,7 @@ async function attemptOnce(
         )
       return 'go'
     }
+    const inventory = await readInventory(folder)
     // CRIU itself, too, must get numbers that it does not need for the tree.
     await around.numbers.moveOn()
     const { supervisor, ms } = await restore({
@@ -162,7 +180,9 @@ async function attemptOnce(
       criuMs: Math.round(ms),
       totalMs: Math.round(performance.now() - began),
     }
-    return { manifest, root, supervisor, statusFile, phases }
+    // It runs: whatever fails from here on is no failure of its restore.
+    const lost = inventory ? await lostAttributes(inventory, launcherPid, root).catch(() => []) : []
+    return { manifest, root, supervisor, statusFile, phases, lost }
   } catch (caught) {
     const error: unknown = failure ?? caught
     await takeBack(around, target, manifest, unpack)
@@ -181,24 +201,6 @@ async function attemptOnce(
   } finally {
     await rm(work, { recursive: true, force: true })
   }
-}
-
-/**
- * @returns the files of which a tail is to be cut off
- * @throws ReprieveError `unfit-files`
- */
-export async function requireFitExternalFiles(
-  around: Surroundings,
-  target: RestoreTarget,
-  { externalFiles }: CheckpointManifest,
-): Promise<Growth[]> {
-  if (externalFiles.length === 0) return []
-  return requireFitFiles(await externalPlaceOf(target), externalFiles, around.podPlan.externalFiles ?? 'safe')
-}
-
-async function externalPlaceOf({ plan, launcherPid: pid }: RestoreTarget): Promise<ExternalPlace> {
-  const { mountPoints, external } = await readEphemeralRoots(pid, plan)
-  return { pid, mountPoints, external, sinceMs: await startByClockOf(pid) }
 }
 
 /** Files on lasting volumes were judged; those of other mounts are made anew with each pod, or written to by others. */

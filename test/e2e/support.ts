@@ -237,6 +237,7 @@ export type PodStatusReport = {
     storing?: boolean
     restoredFrom?: string
     restorePhases?: Record<string, number>
+    lostAttributes: string[]
     rejected: { id: string; reason: string; detail: string }[]
     lastCheckpoint?: {
       outcome: string

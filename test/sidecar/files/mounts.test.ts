@@ -19,11 +19,19 @@ t.test('reads the kernel list of mounts, optional fields and escapes included', 
     'half a line',
     '',
   ].join('\n')
+  const plain = {
+    device: '98:0',
+    root: '/root',
+    type: 'ext4',
+    readOnly: false,
+    ofImage: false,
+    options: ['rw'],
+  }
   t.strictSame(parseMounts(text), [
-    { path: '/', type: 'overlay', readOnly: false, ofImage: false, options: ['rw', 'lowerdir=/a'] },
-    { path: '/with blank\ttab\nline\\slash', type: 'ext4', readOnly: false, ofImage: false, options: ['rw'] },
-    { path: '/secrets', type: 'tmpfs', readOnly: true, ofImage: false, options: ['rw'] },
-    { path: '/ünï', type: 'ext4', readOnly: false, ofImage: false, options: ['rw'] },
+    { ...plain, path: '/', device: '0:21', root: '/', type: 'overlay', options: ['rw', 'lowerdir=/a'] },
+    { ...plain, path: '/with blank\ttab\nline\\slash' },
+    { ...plain, path: '/secrets', type: 'tmpfs', readOnly: true },
+    { ...plain, path: '/ünï' },
   ])
 })
 

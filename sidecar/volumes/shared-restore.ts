@@ -1,0 +1,148 @@
+/** Prepares a restore for the volumes that other containers of the pod use as well, and notes what the application begins on. */
+import { readFile } from 'node:fs/promises'
+import type { ContainerPlan, PodPlan } from '../../src/pod-plan.ts'
+import { archiveFiles } from '../files/archive.ts'
+import { type FindOptions } from '../files/find.ts'
+import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
+import { nothingShared, type SharedNames } from '../files/unpack.ts'
+import { startByClockOf } from '../proc/process-tree.ts'
+import { bytesOf, lookAtNeighbours, nameInPod, podVolumes, type PodVolume } from './pod-volumes.ts'
+import { draftNote, readNote, type VolumeNote } from './volume-note.ts'
+import { comesBack, shareOf, type Share } from './volume-share.ts'
+import { stateOf } from './volume-state.ts'
+
+export type SharedOptions = FindOptions & {
+  podPlan: PodPlan
+  plan: ContainerPlan
+  /** Of the checkpoint; undefined for an application that begins at its beginning. */
+  createdAt?: string
+}
+
+type Volume = PodVolume & { share: Share }
+
+/** What is known of the pod's volumes before a container begins. */
+export type VolumesHere = {
+  roots: EphemeralRoots
+  volumes: Volume[]
+  own: VolumeNote | undefined
+  others: VolumeNote[]
+  /** DEVICE:INODE of what programs of other containers hold. */
+  holds: (file: string) => boolean
+}
+
+export async function volumesHere({ pid, podPlan, plan }: SharedOptions): Promise<VolumesHere> {
+  const roots = await readEphemeralRoots(pid, plan)
+  const names = podPlan.containers.map(({ name }) => name).filter((name) => name !== plan.name)
+  const others = (await Promise.all(names.map(readNote))).filter((note) => note !== undefined)
+  const own = await readNote(plan.name)
+  const neighbours = await lookAtNeighbours(pid)
+  const isUsed = (volume: PodVolume) => (volume.isGiven ? neighbours.uses(volume) : neighbours.mounts(volume))
+  const volumes = (await podVolumes(pid, roots, plan)).map((volume) =>
+    Object.assign(volume, { share: shareOf(volume, { own, others, isUsed }) }),
+  )
+  return { roots, volumes, own, others, holds: (file) => neighbours.hold(file) }
+}
+
+/** @param held the paths of all files that the application held, as bytes in latin1 */
+export async function planShared(
+  options: SharedOptions,
+  here: VolumesHere,
+  held: ReadonlySet<string>,
+): Promise<SharedNames> {
+  const shared = here.volumes.filter(({ share }) => share !== 'own')
+  if (shared.length === 0) return nothingShared
+  const sinceSeconds = (await startByClockOf(options.pid)) / 1_000
+  const state = await stateOf(options, here.roots, shared)
+  const isSince = (changed: string) => Number(changed) > sinceSeconds
+  const isNewest = here.others.every(({ createdAt }) => createdAt < (options.createdAt ?? ''))
+  const plan = {
+    leave: new Set<string>(),
+    keep: new Set<string>(),
+    whole: new Set<string>(),
+    back: new Set<string>(),
+  }
+  const comeBackTo = new Set<string>()
+  for (const path of await archivedNames(options.folder)) {
+    const volume = volumeOf(path, shared)
+    if (volume === undefined || volume.share === 'own') continue
+    const now = state.get(path)
+    if (now?.isFolder === true) {
+      plan.keep.add(path)
+      continue
+    }
+    const name = nameInPod(volume, path)
+    const isBack = comesBack({
+      share: volume.share,
+      isGiven: volume.isGiven,
+      isHeld: held.has(path),
+      isHeldBeside: now !== undefined && here.holds(now.file),
+      now: now && { changed: now.changed, isSince: isSince(now.changed) },
+      known: changesKnown(name, here),
+      isNewest,
+    })
+    if (isBack) {
+      plan.back.add(path)
+      comeBackTo.add(volume.path)
+    } else plan.leave.add(path)
+  }
+  // Where nobody that we protect has begun yet, what the application had deleted goes again, but not what a neighbour has made.
+  for (const path of await namesIn(options.folder, archiveFiles.deleted)) {
+    const now = state.get(path)
+    if (now !== undefined && (isSince(now.changed) || here.holds(now.file))) plan.leave.add(path)
+  }
+  // What tar would take for another name in its list of exceptions cannot be left alone by itself.
+  const unnamed = new Set(
+    [...plan.leave].filter((path) => /\n|\s$/.test(path)).map((path) => volumeOf(path, shared)?.path),
+  )
+  for (const { path, share } of shared)
+    if (unnamed.has(path) || (share !== 'first' && !comeBackTo.has(path))) plan.whole.add(bytesOf(path))
+  const begun = shared.filter(({ share }) => share !== 'first')
+  return { ...plan, volumes: begun.map(({ path }) => bytesOf(path)) }
+}
+
+function changesKnown(name: string, { own, others }: VolumesHere): Set<string> {
+  return new Set([...others, ...(own ? [own] : [])].flatMap(({ files }) => files.get(name) ?? []))
+}
+
+function volumeOf(path: string, volumes: readonly Volume[]): Volume | undefined {
+  const mount = mountOf(
+    path,
+    volumes.map((volume) => bytesOf(volume.path)),
+  )
+  return volumes.find((volume) => bytesOf(volume.path) === mount)
+}
+
+async function archivedNames(folder: string): Promise<Set<string>> {
+  const lists = [archiveFiles.list, archiveFiles.remapsList, archiveFiles.sockets]
+  return new Set((await Promise.all(lists.map((list) => namesIn(folder, list)))).flat())
+}
+
+async function namesIn(folder: string, list: string): Promise<string[]> {
+  const text = await readFile(`${folder}/${list}`, 'latin1').catch(() => '')
+  return text.split('\0').filter((name) => name !== '')
+}
+
+/**
+ * Notes the volumes as the application is about to find them, once what comes from a checkpoint lies there; a draft until `settleNote`.
+ * @param back what came; undefined where nothing did
+ */
+export async function noteVolumes(
+  options: SharedOptions,
+  here: VolumesHere,
+  back: ReadonlySet<string> = new Set(),
+): Promise<void> {
+  const files = new Map(here.own?.files)
+  // Of what this container alone has used so far nobody needs to know more.
+  const isAlone = options.podPlan.containers.length === 1
+  const noted = here.volumes.filter(({ share }) => !isAlone && share !== 'lived')
+  const sinceSeconds = (await startByClockOf(options.pid)) / 1_000
+  for (const [path, { changed, isFolder }] of await stateOf(options, here.roots, noted)) {
+    const volume = volumeOf(path, noted)
+    if (volume === undefined || isFolder) continue
+    const isUntouched =
+      volume.share === 'own' || (volume.share === 'first' && Number(changed) <= sinceSeconds)
+    if (isUntouched || back.has(path)) files.set(nameInPod(volume, path), changed)
+  }
+  const volumes = here.volumes.map(({ device, root }) => ({ device, root }))
+  await draftNote(options.plan.name, { createdAt: options.createdAt ?? '', volumes, files })
+}

@@ -1,0 +1,28 @@
+/** The files of volumes as they are now, by names as bytes in latin1. */
+import { findEach, walkArguments, type FindOptions } from '../files/find.ts'
+import type { EphemeralRoots } from '../files/mounts.ts'
+import { fileName, type PodVolume } from './pod-volumes.ts'
+
+export type StateOfFile = {
+  isFolder: boolean
+  /** Seconds since the epoch, as find(1) prints them: the same for the same instant. */
+  changed: string
+  /** DEVICE:INODE */
+  file: string
+}
+
+export async function stateOf(
+  options: FindOptions,
+  roots: EphemeralRoots,
+  volumes: readonly PodVolume[],
+): Promise<Map<string, StateOfFile>> {
+  const state = new Map<string, StateOfFile>()
+  if (volumes.length === 0) return state
+  const walk = walkArguments({ ...roots, roots: volumes.map(({ path }) => path) })
+  await findEach(options, [...walk, '-printf', '%y %C@ %D %i %p\\0'], (entry) => {
+    const [type, changed = '', device = '0', inode = '0'] = entry.split(' ', 4)
+    const path = entry.split(' ').slice(4).join(' ')
+    state.set(path, { isFolder: type === 'd', changed, file: fileName(BigInt(device), BigInt(inode)) })
+  })
+  return state
+}
