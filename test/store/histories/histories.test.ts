@@ -73,11 +73,7 @@ async function live(seed: number, decisions: Decisions): Promise<string[]> {
     if (what === 'scale up') await world.start(node(), trouble())
     if (what === 'scale down' && seen().length > 1) end([pick(seen())])
     if (what === 'clock jump') world.clocks.set(node(), pick([-60, -1, 1, 60]) * minute)
-    if (what === 'days') {
-      const days = pick([1, 3, 8])
-      world.overdueFrom(days)
-      world.pass(days)
-    }
+    if (what === 'days') world.pass(pick([1, 3, 8]))
     if (what === 'checkpoint') for (const one of world.pods) await world.checkpoint(one)
     if (seen().length === 0) await world.start(node(), trouble())
   }

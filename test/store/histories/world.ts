@@ -2,7 +2,7 @@
  * A simulated cluster with one workload: its pods, their nodes and clocks, and one store in a folder. Which checkpoint a pod goes on from, which
  * generation it begins, what it prunes, whose turn it is and what a sweep removes, the real code decides. The world keeps the truth, and compares.
  */
-import { existsSync, lstatSync, readdirSync } from 'node:fs'
+import { existsSync, lstatSync, lutimesSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeCheckpointId } from '../../../src/checkpoint-id.ts'
 import { restoredLife, startOfGeneration, type Life } from '../../../src/generation.ts'
@@ -14,7 +14,7 @@ import type { Store } from '../../../src/store/store.ts'
 import { namesOf } from '../../../src/work.ts'
 import { instantInSlot } from '../../../sidecar/lineage/slot-instant.ts'
 import { quietLog } from '../../sidecar/quiet-log.ts'
-import { age, day, week } from '../aged.ts'
+import { day, week } from '../aged.ts'
 import { never, sampleDraft, slot } from '../samples.ts'
 
 export type Work = { incarnation: string; fingerprint: string }
@@ -89,6 +89,7 @@ export class World {
       if (publisher !== pod.uid) this.faults.push(`epoch ${manifest.epoch}: ${publisher} and ${pod.uid}`)
       this.#publishers.set(manifest.epoch ?? 0, pod.uid)
       this.#newestGeneration = pod.life.generation.id
+      this.#ages.set(pod.life.generation.id, 0)
       await this.#look('a checkpoint')
       await pod.store.prune(slot, keep, never, { generation: pod.life.generation.id, ttlMs: week })
       await this.#look('a prune', pod)
@@ -101,9 +102,11 @@ export class World {
 
   /** Everything in the store gets older. */
   pass(days: number): void {
-    for (const name of existsSync(this.root) ? readdirSync(this.root) : []) {
-      const path = join(this.root, name)
-      age(path, Date.now() - lstatSync(path).mtimeMs + days * day)
+    for (const [generation, age] of this.#ages) this.#ages.set(generation, age + days)
+    const names = existsSync(this.root) ? readdirSync(this.root, { recursive: true, encoding: 'utf8' }) : []
+    for (const path of names.toReversed().map((name) => join(this.root, name))) {
+      const then = new Date(lstatSync(path).mtimeMs - days * day)
+      lutimesSync(path, then, then)
     }
   }
 
@@ -193,16 +196,11 @@ export class World {
       if (older !== undefined && older.id < generation) this.#leftForGood.add(older.id)
   }
 
-  readonly #overdue = new Set<string>()
-  /** To be called before days pass. */
-  overdueFrom(days: number): void {
-    if (days <= 7) return
-    for (const { generation } of this.#listed.values())
-      if (generation !== undefined) this.#overdue.add(generation.id)
-  }
+  /** In days, of the newest checkpoint of each generation. */
+  readonly #ages = new Map<string, number>()
 
   #isOverdue(generation: string | undefined): boolean {
-    return generation === undefined || this.#overdue.has(generation)
+    return generation === undefined || (this.#ages.get(generation) ?? 0) > 7
   }
 
   #ids = 0
