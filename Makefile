@@ -43,17 +43,17 @@ test-vm: setup ## the tests inside a virtual machine: FILES="test/e2e/eviction.t
 soak: setup ## the repetitions that are too long for every day
 	REPRIEVE_SOAK=1 REPRIEVE_PROPERTY_RUNS=100000 scripts/test.sh soak
 
-programs: setup ## thirty-eight programs of Debian, each restored twice: writes the table of docs/usage.md
+programs: setup ## forty programs of Debian, each restored twice: writes the table of docs/usage.md
 	REPRIEVE_PROGRAMS=all tap --jobs=1 --timeout=3600 test/e2e/programs/programs.test.ts
 	node scripts/docs.ts
 
 demo: setup ## a pod dies and carries on, told as it happens (WORKLOAD=torch for PyTorch)
 	@node demo/main.ts
 
-image: setup ## builds the image: IMAGE=localhost/reprieve:latest BASE=a-debian-13-image
+image: setup ## builds both images: IMAGE=localhost/reprieve:latest BASE=a-debian-13-image ARCH=amd64
 	@scripts/build-image.sh $(IMAGE)
 
-image-archive: image ## build/reprieve-image.tar, for docker load or a registry
+image-archive: image ## build/reprieve-image.tar and the control plane's, for docker load or a registry
 	@scripts/build-image.sh --archive $(IMAGE)
 
 e2e: setup ## the same on the cluster that KUBECONFIG names, with IMAGE

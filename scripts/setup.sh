@@ -29,8 +29,9 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
   else
     command -v npm >/dev/null || fail "npm is missing: install Node.js (any version brings it)"
     # Not `npm ci`: it refuses a lock file made where the registry lacks other platforms' optional packages (oxlint's), as some
-    # mirrors do. The versions are the lock file's all the same, and it is left as it is.
-    try 600 npm install --no-save --no-audit --no-fund || fail "npm install failed: is a registry reachable?"
+    # mirrors do. The versions are the lock file's all the same, and it is left as it is. npm warns that its own Node is too old for
+    # packages that will run on the one that it installs.
+    try 600 npm install --no-save --no-audit --no-fund --loglevel=error || fail "npm install failed: is a registry reachable?"
   fi
   echo "$wanted" >"$stamp"
 fi

@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path'
 import { parseDocument, type Document } from 'yaml'
 import { durationMs, readEndpoint, readEviction, type Eviction } from './config-forms.ts'
 import { validated } from './config-problems.ts'
-import { optionalCapabilities, type ConfigFile, type statusHosts } from './config-schema.ts'
+import { optionalCapabilities, type ConfigFile } from './config-schema.ts'
 import { describeError, ReprieveError } from './errors.ts'
 import type { CloudPlan } from './pod-plan.ts'
 import { parseQuantityBytes, parseQuantityNanos } from './quantity.ts'
@@ -28,7 +28,6 @@ export type ContainerResources = Readonly<{
 }>
 
 export type OptionalCapability = (typeof optionalCapabilities)[number]
-export type StatusHost = (typeof statusHosts)[number]
 
 export type EntrypointConfig = Readonly<{
   /** `nowhere`: no registry is ever asked, and such containers are not protected. */

@@ -51,6 +51,13 @@ const table = {
       'it holds capabilities that the sidecar lacks (capabilities.add of its container, where the node or the configuration does not grant them to the sidecar), and could not be restored',
     isLasting: true,
   },
+  'lacks-sys-resource': {
+    // check_prlimit_permission, kernel/sys.c: the caller's own user, or CAP_SYS_RESOURCE.
+    says: /Can't get rlimit \d+: Operation not permitted/,
+    means:
+      'one of its processes is not root’s, and CRIU needs CAP_SYS_RESOURCE in the sidecar to read its limits (prlimit). The node or the configuration does not grant it',
+    isLasting: true,
+  },
   'runs-from-memory': {
     // At the restore only, as above.
     says: /No entry for reg-file-ID/,

@@ -26,5 +26,3 @@ export const notTakenReasons = {
     remedy: 'Nothing to do: the pod ends as it would have without Reprieve.',
   },
 } as const satisfies Record<string, { meaning: string; remedy: string }>
-
-export type NotTakenReason = keyof typeof notTakenReasons

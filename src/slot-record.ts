@@ -55,12 +55,6 @@ export function needs(record: SlotRecord, need: NonNullable<SlotRecord['needs']>
   return (record.needs?.memoryBytes ?? 0) >= need.memoryBytes ? record : { ...record, needs: need }
 }
 
-/** Forgets the trials of checkpoints that are gone, so that the record does not grow for ever. */
-export function withOnlyTrialsOf(record: SlotRecord, ids: readonly string[]): SlotRecord {
-  const kept = Object.entries(record.trials).filter(([id]) => ids.includes(id))
-  return { ...record, trials: Object.fromEntries(kept) }
-}
-
 export function earlyDeathsOf(record: SlotRecord, id: string): number {
   return Object.hasOwn(record.trials, id) ? (record.trials[id]?.earlyDeaths ?? 0) : 0
 }
@@ -70,12 +64,14 @@ function short(reason: string): string {
   return reason.slice(0, slotRecordLimits.reasonBytes / 4).toWellFormed()
 }
 
+/** The oldest trial goes where the record would get too many to be written: its checkpoint is long gone. */
 function withTrial(
   record: SlotRecord,
   id: string,
   trial: SlotRecord['trials'][string] | undefined,
 ): SlotRecord {
-  const others = Object.entries(record.trials).filter(([other]) => other !== id)
+  const all = Object.entries(record.trials).filter(([other]) => other !== id)
+  const others = all.slice(-(slotRecordLimits.trials - 1))
   return { ...record, trials: Object.fromEntries(trial === undefined ? others : [...others, [id, trial]]) }
 }
 

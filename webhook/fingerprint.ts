@@ -124,13 +124,11 @@ function present(fields: Record<string, unknown>): Record<string, unknown> {
 
 /** Where the parts are many, variables are one part and mounts another: the plan is one environment variable, which the kernel bounds. */
 function hashed(parts: readonly Part[]): WorkParts {
-  const each = Object.fromEntries(parts.map(([name, text]) => [shortName(name), shortHash(text)]))
-  if (JSON.stringify(each).length <= workPartsLimits.planBytes) return each
-  const groups = new Map<string, Part[]>()
-  for (const part of parts) {
-    const group = part[0].split(' ')[0] ?? ''
-    groups.set(group, [...(groups.get(group) ?? []), part])
-  }
+  // The length is known before a mebibyte of variables is hashed.
+  const each = Object.fromEntries(parts.map(([name]) => [shortName(name), ' '.repeat(shortHashLength)]))
+  if (JSON.stringify(each).length <= workPartsLimits.planBytes)
+    return Object.fromEntries(parts.map(([name, text]) => [shortName(name), shortHash(text)]))
+  const groups = Map.groupBy(parts, ([name]) => name.split(' ')[0] ?? '')
   const byGroup = [...groups].map(([group, all]) => [shortName(group), shortHash(JSON.stringify(all))])
   return Object.fromEntries(byGroup.slice(0, mostGroups)) as WorkParts
 }
@@ -139,8 +137,10 @@ function shortName(name: string): string {
   return name.slice(0, 100).toWellFormed()
 }
 
+const shortHashLength = 12
+
 function shortHash(text: string): string {
-  return sha256(text).slice(0, 12)
+  return sha256(text).slice(0, shortHashLength)
 }
 
 function sha256(text: string): string {

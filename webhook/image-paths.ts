@@ -1,4 +1,4 @@
-/** The paths in the one image of the webhook, the restore init container and the sidecar. */
+/** The paths in the image of the restore init container and the sidecar. */
 export const imagePaths = {
   launcher: '/usr/local/lib/reprieve/launcher',
   node: '/usr/local/bin/node',

@@ -26,20 +26,21 @@ const anyName = '*'
 
 /** `admit` with a memory, for one configuration: the answer is the same whether it is remembered or not. */
 export function rememberAdmissions(): Admit {
-  let remembered = new BoundedCache<Admission>(mostRemembered, () => 0)
+  let remembered = new BoundedCache<Admission | 'seen once'>(mostRemembered, () => 0)
   let decidedBy: Config | undefined
   return (request, optedInBy, config) => {
     const key = keyOf(request, optedInBy)
     if (key === undefined) return admit(request, optedInBy, config)
     if (config !== decidedBy) {
-      remembered = new BoundedCache<Admission>(mostRemembered, () => 0)
+      remembered = new BoundedCache<Admission | 'seen once'>(mostRemembered, () => 0)
       decidedBy = config
     }
     const { uid } = request
     const known = remembered.get(key)
-    if (known !== undefined) return { ...known, response: { ...known.response, uid } }
+    if (typeof known === 'object') return { ...known, response: { ...known.response, uid } }
     const admission = admit(request, optedInBy, config)
-    remembered.set(key, admission, Infinity)
+    // Most templates have one pod at a time, and to keep its answer would cost more than it saves.
+    remembered.set(key, known === undefined ? 'seen once' : admission, Infinity)
     return admission
   }
 }

@@ -7,7 +7,7 @@ import { Gcp } from '../../sidecar/triggers/clouds/gcp.ts'
 import { cloudSources } from '../../sidecar/triggers/clouds/source-table.ts'
 import { explainAnswers } from '../../sidecar/triggers/notices/answers.ts'
 import { annotationTable } from '../../src/annotations.ts'
-import { dumpObstacles } from '../../src/dump-obstacles.ts'
+import { dumpObstacles, obstacleIn } from '../../src/dump-obstacles.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { logEvents } from '../../src/log-events.ts'
 import { notTakenReasons } from '../../src/not-taken-reasons.ts'
@@ -128,6 +128,13 @@ function filesIn(root: string, folder: string): string[] {
 const mostTold = 120
 
 /** What `make programs` found last. */
+function inWords(why: string): string {
+  const obstacle = obstacleIn(why)
+  return obstacle === undefined
+    ? why.replaceAll(/\s+/g, ' ').slice(0, mostTold)
+    : dumpObstacles[obstacle].means
+}
+
 function programs(): string {
   const { date, reprieve, kernel, programs: all } = readResults()
   const rows = all.map(({ name, version, outcome }) => [
@@ -138,7 +145,7 @@ function programs(): string {
   const tried = `Tried on ${date} with Reprieve ${reprieve} and Linux ${kernel}:`
   const did = all.map(({ name, about, why }) => ({
     name,
-    text: `${sentence(about)}${why === undefined ? '' : ` Seen: ${sentence(why.replaceAll(/\s+/g, ' ').slice(0, mostTold))}`}`,
+    text: `${sentence(about)}${why === undefined ? '' : ` Seen: ${sentence(inWords(why))}`}`,
   }))
   return [
     tried,

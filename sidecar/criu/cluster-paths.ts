@@ -17,8 +17,6 @@ export function isDated(name: string): boolean {
   return datedForm.test(name)
 }
 
-export type Renamed = { path: string; sizeBytes: number | undefined }
-
 /**
  * @param folders the dated folder of today, by mount point
  * @param sizeOf of a regular file; undefined for what is none

@@ -11,8 +11,6 @@ import { volumePaths } from '../../src/volume.ts'
 /** The folder of the tools in the image of the sidecar. */
 export const imageTools = '/usr/local/lib/reprieve'
 
-export type ToolPaths = { bin: string; lib: string; loader: string; launcher: string }
-
 /** The argv that starts a bundled program wherever the shared volume is mounted. */
 export function toolArgv(name: 'criu' | 'tar' | 'find', ...args: string[]): string[] {
   return [volumePaths.loader, '--library-path', volumePaths.lib, `${volumePaths.bin}/${name}`, ...args]

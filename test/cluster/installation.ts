@@ -25,7 +25,8 @@ export async function install(
   cpSync(manifests, copy, { recursive: true })
   const overlay = join(copy, 'overlays/e2e')
   edit<Kustomization>(join(overlay, 'kustomization.yaml'), (file) => {
-    for (const entry of file.images) Object.assign(entry, splitImage(image))
+    for (const entry of file.images)
+      Object.assign(entry, splitImage(entry.name.endsWith('-control-plane') ? controlPlaneOf(image) : image))
   })
   edit<Config>(join(overlay, 'config.yaml'), (file) => {
     if (withoutCapabilities.length > 0) file.sidecar = { ...file.sidecar, withoutCapabilities }
@@ -73,6 +74,11 @@ export async function awayWith(kubectl: Kubectl, what: () => Promise<void>): Pro
     await inSystem('scale', 'deployment/reprieve-webhook', '--replicas=1')
     await inSystem('rollout', 'status', 'deployment/reprieve-webhook', '--timeout=180s')
   }
+}
+
+/** As scripts/build-image.sh names it. */
+export function controlPlaneOf(image: string): string {
+  return image.replace(/(:[^:/]+)?$/, '-control-plane$1')
 }
 
 /** `host:5000/name:tag` or `name@sha256:…`, as kustomize wants it. */

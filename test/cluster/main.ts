@@ -1,6 +1,7 @@
 /**
- * `make e2e`: on the cluster that KUBECONFIG names, with the image IMAGE that its nodes can pull or already have.
+ * `make e2e`: on the cluster that KUBECONFIG names, with the image IMAGE, and its control plane's, that its nodes can pull or already have.
  *   KUBECONFIG=… IMAGE=registry/reprieve:tag make e2e
+ *   APPLICATION_IMAGE=…                 runs as the application: any image with a shell (default: busybox)
  *   WITHOUT_CAPABILITIES=SYS_RESOURCE   leaves capabilities out of the sidecar, where the nodes themselves lack them
  *   NODE_NAME=…                         runs the test's pods there (default: the first node that pods can be scheduled on)
  * Installs the manifests, runs a StatefulSet, a Deployment, a ReplicationController and a Job, deletes, evicts and drains their pods, tries to get into the sidecar,
@@ -29,6 +30,7 @@ const kubectl = makeKubectl(240_000)
 const results: { name: string; ms: number; error?: unknown }[] = []
 
 const { KUBECONFIG, IMAGE, WITHOUT_CAPABILITIES = '', NODE_NAME } = process.env
+const application = process.env.APPLICATION_IMAGE ?? 'docker.io/library/busybox:1.37'
 const missing = Object.entries({ KUBECONFIG, IMAGE }).filter(([, value]) => (value ?? '') === '')
 if (IMAGE === undefined || missing.length > 0) {
   say(
@@ -49,24 +51,24 @@ try {
   await tell('the API server takes every manifest, with every choice', () => assertManifests(kubectl, say))
   await tell('and every example', () => assertExamples(say))
   await tell('a deleted pod of a StatefulSet goes on at the next step', () =>
-    deleteStory('count', statefulSet(IMAGE, node)),
+    deleteStory('count', statefulSet(application, node)),
   )
   await tell('a drained pod of a StatefulSet goes on at the next step', drainStory)
   await tell('who may exec into a protected pod gets into the application, and not into the sidecar', () =>
-    guardStory(IMAGE),
+    guardStory(application),
   )
   await tell('while no replica answers, pods are made unprotected and only the sidecar is out of reach', () =>
-    awayStory(IMAGE),
+    awayStory(application),
   )
   await tell('a deleted pod of a Deployment goes on, though its replacement begins before it has ended', () =>
-    deleteStory('serve', deployment(IMAGE, node)),
+    deleteStory('serve', deployment(application, node)),
   )
   await tell('so does one of a controller that Reprieve knows nothing of, past the guard', () =>
-    deleteStory('old', replicationController(IMAGE, node)),
+    deleteStory('old', replicationController(application, node)),
   )
-  await tell('an evicted pod of a Job goes on, and the Job completes', () => jobStory(IMAGE))
+  await tell('an evicted pod of a Job goes on, and the Job completes', () => jobStory(application))
 } finally {
-  await cleanUp(IMAGE)
+  await cleanUp(application)
 }
 const failed = results.filter((result) => result.error !== undefined)
 say(`${results.length - failed.length} passed, ${failed.length} failed`)

@@ -6,8 +6,20 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import type { Pod } from '../harness/pod.ts'
-import { restricted } from './restricted.ts'
-import { application, deadlineMs, exitCodeOf, numbersIn, openStage, podOf, replaced, type Stage } from './support.ts' // prettier-ignore
+import { application, deadlineMs, exitCodeOf, numbersIn, openStage, podOf, replaced, type PodOptions, type Stage } from './support.ts' // prettier-ignore
+
+const restricted: Omit<PodOptions, 'command'> = {
+  securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+  spec: {
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 1000,
+      runAsGroup: 3000,
+      supplementalGroups: [4000],
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+  },
+}
 
 const step = /^step (\d+) /
 

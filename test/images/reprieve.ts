@@ -1,5 +1,5 @@
 /**
- * Reprieve's own image for the harness: the same layers as the Dockerfile's last stage, made by the same scripts, each
+ * Reprieve's own image for the harness: the programs of both images of the Dockerfile, made by the same scripts, above a Debian, each layer
  * kept in the cache. A change to a TypeScript file or to the launcher remakes only the last, in about a second.
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'

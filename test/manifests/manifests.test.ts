@@ -25,7 +25,7 @@ type PodSpec = {
 }
 
 const root = new URL('../../manifests/', import.meta.url).pathname
-const notObjects = new Set(['kustomization.yaml', 'config.yaml'])
+const notObjects = new Set(['kustomization.yaml', 'config.yaml', 'image-fields.yaml'])
 
 function documentsIn(file: string): Manifest[] {
   const documents = parseAllDocuments(readFileSync(join(root, file), 'utf8'))

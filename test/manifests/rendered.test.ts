@@ -62,7 +62,7 @@ t.test('every object has a name of its own, and lies in our namespace or in none
   }
 })
 
-t.test('what is injected is the image that runs the webhook', async (t) => {
+t.test('the control plane runs its own image, and injects the sidecar’s of the same version', async (t) => {
   type Container = { name: string; image: string; env?: { name: string; value: string }[] }
   for (const { name, objects } of installations) {
     const pods = objects.flatMap((object) =>
@@ -72,8 +72,9 @@ t.test('what is injected is the image that runs the webhook', async (t) => {
     )
     const containers = pods.flatMap(({ template }) => template.spec.containers)
     const webhook = containers.find((container) => container.name === 'webhook')
-    t.match(webhook?.image, /^[\w.-]+\/.+:.+/, name)
-    t.equal(webhook?.env?.find((variable) => variable.name === 'REPRIEVE_IMAGE')?.value, webhook?.image, name)
+    t.match(webhook?.image, /^[\w.-]+\/.+\/reprieve-control-plane:.+/, name)
+    const injected = webhook?.image.replace('-control-plane:', ':')
+    t.equal(webhook?.env?.find((variable) => variable.name === 'REPRIEVE_IMAGE')?.value, injected, name)
     for (const { image } of containers) t.equal(image, webhook?.image, name)
   }
 })

@@ -18,6 +18,7 @@ const said: Record<keyof typeof dumpObstacles, string[]> = {
     "(criu/proc_parse.c:663): Can't handle non-regular mapping on 12's map 7f0000000000",
   ],
   'holds-more-capabilities': ['(criu/pie/restorer.c:245): Unable to restore capabilities: -1'],
+  'lacks-sys-resource': ["(criu/cr-dump.c:389): Can't get rlimit 0: Operation not permitted"],
   'runs-from-memory': ['(criu/files-reg.c:2592): No entry for reg-file-ID 0x1'],
   'uses-own-namespaces': ["(criu/namespaces.c:460): Can't dump nested pid namespace for 12"],
   'connected-outside': [

@@ -10,7 +10,6 @@ import {
   provedAlive,
   serializeSlotRecord,
   slotRecordLimits,
-  withOnlyTrialsOf,
 } from '../../src/slot-record.ts'
 import { sealJson } from '../../src/sealed-json.ts'
 
@@ -27,7 +26,20 @@ t.test('early deaths add up until the application has proved itself alive', asyn
 t.test("one checkpoint's trials leave those of another alone", async (t) => {
   const both = diedEarly(diedEarly(fresh, id, 'a'), other, 'b')
   t.same(provedAlive(both, id).trials, { [other]: { earlyDeaths: 1, lastReason: 'b' } })
-  t.same(Object.keys(withOnlyTrialsOf(both, [id]).trials), [id])
+})
+
+t.test('a record of as many trials as it can hold takes another one, in place of the oldest', async (t) => {
+  const trials = Object.fromEntries(
+    Array.from({ length: slotRecordLimits.trials }, (_, index) => [
+      `20260102T030405.000Z-${index.toString(16).padStart(8, '0')}`,
+      { earlyDeaths: 1, lastReason: 'exit 1' },
+    ]),
+  )
+  const record = diedEarly({ ...fresh, trials }, id, 'exit 1')
+  t.doesNotThrow(() => serializeSlotRecord(record))
+  t.equal(earlyDeathsOf(record, id), 1)
+  t.equal(earlyDeathsOf(record, '20260102T030405.000Z-00000000'), 0, 'the oldest')
+  t.equal(earlyDeathsOf(record, '20260102T030405.000Z-00000001'), 1)
 })
 
 t.test('the end of the application is remembered beside the trials', async (t) => {

@@ -12,17 +12,17 @@ import { redis } from './redis.ts'
 import { cron, gunicorn, haproxy, mariadb, memcached, mosquitto, supervisord, tini } from './services.ts'
 import { sqlite, sqliteWal } from './sqlite.ts'
 import { tmux } from './tmux.ts'
-import { torchDdp, torchLoader, torchrun } from './torch.ts'
+import { torchDdp, torchLoader } from './torch.ts'
 import { ffmpeg, joblib, mpi, rsync, tail, vim } from './tools.ts'
 
 /** Each group is one pod, and one image. */
 // prettier-ignore
 export const groups = {
-  'every-day': [bash, python, sqliteWal, redis, postgresql, nginx, perl, make, git, tail],
+  'every-day': [bash, python, sqlite, redis, postgresql, nginx, perl, make, git, tail],
   languages: [ruby, php, lua, tcl, gawk, ocaml, sbcl, erlang, tini, cron],
-  services: [supervisord, memcached, gunicorn, mosquitto, haproxy, rsync, tmux, vim, sqlite, gcc],
+  services: [supervisord, memcached, gunicorn, mosquitto, haproxy, rsync, tmux, vim, sqliteWal, gcc],
   large: [node, java, go, r, mariadb, ffmpeg, mpi, joblib],
-  torch: [torchLoader, torchDdp, torchrun],
+  torch: [torchLoader, torchDdp],
 } as const satisfies Record<string, readonly RealProgram[]>
 
 export const packagesOf = (programs: readonly RealProgram[]): string[] =>

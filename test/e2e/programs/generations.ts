@@ -4,7 +4,7 @@
  */
 import { poll, sleep } from '../../harness/deadline.ts'
 import type { Pod } from '../../harness/pod.ts'
-import { podOf, sidecarEntries, type PodOptions, type Stage } from '../support.ts'
+import { podOf, sidecarEntries, type Stage } from '../support.ts'
 import type { RealProgram } from './program.ts'
 
 export type Outcome =
@@ -22,20 +22,16 @@ const startMs = 240_000
 const onceMs = 60_000
 const askEveryMs = 400
 
-/**
- * @param options what else the pod says: the user of all containers, for example
- * @returns what became of each, by its name
- */
+/** @returns what became of each, by its name */
 export async function runGenerations(
   stage: Stage,
   programs: readonly RealProgram[],
-  options: Pick<PodOptions, 'securityContext' | 'spec'> = {},
 ): Promise<Map<string, Outcome>> {
   const outcomes = new Map<string, Outcome>()
   const reached = new Map<string, number>()
   let left = programs
   for (let generation = 1; generation <= generations && left.length > 0; generation++) {
-    const pod = await stage.run(podWith(programs, options), { configMaps: { programs: filesOf(programs) } })
+    const pod = await stage.run(podWith(programs), { configMaps: { programs: filesOf(programs) } })
     await Promise.all(
       left.map(async (program) => {
         const outcome = await come(pod, program, reached, generation)
@@ -120,21 +116,15 @@ function refusalOf(pod: Pod, name: string): string | undefined {
   return said ?? `no checkpoint was asked for: ${JSON.stringify(entries.slice(-2).map(({ msg }) => msg))}`
 }
 
-function podWith(
-  programs: readonly RealProgram[],
-  { securityContext, spec }: Pick<PodOptions, 'securityContext' | 'spec'>,
-) {
+function podWith(programs: readonly RealProgram[]) {
   const pod = podOf({
     annotations: { containers: programs.map(({ name }) => name).join(',') },
-    spec: { ...spec, volumes: [{ name: 'program', configMap: { name: 'programs' } }] },
+    spec: { volumes: [{ name: 'program', configMap: { name: 'programs' } }] },
   })
   const containers = programs.map(({ name, command }) => ({
     name,
     image: 'app',
     command,
-    // In the guest: how long a launcher waits for its sidecar.
-    env: pod.spec.containers[0]?.env ?? [],
-    ...(securityContext === undefined ? {} : { securityContext }),
     volumeMounts: [{ name: 'program', mountPath: '/program' }],
   }))
   return { ...pod, spec: { ...pod.spec, containers } }

@@ -83,34 +83,3 @@ if __name__ == '__main__':
   command: [...withoutLibuv, 'python3', '/program/torch-ddp.py'],
   check: told,
 }
-
-export const torchrun: RealProgram = {
-  name: 'torchrun',
-  about: 'the same with two workers of an elastic agent, started once',
-  packages,
-  files: {
-    // What the command torchrun does, with stores that are told that there is no libuv.
-    'torchrun-agent.py': `from functools import partial
-import torch.distributed as dist
-dist.TCPStore = partial(dist.TCPStore, use_libuv=False)
-from torch.distributed.run import main
-main()
-`,
-    'torchrun.py': `${trains}
-if __name__ == '__main__':
-    with open('/tmp/starts', 'a') as file: file.write('started\\n')
-    train(int(os.environ['RANK']), int(os.environ['WORLD_SIZE']))
-`,
-  },
-  command: [
-    ...withoutLibuv,
-    'python3',
-    '/program/torchrun-agent.py',
-    '--nproc-per-node=2',
-    '--max-restarts=0',
-    '--master-addr=127.0.0.1',
-    '--master-port=7013',
-    '/program/torchrun.py',
-  ],
-  check: `[ "$(wc -l < /tmp/starts)" = 2 ] && ${told}`,
-}
