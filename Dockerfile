@@ -1,6 +1,6 @@
 # Two images from one build, both without a shell or a package manager:
 #   sidecar        the sidecar and the restore init container: Node, plain JavaScript, the launcher, CRIU and its companions
-#   control-plane  the webhook and what keeps its certificates: Node and plain JavaScript, as a user without rights
+#   control-plane  the webhook, what keeps its certificates, and the node agent: Node and plain JavaScript, as a user without rights
 # Nothing comes from the builder's node_modules. Every stage takes the architecture that it runs as.
 #   make image IMAGE=NAME      with buildah, also without a registry, or with docker
 ARG BASE=docker.io/library/debian:trixie-slim
@@ -45,11 +45,12 @@ COPY src src
 COPY webhook webhook
 COPY sidecar sidecar
 COPY certs certs
+COPY agent agent
 COPY LICENSE NOTICE ./
 COPY --from=tools /build/tools.packages ./
 COPY --from=runtime /build/runtime.packages ./
 RUN sh scripts/image/program.sh /images/sidecar src sidecar \
- && sh scripts/image/program.sh /images/control-plane src webhook certs \
+ && sh scripts/image/program.sh /images/control-plane src webhook certs agent \
  && node scripts/image/sbom.ts /images/sidecar runtime.packages tools.packages \
  && node scripts/image/sbom.ts /images/control-plane runtime.packages
 

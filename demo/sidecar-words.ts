@@ -1,4 +1,5 @@
 /** What the sidecar and the restore init container tell of their work: their logs, their status port, the manifest. */
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { must } from '../scripts/command.ts'
 import type { CheckpointManifest, Slot } from '../src/manifest.ts'
@@ -74,7 +75,9 @@ async function statusOf(pod: Pod): Promise<Status> {
 }
 
 /** What the store holds of a slot, newest first. */
-export async function checkpointsIn(folder: string, slot: Slot): Promise<CheckpointManifest[]> {
+export async function checkpointsIn(whole: string, slot: Slot): Promise<CheckpointManifest[]> {
+  const [namespace = ''] = slot.lineage.split('/')
+  const folder = join(whole, namespace)
   const store = openStore({ kind: 'directory', name: 'demo', path: folder }, pino({ level: 'silent' }))
   return (await store.list(slot, AbortSignal.timeout(readDeadlineMs))).manifests
 }

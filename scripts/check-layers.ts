@@ -14,6 +14,7 @@ export const allowed: Record<string, string[]> = {
   webhook: ['src'],
   sidecar: ['src'],
   certs: ['src'],
+  agent: ['src'],
 }
 
 /** Which rooms of `sidecar/` each may import from, besides itself. Its entry files, on the top floor, may import all of them. */
@@ -38,6 +39,8 @@ export const rooms: Record<string, string[]> = {
     'triggers/node-memory',
     'triggers/notices',
     'triggers/clouds',
+    'triggers/agent',
+    'launcher-socket',
   ],
   'triggers/prestop': ['container', 'checkpoint', 'launcher-socket'],
   'triggers/manual': ['container', 'checkpoint'],
@@ -46,6 +49,7 @@ export const rooms: Record<string, string[]> = {
   'triggers/node-memory': ['container', 'checkpoint', 'proc'],
   'triggers/notices': ['container', 'checkpoint', 'proc'],
   'triggers/clouds': ['triggers/notices'],
+  'triggers/agent': ['triggers/notices', 'triggers/memory'],
   report: ['triggers/notices', 'container'],
 }
 

@@ -15,6 +15,7 @@ import { readSurroundings } from './setup/surroundings.ts'
 import { installTools } from './setup/tools.ts'
 import { thawLeftFrozen } from './triggers/memory/left-frozen.ts'
 import { cgroupMount, MemoryCgroup } from './triggers/memory/memory-cgroup.ts'
+import { explainDisruptions } from './triggers/agent/disruptions.ts'
 import { explainAnswers } from './triggers/notices/answers.ts'
 import { Triggers } from './triggers/triggers.ts'
 
@@ -25,7 +26,7 @@ process.env.UV_THREADPOOL_SIZE ??= '8'
 const settleDeadlineMs = 60_000
 
 if (process.argv.includes('--explain')) {
-  process.stdout.write(explainAnswers())
+  process.stdout.write(`${explainAnswers()}\n${explainDisruptions()}`)
   process.exit()
 }
 const around = readSurroundings(process.env, createLog('sidecar'))

@@ -1,6 +1,7 @@
 /**
  * Sweeps a whole store: `node sidecar/sweep-main.js --store FOLDER [--ttl 168h] [--namespace-bytes 100Gi] [--namespace NAME] [--dry-run]
- * [--every 1h]`. A CronJob runs it for a store on the network, a DaemonSet (with `--every`) for the nodes' own.
+ * [--every 1h] [--migrate]`. A CronJob runs it for a store on the network, a DaemonSet (with `--every`) for the nodes' own. With `--migrate`
+ * it first moves what a release before 0.3 left into the folders of the namespaces (docs/install.md).
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -10,6 +11,7 @@ import { createLog } from '../src/log.ts'
 import { usualTtlMs } from '../src/pod-plan.ts'
 import { parseQuantityBytes } from '../src/quantity.ts'
 import { createDirectoryStore } from '../src/store/directory.ts'
+import { migrateStore, type Migrated } from '../src/store/migrate-store.ts'
 import type { Retention } from '../src/store/retention.ts'
 import type { Swept } from '../src/store/sweep-store.ts'
 import { sweepLock } from './lineage/namespace-sweep.ts'
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     namespace: { type: 'string' },
     every: { type: 'string' },
     'dry-run': { type: 'boolean', default: false },
+    migrate: { type: 'boolean', default: false },
   },
 })
 
@@ -33,18 +36,28 @@ async function sweepOnce(path: string, retention: Retention): Promise<boolean> {
   const signal = AbortSignal.timeout(deadlineMs)
   const store = createDirectoryStore({ name: 'swept', path, log: createLog('sweep') })
   const { namespace, 'dry-run': dryRun } = values
-  const swept = await store.sweep(
-    {
-      retention,
-      ...(namespace === undefined ? {} : { namespace }),
-      dryRun,
-      lock: sweepLock(signal, launcher),
-    },
-    signal,
-  )
+  const which = {
+    ...(namespace === undefined ? {} : { namespace }),
+    dryRun,
+    lock: sweepLock(signal, launcher),
+  }
+  const migrated = values.migrate ? await migrateStore(path, which, signal) : []
+  for (const slot of migrated) process.stdout.write(`${migrationOf(slot)}\n`)
+  const swept = await store.sweep({ retention, ...which }, signal)
   for (const slot of swept) process.stdout.write(`${lineOf(slot)}\n`)
   if (swept.length === 0) process.stdout.write('nothing to remove\n')
-  return swept.every(({ outcome }) => outcome !== 'failed')
+  return [...migrated, ...swept].every(({ outcome }) => outcome !== 'failed')
+}
+
+function migrationOf({ lineage, container, outcome, detail }: Migrated): string {
+  const words = {
+    moved: 'moved into the folder of its namespace:',
+    'would-move': 'would move into the folder of its namespace:',
+    'in-use': 'left, a pod uses it or ended less than 15 minutes ago:',
+    superseded: 'left, the folder of its namespace has a newer one:',
+    failed: 'failed to move',
+  }
+  return `${words[outcome]} ${lineage} ${container}${detail === undefined ? '' : `: ${detail}`}`
 }
 
 function durationOf(name: string, text: string | undefined): number | undefined {

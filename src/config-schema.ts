@@ -144,6 +144,12 @@ export const configSchema = Type.Object(
         description: 'the stores by name; `default` is the store of pods that name none',
       },
     ),
+    wholeStores: Type.Array(Type.String({ expected: 'the name of a store' }), {
+      uniqueItems: true,
+      default: [],
+      description:
+        "stores of the kinds hostPath and nfs that pods mount whole, for the time of an update from a release before 0.3; of others a pod mounts its namespace's folder only",
+    }),
     keep: Type.Integer({ minimum: 1, maximum: 100, default: 3, description: 'checkpoints that are kept for pods that do not say' }), // prettier-ignore
     retention: Type.Object(
       {

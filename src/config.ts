@@ -56,6 +56,7 @@ export type Config = Readonly<
     | 'image'
     | 'imagePullPolicy'
     | 'keep'
+    | 'wholeStores'
     | 'statusPort'
     | 'statusHost'
     | 'guard'
@@ -109,6 +110,7 @@ export function parseConfig(text: string, file: string, given: { image?: string 
   const problems = [
     'problems' in read ? read.problems : [],
     resourceProblems(value),
+    wholeStoreProblems(value),
     authenticationProblems(value),
   ].flat()
   if (!('file' in read) || problems.length > 0) throw invalid(problems)
@@ -154,6 +156,16 @@ function resourceProblems(value: unknown): string[] {
       return [`${key} must be at most its limit, ${most}, not "${asked}"`]
     }),
   )
+}
+
+/** A claim lies in the namespace of its pods: it is always mounted whole, and holds nothing of others. */
+function wholeStoreProblems(value: unknown): string[] {
+  const names = at(value, 'wholeStores')
+  const isShared = (name: unknown) =>
+    ['hostPath', 'nfs'].some((kind) => at(value, 'stores', String(name), kind) !== undefined)
+  return (Array.isArray(names) ? names : [])
+    .filter((name) => !isShared(name))
+    .map((name) => `wholeStores must name stores of the kinds hostPath and nfs, not "${String(name)}"`)
 }
 
 /** What was read with a namespace's secret is told to nobody but an API server that has shown who it is. */

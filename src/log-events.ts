@@ -3,6 +3,24 @@
  * reworded. A line carries its code as `event`, and the type `EventLog` refuses a code that is not in this table. Sorted by code.
  */
 export const logEvents = {
+  'agent.away': 'The node agent has ended the conversation; the sidecar goes on by itself.',
+  'agent.called': 'The node agent of the pod’s node has called the sidecar.',
+  'agent.failed': 'The node agent cannot run and exits with 1; `error` names the reason.',
+  'agent.grown':
+    'The node agent patched the memory limit of a container; `became` tells what the kubelet made of it.',
+  'agent.listed': 'The node agent has listed what it watches.',
+  'agent.metrics_unavailable': 'The node agent could not listen on its port for metrics and health.',
+  'agent.not_grown': 'A container was not given more memory; `why` tells the reason.',
+  'agent.pod_lost': 'The conversation with the sidecar of a pod has ended; the node agent calls again.',
+  'agent.pod_reached': 'The node agent talks with the sidecar of a pod.',
+  'agent.pod_refused': 'The sidecar of a pod refuses the conversation; `why` tells the reason.',
+  'agent.ready': 'The node agent watches the pods of its node.',
+  'agent.stopping': 'The node agent received a signal and exits.',
+  'agent.stranger':
+    'A process of the pod called the sidecar in the place of the node agent; the connection was closed.',
+  'agent.told': 'The node agent has told a sidecar which disruptions stand.',
+  'agent.unheard': 'The sidecar cannot listen for the node agent and goes on without it.',
+  'agent.watch_failed': 'A watch at the API server ended; the node agent begins it again after `pauseMs`.',
   'api_server.unreachable':
     'The webhook has no access to the API server: it reads neither pull secrets nor `caBundle`.',
   'application.hung':

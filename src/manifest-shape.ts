@@ -146,7 +146,10 @@ export const manifestShape: Check = (value, where, report) => {
   const paths = files.map((file) => file.path).filter((path) => typeof path === 'string')
   for (const path of clashesOf(paths))
     report(`files has ${JSON.stringify(path)} twice, or both as a file and a folder`)
-  const total = files.reduce((sum, file) => sum + Number(file.sizeBytes), 0)
+  const total = files.reduce(
+    (sum, file) => sum + (typeof file.sizeBytes === 'number' ? file.sizeBytes : Number.NaN),
+    0,
+  )
   if (total !== value.totalBytes) report(`totalBytes must be the sum of the files' sizes`)
   const process = isRecord(value.process) ? value.process : {}
   const fds = Array.isArray(process.stdio) ? process.stdio.filter(isRecord).map((pipe) => pipe.fd) : []

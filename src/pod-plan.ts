@@ -11,7 +11,13 @@ export const triggerNames = ['memory', 'disruption', 'spot', 'interval', 'manual
 export type TriggerName = (typeof triggerNames)[number]
 
 /** Where checkpoints go. The credentials and paths are the administrator's, never the pod's. */
-export type StorePlan = { kind: 'directory'; name: string; path: string }
+export type StorePlan = {
+  kind: 'directory'
+  name: string
+  path: string
+  /** Where the releases before 0.3 kept the lineages of all namespaces. Absent where the pod does not see it. */
+  earlierPath?: string
+}
 
 export type MemoryPressureAnswer = 'grow' | 'reschedule' | 'checkpoint'
 
@@ -181,8 +187,9 @@ function problemsOf(value: unknown): string[] {
       store.kind === 'directory' &&
       isText(store.name) &&
       isText(store.path) &&
-      store.path.startsWith('/'),
-    'store must be {kind: "directory", name, path}',
+      store.path.startsWith('/') &&
+      (store.earlierPath === undefined || (isText(store.earlierPath) && store.earlierPath.startsWith('/'))),
+    'store must be {kind: "directory", name, path, earlierPath?}',
   )
   expect(
     isTexts(value.triggers) &&

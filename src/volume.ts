@@ -18,6 +18,8 @@ export const volumePaths = {
   socket: `${volumeRoot}/run/sidecar.sock`,
   /** Unix socket for manual checkpoints; only root in the pod may connect, who could kill its processes as well. */
   control: `${volumeRoot}/run/control.sock`,
+  /** Unix socket on which the node agent calls the sidecar (agent/PROTOCOL.md); only root outside the pod’s PID namespace is heard. */
+  agent: `${volumeRoot}/run/agent.sock`,
   /** Files that announce an end (sidecar/triggers/notices/notice-folder.ts); only root in the sidecar and on the node can write there. */
   notices: `${volumeRoot}/run/notices`,
 } as const

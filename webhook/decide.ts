@@ -14,7 +14,7 @@ import { chooseContainers } from './chosen-containers.ts'
 import { planOfContainer } from './container-plan.ts'
 import { exclusionProblems } from './container-volumes.ts'
 import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
-import { storeMountPath } from './image-paths.ts'
+import { storePlan } from './store-place.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
 import { deviceObstacles, hugePageObstacles } from './devices.ts'
@@ -150,7 +150,7 @@ export function planFor({ namespace, lineage, wishes, containers }: Planned, con
     namespace,
     lineage: lineage.lineage,
     ...(lineage.incarnation === undefined ? {} : { incarnation: lineage.incarnation }),
-    store: { kind: 'directory', name: wishes.store ?? defaultStore, path: storeMountPath },
+    store: storePlan(wishes.store ?? defaultStore, namespace, config),
     keep: wishes.keep ?? config.keep,
     ...(isUsual(config.retention) ? {} : { retention: config.retention }),
     restore: wishes.restore ?? 'latest',

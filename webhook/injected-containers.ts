@@ -3,8 +3,9 @@ import type { Config, ResourceList } from '../src/config.ts'
 import { planVariable, type PodPlan } from '../src/pod-plan.ts'
 import { volumePaths, volumeRoot } from '../src/volume.ts'
 import { restoreCapabilities, sidecarCapabilityNames } from './capabilities.ts'
-import { imagePaths, injectedNames, sidecarNodeFlags, storeMountPath } from './image-paths.ts'
+import { imagePaths, injectedNames, sidecarNodeFlags } from './image-paths.ts'
 import { resourcesFor, type QosClass } from './quality-of-service.ts'
+import { isMountedWhole, namespaceVariable, storeMount } from './store-place.ts'
 
 /** A container, and its JSON. All but the plan is the same for every pod of a class, and nearly all of a patch: it is written once. */
 export type Written = { container: object; text: string }
@@ -20,23 +21,25 @@ const framesByConfig = new WeakMap<Config, Map<string, Frame[]>>()
  */
 export type Surrounding = { qos: QosClass; capabilities: readonly string[]; requests: ResourceList }
 
+type Given = Surrounding & { store: string }
+
 /** The restore init container, then the sidecar. */
 export function injectedContainers(plan: PodPlan, config: Config, pod: Surrounding): Written[] {
   const written = planText(plan)
   const quoted = JSON.stringify(written)
-  return framesOf(config, pod).map(({ container, head, tail }) => ({
+  return framesOf(config, { ...pod, store: plan.store.name }).map(({ container, head, tail }) => ({
     container: { ...container, env: [{ name: planVariable, value: written }, ...container.env.slice(1)] },
     text: head + quoted + tail,
   }))
 }
 
 /** Kept for pods that add no capabilities, as most do: there are as many sets of them as people think of. */
-function framesOf(config: Config, pod: Surrounding): Frame[] {
-  const make = () => [restoreContainer('', config, pod.qos), sidecarContainer('', config, pod)].map(frameOf)
+function framesOf(config: Config, pod: Given): Frame[] {
+  const make = () => [restoreContainer('', config, pod), sidecarContainer('', config, pod)].map(frameOf)
   if (pod.capabilities.length > 0) return make()
   let frames = framesByConfig.get(config)
   if (frames === undefined) framesByConfig.set(config, (frames = new Map<string, Frame[]>()))
-  const kind = [pod.qos, ...Object.keys(pod.requests)].join(' ')
+  const kind = [pod.qos, isMountedWhole(pod.store, config), ...Object.keys(pod.requests)].join(' ')
   let found = frames.get(kind)
   if (found === undefined) frames.set(kind, (found = make()))
   return found
@@ -54,10 +57,10 @@ function frameOf(container: Framed): Frame {
  * Runs once, before everything of the user's, and ends with 0 by its deadline whatever happens: `guard --once` sees to
  * that.
  */
-function restoreContainer(text: string, config: Config, qos: QosClass): Framed {
+function restoreContainer(text: string, config: Config, { qos, store }: Given): Framed {
   return {
     name: injectedNames.restoreContainer,
-    ...common(text, config),
+    ...common(text, config, store),
     command: [
       imagePaths.launcher,
       'guard',
@@ -83,11 +86,11 @@ function restoreContainer(text: string, config: Config, qos: QosClass): Framed {
 function sidecarContainer(
   text: string,
   config: Config,
-  { qos, capabilities, requests }: Surrounding,
+  { qos, capabilities, requests, store }: Given,
 ): Framed {
   return {
     name: injectedNames.sidecarContainer,
-    ...common(text, config),
+    ...common(text, config, store),
     ...metricsPort(config),
     command: [
       imagePaths.launcher,
@@ -132,7 +135,7 @@ const asRoot = {
   runAsUser: 0,
 }
 
-function common(text: string, config: Config): Framed {
+function common(text: string, config: Config, store: string): Framed {
   return {
     image: config.image,
     imagePullPolicy: config.imagePullPolicy,
@@ -141,11 +144,12 @@ function common(text: string, config: Config): Framed {
       fromField('REPRIEVE_POD_NAME', 'metadata.name'),
       fromField('REPRIEVE_POD_UID', 'metadata.uid'),
       fromField('REPRIEVE_NODE_NAME', 'spec.nodeName'),
+      fromField(namespaceVariable, 'metadata.namespace'),
     ],
     volumeMounts: [
       { name: injectedNames.volume, mountPath: volumeRoot },
       { name: injectedNames.stagingVolume, mountPath: volumePaths.staging },
-      { name: injectedNames.storeVolume, mountPath: storeMountPath },
+      storeMount(store, config),
     ],
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',

@@ -38,8 +38,9 @@ int peers_mode(char **words)
 	for (int socket = FIRST; socket < FIRST + count; socket++) {
 		struct ucred peer = { 0 };
 		socklen_t size = sizeof peer;
+		/* The kernel says 0 for a process outside this PID namespace, which no process inside can pretend. */
 		if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || has_ended(socket))
-			peer.pid = 0;
+			peer.pid = -1;
 		printf("%d\n", (int)peer.pid);
 	}
 	if (fflush(stdout) != 0)

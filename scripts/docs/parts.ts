@@ -5,6 +5,7 @@ import { Aws } from '../../sidecar/triggers/clouds/aws.ts'
 import { Azure } from '../../sidecar/triggers/clouds/azure.ts'
 import { Gcp } from '../../sidecar/triggers/clouds/gcp.ts'
 import { cloudSources } from '../../sidecar/triggers/clouds/source-table.ts'
+import { explainDisruptions } from '../../sidecar/triggers/agent/disruptions.ts'
 import { explainAnswers } from '../../sidecar/triggers/notices/answers.ts'
 import { annotationTable } from '../../src/annotations.ts'
 import { dumpObstacles, obstacleIn } from '../../src/dump-obstacles.ts'
@@ -21,6 +22,7 @@ import { configKeys } from '../config-docs.ts'
 import { deadlinesIn, spanOf } from './deadlines.ts'
 import type { Parts } from './markers.ts'
 import { code, list, pairs, sentence, table, wrapped, wrappedLines } from './markdown.ts'
+import { agentMetricsText } from './agent-metrics.ts'
 import { metricsIn } from './metric-rows.ts'
 import { sidecarMetricsText } from './sidecar-metrics.ts'
 import { webhookMetricsText } from './webhook-metrics.ts'
@@ -44,9 +46,11 @@ export async function parts(root: string): Promise<Parts> {
     ['hostile-pods', Object.entries(hostilePods).map(([pod, outcome]) => wrapped(`**${pod}:** ${outcome}`, '- ', '  ')).join('\n')], // prettier-ignore
     ['programs', programs()],
     ['notice-answers', wrappedLines(explainAnswers())],
+    ['disruption-rules', explainDisruptions()],
     ['notice-sources', sources()],
     ['sidecar-metrics', metrics(sidecarMetricsText())],
     ['webhook-metrics', metrics(await webhookMetricsText())],
+    ['agent-metrics', metrics(await agentMetricsText())],
   ])
 }
 
@@ -101,7 +105,7 @@ function textOf({ meaning, remedy }: Reason): string {
 
 /** Where the program waits: C, TypeScript and the manifests. */
 function deadlines(root: string): string {
-  const folders = ['src', 'sidecar', 'launcher', 'webhook', 'certs', 'manifests/base']
+  const folders = ['src', 'sidecar', 'launcher', 'webhook', 'certs', 'agent', 'manifests/base']
   const found = folders.flatMap((folder) =>
     filesIn(root, folder).flatMap((path) => deadlinesIn(path, readFileSync(join(root, path), 'utf8'))),
   )

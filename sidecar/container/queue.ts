@@ -20,7 +20,7 @@ const endingPausesMs = [200, 1_000, 3_000]
 const leastMs = 1_000
 
 /** The most urgent first. A request that ends the application comes before any that does not. */
-const urgency = ['prestop', 'memory', 'spot', 'node-memory', 'manual', 'interval']
+const urgency = ['prestop', 'memory', 'spot', 'disruption', 'node-memory', 'manual', 'interval']
 
 /** The state of the container, as far as a request depends on it. */
 export type Situation =

@@ -19,7 +19,7 @@ export function* entriesOf(image: Buffer, kind: keyof typeof magic): Generator<B
   if (!image.subarray(0, magicLength).equals(magic[kind]))
     throw new Error(`it does not begin as an image of ${kind}`)
   for (let at = magicLength; at < image.length;) {
-    const end = at + 4 + image.readUInt32LE(at)
+    const end = image.length < at + 4 ? Number.POSITIVE_INFINITY : at + 4 + image.readUInt32LE(at)
     if (end > image.length) throw new Error('its last entry is cut short')
     yield image.subarray(at + 4, end)
     at = end

@@ -79,8 +79,10 @@ function isEverywhere(address: string): boolean {
   return everywhere.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
 }
 
+/** @throws Error for what CRIU would read in another way */
 export function addressIn(socket: Buffer, field: number): string | undefined {
   const words = fieldsOf(socket).filter((one) => one.number === field)
+  if (words.some(({ value }) => value >= 2 ** 32)) throw new Error('a word of an address is too long')
   const bytes = Buffer.alloc(words.length * 4)
   for (const [index, { value }] of words.entries()) bytes.writeUInt32LE(value, index * 4)
   return addressOf(bytes)

@@ -7,7 +7,10 @@ import { runCommand } from '../proc/command.ts'
 // @deadline The sidecar cannot learn who connected | It closes the connections; launchers connect again
 const deadlineMs = 10_000
 
-/** The process number of each peer; 0 for a peer that has ended, and for all of them where nobody can be asked. */
+/**
+ * The process number of each peer: 0 for one outside the pod’s PID namespace, -1 for one that has ended, and for all of them where nobody
+ * can be asked.
+ */
 export async function peerPidsOf(
   sockets: readonly Socket[],
   log: EventLog,
@@ -20,5 +23,5 @@ export async function peerPidsOf(
     stdio: ['ignore', 'pipe', 'ignore', ...sockets],
   })
   const lines = stdout.split('\n')
-  return sockets.map((_, index) => Number(lines[index] ?? 0) || 0)
+  return sockets.map((_, index) => (/^\d+$/.test(lines[index] ?? '') ? Number(lines[index]) : -1))
 }

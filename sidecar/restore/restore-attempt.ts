@@ -14,6 +14,7 @@ import { cutTails, putBackTails, type Cut } from '../files/file-tails.ts'
 import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
 import { firstStartOf } from '../files/fresh-files.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
+import { lostLocks } from '../proc/inventory.ts'
 import { lostAttributes, putBackAffinity, readInventory } from './as-before.ts'
 import { sharedRestore, turns } from './shared-volumes.ts'
 import { settleNote } from '../volumes/volume-note.ts'
@@ -107,6 +108,7 @@ async function attemptOnce(
   let cutting: Promise<void> = Promise.resolve()
   let adopted = false
   let failure: unknown
+  let locks: string[] = []
   try {
     await mkdir(work, { recursive: true, mode: 0o700 })
     const held = async () => shared.held
@@ -137,7 +139,10 @@ async function attemptOnce(
         failure = error
         return 'abort'
       }
-      if (inventory) await putBackAffinity(inventory, root, log).catch(() => undefined)
+      if (inventory) {
+        locks = lostLocks(inventory)
+        await putBackAffinity(inventory, root, log).catch(() => undefined)
+      }
       adopted = await adopt(root, supervisor, statusFile)
       if (!adopted) {
         failure = new ReprieveError(
@@ -182,7 +187,7 @@ async function attemptOnce(
     }
     // It runs: whatever fails from here on is no failure of its restore.
     const lost = inventory ? await lostAttributes(inventory, launcherPid, root).catch(() => []) : []
-    return { manifest, root, supervisor, statusFile, phases, lost }
+    return { manifest, root, supervisor, statusFile, phases, lost: [...locks, ...lost] }
   } catch (caught) {
     const error: unknown = failure ?? caught
     await takeBack(around, target, manifest, unpack)

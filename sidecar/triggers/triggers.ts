@@ -4,6 +4,8 @@ import { volumePaths } from '../../src/volume.ts'
 import type { Containers } from '../container/containers.ts'
 import type { Trigger } from '../container/trigger.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
+import { peerPidsOf } from '../launcher-socket/peer-pids.ts'
+import { AgentLine } from './agent/agent-line.ts'
 import { CloudWatcher } from './clouds/cloud-watcher.ts'
 import { cloudsOf } from './clouds/clouds.ts'
 import { IntervalTrigger } from './interval/trigger.ts'
@@ -28,8 +30,9 @@ export class Triggers {
   readonly #clouds: CloudWatcher
   readonly #isCloudAsked: boolean
   readonly #folder: NoticeFolder | undefined
+  readonly #agent: AgentLine
 
-  constructor({ podPlan, log }: Surroundings, containers: Containers) {
+  constructor({ podPlan, identity, made, log }: Surroundings, containers: Containers) {
     const { triggers: wanted, interval } = podPlan
     const { ledger } = containers
     const book = this.sources
@@ -57,8 +60,18 @@ export class Triggers {
             log,
           })
         : undefined
+    const hear: Hear = (source, notices) => this.#notices.hear(source, notices)
+    this.#agent = new AgentLine({
+      path: volumePaths.agent,
+      podUid: identity.uid,
+      version: made.reprieve,
+      hear: wanted.includes('disruption') ? hear : () => undefined,
+      book,
+      peerPidsOf: (sockets) => peerPidsOf(sockets, log),
+      log,
+    })
     const isMemoryWatched = wanted.includes('memory')
-    this.#memory = new MemoryTrigger(isMemoryWatched ? containers.keepers.values() : [], log)
+    this.#memory = new MemoryTrigger(isMemoryWatched ? containers.keepers.values() : [], this.#agent, log)
     this.#nodeMemory = new NodeMemoryTrigger({
       evictionBytes: isMemoryWatched ? podPlan.nodeEvictionBytes : 0,
       evictionPercent: isMemoryWatched ? podPlan.nodeEvictionPercent : undefined,
@@ -69,7 +82,6 @@ export class Triggers {
     })
     const all = [this.prestop, manual, this.#notices, this.#interval, this.#memory, this.#nodeMemory]
     this.#all = all.filter((trigger) => trigger !== undefined)
-    const hear: Hear = (source, notices) => this.#notices.hear(source, notices)
     const clouds = wanted.includes('spot') ? cloudsOf(podPlan.cloud) : []
     this.#isCloudAsked = clouds.length > 0
     this.#clouds = new CloudWatcher(clouds, hear, book, log)
@@ -88,14 +100,17 @@ export class Triggers {
     for (const trigger of this.#all) await trigger.start(this.#containers.asked)
     if (this.#isCloudAsked) this.#clouds.start()
     await this.#folder?.start()
+    await this.#agent.start()
   }
 
   async stop(): Promise<void> {
+    await this.#agent.stop()
     await Promise.all(this.#all.map((trigger) => trigger.stop()))
   }
 
   get status(): Record<string, unknown> {
     return {
+      agent: this.#agent.status,
       cloud: this.#clouds.found,
       sources: this.sources.states,
       notices: this.#notices.status,

@@ -14,7 +14,8 @@ import { newestEpoch } from './epochs.ts'
 import { listCheckpoints } from './list-checkpoints.ts'
 import { putCheckpoint, type Transfer } from './put-checkpoint.ts'
 import { settleAfterAbort } from './settle-after-abort.ts'
-import { findSlotFolder, lockName, makeSlotFolder } from './slot-folder.ts'
+import { lockName } from './slot-folder.ts'
+import { SlotPlaces } from './slot-places.ts'
 import { readSlotRecord, writeSlotRecord } from './slot-record-file.ts'
 import { SlotWriters } from './slot-writers.ts'
 import { storeFailure } from './store-failure.ts'
@@ -28,6 +29,8 @@ export type DirectoryStoreOptions = {
   name: string
   /** Absolute. If it does not exist it is made, for this user alone. */
   path: string
+  /** Where a slot is looked for that is not in `path`, to be moved there when it is taken. */
+  earlierPath?: string
   log?: EventLog
   /** Default `link-or-copy`. */
   transfer?: Transfer
@@ -43,6 +46,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
   const {
     name,
     path: root,
+    earlierPath,
     log,
     transfer = 'link-or-copy',
     abandonedAfterMs = 3_600_000,
@@ -51,6 +55,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
   } = options
   const unanswered = new UnansweredCalls(name, hangsMs)
   const writers = new SlotWriters()
+  const places = new SlotPlaces(root, earlierPath)
   let seen = false
   /** The id of the last checkpoint, by the slot's folder. `prune` keeps it, whatever clock gave it its id. */
   const putLast = new Map<string, string>()
@@ -110,7 +115,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     signal: AbortSignal,
     choose: (found: Found, folder: string) => string[] | Promise<string[]>,
   ) => {
-    const folder = await findSlotFolder(root, slot)
+    const folder = await places.find(slot)
     if (folder === undefined) return { removed: [] }
     const doomed = await choose(await listCheckpoints(folder, slot, signal), folder)
     return writers.write(folder, async (gate) => {
@@ -126,7 +131,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
 
     list: (slot, signal) =>
       run('read', 'list checkpoints', signal, async () => {
-        const folder = await findSlotFolder(root, slot)
+        const folder = await places.find(slot)
         return folder === undefined
           ? { manifests: [], unreadable: [] }
           : listCheckpoints(folder, slot, signal)
@@ -134,12 +139,12 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
 
     draftFolder: (slot, id, signal) =>
       run('write', `begin checkpoint ${id}`, signal, async () =>
-        writers.write(await makeSlotFolder(root, slot), (gate) => makeDraftFolder(gate, id, signal)),
+        writers.write(await places.make(slot), (gate) => makeDraftFolder(gate, id, signal)),
       ),
 
     put: (draft, sourceDir, signal) =>
       run('write', `store checkpoint ${draft.id}`, signal, async () => {
-        const slotFolder = await makeSlotFolder(root, draft.slot)
+        const slotFolder = await places.make(draft.slot)
         const put = await writers.write(slotFolder, (gate, { number }) =>
           putCheckpoint({ slotFolder, gate, transfer, log }, { ...draft, epoch: number }, sourceDir, signal),
         )
@@ -150,7 +155,7 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     fetch: (manifest, targetDir, signal) =>
       run('read', `fetch checkpoint ${manifest.id}`, signal, async () => {
         const began = performance.now()
-        const folder = (await findSlotFolder(root, manifest.slot)) ?? root
+        const folder = (await places.find(manifest.slot)) ?? root
         await fetchCheckpoint(join(folder, manifest.id), manifest, targetDir, signal)
         return { readMs: performance.now() - began }
       }),
@@ -179,19 +184,17 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
       }),
 
     lockFile: (slot, signal) =>
-      run('write', 'find the lock file', signal, async () =>
-        join(await makeSlotFolder(root, slot), lockName),
-      ),
+      run('write', 'find the lock file', signal, async () => join(await places.make(slot), lockName)),
 
     readRecord: (slot, signal) =>
       run('read', 'read the slot record', signal, async () => {
-        const folder = await findSlotFolder(root, slot)
+        const folder = await places.find(slot)
         return folder === undefined ? emptySlotRecord() : readSlotRecord(folder, log)
       }),
 
     writeRecord: (slot, record, signal) =>
       run('write', 'write the slot record', signal, async () => {
-        const folder = await makeSlotFolder(root, slot)
+        const folder = await places.make(slot)
         await writers.write(folder, (gate) => writeSlotRecord(folder, gate, record))
       }),
 
@@ -200,28 +203,26 @@ export function createDirectoryStore(options: DirectoryStoreOptions): Store {
     epochs: {
       take: (slot, holder, signal, after) =>
         run('write', 'take the slot', signal, async () =>
-          writers.take(await makeSlotFolder(root, slot), holder, after),
+          writers.take(await places.settle(slot), holder, after),
         ),
       locked: (slot, lock, signal) =>
         run('write', 'say what the lock is worth', signal, async () =>
-          writers.locked(await makeSlotFolder(root, slot), lock),
+          writers.locked(await places.make(slot), lock),
         ),
       resume: (slot, epoch, holder, signal) =>
         run('write', 'take the slot again', signal, async () =>
-          writers.resume(await makeSlotFolder(root, slot), epoch, holder),
+          writers.resume(await places.make(slot), epoch, holder),
         ),
       beat: (slot, signal) =>
-        run('write', 'say that the writer lives', signal, async () =>
-          writers.beat(await makeSlotFolder(root, slot)),
-        ),
+        run('write', 'say that the writer lives', signal, async () => writers.beat(await places.make(slot))),
       leave: (slot, signal) =>
         run('write', 'leave the slot', signal, async () => {
-          const folder = await findSlotFolder(root, slot)
+          const folder = await places.find(slot)
           if (folder !== undefined) await writers.leave(folder)
         }),
       newest: (slot, signal) =>
         run('read', 'see who has the slot', signal, async () => {
-          const folder = await findSlotFolder(root, slot)
+          const folder = await places.find(slot)
           return folder === undefined ? undefined : newestEpoch(folder)
         }),
     },

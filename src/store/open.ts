@@ -4,9 +4,9 @@ import { createDirectoryStore } from './directory.ts'
 import type { Store } from './store.ts'
 
 /** The store that a plan names. It touches nothing before its first use. */
-export function openStore(plan: StorePlan, log: EventLog): Store {
-  switch (plan.kind) {
+export function openStore({ kind, ...plan }: StorePlan, log: EventLog): Store {
+  switch (kind) {
     case 'directory':
-      return createDirectoryStore({ name: plan.name, path: plan.path, log: log.child({ store: plan.name }) })
+      return createDirectoryStore({ ...plan, log: log.child({ store: plan.name }) })
   }
 }

@@ -14,18 +14,38 @@ import { ownWriterMark } from './writer-mark.ts'
 /** The holder of an epoch that a sweep took: no sign of life. */
 export const sweeper = { pod: 'reprieve-sweep', uid: 'reprieve-sweep', node: '' }
 
-export type SurveyedSlot = SlotState & { folder: string; checkpoints: number }
+/** The names of the parts are those of folders, as encodeName gives them. */
+export type SlotPlace = { root: string; lineage: string; container: string }
+export type SurveyedSlot = SlotState & SlotPlace & { folder: string; checkpoints: number }
 
 /**
- * The folders of all slots, of one namespace if it is given, in an order of chance: a sweep may have time for some only. The store may share
- * its volume with other data, of which nothing is swept.
+ * The folders that hold lineages: the given one, which a claim's pods and the releases before 0.3 write to, and in it those of namespaces. The
+ * store may share its volume with other data, of which nothing is swept.
  */
-export async function slotFolders(root: string, namespace?: string): Promise<[string, string][]> {
-  const found: [string, string][] = []
+export async function lineageRoots(root: string, namespace?: string): Promise<string[]> {
+  const names = (await foldersIn(root)).filter((name) => namespaceForm.test(name))
+  const roots = [root]
+  for (const name of names.filter((one) => namespace === undefined || one === namespace)) {
+    const inside = await readdir(join(root, name)).catch(noneIfGone)
+    if (inside.some((one) => one.startsWith(`${name}+`)) || (inside.length > 0 && inside.every(isLeftOver)))
+      roots.push(join(root, name))
+  }
+  return roots
+}
+
+function isLeftOver(name: string): boolean {
+  return isTrash(name) || writerOfPartial(name) !== undefined
+}
+
+const namespaceForm = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+
+/** All slots below one root, of one namespace if it is given. */
+export async function slotsBelow(root: string, namespace?: string): Promise<SlotPlace[]> {
+  const found: SlotPlace[] = []
   for (const lineage of await lineageFolders(root, namespace))
     for (const container of await foldersIn(join(root, lineage)))
-      if (await isSlot(join(root, lineage, container))) found.push([lineage, container])
-  return found.sort(() => Math.random() - 0.5)
+      if (await isSlot(join(root, lineage, container))) found.push({ root, lineage, container })
+  return found
 }
 
 /** A lineage has several parts, which encodeName joins. */
@@ -34,17 +54,16 @@ export async function lineageFolders(root: string, namespace?: string): Promise<
   return names.filter((name) => namespace === undefined || namespaceOf(name) === namespace)
 }
 
-/** The names of the parts are those of folders, as encodeName gives them. */
 export async function surveySlot(
-  root: string,
-  [lineage, container]: [string, string],
+  { root, lineage, container }: SlotPlace,
   { nowMs, countBytes }: { nowMs: number; countBytes: boolean },
 ): Promise<SurveyedSlot> {
   const folder = join(root, lineage, container)
   const ids = (await readdir(folder)).filter(isCheckpointId)
   const idleMs = nowMs - (await lastLifeMs(folder, ids))
   const bytes = countBytes ? await bytesOf(folder, ids) : 0
-  return { namespace: namespaceOf(lineage), lineage, container, folder, idleMs, bytes, checkpoints: ids.length } // prettier-ignore
+  const namespace = namespaceOf(lineage)
+  return { namespace, root, lineage, container, folder, idleMs, bytes, checkpoints: ids.length }
 }
 
 /** By the clock of the store: that of a file server may differ from this machine's. */
@@ -115,7 +134,7 @@ async function bytesOf(folder: string, ids: readonly string[]): Promise<number> 
 }
 
 /** The namespace is the first part of a lineage, and its characters are those that a folder's name keeps. */
-function namespaceOf(lineage: string): string {
+export function namespaceOf(lineage: string): string {
   return lineage.split('+')[0] ?? ''
 }
 

@@ -12,7 +12,15 @@ import { ReprieveError, describeError } from '../errors.ts'
 import { claimsOf, closeGate, gatePath, isGone, takeExactly } from './epochs.ts'
 import { doomedSlots, livingMs, type Doomed, type Retention } from './retention.ts'
 import { lockName, trashName } from './slot-folder.ts'
-import { lineageFolders, nowOf, slotFolders, surveySlot, sweeper, type SurveyedSlot } from './slot-survey.ts'
+import {
+  lineageFolders,
+  lineageRoots,
+  nowOf,
+  slotsBelow,
+  surveySlot,
+  sweeper,
+  type SurveyedSlot,
+} from './slot-survey.ts'
 import { removeCheckpoints, sweepGates, sweepLeftovers } from './sweep.ts'
 
 export type SweepOptions = {
@@ -37,12 +45,15 @@ const abandonedAfterMs = 3_600_000
 
 export async function sweepStore(root: string, options: SweepOptions, signal: AbortSignal): Promise<Swept[]> {
   const { retention, namespace, mostSlots, dryRun = false } = options
-  const all = (await slotFolders(root, namespace)).slice(0, mostSlots)
+  const roots = await lineageRoots(root, namespace)
+  const found = (await Promise.all(roots.map((one) => slotsBelow(one, namespace)))).flat()
+  // In an order of chance: a sweep may have time for some only.
+  const all = found.sort(() => Math.random() - 0.5).slice(0, mostSlots)
   const about = { nowMs: await nowOf(root), countBytes: dryRun || retention.namespaceBytes !== undefined }
   const slots: SurveyedSlot[] = []
   for (const slot of all) {
     signal.throwIfAborted()
-    await surveySlot(root, slot, about).then((seen) => slots.push(seen), ignoreGone)
+    await surveySlot(slot, about).then((seen) => slots.push(seen), ignoreGone)
   }
   const doomed = doomedSlots(slots, retention)
   const swept: Swept[] = []
@@ -51,32 +62,34 @@ export async function sweepStore(root: string, options: SweepOptions, signal: Ab
     const { lineage, container, idleMs, bytes, checkpoints } = slot
     const done = { lineage, container, idleMs, bytes, checkpoints, why }
     if (dryRun) swept.push({ ...done, outcome: 'would-remove' })
-    else swept.push({ ...done, ...(await removeSlot(root, slot, options, signal)) })
+    else swept.push({ ...done, ...(await removeSlot(slot, options, signal)) })
   }
   if (dryRun) return swept
   const going = new Set(doomed.map(({ slot }) => slot.folder))
   for (const { folder } of slots)
     if (!going.has(folder)) await sweepSlotLeftovers(folder, signal).catch(ignoreGone)
   // Of sweeps that were killed.
-  for (const lineage of await lineageFolders(root, namespace))
-    await rmdir(join(root, lineage)).catch(() => undefined)
-  if (namespace === undefined) await sweepLeftovers(root, abandonedAfterMs, signal)
+  for (const one of roots) {
+    for (const lineage of await lineageFolders(one, namespace))
+      await rmdir(join(one, lineage)).catch(() => undefined)
+    // The folder of a namespace itself stays: pods that have begun to start may have it mounted.
+    if (namespace === undefined) await sweepLeftovers(one, abandonedAfterMs, signal).catch(ignoreGone)
+  }
   return swept
 }
 
 async function removeSlot(
-  root: string,
   slot: SurveyedSlot,
   { lock }: SweepOptions,
   signal: AbortSignal,
 ): Promise<Pick<Swept, 'outcome' | 'detail'>> {
-  const { folder, lineage, container } = slot
+  const { root, folder, lineage, container } = slot
   let unlock: (() => void) | undefined
   try {
     unlock = await lock(join(folder, lockName))
     if (unlock === undefined) return { outcome: 'in-use' }
     const newest = (await claimsOf(folder)).reduce((most, { number }) => Math.max(most, number), 0)
-    const seen = await surveySlot(root, [lineage, container], { nowMs: await nowOf(root), countBytes: false })
+    const seen = await surveySlot(slot, { nowMs: await nowOf(root), countBytes: false })
     if (seen.idleMs <= Math.min(livingMs, slot.idleMs)) return { outcome: 'in-use' }
     const epoch = await takeExactly(folder, newest + 1, sweeper)
     if (epoch === undefined) return { outcome: 'in-use' }

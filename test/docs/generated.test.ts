@@ -5,6 +5,7 @@ import { proseFiles } from '../../scripts/check-prose.ts'
 import { generated } from '../../scripts/docs.ts'
 import { partsOf } from '../../scripts/docs/markers.ts'
 import { parts } from '../../scripts/docs/parts.ts'
+import { explainDisruptions } from '../../sidecar/triggers/agent/disruptions.ts'
 import { explainAnswers } from '../../sidecar/triggers/notices/answers.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { notTakenReasons } from '../../src/not-taken-reasons.ts'
@@ -35,5 +36,8 @@ t.test('every reason that the sidecar writes where it arises has a row', async (
 
 t.test('the sidecar prints the table of notices when it is asked to explain', async (t) => {
   const argv = [join(root, 'sidecar/main.ts'), '--explain']
-  t.equal(execFileSync(process.execPath, argv, { encoding: 'utf8', timeout: 20_000 }), explainAnswers())
+  t.equal(
+    execFileSync(process.execPath, argv, { encoding: 'utf8', timeout: 20_000 }),
+    `${explainAnswers()}\n${explainDisruptions()}`,
+  )
 })

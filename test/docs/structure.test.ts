@@ -125,7 +125,18 @@ t.test('each decision has a number of its own, and context, decision and consequ
 })
 
 t.test('a decision that is cited by its number exists', async (t) => {
-  const sources = ['src', 'webhook', 'sidecar', 'launcher', 'certs', 'manifests', 'scripts', 'test', 'docs']
+  const sources = [
+    'src',
+    'webhook',
+    'sidecar',
+    'launcher',
+    'certs',
+    'agent',
+    'manifests',
+    'scripts',
+    'test',
+    'docs',
+  ]
   const paths = sources
     .flatMap((folder) => filesUnder(folder))
     .filter((path) => /\.(?:ts|c|h|yaml|md)$/.test(path))

@@ -11,7 +11,7 @@
  * (or the one given) with them. A test that fails prints every pod's events, statuses and logs.
  */
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { must } from '../../scripts/command.ts'
@@ -77,6 +77,7 @@ export type Stage = {
   readonly node: Node
   /** A folder of the machine for the test's own files, e.g. hostPath volumes. */
   readonly folder: string
+  /** The folder of the tests' namespace in the store: what a pod sees of it. */
   readonly storeFolder: string
   readonly store: Store
   readonly images: Images
@@ -95,7 +96,8 @@ export async function openStage(t: Test, options: StageOptions = {}): Promise<St
   // Not in /tmp: that may be a tmpfs, and a store is a disk.
   const folder = mkdtempSync('/var/tmp/reprieve-e2e-')
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  const storeFolder = join(folder, 'store')
+  const storeFolder = join(folder, 'store', namespace)
+  mkdirSync(dirname(storeFolder))
   const base = options.base ?? (await busyboxImage())
   const layer = await programLayer(join(folder, 'programs'), options.programs ?? [])
   const images: Images = {
@@ -103,7 +105,10 @@ export async function openStage(t: Test, options: StageOptions = {}): Promise<St
     [image]: options.reprieve ?? (await reprieveImage()),
     ...options.images,
   }
-  const config = parseConfig(configText(storeFolder, options.config ?? ''), join(folder, 'webhook.yaml'))
+  const config = parseConfig(
+    configText(dirname(storeFolder), options.config ?? ''),
+    join(folder, 'webhook.yaml'),
+  )
   const { allocatableMiB } = options
   const node = await Node.create(
     allocatableMiB === undefined ? {} : { allocatableBytes: allocatableMiB * 2 ** 20 },

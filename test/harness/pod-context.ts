@@ -1,5 +1,5 @@
 /** What a container needs of its pod and node to make its next attempt. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { environmentOf, expand } from './environment.ts'
 import { findImage, type Image, type Images } from './image.ts'
@@ -104,7 +104,7 @@ export class PodContext {
       if (subPath?.split('/').includes('..'))
         throw new Error(`container ${spec.name}: subPath must not contain '..'`)
       const source = join(volume.source, subPath ?? '')
-      if (subPath) mkdirSync(join(this.sandbox.mountView, source), { recursive: true, mode: 0o750 })
+      if (subPath) makeSubPath(join(this.sandbox.mountView, volume.source), subPath)
       const propagation =
         { Bidirectional: 'rshared', HostToContainer: 'rslave' }[mount.mountPropagation ?? ''] ?? 'rprivate'
       const target = posix.resolve('/', mount.mountPath)
@@ -146,5 +146,20 @@ export class PodContext {
       join(folder, 'resolv.conf'),
       `search ${identity.namespace}.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n`,
     )
+  }
+}
+
+/**
+ * pkg/kubelet/kubelet_pods.go, makeMounts: what is missing gets the mode of the volume's root, and what cannot be made keeps the container from
+ * being created.
+ */
+function makeSubPath(volume: string, subPath: string): void {
+  const mode = statSync(volume).mode & 0o777
+  let path = volume
+  for (const name of subPath.split('/')) {
+    path = join(path, name)
+    if (existsSync(path)) continue
+    mkdirSync(path)
+    chmodSync(path, mode)
   }
 }

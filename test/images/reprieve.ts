@@ -11,7 +11,7 @@ import { baseRootfs, baseSuite, preparedByScript } from '../../scripts/rootfs.ts
 import type { Image } from '../harness/image.ts'
 
 const root = join(import.meta.dirname, '../..')
-const sources = ['src', 'webhook', 'sidecar', 'certs']
+const sources = ['src', 'webhook', 'sidecar', 'certs', 'agent']
 const launcherFolder = 'launcher'
 
 /**

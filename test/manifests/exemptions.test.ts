@@ -89,6 +89,8 @@ const attacks: [string, () => Pod, RegExp][] = [
   ['the store by another name', changed((pod) => pod.spec.volumes?.push({ name: 'x', hostPath: { path: '/var/lib/reprieve/store' } })), /volume of Reprieve's/],
   ['another staging', changed((pod) => Object.assign(pod.spec.volumes?.find(({ name }) => name === 'reprieve-staging') ?? {}, { emptyDir: undefined, hostPath: { path: '/' } })), /volume of Reprieve's/],
   ['staging in the application', changed((pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-staging', mountPath: '/x', readOnly: true })), /the pod's own mounts/],
+  ['the whole store', changed((pod) => Object.assign((containerIn(pod, sidecar).volumeMounts as object[])[2] ?? {}, { subPathExpr: undefined })), /mounts what/],
+  ['another namespace', changed((pod) => Object.assign((containerIn(pod, sidecar).env as { name: string }[]).find(({ name }) => name === 'REPRIEVE_NAMESPACE') ?? {}, { value: 'other', valueFrom: undefined })), /another namespace/],
   ['the store in the application', changed((pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-store', mountPath: '/x' })), /the pod's own mounts/],
 ] // prettier-ignore
 

@@ -274,3 +274,16 @@ t.test('nothing of the sidecar loads the schema: its memory is paid for in every
     [],
   )
 })
+
+t.test('stores that pods mount whole are stores that namespaces share', async (t) => {
+  const config = parseConfig(`${least}wholeStores: [default]\n`, 'config.yaml')
+  t.same(config.wholeStores, ['default'])
+  t.same(parseConfig(least, 'config.yaml').wholeStores, [])
+  const claim = '  mine: { persistentVolumeClaim: { claimName: c } }\n'
+  t.same(
+    problemsOf(`${least}${claim}wholeStores: [mine, other]\n`),
+    ['mine', 'other'].map(
+      (name) => `wholeStores must name stores of the kinds hostPath and nfs, not "${name}"`,
+    ),
+  )
+})

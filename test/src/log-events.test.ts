@@ -10,7 +10,7 @@ const sourcesOf = (folder: string) =>
     .map((name) => readFileSync(new URL(`${folder}/${name}`, root), 'utf8'))
 
 t.test('every code of the table is reported by some line of the program', async (t) => {
-  const sources = ['src', 'webhook', 'certs', 'sidecar'].flatMap(sourcesOf).join('\n')
+  const sources = ['src', 'webhook', 'certs', 'sidecar', 'agent'].flatMap(sourcesOf).join('\n')
   t.same(
     Object.keys(logEvents).filter((code) => !sources.includes(`'${code}'`)),
     [],

@@ -30,9 +30,12 @@ export type PressureAnswer =
   /** A checkpoint, and on. `because` says why it is not what the pod asked for, where it is not. */
   | { do: 'checkpoint'; because?: string }
 
+/** Why nothing grows where neither a socket nor an agent is there to ask. */
+export const nobodyResizes = 'nobody here resizes pods'
+
 /**
  * @param limitBytes the container's limit now
- * @param without what has been tried already, and why it was to no avail
+ * @param without what cannot be done, or was tried to no avail, and why
  */
 export function answerPressure(
   plan: MemoryPlan,
@@ -44,13 +47,11 @@ export function answerPressure(
   const toBytes = nextLimitBytes(limitBytes, maxBytes)
   if (toBytes === undefined)
     return { do: 'checkpoint', because: `it has all that it may grow to, ${maxBytes} bytes` }
-  if (plan.answer === 'grow' && plan.resizeSocket !== undefined && without.grow === undefined)
-    return { do: 'grow', toBytes }
+  if (plan.answer === 'grow' && without.grow === undefined) return { do: 'grow', toBytes }
   const rescheduling = plan.recordsNeeds
     ? (plan.staysBecause ?? without.reschedule)
     : 'nobody here gives a replacement more memory'
   if (rescheduling === undefined) return { do: 'reschedule', toBytes }
-  const growing = plan.resizeSocket === undefined ? 'nobody here resizes pods' : without.grow
-  const reasons = plan.answer === 'grow' ? [growing, rescheduling] : [rescheduling]
+  const reasons = plan.answer === 'grow' ? [without.grow, rescheduling] : [rescheduling]
   return { do: 'checkpoint', because: reasons.filter((reason) => reason !== undefined).join('; ') }
 }

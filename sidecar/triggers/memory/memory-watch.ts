@@ -10,7 +10,7 @@ import { cgroupMount, MemoryCgroup } from './memory-cgroup.ts'
 import { PolledUsage } from './polled-usage.ts'
 import { answerCrossing, growLate, look, saveLate } from './pressure.ts'
 import type { Answered, PressedContainer, PressureParts } from './remedies.ts'
-import { SocketGrower } from './resource-grower.ts'
+import type { ResourceGrower } from './resource-grower.ts'
 import { thaw, type Standstill } from './standstill.ts'
 import type { EndedContainer } from './pending-end.ts'
 import { Tripwire, type Crossing, type TripwireState } from './tripwire.ts'
@@ -33,6 +33,8 @@ export type MemoryWatchParts = {
   report: (answered: Answered) => void
   /** Called when the memory has room again. */
   relieved: () => void
+  /** Who resizes the pod at the moment; undefined where nobody does. */
+  grower: () => ResourceGrower | undefined
   log: EventLog
 }
 
@@ -44,7 +46,6 @@ export class MemoryWatch {
   readonly #cgroup: MemoryCgroup
   readonly #askAgainMs: number
   readonly #wire: Tripwire | PolledUsage
-  readonly #grower: SocketGrower | undefined
   readonly #reschedules = { failed: 0 }
   /** While a crossing is being answered. */
   #standstill: Standstill | undefined
@@ -73,8 +74,7 @@ export class MemoryWatch {
     this.#parts = parts
     this.#cgroup = cgroup
     this.#askAgainMs = askAgainMs
-    const { resizeSocket, thresholdPercent: percent } = plan.memory
-    this.#grower = resizeSocket === undefined ? undefined : new SocketGrower(resizeSocket)
+    const { thresholdPercent: percent } = plan.memory
     const crossed = (crossing: Crossing) => this.#crossed(crossing)
     const options = { cgroup, percent, crossed, relieved, log }
     this.#wire =
@@ -238,7 +238,7 @@ export class MemoryWatch {
       plan: plan.memory,
       container: this.#whileItLives(),
       cgroup: this.#cgroup,
-      grower: this.#grower,
+      grower: this.#parts.grower(),
       throttle: this.#wire,
       name: plan.name,
       launcherPid,

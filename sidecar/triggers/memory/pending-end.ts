@@ -6,7 +6,6 @@
 import { readFileSync } from 'node:fs'
 import type { Deadline } from '../../../src/deadline.ts'
 
-const lookMs = 250
 /** The signals that the launcher takes for a request to end (signal_asks_for_end): SIGINT, SIGQUIT, SIGTERM, SIGWINCH. */
 const asking = [2, 3, 15, 28]
 
@@ -45,15 +44,6 @@ export class PendingEnd {
 
   passOn(): void {
     if (this.#deadline !== undefined) this.#container.passOn()
-  }
-
-  /** The result of the work, or `instead` as soon as the pod is told to end. */
-  async unless<T>(work: Promise<T>, instead: T): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
-    const ends = new Promise<T>((resolve) => {
-      timer = setInterval(() => this.look() !== undefined && resolve(instead), lookMs)
-    })
-    return Promise.race([work, ends]).finally(() => clearInterval(timer))
   }
 }
 

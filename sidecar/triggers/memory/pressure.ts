@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { Deadline } from '../../../src/deadline.ts'
-import { answerPressure } from './growth.ts'
+import { answerPressure, nobodyResizes } from './growth.ts'
 import {
   checkpoint,
   checkpointDeadlineMs,
@@ -79,7 +79,7 @@ export async function growLate(parts: PressureParts): Promise<Answered | undefin
   const { container, plan, log } = parts
   if (!mayGrow(container)) return undefined
   const now = await look(parts)
-  const answer = answerPressure(plan, now.limitBytes)
+  const answer = answerPressure(plan, now.limitBytes, withoutGrower(parts))
   if (!now.isPressure || answer.do !== 'grow') return undefined
   const facts = factsOf(now)
   const why = await grow({ ...parts, end: undefined, limit: () => undefined }, answer.toBytes)
@@ -166,10 +166,14 @@ function factsOf({ limitBytes, usage }: Look): Facts {
   return { at: new Date().toISOString(), limitBytes, usedBytes: unreclaimableBytes(usage) }
 }
 
+function withoutGrower({ grower }: PressureParts): { grow?: string; reschedule?: string } {
+  return grower === undefined ? { grow: nobodyResizes } : {}
+}
+
 async function decide(parts: Standing, facts: Facts): Promise<Answered> {
   const { plan, log } = parts
   const { limitBytes } = facts
-  const without: { grow?: string; reschedule?: string } = {}
+  const without = withoutGrower(parts)
   for (;;) {
     if (parts.end?.look() !== undefined) return await endAtPodsEnd(parts, facts)
     const answer = answerPressure(plan, limitBytes, without)

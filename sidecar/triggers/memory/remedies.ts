@@ -5,7 +5,7 @@ import type { MemoryPlan } from '../../../src/pod-plan.ts'
 import { Deadline } from '../../../src/deadline.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../../checkpoint/request.ts'
 import type { Doing } from '../../container/state.ts'
-import { isInForce, type PressureAnswer } from './growth.ts'
+import { isInForce, nobodyResizes, type PressureAnswer } from './growth.ts'
 import type { ResourceGrower } from './resource-grower.ts'
 import { standstillMs, type Standstill, type StandstillParts } from './standstill.ts'
 import type { EndedContainer, PendingEnd } from './pending-end.ts'
@@ -170,14 +170,17 @@ export async function grow(
   { grower, name, cgroup, throttle, log, limit, end }: Growing,
   toBytes: number,
 ): Promise<string | undefined> {
-  if (grower === undefined) return 'nobody here resizes pods'
-  const until = performance.now() + growDeadlineMs
-  const asked = grower.grow(name, toBytes, growDeadlineMs)
-  const growth = await (end?.unless(asked, { outcome: 'refused', why: 'the pod is told to end' }) ?? asked)
-  if (growth.outcome === 'refused') return growth.why
+  if (grower === undefined) return nobodyResizes
+  const growing = { until: Number.POSITIVE_INFINITY, refused: undefined as string | undefined }
+  // Not awaited: a new limit may be in force before its answer is here.
+  void grower.grow(name, toBytes, growDeadlineMs).then((growth) => {
+    if (growth.outcome === 'refused') growing.refused = growth.why
+    else growing.until = performance.now() + growDeadlineMs
+  })
   while (!isInForce(await cgroup.limitBytes(), toBytes)) {
     if (end?.look() !== undefined) return 'the pod is told to end'
-    if (performance.now() > until) return `the new limit was not in force after ${growDeadlineMs} ms`
+    if (growing.refused !== undefined) return growing.refused
+    if (performance.now() > growing.until) return `the new limit was not in force after ${growDeadlineMs} ms`
     await delay(10)
   }
   limit()

@@ -13,6 +13,9 @@ export interface ResourceGrower {
   grow(container: string, limitBytes: number, deadlineMs: number): Promise<Growth>
 }
 
+/** One that is not always there. */
+export type CalledGrower = ResourceGrower & { readonly isOpen: boolean }
+
 const longestAnswerBytes = 4096
 
 /** One JSON line to a Unix socket, `{"container", "limitBytes"}`, answered by one: `{"accepted": true}` or `{"refused": "why"}`. */

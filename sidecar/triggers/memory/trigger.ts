@@ -6,6 +6,7 @@ import { MemoryWatch, type MemoryWatchPlaces } from './memory-watch.ts'
 import type { Answered, PressedContainer } from './remedies.ts'
 import { eventOf, type MemoryEvent } from './memory-event.ts'
 import type { EndedContainer } from './pending-end.ts'
+import { SocketGrower, type CalledGrower } from './resource-grower.ts'
 import type { TripwireState } from './tripwire.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
@@ -36,6 +37,7 @@ const [firstRetryMs, lastRetryMs] = [1_000, 60_000]
 export class MemoryTrigger implements Trigger {
   readonly name = 'memory'
   readonly #containers: readonly WatchedContainer[]
+  readonly #agent: CalledGrower | undefined
   readonly #log: EventLog
   #asked: ReadonlyMap<string, Checkpointable> = new Map()
   readonly #watches = new Map<string, MemoryWatch>()
@@ -46,9 +48,18 @@ export class MemoryTrigger implements Trigger {
   readonly #turns = new Map<string, Promise<void>>()
   readonly #places: MemoryWatchPlaces | undefined
 
-  /** @param places for tests */
-  constructor(containers: Iterable<WatchedContainer>, log: EventLog, places?: MemoryWatchPlaces) {
+  /**
+   * @param agent resizes the pod where the plan names no socket for it
+   * @param places for tests
+   */
+  constructor(
+    containers: Iterable<WatchedContainer>,
+    agent: CalledGrower | undefined,
+    log: EventLog,
+    places?: MemoryWatchPlaces,
+  ) {
     this.#containers = [...containers]
+    this.#agent = agent
     this.#log = log
     this.#places = places
   }
@@ -123,6 +134,8 @@ export class MemoryTrigger implements Trigger {
 
   async #begin(container: WatchedContainer, launcherPid: number): Promise<void> {
     const { plan } = container
+    const { resizeSocket } = plan.memory
+    const named = resizeSocket === undefined ? undefined : new SocketGrower(resizeSocket)
     const watch = await MemoryWatch.open(
       {
         plan,
@@ -131,6 +144,7 @@ export class MemoryTrigger implements Trigger {
         asked: this.#asked.get(plan.name) ?? container,
         report: (answered) => void this.#answers.set(plan.name, answered),
         relieved: () => container.relieved(),
+        grower: () => named ?? (this.#agent?.isOpen === true ? this.#agent : undefined),
         log: this.#log.child({ container: plan.name }),
       },
       this.#places,

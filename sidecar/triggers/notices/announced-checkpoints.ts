@@ -9,7 +9,7 @@ import { folderSource } from './notice-folder.ts'
 import type { Checkpointable } from '../../container/trigger.ts'
 import type { Vitals } from '../../proc/vitals.ts'
 import type { Answer } from './answers.ts'
-import { summaryOf, type Death, type Notice } from './notice.ts'
+import { agentSource, summaryOf, type Death, type Notice } from './notice.ts'
 import { tookMost } from '../../container/rates.ts'
 import type { SourceBook } from './source-book.ts'
 import { deadlineOf, explainPlan, planTimeLeft, type Need, type Step } from './time-plan.ts'
@@ -25,6 +25,11 @@ const afterDeadlineMs = 20_000
  * the deadline, where there is one; without one nothing presses, and the interval's checkpoints come as they do.
  */
 const retryPausesMs = [1_000, 2_000, 4_000, 8_000, 15_000]
+/** What the owner enables a source by; the clouds by `spot`. */
+const ownersTriggers: Readonly<Record<string, string>> = {
+  [folderSource]: 'manual',
+  [agentSource]: 'disruption',
+}
 /** What begins with less than this left comes to nothing. */
 const leastMs = 1_000
 
@@ -184,8 +189,7 @@ export class AnnouncedCheckpoints {
     }
     const terms = atTurn()
     if ('passOver' in terms) return this.#passOver(batch, one, terms)
-    // What the owner enables it by.
-    const trigger = source === folderSource ? 'manual' : 'spot'
+    const trigger = ownersTriggers[source] ?? 'spot'
     const outcome = await container.checkpoint({ trigger, ...terms, atTurn, retryPausesMs: [] })
     if (passed !== undefined) return this.#passOver(batch, one, passed)
     if (outcome.outcome === 'taken') {

@@ -41,6 +41,14 @@ export const answerTable: Readonly<Record<NoticeKind, Readonly<Record<When, Answ
     near: 'checkpoint-and-hold',
     unknown: 'checkpoint-and-resume',
   },
+  'pod-deleted': { far: 'nothing', near: 'nothing', unknown: 'nothing' },
+  'pod-disrupted': { far: 'prepare', near: 'checkpoint-and-resume', unknown: 'checkpoint-and-resume' },
+  'node-leaving': {
+    far: 'checkpoint-and-resume',
+    near: 'checkpoint-and-resume',
+    unknown: 'checkpoint-and-resume',
+  },
+  'node-cordoned': { far: 'prepare', near: 'prepare', unknown: 'prepare' },
 }
 
 export function whenIs(deadline: number | undefined, now: number): When {

@@ -13,6 +13,10 @@ export const noticeKinds = {
   'machine-frozen': 'the machine pauses for seconds and continues by itself',
   'machine-at-risk': 'the machine is more likely than others to be reclaimed',
   'pod-ended': 'something that Kubernetes does not announce ends the pod',
+  'pod-deleted': 'the pod ends now; `preStop` asks for the checkpoint',
+  'pod-disrupted': 'Kubernetes is about to end the pod, with its grace',
+  'node-leaving': 'the node is emptied, and its machine goes then',
+  'node-cordoned': 'the node takes no new pods, and may be emptied',
 } as const
 export type NoticeKind = keyof typeof noticeKinds
 
@@ -34,6 +38,9 @@ export type Notice = {
   /** In the source's own words, for people. */
   detail: string
 }
+
+/** The source of what the node agent tells (triggers/agent/). */
+export const agentSource = 'agent'
 
 /** Takes all that a source says at the moment. */
 export type Hear = (source: string, notices: Notice[]) => void

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { busyboxNode, never, shell } from './busybox-node.ts'
@@ -97,6 +97,7 @@ t.test(
 t.test('hostPath, claims and subPath', async (t) => {
   const run = await busyboxNode(t)
   const folder = t.testdir({ host: { file: 'from the host\n' }, claim: {} })
+  chmodSync(`${folder}/claim`, 0o751)
   const pod = await run(
     {
       ...never,
@@ -119,6 +120,10 @@ t.test('hostPath, claims and subPath', async (t) => {
   await pod.waitUntilEnded()
   t.equal(pod.logs('app'), 'from the host\npod\n')
   t.equal(readFileSync(`${folder}/claim/of/pod/file`, 'utf8'), 'kept\n')
+  const modes = ['claim', 'claim/of', 'claim/of/pod'].map(
+    (path) => statSync(`${folder}/${path}`).mode & 0o777,
+  )
+  t.same(modes, [0o751, 0o751, 0o751], 'a folder that is made has the mode of the volume’s root')
 })
 
 t.test('what the harness does not know is refused by name', async (t) => {

@@ -1,5 +1,6 @@
 /** Asks the real kernel through the real launcher. */
 import { once } from 'node:events'
+import { chmodSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { peerPidsOf } from '../../../sidecar/launcher-socket/peer-pids.ts'
@@ -56,12 +57,27 @@ t.test('a connection that a dead process left to another one is nobody’s', asy
   const child = await program(t, ['python3', '-c', connecting, path, 'leave'])
   await once(child, 'exit')
   await until('the connection', () => sockets.length === 1)
-  t.strictSame(await peerPidsOf(sockets, quietLog, launcherPath), [0])
+  t.strictSame(await peerPidsOf(sockets, quietLog, launcherPath), [-1])
 })
 
 t.test('where the kernel cannot be asked, nobody is known', async (t) => {
   const { path, sockets } = await listen(t)
   await peer(t, path)
   await until('the connection', () => sockets.length === 1)
-  t.strictSame(await peerPidsOf(sockets, quietLog, '/nonexistent/launcher'), [0])
+  t.strictSame(await peerPidsOf(sockets, quietLog, '/nonexistent/launcher'), [-1])
+})
+
+t.test('a process outside the PID namespace of the one that asks has the number 0', async (t) => {
+  const { path, sockets } = await listen(t)
+  await peer(t, path)
+  const child = await program(t, ['python3', '-c', connecting, path, 'leave'])
+  await once(child, 'exit')
+  await until('both connections', () => sockets.length === 2)
+  const folder = t.testdir({ inside: `#!/bin/sh\nexec unshare --pid --fork ${launcherPath} "$@"\n` })
+  chmodSync(`${folder}/inside`, 0o755)
+  t.strictSame(
+    await peerPidsOf(sockets, quietLog, `${folder}/inside`),
+    [0, -1],
+    'and one that has ended has none',
+  )
 })

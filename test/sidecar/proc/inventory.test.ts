@@ -1,5 +1,11 @@
 import t from 'tap'
-import { differences, pinnedThreads, takeInventory, type Inventory } from '../../../sidecar/proc/inventory.ts'
+import {
+  differences,
+  lostLocks,
+  pinnedThreads,
+  takeInventory,
+  type Inventory,
+} from '../../../sidecar/proc/inventory.ts'
 import { mustRun } from '../../../sidecar/proc/command.ts'
 import { quietLog as log } from '../quiet-log.ts'
 import { program } from '../stand-ins.ts'
@@ -45,4 +51,17 @@ t.test('what a program has changed of itself is seen', async (t) => {
 
 t.test('a process that has ended has no attributes', async (t) => {
   t.same((await takeInventory(process.pid, [2 ** 22 - 1])).tasks, {})
+})
+
+const line = (pid: number, start: number) => `2: POSIX  ADVISORY  READ ${pid} fe:00:2737393 ${start} ${start}`
+
+t.test('record locks that a process had and has no more are named', async (t) => {
+  const locks = [line(7, 128), line(8, 1), '3: FLOCK  ADVISORY  WRITE 7 00:1:2 0 EOF', ''].join('\n')
+  const was = inventory({ 7: { 'record locks': '2' }, 8: { 'record locks': '1' }, 9: {}, '7/7': task })
+  t.same(lostLocks(was, locks), ['7: record locks were 2, and are 1'])
+  t.same(
+    differences(was, inventory({ 7: { 'record locks': '0' } })),
+    [],
+    'a program that runs drops them by itself',
+  )
 })

@@ -319,6 +319,30 @@ const forgeries: [string, (pod: Pod) => void, RegExp][] = [
     (pod) => pod.spec.containers[0]?.volumeMounts?.push({ name: 'reprieve-staging', mountPath: '/x' }),
     /main mounts the volume reprieve-staging/,
   ],
+  [
+    'the whole store',
+    (pod) => {
+      const mounts = containerIn(pod, sidecar).volumeMounts as { name: string; subPathExpr?: string }[]
+      delete mounts.find(({ name }) => name === 'reprieve-store')?.subPathExpr
+    },
+    /volumeMounts of reprieve-sidecar/,
+  ],
+  [
+    'the store of another namespace',
+    (pod) => {
+      const mounts = containerIn(pod, sidecar).volumeMounts as { name: string; subPathExpr?: string }[]
+      Object.assign(mounts.find(({ name }) => name === 'reprieve-store') ?? {}, { subPathExpr: 'team-b' })
+    },
+    /volumeMounts of reprieve-sidecar/,
+  ],
+  [
+    'another namespace for the kubelet to go by',
+    (pod) => {
+      const env = containerIn(pod, sidecar).env as { name: string }[]
+      env.push({ name: 'REPRIEVE_NAMESPACE', value: 'team-b' } as { name: string })
+    },
+    /env of reprieve-sidecar/,
+  ],
   ['another image', (pod) => (containerIn(pod, sidecar).image = 'evil.example/reprieve:1'), /image of/],
   [
     'a digest of another image',

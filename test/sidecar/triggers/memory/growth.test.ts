@@ -1,7 +1,12 @@
 import t from 'tap'
 import fc from 'fast-check'
 import type { MemoryPlan } from '../../../../src/pod-plan.ts'
-import { answerPressure, isInForce, nextLimitBytes } from '../../../../sidecar/triggers/memory/growth.ts'
+import {
+  answerPressure,
+  isInForce,
+  nextLimitBytes,
+  nobodyResizes,
+} from '../../../../sidecar/triggers/memory/growth.ts'
 
 const mebibyte = 1024 ** 2
 const gibibyte = 1024 ** 3
@@ -54,7 +59,6 @@ const plan: MemoryPlan = {
   thresholdPercent: 85,
   answer: 'grow',
   maxBytes: 4 * gibibyte,
-  resizeSocket: '/s',
   recordsNeeds: true,
 }
 
@@ -67,18 +71,18 @@ t.test('the pod’s wish is followed as far as there is somebody who does it', a
 t.test(
   'what cannot grow in place is rescheduled; what cannot be that either keeps a checkpoint, and hears why',
   async (t) => {
-    const { resizeSocket: _, ...alone } = plan
-    t.strictSame(answerPressure(alone, gibibyte), { do: 'reschedule', toBytes: 1.5 * gibibyte })
+    const alone = { grow: nobodyResizes }
+    t.strictSame(answerPressure(plan, gibibyte, alone), { do: 'reschedule', toBytes: 1.5 * gibibyte })
     t.strictSame(answerPressure(plan, gibibyte, { grow: 'deferred' }), { do: 'reschedule', toBytes: 1.5 * gibibyte }) // prettier-ignore
     t.strictSame(answerPressure(plan, gibibyte, { grow: 'deferred', reschedule: 'the store is full' }), {
       do: 'checkpoint',
       because: 'deferred; the store is full',
     })
-    t.strictSame(answerPressure({ ...alone, recordsNeeds: false }, gibibyte), {
+    t.strictSame(answerPressure({ ...plan, recordsNeeds: false }, gibibyte, alone), {
       do: 'checkpoint',
       because: 'nobody here resizes pods; nobody here gives a replacement more memory',
     })
-    t.strictSame(answerPressure({ ...alone, answer: 'reschedule', recordsNeeds: false }, gibibyte), {
+    t.strictSame(answerPressure({ ...plan, answer: 'reschedule', recordsNeeds: false }, gibibyte, alone), {
       do: 'checkpoint',
       because: 'nobody here gives a replacement more memory',
     })

@@ -58,7 +58,7 @@ async function trigger(
     if (++tries <= failures) throw new Error('no mount')
     return of.cgroup
   }
-  const memory = new MemoryTrigger([container], quietLog, { run, open, askAgainMs: 20 })
+  const memory = new MemoryTrigger([container], undefined, quietLog, { run, open, askAgainMs: 20 })
   t.teardown(() => memory.stop())
   return {
     ...of,
