@@ -42,7 +42,7 @@ export const rooms: Record<string, string[]> = {
     'triggers/agent',
     'launcher-socket',
   ],
-  'triggers/prestop': ['container', 'launcher-socket'],
+  'triggers/prestop': ['container', 'checkpoint', 'launcher-socket'],
   'triggers/manual': ['container', 'checkpoint'],
   'triggers/interval': ['container', 'proc'],
   'triggers/memory': ['container', 'checkpoint', 'proc'],

@@ -172,6 +172,10 @@ export const configSchema = Type.Object(
       '120s',
     ),
     restoreBudget: span('how long fetching and verifying a checkpoint may delay the start of a pod', '300s'),
+    maxFreeze: span(
+      'how long a periodic checkpoint may stop the application; one that is expected to take longer is not begun',
+      '30s',
+    ),
     statusPort: port('the status port of the sidecar in the pod; 0 for none', 9464),
     statusHost: oneOf(statusHosts, {
       default: '127.0.0.1',

@@ -71,6 +71,7 @@ export type Config = Readonly<
     runtimeClasses: ReadonlyMap<string, 'runc' | 'other'>
     checkpointBudgetMs: number
     restoreBudgetMs: number
+    maxFreezeMs: number
     cloud: Readonly<CloudPlan>
     meanTimeBetweenFailuresMs: number
     memory: MemoryConfig
@@ -188,7 +189,15 @@ function at(value: unknown, ...path: string[]): unknown {
 
 /** @param folder what relative file names are resolved against */
 function configOf(file: ConfigFile, folder: string): Config {
-  const { checkpointBudget, restoreBudget, cloud, cloudEndpoint, meanTimeBetweenFailures, ...same } = file
+  const {
+    checkpointBudget,
+    restoreBudget,
+    maxFreeze,
+    cloud,
+    cloudEndpoint,
+    meanTimeBetweenFailures,
+    ...same
+  } = file
   const { budget, caFile, credentialsFile, architecture, mirrors, ...looking } = file.entrypoints
   const { max, resizeSocket, nodeEviction } = file.memory
   const { drain, certFile, keyFile, clientCaFile, ...listen } = file.listen
@@ -205,6 +214,7 @@ function configOf(file: ConfigFile, folder: string): Config {
     runtimeClasses: new Map(Object.entries(file.runtimeClasses)),
     checkpointBudgetMs: durationMs(checkpointBudget),
     restoreBudgetMs: durationMs(restoreBudget),
+    maxFreezeMs: durationMs(maxFreeze),
     cloud: { name: cloud, ...(endpoint === undefined ? {} : { endpoint }) },
     meanTimeBetweenFailuresMs: durationMs(meanTimeBetweenFailures),
     sidecar: {

@@ -69,10 +69,11 @@ export function startOfGeneration(reasons: readonly string[]): GenerationStart {
   const ofNewest = reasons.filter((reason) => reason !== 'left-behind')
   const kinds = new Set((ofNewest.length === 0 ? reasons : ofNewest).map(kindOfReason))
   if (kinds.has('transient')) return 'surroundings'
-  if (kinds.has('other-work')) return 'other-work'
-  if (reasons.includes('restore-never')) return 'asked-never'
+  // What is tried is of the same work, whatever older checkpoints are of.
   const damage = reasons.filter((reason) => kindOfReason(reason) === 'damaged')
   if (damage.length > 0) return damage.every((reason) => reason === 'died-early') ? 'died' : 'damaged'
+  if (kinds.has('other-work')) return 'other-work'
+  if (reasons.includes('restore-never')) return 'asked-never'
   if (reasons.includes('finished')) return 'finished'
   return reasons.length === 0 ? 'first' : 'surroundings'
 }

@@ -23,6 +23,8 @@ export const logEvents = {
   'agent.watch_failed': 'A watch at the API server ended; the node agent begins it again after `pauseMs`.',
   'api_server.unreachable':
     'The webhook has no access to the API server: it reads neither pull secrets nor `caBundle`.',
+  'application.hung':
+    'A probe of the application failed: it continues from an older checkpoint, or starts from its beginning.',
   'application.started_afresh':
     'The sidecar restores no checkpoint and lets the application start from its beginning; `rejected` lists the checkpoints passed over.',
   'certificate.current': 'The certs process found nothing to change.',
@@ -86,8 +88,12 @@ export const logEvents = {
   'images.timers_unread': 'The timers in the images could not be read.',
   'images.watches_unknown': 'The paths of inotify watches could not be found; CRIU looks for them itself.',
   'interval.failed': 'The interval trigger met an internal error and looks again in a minute.',
+  'interval.not_measured':
+    'How long a periodic checkpoint would stop the application could not be estimated; it is taken.',
   'interval.skipped':
     'The application made no progress since the last checkpoint, so the interval trigger asked for none.',
+  'interval.too_long':
+    'A periodic checkpoint would stop the application for longer than `maxFreeze` and is not begun.',
   'launcher.connection_failed': 'The connection of a launcher broke; the launcher connects again.',
   'launcher.not_understood':
     'A peer on the socket of the launchers sent a line that the protocol does not have; the sidecar closed the connection.',

@@ -67,6 +67,8 @@ export type ContainerPlan = {
   external: string[]
   /** Paths at or below those of `emptyDirs` whose contents are not archived. Absent for none. */
   exclude?: string[]
+  /** A resize in place restarts the container, as a failed probe does. Absent for no. */
+  restartsOnResize?: boolean
   memory: MemoryPlan
 }
 
@@ -87,6 +89,8 @@ export type PodPlan = {
   triggers: TriggerName[]
   /** Milliseconds that a checkpoint at the pod's end may take before the user's own preStop gets its turn. */
   checkpointBudgetMs: number
+  /** For how long a periodic checkpoint may stop the application; absent for `usualMaxFreezeMs`. */
+  maxFreezeMs?: number
   /** How long fetching a checkpoint and passing troubles may delay the start of a container; absent in plans of the releases before 0.3. */
   restoreBudgetMs?: number
   /** TCP port for /healthz, /readyz, /status and /metrics; 0 for none. */
@@ -105,6 +109,8 @@ export type PodPlan = {
   meanTimeBetweenFailuresMs: number
   containers: ContainerPlan[]
 }
+
+export const usualMaxFreezeMs = 30_000
 
 /** Of a plan that says nothing about retention. */
 export const usualTtlMs = 7 * 86_400_000
@@ -163,6 +169,7 @@ function problemsOf(value: unknown): string[] {
     'retention must be {ttlMs, namespaceBytes?}',
   )
   expect(isWhole(value.checkpointBudgetMs), 'checkpointBudgetMs must be a whole number')
+  expect(value.maxFreezeMs === undefined || isWhole(value.maxFreezeMs), 'maxFreezeMs must be a whole number')
   expect(
     value.restoreBudgetMs === undefined || isWhole(value.restoreBudgetMs),
     'restoreBudgetMs must be a whole number',
@@ -223,8 +230,9 @@ function problemsOf(value: unknown): string[] {
           isTexts(container.emptyDirs) &&
           isTexts(container.external) &&
           (container.exclude === undefined || isTexts(container.exclude)) &&
+          (container.restartsOnResize === undefined || typeof container.restartsOnResize === 'boolean') &&
           isMemoryPlan(container.memory),
-        `containers[${index}] must be {name: a DNS label, fingerprint, parts?, earlierFingerprint?, emptyDirs, external, exclude?, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds, staysBecause?}}`,
+        `containers[${index}] must be {name: a DNS label, fingerprint, parts?, earlierFingerprint?, emptyDirs, external, exclude?, restartsOnResize?, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds, staysBecause?}}`,
       )
   return problems
 }

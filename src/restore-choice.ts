@@ -1,11 +1,8 @@
 /** Which checkpoints may be restored here, in which order, and why not the others. Pure. */
 import type { CheckpointManifest, SlotRecord } from './manifest.ts'
 import type { RejectionReason } from './restore-reasons.ts'
-import { earlyDeathsOf } from './slot-record.ts'
+import { earlyDeathsOf, hungReason, mostEarlyDeaths } from './slot-record.ts'
 import { canBeOverridden, differencesOf, isNewOwner, namesOf, type OwnWork } from './work.ts'
-
-/** A checkpoint from which the application died early this often is not tried again. */
-export const mostEarlyDeaths = 2
 
 export type Environment = OwnWork & { architecture: string }
 
@@ -139,6 +136,7 @@ function ownReason({ id, fits }: CheckpointManifest, record: SlotRecord, here: E
   const deaths = earlyDeathsOf(record, id)
   if (deaths < mostEarlyDeaths) return undefined
   const last = record.trials[id]?.lastReason ?? ''
+  if (last === hungReason) return { reason: 'died-early', detail: hungReason }
   return {
     reason: 'died-early',
     detail: `the application died early from it ${deaths} times, at last: ${last}`,

@@ -61,7 +61,8 @@ export const rejectionReasons = {
   },
   'died-early': {
     kind: 'damaged',
-    meaning: 'the application twice died within a minute of a restore from it, or in it',
+    meaning:
+      'the application twice died within a minute of a restore from it, or in it; or it hung, and a probe failed',
     remedy:
       "`detail` has the exit code: look at the application's log, often for a stale address or token in memory. `killed in the restore` most often means that the checkpoint does not fit into the container's memory limit: raise the limit, and remove `record.json` from the slot to try it again.",
   },

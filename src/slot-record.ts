@@ -13,6 +13,11 @@ import { mapOf, object, problemsOf, summarize, text, whole } from './shape.ts'
 
 export const slotRecordLimits = { recordBytes: 16 << 20, trials: 10_000, reasonBytes: 4096 } as const
 
+/** A checkpoint from which the application died early this often is not tried again. */
+export const mostEarlyDeaths = 2
+
+export const hungReason = 'a liveness or startup probe failed, so the application hung'
+
 export function emptySlotRecord(): SlotRecord {
   return { version: 1, trials: {} }
 }
@@ -24,6 +29,11 @@ export function provedAlive(record: SlotRecord, id: string): SlotRecord {
 
 export function diedEarly(record: SlotRecord, id: string, reason: string): SlotRecord {
   return withTrial(record, id, { earlyDeaths: earlyDeathsOf(record, id) + 1, lastReason: short(reason) })
+}
+
+/** The process in it hangs: it is not tried again. */
+export function hung(record: SlotRecord, id: string): SlotRecord {
+  return withTrial(record, id, { earlyDeaths: mostEarlyDeaths, lastReason: hungReason })
 }
 
 /** The application ended with status 0: nothing made before this instant is ever restored, and what it needed is past. */

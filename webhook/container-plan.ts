@@ -5,6 +5,7 @@ import { excludedWithin, writableMounts } from './container-volumes.ts'
 import { earlierFingerprintOf } from './earlier-fingerprint.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import type { Container, Pod } from './pod.ts'
+import { restartedByResize } from './resize-policy.ts'
 
 export type PlanInput = {
   /** What the container runs: its own command, or that of its image. */
@@ -31,6 +32,7 @@ export function planOfContainer(
     emptyDirs,
     external,
     ...(excluded.length === 0 ? {} : { exclude: excluded }),
+    ...(restartedByResize(container).length === 0 ? {} : { restartsOnResize: true }),
     memory,
   }
 }

@@ -2,7 +2,13 @@
 import { readOptIn, readWishes, type Wishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import { defaultStore } from '../src/config.ts'
-import { triggerNames, usualTtlMs, type ContainerPlan, type PodPlan } from '../src/pod-plan.ts'
+import {
+  triggerNames,
+  usualMaxFreezeMs,
+  usualTtlMs,
+  type ContainerPlan,
+  type PodPlan,
+} from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
 import { planOfContainer } from './container-plan.ts'
@@ -151,6 +157,7 @@ export function planFor({ namespace, lineage, wishes, containers }: Planned, con
     triggers: wishes.triggers ?? [...triggerNames],
     checkpointBudgetMs: config.checkpointBudgetMs,
     restoreBudgetMs: config.restoreBudgetMs,
+    ...(config.maxFreezeMs === usualMaxFreezeMs ? {} : { maxFreezeMs: config.maxFreezeMs }),
     statusPort: config.statusPort,
     ...(config.statusHost === '127.0.0.1' ? {} : { statusHost: config.statusHost }),
     cloud: config.cloud,

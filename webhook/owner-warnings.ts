@@ -1,9 +1,10 @@
 /** Parts of a pod that is protected which work against its checkpoints: its owner learns of them at its creation. Pure. */
-import { at, listAt } from './json-path.ts'
+import { at } from './json-path.ts'
 import { livenessWarnings } from './liveness-patience.ts'
 import { notReplacedRemedy, whyNeverReplaced } from './never-replaced.ts'
 import type { Container, Pod } from './pod.ts'
 import { processOneWarnings } from './process-one.ts'
+import { restartedByResize } from './resize-policy.ts'
 
 export function ownerWarnings(pod: Pod, containers: readonly Container[], key: string | undefined): string[] {
   const why = whyNeverReplaced(pod, key)
@@ -36,11 +37,8 @@ function cutGraceWarnings({ metadata: { labels, annotations } }: Pod): string[] 
   return []
 }
 
-/** https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/ */
 function resizeWarnings(container: Container): string[] {
-  const restarting = listAt(at(container, 'resizePolicy'))
-    .filter((policy) => at(policy, 'restartPolicy') === 'RestartContainer')
-    .map((policy) => String(at(policy, 'resourceName')))
+  const restarting = restartedByResize(container)
   if (restarting.length === 0) return []
   return [
     `container ${container.name}: its resizePolicy for ${restarting.join(' and ')} is RestartContainer: a resize in place restarts it, and it continues from its last checkpoint`,

@@ -25,6 +25,9 @@ export type CheckpointRequest = Terms & {
   stopped?: () => Promise<void>
 }
 
+/** The trigger of a request of the pod's `preStop` hook. */
+export const prestopTrigger = 'prestop'
+
 /** The reason of a request that had become pointless when its turn came. */
 export const passedOver = 'passed-over'
 

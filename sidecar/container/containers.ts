@@ -5,7 +5,7 @@ import type { Vitals } from '../proc/vitals.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { ContainerKeeper, type KeeperStatus } from './keeper.ts'
 import { CheckpointLedger, type CheckpointEntry } from './ledger.ts'
-import { estimate, tookMost } from './rates.ts'
+import { estimate, freezeMs, tookMost } from './rates.ts'
 import type { EndKeptOpen } from './state.ts'
 import type { Checkpointable } from './trigger.ts'
 
@@ -53,6 +53,15 @@ export class Containers {
   estimateMs(name: string, memoryBytes: number): number {
     const { startMs, dumpMs, storeMs } = estimate(tookMost(this.ledger.measured(name)), memoryBytes)
     return startMs + dumpMs + storeMs
+  }
+
+  /** For how long a checkpoint would stop the application now, by its memory and its files; undefined while it does not run. */
+  async freezeMs(name: string, memoryBytes: number): Promise<number | undefined> {
+    const keeper = this.keepers.get(name)
+    const archive = await keeper?.archiveBytes()
+    return archive === undefined
+      ? undefined
+      : freezeMs(this.ledger.measured(name), { memoryBytes, archiveBytes: archive })
   }
 
   async endKeptOpen(name: string): Promise<EndKeptOpen> {

@@ -5,6 +5,7 @@
 import type { EventLog } from '../../src/log.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
+import { archiveBytes } from '../checkpoint/archive-size.ts'
 import type { CheckpointOutcome, CheckpointRequest } from '../checkpoint/request.ts'
 import { Deadline } from '../../src/deadline.ts'
 import { answerGraceMs } from './queue.ts'
@@ -83,6 +84,7 @@ export class ContainerKeeper {
       waiting: () => this.#launcher.waiting,
       isEnding: () => this.#container.ending,
       killedInRestore: (checkpoint) => this.#memory.killedInRestore(checkpoint),
+      hung: (checkpoint) => this.#memory.hung(checkpoint),
       leftBehind: (newest, changed) => this.#memory.leftBehind(newest, changed),
       adopted: (running) => {
         this.#dispatch({ event: 'running', ...running })
@@ -243,6 +245,13 @@ export class ContainerKeeper {
   async vitals(): Promise<Vitals | undefined> {
     const { state } = this.#container
     return state.at === 'running' ? vitalsOf(state.root) : undefined
+  }
+
+  /** Of the files that a checkpoint would archive now; undefined while the application does not run. */
+  async archiveBytes(): Promise<number | undefined> {
+    const { launcherPid } = this
+    if (launcherPid === undefined || this.root === undefined) return undefined
+    return archiveBytes(this.#around, this.plan, launcherPid)
   }
 
   /** Resolves when nothing is under way. */

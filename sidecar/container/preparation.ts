@@ -26,6 +26,7 @@ export type PreparationParts = {
   waiting: () => string | undefined
   isEnding: () => boolean
   killedInRestore: (checkpoint: string) => Promise<void>
+  hung: (checkpoint: string) => Promise<void>
   /** Records that the application begins from its beginning, because its work is another than that of the newest checkpoint. */
   leftBehind: (newest: string, changed: string) => Promise<void>
   /** Called when the launcher has adopted the restored tree. */
@@ -71,7 +72,7 @@ export class ContainerPreparation {
   }
 
   async run({ inOrder = false, ...launcher }: Waiting & { inOrder?: boolean }): Promise<void> {
-    const { around, plan, lock, isEnding, killedInRestore, talk, log } = this.#parts
+    const { around, plan, lock, isEnding, killedInRestore, hung, talk, log } = this.#parts
     // This preparation waited its turn: the launcher may have lost patience, or be another one by now.
     if (!this.#waits(launcher)) return
     const abort = new AbortController()
@@ -88,6 +89,7 @@ export class ContainerPreparation {
         isReplaced: () => this.#isReplaced(launcher),
         isEnding,
         killedInRestore,
+        hung,
       }
       const signal = AbortSignal.any([abort.signal, tooLong])
       const adopt = (id: string, root: number, supervisor: number, status: string) =>

@@ -311,13 +311,12 @@ export class SlotLock {
 
   #beat(beganMs: number): void {
     clearTimeout(this.#beats)
-    const usualMs = this.#parts.times?.beatMs ?? beatMs
     const isYoung = performance.now() - beganMs < youngMs
     const beat = () => {
       if (!this.#isBeating) void this.confirm()
       this.#beat(beganMs)
     }
-    this.#beats = setTimeout(beat, isYoung ? Math.min(youngBeatMs, usualMs) : usualMs).unref()
+    this.#beats = setTimeout(beat, this.#parts.times?.beatMs ?? (isYoung ? youngBeatMs : beatMs)).unref()
   }
 
   async #remember(epoch: Epoch): Promise<void> {

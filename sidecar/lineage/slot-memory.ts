@@ -2,7 +2,7 @@
 import { ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Slot, SlotRecord } from '../../src/manifest.ts'
-import { diedEarly, finished, leftBehind, needs, provedAlive } from '../../src/slot-record.ts'
+import { diedEarly, finished, hung, leftBehind, needs, provedAlive } from '../../src/slot-record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { instantInSlot } from './slot-instant.ts'
 import type { SlotLock } from './slot-lock.ts'
@@ -40,6 +40,15 @@ export class SlotMemory {
       'the container was killed while its checkpoint was being restored',
     )
     await this.#update((record) => diedEarly(record, checkpoint, 'the container was killed in the restore'))
+  }
+
+  /** The kubelet ended the application because a probe failed, and started it again in its pod. */
+  async hung(checkpoint: string): Promise<void> {
+    this.#log.error(
+      { event: 'application.hung', checkpoint },
+      'the application hung: it does not go on from this checkpoint, but from an older one or its beginning',
+    )
+    await this.#update((record) => hung(record, checkpoint))
   }
 
   async provedAlive(checkpoint: string): Promise<void> {

@@ -5,6 +5,7 @@ import type { EventLog } from '../../src/log.ts'
 import { serializeManifest } from '../../src/manifest-codec.ts'
 import type { ContainerPlan } from '../../src/pod-plan.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
+import { clearEnded } from '../lineage/ended-note.ts'
 import { mayPass } from '../../src/restore-reasons.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { fetchCheckpoint, fetchedMark } from './fetched.ts'
@@ -18,6 +19,7 @@ export async function bringNewest(
 ): Promise<void> {
   const bound = around.log.child({ container: plan.name })
   const lock = lockOf(around, plan)
+  await clearEnded(plan.name)
   const untilMs = performance.now() + budgetMs
   // If the guard ends this program while another pod ends, the sidecar waits on, and has it all.
   await leaveBudget(plan.name, budgetMs)

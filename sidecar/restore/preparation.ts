@@ -11,6 +11,7 @@ import { chooseCheckpoints, type RestoreChoice } from '../../src/restore-choice.
 import { volumePaths } from '../../src/volume.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import { newGenerationId, noteLife } from '../lineage/life-note.ts'
+import { clearEnded, endedWith as endedInPodWith, hungCheckpoints } from '../lineage/ended-note.ts'
 import { takeBaseline } from '../files/baseline.ts'
 import { noteFirstStart } from '../files/fresh-files.ts'
 import { exists } from '../../src/exists.ts'
@@ -135,6 +136,8 @@ export type PrepareOptions = {
   isEnding: () => boolean
   /** Charges the checkpoint. @throws ReprieveError where that is not recorded */
   killedInRestore: (checkpoint: string) => Promise<void>
+  /** The same for one whose process hangs. */
+  hung: (checkpoint: string) => Promise<void>
   /** The launcher waits no more, or the whole has taken too long. */
   signal: AbortSignal
 }
@@ -164,6 +167,7 @@ async function prepareFrom({
   isReplaced,
   isEnding,
   killedInRestore,
+  hung,
   signal,
 }: PrepareOptions): Promise<Prepared> {
   const log = around.log.child({ container: plan.name })
@@ -197,6 +201,8 @@ async function prepareFrom({
     log.warn({ event: 'slot.unclaimed', why: turn.why }, 'the lineage could not be claimed')
   const note = new RestoreNote(runFolder, life, log)
   await note.settle(inOrder, killedInRestore)
+  for (const id of await hungIn(around, plan.name, signal)) await note.killed(id, hung)
+  await clearEnded(plan.name)
   const found = await findCandidates(around, plan, { signal, budget })
   const { candidates, rejected, otherWork } = withoutUnrecorded(found, await note.unrecorded())
   around.numbers.want(
@@ -263,8 +269,17 @@ async function prepareFrom({
   return { outcome: 'cold', rejected, otherWork }
 }
 
+async function hungIn(around: Surroundings, container: string, signal: AbortSignal): Promise<string[]> {
+  const id = await endedInPodWith(container)
+  if (id === undefined) return []
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(listDeadlineMs)])
+  const listed = around.store.list({ lineage: around.podPlan.lineage, container }, bounded)
+  return listed.then(({ manifests }) => hungCheckpoints(manifests, id), () => [id]) // prettier-ignore
+}
+
 function withoutUnrecorded({ candidates, rejected, otherWork }: Found, ids: readonly string[]): Found {
-  const detail = 'the container was killed in the restore, which could not be recorded in the store'
+  const detail =
+    'the container was killed in the restore, or the application hung, which could not be recorded in the store'
   const isOut = ({ id }: CheckpointManifest) => ids.includes(id)
   const out = candidates.filter(isOut).map(({ id }) => ({ id, reason: 'died-early', detail }))
   return {

@@ -1,4 +1,5 @@
 /** The triggers that the plan names, built in one place from the pod's containers. The pod's end is always heeded. */
+import { usualMaxFreezeMs } from '../../src/pod-plan.ts'
 import { volumePaths } from '../../src/volume.ts'
 import type { Containers } from '../container/containers.ts'
 import type { Trigger } from '../container/trigger.ts'
@@ -54,6 +55,8 @@ export class Triggers {
             lineage: podPlan.lineage,
             ledger,
             vitals: (name) => containers.vitalsToSave(name),
+            freezeMs: (name, bytes) => containers.freezeMs(name, bytes),
+            maxFreezeMs: podPlan.maxFreezeMs ?? usualMaxFreezeMs,
             log,
           })
         : undefined

@@ -45,6 +45,7 @@ t.test('a start from the beginning says why', async (t) => {
     [['died-early', 'left-behind'], 'died'],
     [['died-early', 'checkpoint-corrupt'], 'damaged'],
     [['restore-failed', 'died-early'], 'damaged'],
+    [['unfit-incarnation', 'left-behind', 'checkpoint-corrupt'], 'damaged'],
     [['checkpoint-corrupt', 'finished'], 'damaged'],
     [['not-asked-for', 'not-found'], 'surroundings'],
     [['unfit-architecture'], 'surroundings'],

@@ -32,6 +32,10 @@ export type IntervalTriggerParts = {
   ledger: CheckpointLedger
   /** Undefined while there is nothing that should be saved. */
   vitals: (container: string) => Promise<Vitals | undefined>
+  /** For how long a checkpoint would stop the application; undefined where that is not known. */
+  freezeMs: (container: string, memoryBytes: number) => Promise<number | undefined>
+  /** For how long a periodic one may. */
+  maxFreezeMs: number
   log: EventLog
 }
 
@@ -45,6 +49,7 @@ type Turn = {
   failures: number
   /** Milliseconds since the epoch, for people. */
   skippedSince: number | undefined
+  tooLong: { since: number; expectedMs: number } | undefined
 }
 
 export class IntervalTrigger implements Trigger {
@@ -58,11 +63,13 @@ export class IntervalTrigger implements Trigger {
   }
 
   get status(): unknown {
-    return [...this.#turns].map(([container, { due, skippedSince }]) => ({
+    return [...this.#turns].map(([container, { due, skippedSince, tooLong }]) => ({
       container,
       everyMs: Math.round(this.#intervalMs(container)),
       nextAt: new Date(Math.min(Date.now() + due - performance.now(), lastInstant)).toISOString(),
       noProgressSince: skippedSince === undefined ? undefined : new Date(skippedSince).toISOString(),
+      tooLongSince: tooLong && new Date(tooLong.since).toISOString(),
+      expectedFreezeMs: tooLong && Math.round(tooLong.expectedMs),
     }))
   }
 
@@ -75,6 +82,7 @@ export class IntervalTrigger implements Trigger {
         count: 0,
         failures: 0,
         skippedSince: undefined,
+        tooLong: undefined,
       }
       this.#turns.set(name, turn)
       this.#dueIn(name, turn, firstPauseMs(this.#intervalMs(name), this.#parts.lineage, name))
@@ -120,6 +128,7 @@ export class IntervalTrigger implements Trigger {
       return this.#dueIn(name, turn, again)
     }
     turn.skippedSince = undefined
+    if (await this.#isTooLong(name, turn, vitals)) return this.#dueIn(name, turn, again)
     turn.count++
     const outcome = await turn.container.checkpoint({
       trigger: this.name,
@@ -156,6 +165,27 @@ export class IntervalTrigger implements Trigger {
       { event: 'interval.skipped', container: name },
       'a periodic checkpoint was skipped: the application neither computed nor changed its memory since the last one',
     )
+  }
+
+  /** A pause that nobody asked for must not break what relies on the application. */
+  async #isTooLong(name: string, turn: Turn, { memoryBytes }: Vitals): Promise<boolean> {
+    const { freezeMs, maxFreezeMs, ledger, log } = this.#parts
+    const expectedMs = await freezeMs(name, memoryBytes).catch((error: unknown) => {
+      log.warn({ event: 'interval.not_measured', err: error, container: name }, 'how long a checkpoint would stop the application could not be estimated') // prettier-ignore
+      return undefined
+    })
+    if (expectedMs === undefined || expectedMs <= maxFreezeMs) {
+      turn.tooLong = undefined
+      return false
+    }
+    ledger.skipped(name, this.name, `it would stop the application for longer than maxFreeze`)
+    if (turn.tooLong === undefined)
+      log.warn(
+        { event: 'interval.too_long', container: name, expectedMs: Math.round(expectedMs), maxFreezeMs },
+        'no periodic checkpoint was begun: it would stop the application for longer than maxFreeze',
+      )
+    turn.tooLong = { since: turn.tooLong?.since ?? Date.now(), expectedMs }
+    return true
   }
 
   #reason(name: string): string {

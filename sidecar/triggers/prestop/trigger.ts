@@ -1,6 +1,7 @@
 /** The pod was told to end, and the container's preStop (the launcher) asks for its last checkpoint. */
 import { Deadline } from '../../../src/deadline.ts'
 import type { EventLog } from '../../../src/log.ts'
+import { prestopTrigger } from '../../checkpoint/request.ts'
 import type { LauncherConnection } from '../../launcher-socket/launcher-server.ts'
 import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 
@@ -9,7 +10,7 @@ import type { Checkpointable, Trigger } from '../../container/trigger.ts'
 const patience = { everyMs: 1_000, lastsMs: 5_000 } as const
 
 export class PrestopTrigger implements Trigger {
-  readonly name = 'prestop'
+  readonly name = prestopTrigger
   readonly #log: EventLog
   #containers: ReadonlyMap<string, Checkpointable> = new Map()
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Measured } from '../../../sidecar/container/ledger.ts'
-import { assumed, estimate, tookMost } from '../../../sidecar/container/rates.ts'
+import { assumed, estimate, freezeMs, tookMost } from '../../../sidecar/container/rates.ts'
 
 const gibibyte = 2 ** 30
 
@@ -28,4 +28,19 @@ t.test('where nobody looked at the memory, all of the checkpoint is taken for it
   const took = tookMost([{ phases: withFiles.phases, bytes: 32 * gibibyte }])
   t.equal(estimate(took, 32 * gibibyte).storeMs, 300_000)
   t.ok(estimate(took, 33 * gibibyte).storeMs > 300_000)
+})
+
+t.test('the freeze is reckoned from memory and files, at measured rates', async (t) => {
+  const now = { memoryBytes: 2 * gibibyte, archiveBytes: 30 * gibibyte }
+  t.equal(freezeMs([withFiles], now), 10_000, 'as it was')
+  t.equal(freezeMs([], now), (30 * gibibyte) / assumed.archiveBytesPerMs, 'nothing is measured yet')
+  const more = freezeMs([withFiles], { ...now, archiveBytes: 60 * gibibyte })
+  t.ok(more > 19_000 && more < 21_000, 'twice the files take twice as long')
+  t.ok(
+    freezeMs([withFiles], { ...now, archiveBytes: 3 * gibibyte }) < 2_001,
+    'files that are gone cost nothing',
+  )
+  t.ok(freezeMs([withFiles], { memoryBytes: 80 * gibibyte, archiveBytes: 0 }) > 70_000)
+  const busyDisk = { ...withFiles, phases: { ...withFiles.phases, archiveMs: 200_000 } }
+  t.equal(freezeMs([busyDisk, withFiles], now), 10_000, 'a disk that was busy once')
 })

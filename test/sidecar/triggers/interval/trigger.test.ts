@@ -53,6 +53,8 @@ async function trigger(
         application.vitals = { ...application.vitals, cpuMs: application.vitals.cpuMs + 1_000 }
       return application.runs ? application.vitals : undefined
     },
+    freezeMs: async () => 0,
+    maxFreezeMs: 30_000,
     log: quietLog,
     ...parts,
   })
@@ -112,6 +114,39 @@ t.test('takes none of an application that made no progress, says so, and goes on
   await clock.until('the next', () => asked.length > before)
   t.match(interval.status, [{ noProgressSince: undefined }])
 })
+
+t.test(
+  'one that would stop the application for too long is not begun but said, until it is short enough',
+  async (t) => {
+    const events: string[] = []
+    const log = { ...quietLog, warn: ({ event }: { event: string }) => events.push(event) } as unknown as typeof quietLog // prettier-ignore
+    let freezeMs: number | Error = 30_001
+    const measure = async () => {
+      if (freezeMs instanceof Error) throw freezeMs
+      return freezeMs
+    }
+    const { clock, asked, interval, ledger, container } = await trigger(t, takes, { freezeMs: measure, log })
+    await clock.pass(8 * everyMs)
+    t.same(asked, [])
+    t.match(interval.status, [{ expectedFreezeMs: 30_001, tooLongSince: String }])
+    t.match(ledger.last('app'), { outcome: 'skipped', detail: /maxFreeze/ })
+    t.same(events, ['interval.too_long'], 'once')
+    await container.checkpoint({
+      trigger: 'prestop',
+      reason: '',
+      afterwards: 'end',
+      deadline: Deadline.in(1_000),
+    })
+    t.match(asked, [{ trigger: 'prestop' }], 'any other is taken')
+    freezeMs = 30_000
+    await clock.until('a periodic one', () => asked.length > 1)
+    t.match(interval.status, [{ tooLongSince: undefined }])
+    freezeMs = new Error('the files could not be looked at')
+    const before = asked.length
+    await clock.until('the next', () => asked.length > before)
+    t.ok(events.includes('interval.not_measured'))
+  },
+)
 
 t.test('what does not run is looked at again', async (t) => {
   const { clock, asked, application } = await trigger(t)
