@@ -28,6 +28,9 @@ const unanswered = { ...busy, holder: 'unknown: the store did not answer', unans
 const leaveGraceMs = 5_000
 /** For taking an epoch: some small files, each synced, and a listing. */
 const epochDeadlineMs = 10_000
+/** For a sign of life before a container starts again, which waits for it. */
+// @deadline The store writes nothing while a container starts again | The sidecar reads whose the lineage is
+const beatPatienceMs = 2_000
 const pauseMs = 250
 /** A pod that has had the slot for less began together with those that wait: it beats fast, for them to see that it lives. */
 const youngMs = 60_000
@@ -221,7 +224,7 @@ export class SlotLock {
       return await this.#enter(own, isNewTurn)
     } catch (error) {
       // If the store does not answer, another pod may write there. If it refuses (read-only, for example), no pod can.
-      if (error instanceof ReprieveError && error.data.aborted === true) return unanswered
+      if (isUnanswered(error)) return unanswered
       if (!isFenced(error)) return { outcome: 'unfenced', why: describeError(error) }
       this.release()
       return busy
@@ -237,13 +240,17 @@ export class SlotLock {
   /** Whether the slot is still this pod's: it may have been cut off from the store for a while. @throws where the store does not answer */
   async #isOurs(signal: AbortSignal): Promise<boolean> {
     const { store, slot } = this.#parts
+    const within = (ms: number) => AbortSignal.any([signal, AbortSignal.timeout(ms)])
     try {
-      const bounded = AbortSignal.any([signal, AbortSignal.timeout(epochDeadlineMs)])
-      const epoch = await store.epochs.beat(slot, bounded)
+      const epoch = await store.epochs.beat(slot, within(beatPatienceMs))
       if (epoch.gate !== this.#epoch?.gate) await this.#remember(epoch)
       return true
     } catch (error) {
-      if (!isFenced(error)) throw error
+      if (isUnanswered(error)) {
+        // A store that is still writing a checkpoint lets no second write begin, and answers reads.
+        const newest = await store.epochs.newest(slot, within(epochDeadlineMs))
+        if (newest?.number === this.#epoch?.number) return true
+      } else if (!isFenced(error)) throw error
       await this.#overtaken()
       this.#fencedBy = undefined
       return false
@@ -368,6 +375,10 @@ export class SlotLock {
       log.warn({ event: 'slot_lock.not_signed', err: error }, 'the claim on the lineage could not be signed')
     }
   }
+}
+
+function isUnanswered(error: unknown): boolean {
+  return error instanceof ReprieveError && error.data.aborted === true
 }
 
 function isFenced(error: unknown): boolean {

@@ -150,6 +150,20 @@ t.test('a silent pod is taken over, hears of it, and stores nothing more', async
   t.match(await first.lock.await(never), { outcome: 'taken' }, 'its next container goes on from the newest')
 })
 
+t.test(
+  'a container starts again while the store is still writing, which then takes no sign of life',
+  async (t) => {
+    const { pod } = stage(t)
+    const [first, second] = [pod('one', 600_000, { times: { beatMs: 600_000 } }), pod('two')]
+    await first.lock.await(never)
+    first.store.epochs.beat = silent
+    t.match(await first.lock.await(never), { outcome: 'taken' }, 'it is asked by reading')
+    t.equal(first.lock.status.epoch, 1)
+    await second.store.epochs.take(slot, { pod: 'pod-two', uid: 'two', node: 'n' }, never)
+    t.match(await first.lock.await(never, { patienceMs: 0 }), { outcome: 'busy', holder: 'pod-two' })
+  },
+)
+
 t.test('a pod that is overtaken hears of it by itself', async (t) => {
   const { pod } = stage(t)
   const [first, second] = [pod('one'), pod('two')]
@@ -304,9 +318,11 @@ t.test(
     t.match(await cutOff.lock.await(never, { patienceMs: 0 }), { outcome: 'busy', holder: 'pod-two' })
     t.ok(events.includes('lineage.fenced'))
     const hung = pod('hung').store
-    const lock = lockIn({ ...hung, epochs: { ...hung.epochs, beat: silent, newest: async () => undefined } })
+    let newest: () => Promise<undefined> = async () => undefined
+    const lock = lockIn({ ...hung, epochs: { ...hung.epochs, beat: silent, newest: () => newest() } })
     t.teardown(() => lock.release())
     t.match(await lock.await(never), { outcome: 'taken' })
+    newest = silent
     t.match(await lock.await(never, { patienceMs: 0 }), { unanswered: true }, 'no answer is no leave')
   },
 )
