@@ -234,9 +234,8 @@ export class ContainerCheckpoints {
       )
     const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes, connections, ...(leftOut.length > 0 ? { leftOut } : {}) } // prettier-ignore
     if (ended) this.#endedWith = outcome
-    // A resize in place that restarts the container looks the same, and leaves a healthy process behind.
-    if (ended && request.trigger === prestopTrigger && plan.restartsOnResize !== true)
-      await noteEnded(plan.name, id)
+    // Where no probe fails, another cause restarts the container, and the process is healthy: a changed image, or a postStart hook that failed.
+    if (ended && request.trigger === prestopTrigger && plan.probed === true) await noteEnded(plan.name, id)
     dispatch({ event: 'taken', root, ended, checkpoint: id })
     return { outcome, slot: manifest.slot, generation: manifest.generation?.id }
   }
