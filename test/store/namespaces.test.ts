@@ -149,19 +149,22 @@ t.test('a migration moves what no pod uses, and says what it leaves', async (t) 
   t.notOk(existsSync(join(root, encodeName('team-a/Job/x'))))
 })
 
-t.test('a sweep that removes the empty folder of the lineage does not keep a slot from its place', async (t) => {
-  const { folder } = stage(t)
-  const [from, to] = [join(folder, 'earlier/main'), join(folder, 'home/ns/lineage/main')]
-  mkdirSync(from, { recursive: true })
-  let isOver = false
-  const sweeping = (async () => {
+t.test(
+  'a sweep that removes the empty folder of the lineage does not keep a slot from its place',
+  async (t) => {
+    const { folder } = stage(t)
+    const [from, to] = [join(folder, 'earlier/main'), join(folder, 'home/ns/lineage/main')]
+    mkdirSync(from, { recursive: true })
+    let isOver = false
+    const sweeping = (async () => {
     while (!isOver && !(await rmdir(dirname(to)).then(() => true, () => false)));
   })() // prettier-ignore
-  t.equal(await moveSlot(from, to), true)
-  isOver = true
-  await sweeping
-  t.ok(existsSync(to))
-})
+    t.equal(await moveSlot(from, to), true)
+    isOver = true
+    await sweeping
+    t.ok(existsSync(to))
+  },
+)
 
 t.test('what is no namespace’s is neither moved nor swept', async (t) => {
   const { root, sweep } = stage(t)
