@@ -216,17 +216,19 @@ const asRoot = { skip: process.getuid?.() === 0 ? false : 'only root may make /r
 
 t.test('only a container with a probe can be ended because it hangs', asRoot, async (t) => {
   mkdirSync('/reprieve/run', { recursive: true })
-  const isNoted = async (more: { probed?: boolean }, trigger: string) => {
+  const isNoted = async (more: { probed?: boolean }, asked: CheckpointRequest) => {
     const name = `probed-${process.pid}`
     const note = `/reprieve/run/${name}.ended-with`
     const { checkpoints, complete } = checkpointsOf(undefined, { ...containerPlan, name, ...more })
     complete()
-    t.match(await checkpoints.ask(request(trigger)), { outcome: 'taken', ended: true })
+    t.match(await checkpoints.ask(asked), { outcome: 'taken', ended: true })
     const isThere = existsSync(note)
     for (const path of [note, `/reprieve/run/${name}.checkpoint`]) rmSync(path, { force: true })
     return isThere
   }
-  t.equal(await isNoted({ probed: true }, 'prestop'), true)
-  t.equal(await isNoted({}, 'prestop'), false, 'a postStart hook failed, or the image was changed')
-  t.equal(await isNoted({ probed: true }, 'notices'), false)
+  const byHook = { ...request('prestop'), byHook: true } as const
+  t.equal(await isNoted({ probed: true }, byHook), true)
+  t.equal(await isNoted({}, byHook), false, 'a postStart hook failed, or the image was changed')
+  t.equal(await isNoted({ probed: true }, request('prestop')), false, 'the sidecar itself had frozen it')
+  t.equal(await isNoted({ probed: true }, request('notices')), false)
 })
