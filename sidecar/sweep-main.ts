@@ -1,7 +1,7 @@
 /**
  * Sweeps a whole store: `node sidecar/sweep-main.js --store FOLDER [--ttl 168h] [--namespace-bytes 100Gi] [--namespace NAME] [--dry-run]
  * [--every 1h] [--migrate]`. A CronJob runs it for a store on the network, a DaemonSet (with `--every`) for the nodes' own. With `--migrate`
- * it first moves what a release before 0.3 left into the folders of the namespaces (docs/install.md).
+ * it moves what a release before 0.3 left into the folders of the namespaces (docs/install.md), and then sweeps only if it is told a `--ttl`.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -43,10 +43,13 @@ async function sweepOnce(path: string, retention: Retention): Promise<boolean> {
   }
   const migrated = values.migrate ? await migrateStore(path, which, signal) : []
   for (const slot of migrated) process.stdout.write(`${migrationOf(slot)}\n`)
+  if (values.migrate && migrated.length === 0) process.stdout.write('nothing to move\n')
+  const isAllRight = migrated.every(({ outcome }) => outcome !== 'failed')
+  if (values.migrate && values.ttl === undefined) return isAllRight
   const swept = await store.sweep({ retention, ...which }, signal)
   for (const slot of swept) process.stdout.write(`${lineOf(slot)}\n`)
   if (swept.length === 0) process.stdout.write('nothing to remove\n')
-  return [...migrated, ...swept].every(({ outcome }) => outcome !== 'failed')
+  return isAllRight && swept.every(({ outcome }) => outcome !== 'failed')
 }
 
 function migrationOf({ lineage, container, outcome, detail }: Migrated): string {

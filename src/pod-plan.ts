@@ -67,8 +67,8 @@ export type ContainerPlan = {
   external: string[]
   /** Paths at or below those of `emptyDirs` whose contents are not archived. Absent for none. */
   exclude?: string[]
-  /** A resize in place restarts the container, as a failed probe does. Absent for no. */
-  restartsOnResize?: boolean
+  /** A liveness or startup probe may have the container end, and no resize in place does, which looks the same. Absent for no. */
+  probed?: boolean
   memory: MemoryPlan
 }
 
@@ -230,9 +230,9 @@ function problemsOf(value: unknown): string[] {
           isTexts(container.emptyDirs) &&
           isTexts(container.external) &&
           (container.exclude === undefined || isTexts(container.exclude)) &&
-          (container.restartsOnResize === undefined || typeof container.restartsOnResize === 'boolean') &&
+          (container.probed === undefined || typeof container.probed === 'boolean') &&
           isMemoryPlan(container.memory),
-        `containers[${index}] must be {name: a DNS label, fingerprint, parts?, earlierFingerprint?, emptyDirs, external, exclude?, restartsOnResize?, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds, staysBecause?}}`,
+        `containers[${index}] must be {name: a DNS label, fingerprint, parts?, earlierFingerprint?, emptyDirs, external, exclude?, probed?, memory: {thresholdPercent: 1 to 99, answer, maxBytes?, resizeSocket?, recordsNeeds, staysBecause?}}`,
       )
   return problems
 }

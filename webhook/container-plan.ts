@@ -4,8 +4,10 @@ import type { ContainerPlan, MemoryPlan } from '../src/pod-plan.ts'
 import { excludedWithin, writableMounts } from './container-volumes.ts'
 import { earlierFingerprintOf } from './earlier-fingerprint.ts'
 import { fingerprintOf } from './fingerprint.ts'
+import { at } from './json-path.ts'
 import type { Container, Pod } from './pod.ts'
 import { restartedByResize } from './resize-policy.ts'
+import { isRecord } from './shape.ts'
 
 export type PlanInput = {
   /** What the container runs: its own command, or that of its image. */
@@ -32,7 +34,13 @@ export function planOfContainer(
     emptyDirs,
     external,
     ...(excluded.length === 0 ? {} : { exclude: excluded }),
-    ...(restartedByResize(container).length === 0 ? {} : { restartsOnResize: true }),
+    ...(isProbed(container) ? { probed: true } : {}),
     memory,
   }
+}
+
+/** Whether it was most likely a probe that had the container end, where its preStop ran and it starts again in its pod. */
+function isProbed(container: Container): boolean {
+  const probes = [at(container, 'livenessProbe'), at(container, 'startupProbe')]
+  return probes.some(isRecord) && restartedByResize(container).length === 0
 }

@@ -15,6 +15,8 @@ export type Terms = {
 export type CheckpointRequest = Terms & {
   /** The source of the request. */
   trigger: string
+  /** The container's `preStop` ran, which it cannot in an application that the sidecar has frozen. */
+  byHook?: true
   /** A checkpoint that is under way when the request arrives serves as well as a new one. */
   joinsUnderWay?: boolean
   /** Pauses before each further try of a checkpoint that failed. Without them a request that ends the application has three. */

@@ -11,12 +11,7 @@ import type { Slot } from '../../src/manifest.ts'
 import type { OutcomeOf } from '../../src/outcome.ts'
 import { ttlMsOf, type ContainerPlan } from '../../src/pod-plan.ts'
 import { takeCheckpoint } from '../checkpoint/checkpoint.ts'
-import {
-  passedOver,
-  prestopTrigger,
-  type CheckpointOutcome,
-  type CheckpointRequest,
-} from '../checkpoint/request.ts'
+import { passedOver, type CheckpointOutcome, type CheckpointRequest } from '../checkpoint/request.ts'
 import { markCheckpoint } from '../lineage/checkpoint-mark.ts'
 import { noteEnded } from '../lineage/ended-note.ts'
 import { NamespaceSweep } from '../lineage/namespace-sweep.ts'
@@ -234,9 +229,8 @@ export class ContainerCheckpoints {
       )
     const outcome: Taken['outcome'] = { outcome: 'taken', id, phases, ended, stoppedMs: this.#stoppedMs, bytes: totalBytes, cpuMs, memoryBytes, connections, ...(leftOut.length > 0 ? { leftOut } : {}) } // prettier-ignore
     if (ended) this.#endedWith = outcome
-    // A resize in place that restarts the container looks the same, and leaves a healthy process behind.
-    if (ended && request.trigger === prestopTrigger && plan.restartsOnResize !== true)
-      await noteEnded(plan.name, id)
+    // Where no probe fails, another cause restarts the container, and the process is healthy: a changed image, or a postStart hook that failed.
+    if (ended && request.byHook === true && plan.probed === true) await noteEnded(plan.name, id)
     dispatch({ event: 'taken', root, ended, checkpoint: id })
     return { outcome, slot: manifest.slot, generation: manifest.generation?.id }
   }

@@ -1,7 +1,7 @@
 /**
- * A file in the pod's volume that names the checkpoint with which the pod's end, as `preStop` told it, ended the application. The kubelet runs
- * `preStop` as well where a liveness or startup probe failed: if the container starts again in its pod, that is what it was, and the process in
- * the checkpoint hangs. A pod whose containers all start again, with its restore init container first, was only interrupted.
+ * A file in the pod's volume that names the checkpoint with which the pod's end, as `preStop` told it, ended an application that has a probe. The
+ * kubelet runs `preStop` as well where a liveness or startup probe failed: if the container starts again in its pod, that is what it was, and the
+ * process in the checkpoint hangs. A pod whose containers all start again, with its restore init container first, was only interrupted.
  */
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { isCheckpointId } from '../../src/checkpoint-id.ts'

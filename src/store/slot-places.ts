@@ -6,6 +6,7 @@ import { rename, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { makeFolder, syncFolder } from '../durable-file.ts'
 import { errnoOf } from '../errors.ts'
+import { exists } from '../exists.ts'
 import type { Slot } from '../manifest.ts'
 import { encodeName, findSlotFolder, makeSlotFolder } from './slot-folder.ts'
 
@@ -40,14 +41,22 @@ export class SlotPlaces {
   }
 }
 
+const mostTries = 10
+
 /** In one step, within one file system. @returns false where the slot is gone, or its new place is taken */
 export async function moveSlot(from: string, to: string): Promise<boolean> {
-  await makeFolder(dirname(to))
-  try {
-    await rename(from, to)
-  } catch (error) {
-    if (['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) return false
-    throw error
+  for (let tries = 0; ; tries++) {
+    await makeFolder(dirname(to))
+    try {
+      await rename(from, to)
+      break
+    } catch (error) {
+      const code = errnoOf(error) ?? ''
+      // A sweep has removed the folder of the lineage again, which was empty.
+      if (code === 'ENOENT' && tries < mostTries && (await exists(from))) continue
+      if (['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(code)) return false
+      throw error
+    }
   }
   for (const folder of [dirname(to), dirname(from)]) await syncFolder(folder)
   // The lineage's, unless another container of it is still there.

@@ -23,7 +23,7 @@ export type SurveyedSlot = SlotState & SlotPlace & { folder: string; checkpoints
  * store may share its volume with other data, of which nothing is swept.
  */
 export async function lineageRoots(root: string, namespace?: string): Promise<string[]> {
-  const names = (await foldersIn(root)).filter((name) => namespaceForm.test(name))
+  const names = (await foldersIn(root)).filter(isNamespace)
   const roots = [root]
   for (const name of names.filter((one) => namespace === undefined || one === namespace)) {
     const inside = await readdir(join(root, name)).catch(noneIfGone)
@@ -37,7 +37,9 @@ function isLeftOver(name: string): boolean {
   return isTrash(name) || writerOfPartial(name) !== undefined
 }
 
-const namespaceForm = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+function isNamespace(name: string): boolean {
+  return /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)
+}
 
 /** All slots below one root, of one namespace if it is given. */
 export async function slotsBelow(root: string, namespace?: string): Promise<SlotPlace[]> {
@@ -48,9 +50,9 @@ export async function slotsBelow(root: string, namespace?: string): Promise<Slot
   return found
 }
 
-/** A lineage has several parts, which encodeName joins. */
+/** A lineage has several parts, which encodeName joins. The first is its namespace, which tells it from other data. */
 export async function lineageFolders(root: string, namespace?: string): Promise<string[]> {
-  const names = (await foldersIn(root)).filter((name) => name.includes('+'))
+  const names = (await foldersIn(root)).filter((name) => name.includes('+') && isNamespace(namespaceOf(name)))
   return names.filter((name) => namespace === undefined || namespaceOf(name) === namespace)
 }
 

@@ -14,7 +14,13 @@ import { inject } from '../webhook/patched-pod.ts'
 import { manifests, objectsIn } from './rendered.ts'
 import { problemsOfKubernetes } from './schemas.ts'
 
-type Policy = { spec: { failurePolicy: string; validations: { message: string; expression: string }[] } }
+type Policy = {
+  spec: {
+    failurePolicy: string
+    matchConstraints: { namespaceSelector: { matchExpressions: [{ values: string[] }] } }
+    validations: { message: string; expression: string }[]
+  }
+}
 type Kustomization = { images: { newName: string; newTag: string }[] }
 
 const [kustomization] = objectsIn('base/kustomization.yaml') as unknown as [Kustomization]
@@ -51,6 +57,16 @@ t.test('the policy lets through what Reprieve writes, and every other pod', asyn
   const digested = injected()
   containerIn(digested, sidecar).image = `${image}@sha256:${'0'.repeat(64)}`
   t.same(violated(digested), [])
+})
+
+t.test('and Reprieve’s own pods beside the control plane', async (t) => {
+  const agent = { name: 'agent', image: `${newName}-control-plane:${newTag}`, command: ['x'] }
+  t.same(violated(samplePod({ spec: { containers: [agent] } })), [], 'the node agent')
+  for (const taken of ['', ':0.1.0', `@sha256:${'0'.repeat(64)}`])
+    t.not(violated(samplePod({ spec: { containers: [{ ...own, image: newName + taken }] } })).length, 0)
+  const [{ namespace }] = objectsIn('sweep/node/kustomization.yaml') as unknown as [{ namespace: string }]
+  const [{ values }] = policy.spec.matchConstraints.namespaceSelector.matchExpressions
+  t.ok(values.includes(namespace), 'a sweep has the image and the store of sidecars')
 })
 
 t.test('and what the guard lets others add to every container', async (t) => {

@@ -1,13 +1,16 @@
 /** A store that namespaces share: one folder for each, and what a release before 0.3 left beside them. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t from 'tap'
+import { errnoOf } from '../../src/errors.ts'
 import type { Slot } from '../../src/manifest.ts'
 import { emptySlotRecord } from '../../src/slot-record.ts'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import { migrateStore } from '../../src/store/migrate-store.ts'
 import { encodeName } from '../../src/store/slot-folder.ts'
+import { moveSlot } from '../../src/store/slot-places.ts'
 import { age, day, week } from './aged.ts'
 import { differences, folderFor, never, readTree, sampleDraft, sampleFiles, writeTree } from './samples.ts'
 
@@ -147,6 +150,28 @@ t.test('a migration moves what no pod uses, and says what it leaves', async (t) 
   t.notOk(existsSync(join(root, encodeName('team-a/Job/x'))))
 })
 
+t.test('a sweep that removes the empty folder of a lineage does not keep a slot from its place', async (t) => {
+  const { folder } = stage(t)
+  const [from, to] = [join(folder, 'earlier/main'), join(folder, 'home/ns/lineage/main')]
+  mkdirSync(from, { recursive: true })
+  const once = async (): Promise<void> => {
+    const code = await rmdir(dirname(to)).catch(errnoOf)
+    if (code === 'ENOENT') await once()
+  }
+  const sweeping = once()
+  t.equal(await moveSlot(from, to), true)
+  await sweeping
+  t.ok(existsSync(to))
+}) // prettier-ignore
+
+t.test('what is no namespace’s is neither moved nor swept', async (t) => {
+  const { root, sweep } = stage(t)
+  for (const name of ['C++', '+x', 'a.b+x']) mkdirSync(join(root, name, 'empty'), { recursive: true })
+  age(root, 30 * day)
+  t.same(await migrateStore(root, { lock }, never), [])
+  t.same(await sweep(week), [])
+})
+
 t.test('the sweep’s program migrates when it is told to', async (t) => {
   const { root, flat, own, left } = stage(t)
   const { id } = await left(flat(), slotOf('team-a/Job/x'), day)
@@ -154,6 +179,8 @@ t.test('the sweep’s program migrates when it is told to', async (t) => {
     execFileSync(process.execPath, ['sidecar/sweep-main.ts', `--store=${root}`, ...more], { encoding: 'utf8' })
   t.equal(say(), 'nothing to remove\n')
   t.match(say('--migrate', '--dry-run'), /^would move into the folder of its namespace: team-a\+Job\+x main\n/)
-  t.match(say('--migrate'), /^moved into the folder of its namespace: team-a\+Job\+x main\n/)
+  await left(own('team-a'), slotOf('team-a/Job/old'), 30 * day)
+  t.equal(say('--migrate'), 'moved into the folder of its namespace: team-a+Job+x main\n')
   t.match((await own('team-a').list(slotOf('team-a/Job/x'), never)).manifests, [{ id }])
+  t.match(say('--migrate', '--ttl=168h'), /^nothing to move\nremoved team-a\+Job\+old main/, 'it sweeps where it is told how')
 }) // prettier-ignore

@@ -129,6 +129,9 @@ export class IntervalTrigger implements Trigger {
     }
     turn.skippedSince = undefined
     if (await this.#isTooLong(name, turn, vitals)) return this.#dueIn(name, turn, again)
+    // To measure the files takes seconds: another checkpoint may have been taken meanwhile, or the sidecar may end.
+    const leftMs = this.#leftMs(name, turn)
+    if (leftMs > 0 || this.#stopped) return this.#dueIn(name, turn, leftMs)
     turn.count++
     const outcome = await turn.container.checkpoint({
       trigger: this.name,

@@ -39,6 +39,7 @@ export class PrestopTrigger implements Trigger {
         trigger: this.name,
         reason: 'the pod was told to end',
         afterwards: 'end',
+        byHook: true,
         deadline,
       })
       if (outcome.outcome === 'taken') connection.say({ verb: 'taken', id: outcome.id })

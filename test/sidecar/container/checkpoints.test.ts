@@ -1,3 +1,4 @@
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import t from 'tap'
 import { Deadline } from '../../../src/deadline.ts'
 import type { CheckpointRequest } from '../../../sidecar/checkpoint/request.ts'
@@ -18,7 +19,7 @@ import { containerPlan } from '../stand-ins.ts'
 import { until } from '../../until.ts'
 
 /** As the keeper feeds it, with a checkpoint that is complete when it is told. */
-function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
+function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] }), plan = containerPlan) {
   let container: Container = newContainer
   const complete = Promise.withResolvers<void>()
   const dumped = Promise.withResolvers<void>()
@@ -40,7 +41,7 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] })) {
   }
   const parts = {
     around: { podPlan: { keep: 3 }, store: { prune } },
-    plan: containerPlan,
+    plan,
     lock: {
       take: async () => ({ outcome: 'taken' }),
       leave: async () => void (isReleased = true),
@@ -210,3 +211,24 @@ t.test(
     t.match(await second, { outcome: 'failed' })
   },
 )
+
+const asRoot = { skip: process.getuid?.() === 0 ? false : 'only root may make /reprieve' }
+
+t.test('only a container with a probe can be ended because it hangs', asRoot, async (t) => {
+  mkdirSync('/reprieve/run', { recursive: true })
+  const isNoted = async (more: { probed?: boolean }, asked: CheckpointRequest) => {
+    const name = `probed-${process.pid}`
+    const note = `/reprieve/run/${name}.ended-with`
+    const { checkpoints, complete } = checkpointsOf(undefined, { ...containerPlan, name, ...more })
+    complete()
+    t.match(await checkpoints.ask(asked), { outcome: 'taken', ended: true })
+    const isThere = existsSync(note)
+    for (const path of [note, `/reprieve/run/${name}.checkpoint`]) rmSync(path, { force: true })
+    return isThere
+  }
+  const byHook = { ...request('prestop'), byHook: true } as const
+  t.equal(await isNoted({ probed: true }, byHook), true)
+  t.equal(await isNoted({}, byHook), false, 'a postStart hook failed, or the image was changed')
+  t.equal(await isNoted({ probed: true }, request('prestop')), false, 'the sidecar itself had frozen it')
+  t.equal(await isNoted({ probed: true }, request('notices')), false)
+})

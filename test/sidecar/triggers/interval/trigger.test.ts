@@ -148,6 +148,25 @@ t.test(
   },
 )
 
+t.test('what happens while the files are measured counts', async (t) => {
+  let measuring: ((ms: number) => void) | undefined
+  const freezeMs = () => new Promise<number>((resolve) => (measuring = resolve))
+  const parts = { freezeMs, interval: { everyMs: 10 * everyMs } }
+  const { clock, asked, interval, container } = await trigger(t, takes, parts)
+  await clock.until('the files to be measured', () => measuring !== undefined)
+  await container.checkpoint({ trigger: 'manual', reason: '', afterwards: 'resume', deadline: Deadline.in(1_000) }) // prettier-ignore
+  measuring?.(0)
+  await clock.pass(everyMs)
+  t.match(asked, [{ trigger: 'manual' }], 'no second one right after it')
+  t.equal(asked.length, 1)
+  measuring = undefined
+  await clock.until('the next turn', () => measuring !== undefined)
+  await interval.stop()
+  ;(measuring as ((ms: number) => void) | undefined)?.(0)
+  await clock.pass(everyMs)
+  t.equal(asked.length, 1, 'the sidecar ends')
+})
+
 t.test('what does not run is looked at again', async (t) => {
   const { clock, asked, application } = await trigger(t)
   application.runs = false

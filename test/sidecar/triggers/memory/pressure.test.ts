@@ -404,7 +404,7 @@ t.test(
       'left with 143',
       'it hears of its end',
     ])
-    t.match(requests, [{ trigger: 'prestop', afterwards: 'end' }])
+    t.match(requests, [{ trigger: 'prestop', afterwards: 'end', byHook: undefined }])
     t.match(answer, { did: 'end', why: /told to end/ })
   },
 )

@@ -34,7 +34,7 @@ t.test('ends the application with a checkpoint, within the budget', async (t) =>
     { verb: 'taken', id: 'one' },
   ])
   t.strictSame(events, ['ending', 'checkpoint'], 'an exit from here on is no sign of finished work')
-  t.match(requests, [{ trigger: 'prestop', afterwards: 'end' }])
+  t.match(requests, [{ trigger: 'prestop', afterwards: 'end', byHook: true }])
   t.equal(requests[0]?.deadline.leftMs, 20_000)
 })
 
