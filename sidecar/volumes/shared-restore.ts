@@ -112,6 +112,13 @@ function volumeOf(path: string, volumes: readonly Volume[]): Volume | undefined 
   return volumes.find((volume) => bytesOf(volume.path) === mount)
 }
 
+/** Whether anything of a checkpoint is to be unpacked, or removed again, below a path. */
+export async function bringsTo(path: string, folder: string): Promise<boolean> {
+  const deleted = await namesIn(folder, archiveFiles.deleted)
+  const isBelow = (name: string) => name.startsWith(`${path}/`)
+  return deleted.some(isBelow) || [...(await archivedNames(folder))].some(isBelow)
+}
+
 async function archivedNames(folder: string): Promise<Set<string>> {
   const lists = [archiveFiles.list, archiveFiles.remapsList, archiveFiles.sockets]
   return new Set((await Promise.all(lists.map((list) => namesIn(folder, list)))).flat())
