@@ -6,7 +6,7 @@ export type TurnOf = { volumes: readonly TurnVolume[]; bytes?: number }
 type TurnVolume = Pick<PodVolume, 'device' | 'root'>
 
 /** Whoever takes longer hangs, and the applications beside it must not hang with it. */
-// @deadline A restore on a volume that containers share does not end | The next container goes ahead; 1 s later for each 100 MB
+// @deadline A restore on a shared volume does not end | The next container goes on; 1 s more for each 100 MB
 const longestTurnMs = 120_000
 const slowBytesPerMs = 100_000
 
