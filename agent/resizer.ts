@@ -6,12 +6,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { GrowWish } from '../src/agent/protocol.ts'
 import { describeError } from '../src/errors.ts'
 import type { EventLog } from '../src/log.ts'
-import { refusalOf, type Kube } from './kube.ts'
+import { mayPass, refusalOf, type Kube } from './kube.ts'
 import { readPod, type Condition, type ContainerView, type PodView } from './pod-view.ts'
 
 const lookMs = 20
+/** Before a patch that failed is sent again. Meanwhile the container stands still. */
+const retryPausesMs = [200, 400, 800]
 /** What the kubelet must have said by, before the sidecar gives up. */
 const marginMs = 500
+/** Whatever a sidecar asks for. */
+const longestMs = 60_000
 
 export type ResizerParts = {
   kube: Kube
@@ -42,7 +46,7 @@ type Resized = { became: ResizeOutcome; why?: string }
 const refused = (why: string): Resized => ({ became: 'refused', why })
 
 async function resize({ kube, pod, log }: ResizerParts, wish: GrowWish): Promise<Resized> {
-  const until = performance.now() + wish.deadlineMs - marginMs
+  const until = performance.now() + Math.min(wish.deadlineMs, longestMs) - marginMs
   const before = pod()
   const container = before?.containers.find(({ name }) => name === wish.container)
   if (before === undefined || container === undefined)
@@ -52,7 +56,8 @@ async function resize({ kube, pod, log }: ResizerParts, wish: GrowWish): Promise
   const { namespace, name } = before
   let patched: PodView | undefined
   try {
-    patched = readPod(await kube.resizePod({ namespace, name }, patchOf(container, wish.limitBytes)))
+    const patch = patchOf(container, wish.limitBytes)
+    patched = readPod(await patient(() => kube.resizePod({ namespace, name }, patch), until))
   } catch (error) {
     return refused(`the API server refuses it: ${refusalOf(error) ?? describeError(error)}`)
   }
@@ -66,6 +71,17 @@ async function resize({ kube, pod, log }: ResizerParts, wish: GrowWish): Promise
       return { became: 'silent', why: 'the kubelet has not said what becomes of it' }
     await delay(lookMs)
   }
+}
+
+async function patient<T>(ask: () => Promise<T>, until: number): Promise<T> {
+  for (const pauseMs of retryPausesMs)
+    try {
+      return await ask()
+    } catch (error) {
+      if (!mayPass(error) || performance.now() + pauseMs > until) throw error
+      await delay(pauseMs)
+    }
+  return ask()
 }
 
 function whyNot({ mayGrowTo }: PodView, { limitBytes }: ContainerView, wish: GrowWish): string | undefined {
