@@ -65,7 +65,9 @@ async function resize({ kube, pod, log }: ResizerParts, wish: GrowWish): Promise
     const now = pod()
     if (now === undefined) return refused('the pod is gone')
     const resized = outcomeOf(now, wish, patched?.generation)
-    if (resized?.became === 'infeasible') await takeBack({ kube, log }, now, container)
+    // The watch may be behind our own patch.
+    const isOurs = [wish.limitBytes, container.limitBytes].includes(limitOf(now, wish.container))
+    if (resized?.became === 'infeasible' && isOurs) await takeBack({ kube, log }, now, container)
     if (resized !== undefined) return resized
     if (performance.now() > until)
       return { became: 'silent', why: 'the kubelet has not said what becomes of it' }
@@ -114,11 +116,15 @@ function outcomeOf(pod: PodView, wish: GrowWish, generation: number | undefined)
   return inProgress && { became: 'in-progress' }
 }
 
+function limitOf({ containers }: PodView, container: string): number | undefined {
+  return containers.find(({ name }) => name === container)?.limitBytes
+}
+
 function saidOf({ reason, message }: Condition): string {
   return `the kubelet says ${reason}: ${message}`
 }
 
-/** What never fits would stay in the pod's spec, and in the way of the next resize. */
+/** What never fits would stay in the pod's spec, and in the way of the next resize. Not for what somebody else has asked for meanwhile. */
 async function takeBack(
   { kube, log }: Pick<ResizerParts, 'kube' | 'log'>,
   { namespace, name, containers }: PodView,

@@ -47,3 +47,21 @@ t.test('a refusal is told at once', async (t) => {
   for (const code of [403, 404, 422])
     t.match(await growAgainst([failed(code)]), { became: new RegExp(`says ${code}`), patches: 1 })
 })
+
+t.test('what never fits is taken back, but not what somebody else has asked for since', async (t) => {
+  for (const [limit, patches] of [
+    ['3Gi', 2],
+    ['5Gi', 1],
+  ] as const) {
+    const conditions = [{ type: 'PodResizePending', status: 'True', reason: 'Infeasible', message: 'no room' }] // prettier-ignore
+    const now = podObject({ uid: '00000000-0000-4000-8000-000000000001', name: 'p', plan, memory: { limit, request: limit }, status: { ...status, conditions } }) // prettier-ignore
+    let sent = 0
+    const kube = { resizePod: async () => (sent++, object) } as unknown as Kube
+    const pod = () => readPod(sent === 0 ? object : now)
+    await t.rejects(
+      grow({ kube, pod, counted: () => undefined, log: quietLog }, { ...wish, limitBytes: 3 * gibibyte }),
+      /Infeasible/,
+    )
+    t.equal(sent, patches, limit)
+  }
+})
