@@ -117,6 +117,21 @@ t.test('an agent that stays away has withdrawn everything', async (t) => {
   t.notOk(line.isOpen)
 })
 
+t.test('an agent whose place another caller took, who says nothing, has stayed away as well', async (t) => {
+  const folder = podsFolder(t)
+  const run = folder.addPod(uid(1))
+  const { heard, book } = await listeningSidecar(t, run, { podUid: uid(1), forgetMs: 30 })
+  const agent = connect(`${run}/agent.sock`)
+  const said = { id: 2, verb: 'disruptions', disruptions: [{ id: 'a', fact: 'cordon', detail: 'd' }] }
+  agent.resume().write(`${hello(uid(1))}${JSON.stringify(said)}\n`)
+  await until('what it says', () => heard.at(-1)?.length === 1)
+  const next = connect(`${run}/agent.sock`)
+  await until('the other to have its place', () => agent.closed)
+  next.destroy()
+  await until('what the agent said to be forgotten', () => heard.at(-1)?.length === 0)
+  t.match(book.states, [{ source: 'agent', reachable: false }])
+})
+
 t.test('an API server that is away withdraws nothing, and what it says later is heard', async (t) => {
   const { server, folder } = await openNode(t)
   const { heard, put } = await protectedPod(t, { server, folder })
