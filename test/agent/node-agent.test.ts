@@ -308,6 +308,28 @@ t.test('more memory: the pod is patched, and it is told what the kubelet makes o
   t.match(text, 'reprieve_agent_reached_pods 1')
 })
 
+t.test(
+  'one wish of a container is under way at a time, whatever a sidecar that was taken over asks',
+  async (t) => {
+    const { server, folder } = await openNode(t)
+    const { line } = await protectedPod(t, { server, folder })
+    let patches = 0
+    server.refuseResize = () => (patches++, undefined)
+    const asked = [1, 2, 3].map(() => line.grow('app', 2 * gibibyte, 3_000))
+    t.match(await line.grow('app', 3 * gibibyte, 3_000), {
+      outcome: 'refused',
+      why: /another wish .* is under way/,
+    })
+    for (const answer of await Promise.all(asked)) t.match(answer, { why: /the kubelet has not said/ })
+    t.equal(patches, 1)
+    t.match(
+      await line.grow('app', 3 * gibibyte, 3_000),
+      { why: /the kubelet has not said/ },
+      'the next may come',
+    )
+  },
+)
+
 t.test('the class of a pod stays: what it requests is raised only where it is its limit', async (t) => {
   const { server, folder } = await openNode(t)
   const { line } = await protectedPod(t, { server, folder }, { memory: { limit: '1Gi', request: '512Mi' } })
