@@ -56,15 +56,19 @@ export async function planShared(
   const sinceSeconds = (await startByClockOf(options.pid)) / 1_000
   const archived = await archivedNames(options.folder)
   const deleted = new Set(await namesIn(options.folder, archiveFiles.deleted))
+  const isSince = (changed: string) => Number(changed) > sinceSeconds
   const state = new Map<string, StateOfFile>()
+  const inUse = new Set<string>()
   await eachState(options, here.roots, shared, (path, now) => {
-    if (archived.has(path) || deleted.has(path)) state.set(path, now)
+    if (archived.has(path)) state.set(path, now)
+    if (deleted.size > 0 && (isSince(now.changed) || here.holds(now.file)))
+      for (const name of withFolders(path)) if (deleted.has(name)) inUse.add(name)
   })
   const known = await knownChanges(archived, shared, here.names)
-  const isSince = (changed: string) => Number(changed) > sinceSeconds
   const isNewest = here.others.every(({ createdAt }) => createdAt < (options.createdAt ?? ''))
   const plan = {
-    leave: new Set<string>(),
+    // Where nobody that we protect has begun yet, what the application had deleted goes again, but not what a neighbour has made.
+    leave: inUse,
     keep: new Set<string>(),
     whole: new Set<string>(),
     back: new Set<string>(),
@@ -92,11 +96,6 @@ export async function planShared(
       comeBackTo.add(volume.path)
     } else plan.leave.add(path)
   }
-  // Where nobody that we protect has begun yet, what the application had deleted goes again, but not what a neighbour has made.
-  for (const path of deleted) {
-    const now = state.get(path)
-    if (now !== undefined && (isSince(now.changed) || here.holds(now.file))) plan.leave.add(path)
-  }
   // What tar would take for another name in its list of exceptions cannot be left alone by itself.
   const unnamed = new Set(
     [...plan.leave].filter((path) => /\n|\s$/.test(path)).map((path) => volumeOf(path, shared)?.path),
@@ -105,6 +104,11 @@ export async function planShared(
     if (unnamed.has(path) || (share !== 'first' && !comeBackTo.has(path))) plan.whole.add(bytesOf(path))
   const begun = shared.filter(({ share }) => share !== 'first')
   return { ...plan, volumes: begun.map(({ path }) => bytesOf(path)) }
+}
+
+/** A path, and the folders that it lies in. */
+function* withFolders(path: string): Generator<string> {
+  for (let name = path; name !== ''; name = name.slice(0, name.lastIndexOf('/'))) yield name
 }
 
 const none: ReadonlySet<string> = new Set()

@@ -2,7 +2,9 @@
  * Run in a mount namespace of its own, where /reprieve holds the launcher and stand-ins for the bundled tools, and a volume is at /mnt: two
  * containers begin on it, one after the other.
  *
- *   node noting.ts LAUNCHER_PID
+ *   node noting.ts LAUNCHER_PID [DELETED...]
+ *
+ * With the names that an application had deleted: which of them stay, where nobody that we protect has begun.
  */
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { archiveFiles } from '../../../sidecar/files/archive.ts'
@@ -17,6 +19,15 @@ const usual = { pid: Number(process.argv[2]), podPlan: { ...podPlan, containers:
 const options = { ...usual, plan: app, folder: '/reprieve/run/app' }
 const checkpoint = '/reprieve/staging/beside'
 for (const folder of [options.folder, checkpoint]) mkdirSync(folder, { recursive: true })
+
+const [, , , ...deleted] = process.argv
+if (deleted.length > 0) {
+  writeFileSync(`${checkpoint}/${archiveFiles.deleted}`, deleted.join('\0'))
+  const restored = { ...usual, plan: app, folder: checkpoint, createdAt: '2026-01-02T03:04:05.000Z' }
+  const { leave, volumes } = await planShared(restored, await volumesHere(restored), new Set())
+  process.stdout.write(JSON.stringify({ leave: [...leave], volumes }))
+  process.exit()
+}
 
 async function begins(): Promise<string[]> {
   await noteVolumes(options, await volumesHere(options))
