@@ -7,6 +7,10 @@ import t, { type Test } from 'tap'
 import { container } from '../files/unpack-stage.ts'
 import { program } from '../stand-ins.ts'
 
+const file = (name: string) => `/${name}.file`
+const below = (...names: string[]) => names.map((name) => `/mnt/${name}.file`)
+const isSleeping = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sleep')
+
 /** A container with a volume at /mnt. */
 async function containerWithVolume(t: Test) {
   const { pid } = await container(t)
@@ -23,8 +27,6 @@ async function containerWithVolume(t: Test) {
 t.test('a later container brings what its neighbour has not touched since it began', async (t) => {
   const { pid, note } = await containerWithVolume(t)
   const { stdout, stderr } = note(pid)
-  const file = (name: string) => `/${name}.file`
-  const below = (...names: string[]) => names.map((name) => `/mnt/${name}.file`)
   const bytes = Buffer.from('日').toString('latin1')
   const all = ['kept', 'removed', 'removed before', 'written', bytes].map(file).sort()
   t.strictSame(
@@ -45,7 +47,6 @@ t.test(
     const { inside, run, note } = await containerWithVolume(t)
     run('mkdir', '-p', '/mnt/used/deep', '/mnt/unused/deep')
     await delay(200)
-    const isSleeping = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sleep')
     const launcher = await program(t, inside('sleep', '100'), isSleeping)
     await program(t, inside('unshare', '--mount', 'sleep', '100'), isSleeping)
     await delay(200)

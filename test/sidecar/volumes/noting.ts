@@ -13,8 +13,8 @@ import { readNote, settleNote } from '../../../sidecar/volumes/volume-note.ts'
 import { quietLog as log } from '../quiet-log.ts'
 import { containerPlan, podPlan } from '../stand-ins.ts'
 
-const [app, beside] = ['app', 'beside'].map((name) => ({ ...containerPlan, name, emptyDirs: ['/mnt'] }))
-if (app === undefined || beside === undefined) throw new Error('two containers')
+const app = { ...containerPlan, emptyDirs: ['/mnt'] }
+const beside = { ...app, name: 'beside' }
 const usual = { pid: Number(process.argv[2]), podPlan: { ...podPlan, containers: [app, beside] }, deadlineMs: 20_000, signal: AbortSignal.timeout(20_000), log } // prettier-ignore
 const options = { ...usual, plan: app, folder: '/reprieve/run/app' }
 const checkpoint = '/reprieve/staging/beside'
