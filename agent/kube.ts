@@ -95,6 +95,11 @@ export function statusCodeOf(error: unknown): number | undefined {
   return [code, statusCode].find((one) => typeof one === 'number')
 }
 
+/** Whether the same request may succeed later: a conflict, an API server that has too much to do, restarts, or does not answer. */
+export function mayPass(error: unknown): boolean {
+  return !(error instanceof ApiException) || [409, 429].includes(error.code) || error.code >= 500
+}
+
 /** What the API server says about a request that it refuses, in its own words. */
 export function refusalOf(error: unknown): string | undefined {
   if (!(error instanceof ApiException)) return undefined

@@ -1,6 +1,6 @@
 /** The agent of one node: watches its pods and the node itself, and keeps a conversation with the sidecar of each protected pod. */
 import type { Socket } from 'node:net'
-import { parseGrowWish } from '../src/agent/protocol.ts'
+import { parseGrowWish, type GrowWish } from '../src/agent/protocol.ts'
 import type { Body } from '../src/agent/talk.ts'
 import type { EventLog } from '../src/log.ts'
 import { disruptionsOf } from './disruptions.ts'
@@ -27,6 +27,8 @@ export class NodeAgent {
   readonly #pods: WatchedList<PodView>
   readonly #node: WatchedList<NodeView>
   readonly #links = new Map<string, PodLink>()
+  /** The wishes that are under way, by pod and container. */
+  readonly #growing = new Map<string, { limitBytes: number; answer: Promise<Body> }>()
 
   constructor(parts: NodeAgentParts) {
     this.#parts = parts
@@ -105,6 +107,17 @@ export class NodeAgent {
     if (verb !== 'grow') throw new Error(`${JSON.stringify(verb)} is no question of this version`)
     const wish = parseGrowWish(body)
     if (wish === undefined) throw new Error('grow is {container, limitBytes, deadlineMs}')
+    const key = `${uid} ${wish.container}`
+    const underWay = this.#growing.get(key)
+    // Asked again by the next life of the sidecar.
+    if (underWay?.limitBytes === wish.limitBytes) return underWay.answer
+    if (underWay !== undefined) throw new Error('another wish for this container is under way')
+    const answer = this.#grow(uid, wish).finally(() => this.#growing.delete(key))
+    this.#growing.set(key, { limitBytes: wish.limitBytes, answer })
+    return answer
+  }
+
+  #grow(uid: string, wish: GrowWish): Promise<Body> {
     const { kube, metrics, log } = this.#parts
     const pod = () => this.#pods.items.get(uid)
     const about = { namespace: pod()?.namespace, pod: pod()?.name }

@@ -6,12 +6,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { GrowWish } from '../src/agent/protocol.ts'
 import { describeError } from '../src/errors.ts'
 import type { EventLog } from '../src/log.ts'
-import { refusalOf, type Kube } from './kube.ts'
+import { mayPass, refusalOf, type Kube } from './kube.ts'
 import { readPod, type Condition, type ContainerView, type PodView } from './pod-view.ts'
 
 const lookMs = 20
+/** Before a patch that failed is sent again. Meanwhile the container stands still. */
+const retryPausesMs = [200, 400, 800]
 /** What the kubelet must have said by, before the sidecar gives up. */
 const marginMs = 500
+/** Whatever a sidecar asks for. */
+const longestMs = 60_000
 
 export type ResizerParts = {
   kube: Kube
@@ -42,7 +46,7 @@ type Resized = { became: ResizeOutcome; why?: string }
 const refused = (why: string): Resized => ({ became: 'refused', why })
 
 async function resize({ kube, pod, log }: ResizerParts, wish: GrowWish): Promise<Resized> {
-  const until = performance.now() + wish.deadlineMs - marginMs
+  const until = performance.now() + Math.min(wish.deadlineMs, longestMs) - marginMs
   const before = pod()
   const container = before?.containers.find(({ name }) => name === wish.container)
   if (before === undefined || container === undefined)
@@ -52,7 +56,8 @@ async function resize({ kube, pod, log }: ResizerParts, wish: GrowWish): Promise
   const { namespace, name } = before
   let patched: PodView | undefined
   try {
-    patched = readPod(await kube.resizePod({ namespace, name }, patchOf(container, wish.limitBytes)))
+    const patch = patchOf(container, wish.limitBytes)
+    patched = readPod(await patient(() => kube.resizePod({ namespace, name }, patch), until))
   } catch (error) {
     return refused(`the API server refuses it: ${refusalOf(error) ?? describeError(error)}`)
   }
@@ -60,12 +65,25 @@ async function resize({ kube, pod, log }: ResizerParts, wish: GrowWish): Promise
     const now = pod()
     if (now === undefined) return refused('the pod is gone')
     const resized = outcomeOf(now, wish, patched?.generation)
-    if (resized?.became === 'infeasible') await takeBack({ kube, log }, now, container)
+    // The watch may be behind our own patch.
+    const isOurs = [wish.limitBytes, container.limitBytes].includes(limitOf(now, wish.container))
+    if (resized?.became === 'infeasible' && isOurs) await takeBack({ kube, log }, now, container)
     if (resized !== undefined) return resized
     if (performance.now() > until)
       return { became: 'silent', why: 'the kubelet has not said what becomes of it' }
     await delay(lookMs)
   }
+}
+
+async function patient<T>(ask: () => Promise<T>, until: number): Promise<T> {
+  for (const pauseMs of retryPausesMs)
+    try {
+      return await ask()
+    } catch (error) {
+      if (!mayPass(error) || performance.now() + pauseMs > until) throw error
+      await delay(pauseMs)
+    }
+  return ask()
 }
 
 function whyNot({ mayGrowTo }: PodView, { limitBytes }: ContainerView, wish: GrowWish): string | undefined {
@@ -98,11 +116,15 @@ function outcomeOf(pod: PodView, wish: GrowWish, generation: number | undefined)
   return inProgress && { became: 'in-progress' }
 }
 
+function limitOf({ containers }: PodView, container: string): number | undefined {
+  return containers.find(({ name }) => name === container)?.limitBytes
+}
+
 function saidOf({ reason, message }: Condition): string {
   return `the kubelet says ${reason}: ${message}`
 }
 
-/** What never fits would stay in the pod's spec, and in the way of the next resize. */
+/** What never fits would stay in the pod's spec, and in the way of the next resize. Not for what somebody else has asked for meanwhile. */
 async function takeBack(
   { kube, log }: Pick<ResizerParts, 'kube' | 'log'>,
   { namespace, name, containers }: PodView,

@@ -16,7 +16,7 @@ import { firstStartOf } from '../files/fresh-files.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
 import { lostLocks } from '../proc/inventory.ts'
 import { lostAttributes, putBackAffinity, readInventory } from './as-before.ts'
-import { sharedRestore, turns } from './shared-volumes.ts'
+import { inTurn, sharedRestore } from './shared-volumes.ts'
 import { settleNote } from '../volumes/volume-note.ts'
 import { requireFitExternalFiles, type RestoreTarget } from './fit-files.ts'
 import { fitDatabases } from './fit-databases.ts'
@@ -61,12 +61,15 @@ export async function attemptRestore(
   fetched: { manifest: CheckpointManifest; folder: string },
   options: AttemptOptions,
 ): Promise<Restored> {
-  for (let attempt = 1; ; attempt++) {
+  for (let count = 1; ; count++) {
     try {
-      return await turns.run(() => attemptOnce(around, target, fetched, options), options.signal)
+      const { signal } = options
+      const attempt = () => attemptOnce(around, target, fetched, options)
+      const { folder, manifest } = fetched
+      return await inTurn(around, target, { folder, bytes: manifest.totalBytes, signal }, attempt)
     } catch (error) {
       if (options.signal.aborted || !lostNumber(error)) throw error
-      if (attempt === tries)
+      if (count === tries)
         throw new ReprieveError(
           'numbers-taken',
           'CRIU did not get the processes that it needs: a neighbour took their numbers',

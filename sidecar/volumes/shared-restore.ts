@@ -7,9 +7,9 @@ import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mount
 import { nothingShared, type SharedNames } from '../files/unpack.ts'
 import { startByClockOf } from '../proc/process-tree.ts'
 import { bytesOf, lookAtNeighbours, nameInPod, podVolumes, type PodVolume } from './pod-volumes.ts'
-import { draftNote, readNote, type VolumeNote } from './volume-note.ts'
+import { draftNote, readNote, type EachFile, type VolumeNote } from './volume-note.ts'
 import { comesBack, shareOf, type Share } from './volume-share.ts'
-import { stateOf } from './volume-state.ts'
+import { eachState, type StateOfFile } from './volume-state.ts'
 
 export type SharedOptions = FindOptions & {
   podPlan: PodPlan
@@ -26,6 +26,8 @@ export type VolumesHere = {
   volumes: Volume[]
   own: VolumeNote | undefined
   others: VolumeNote[]
+  /** The protected containers of the pod, this one included. */
+  names: string[]
   /** DEVICE:INODE of what programs of other containers hold. */
   holds: (file: string) => boolean
 }
@@ -33,14 +35,14 @@ export type VolumesHere = {
 export async function volumesHere({ pid, podPlan, plan }: SharedOptions): Promise<VolumesHere> {
   const roots = await readEphemeralRoots(pid, plan)
   const names = podPlan.containers.map(({ name }) => name).filter((name) => name !== plan.name)
-  const others = (await Promise.all(names.map(readNote))).filter((note) => note !== undefined)
+  const others = (await Promise.all(names.map((name) => readNote(name)))).filter((note) => note !== undefined)
   const own = await readNote(plan.name)
   const neighbours = await lookAtNeighbours(pid)
   const isUsed = (volume: PodVolume) => (volume.isGiven ? neighbours.uses(volume) : neighbours.mounts(volume))
   const volumes = (await podVolumes(pid, roots, plan)).map((volume) =>
     Object.assign(volume, { share: shareOf(volume, { own, others, isUsed }) }),
   )
-  return { roots, volumes, own, others, holds: (file) => neighbours.hold(file) }
+  return { roots, volumes, own, others, names: [...names, plan.name], holds: (file) => neighbours.hold(file) }
 }
 
 /** @param held the paths of all files that the application held, as bytes in latin1 */
@@ -52,17 +54,27 @@ export async function planShared(
   const shared = here.volumes.filter(({ share }) => share !== 'own')
   if (shared.length === 0) return nothingShared
   const sinceSeconds = (await startByClockOf(options.pid)) / 1_000
-  const state = await stateOf(options, here.roots, shared)
+  const archived = await archivedNames(options.folder)
+  const deleted = new Set(await namesIn(options.folder, archiveFiles.deleted))
   const isSince = (changed: string) => Number(changed) > sinceSeconds
+  const state = new Map<string, StateOfFile>()
+  const inUse = new Set<string>()
+  await eachState(options, here.roots, shared, (path, now) => {
+    if (archived.has(path)) state.set(path, now)
+    if (deleted.size > 0 && (isSince(now.changed) || here.holds(now.file)))
+      for (const name of withFolders(path)) if (deleted.has(name)) inUse.add(name)
+  })
+  const known = await knownChanges(archived, shared, here.names)
   const isNewest = here.others.every(({ createdAt }) => createdAt < (options.createdAt ?? ''))
   const plan = {
-    leave: new Set<string>(),
+    // Where nobody that we protect has begun yet, what the application had deleted goes again, but not what a neighbour has made.
+    leave: inUse,
     keep: new Set<string>(),
     whole: new Set<string>(),
     back: new Set<string>(),
   }
   const comeBackTo = new Set<string>()
-  for (const path of await archivedNames(options.folder)) {
+  for (const path of archived) {
     const volume = volumeOf(path, shared)
     if (volume === undefined || volume.share === 'own') continue
     const now = state.get(path)
@@ -70,25 +82,19 @@ export async function planShared(
       plan.keep.add(path)
       continue
     }
-    const name = nameInPod(volume, path)
     const isBack = comesBack({
       share: volume.share,
       isGiven: volume.isGiven,
       isHeld: held.has(path),
       isHeldBeside: now !== undefined && here.holds(now.file),
       now: now && { changed: now.changed, isSince: isSince(now.changed) },
-      known: changesKnown(name, here),
+      known: known.get(nameInPod(volume, path)) ?? none,
       isNewest,
     })
     if (isBack) {
       plan.back.add(path)
       comeBackTo.add(volume.path)
     } else plan.leave.add(path)
-  }
-  // Where nobody that we protect has begun yet, what the application had deleted goes again, but not what a neighbour has made.
-  for (const path of await namesIn(options.folder, archiveFiles.deleted)) {
-    const now = state.get(path)
-    if (now !== undefined && (isSince(now.changed) || here.holds(now.file))) plan.leave.add(path)
   }
   // What tar would take for another name in its list of exceptions cannot be left alone by itself.
   const unnamed = new Set(
@@ -100,8 +106,27 @@ export async function planShared(
   return { ...plan, volumes: begun.map(({ path }) => bytesOf(path)) }
 }
 
-function changesKnown(name: string, { own, others }: VolumesHere): Set<string> {
-  return new Set([...others, ...(own ? [own] : [])].flatMap(({ files }) => files.get(name) ?? []))
+/** A path, and the folders that it lies in. */
+function* withFolders(path: string): Generator<string> {
+  for (let name = path; name !== ''; name = name.slice(0, name.lastIndexOf('/'))) yield name
+}
+
+const none: ReadonlySet<string> = new Set()
+
+/** What the notes say of the files of a checkpoint, by their names in the pod. */
+async function knownChanges(
+  archived: ReadonlySet<string>,
+  volumes: readonly Volume[],
+  containers: readonly string[],
+): Promise<Map<string, Set<string>>> {
+  const known = new Map<string, Set<string>>()
+  for (const path of archived) {
+    const volume = volumeOf(path, volumes)
+    if (volume !== undefined) known.set(nameInPod(volume, path), new Set())
+  }
+  for (const container of containers)
+    await readNote(container, (name, changed) => known.get(name)?.add(changed))
+  return known
 }
 
 function volumeOf(path: string, volumes: readonly Volume[]): Volume | undefined {
@@ -110,6 +135,13 @@ function volumeOf(path: string, volumes: readonly Volume[]): Volume | undefined 
     volumes.map((volume) => bytesOf(volume.path)),
   )
   return volumes.find((volume) => bytesOf(volume.path) === mount)
+}
+
+/** Whether anything of a checkpoint is to be unpacked, or removed again, below a path. */
+export async function bringsTo(path: string, folder: string): Promise<boolean> {
+  const deleted = await namesIn(folder, archiveFiles.deleted)
+  const isBelow = (name: string) => name.startsWith(`${path}/`)
+  return deleted.some(isBelow) || [...(await archivedNames(folder))].some(isBelow)
 }
 
 async function archivedNames(folder: string): Promise<Set<string>> {
@@ -122,6 +154,9 @@ async function namesIn(folder: string, list: string): Promise<string[]> {
   return text.split('\0').filter((name) => name !== '')
 }
 
+/** In a volume of more files than these, one that an earlier life of the application removed may come back with a neighbour's restore. */
+const mostGone = 100_000
+
 /**
  * Notes the volumes as the application is about to find them, once what comes from a checkpoint lies there; a draft until `settleNote`.
  * @param back what came; undefined where nothing did
@@ -131,18 +166,30 @@ export async function noteVolumes(
   here: VolumesHere,
   back: ReadonlySet<string> = new Set(),
 ): Promise<void> {
-  const files = new Map(here.own?.files)
   // Of what this container alone has used so far nobody needs to know more.
   const isAlone = options.podPlan.containers.length === 1
   const noted = here.volumes.filter(({ share }) => !isAlone && share !== 'lived')
   const sinceSeconds = (await startByClockOf(options.pid)) / 1_000
-  for (const [path, { changed, isFolder }] of await stateOf(options, here.roots, noted)) {
-    const volume = volumeOf(path, noted)
-    if (volume === undefined || isFolder) continue
-    const isUntouched =
-      volume.share === 'own' || (volume.share === 'first' && Number(changed) <= sinceSeconds)
-    if (isUntouched || back.has(path)) files.set(nameInPod(volume, path), changed)
-  }
   const volumes = here.volumes.map(({ device, root }) => ({ device, root }))
-  await draftNote(options.plan.name, { createdAt: options.createdAt ?? '', volumes, files })
+  const fill = async (each: EachFile) => {
+    const isNoted = (name: string) => noted.some((volume) => name.startsWith(nameInPod(volume, `${bytesOf(volume.path)}/`))) // prettier-ignore
+    const gone = new Map<string, string>()
+    if (here.own !== undefined)
+      await readNote(options.plan.name, (name, changed) => {
+        if (!isNoted(name)) each(name, changed)
+        else if (gone.size < mostGone) gone.set(name, changed)
+      })
+    await eachState(options, here.roots, noted, (path, { changed, isFolder }) => {
+      const volume = volumeOf(path, noted)
+      if (volume === undefined || isFolder) return
+      const name = nameInPod(volume, path)
+      gone.delete(name)
+      const isUntouched =
+        volume.share === 'own' || (volume.share === 'first' && Number(changed) <= sinceSeconds)
+      if (isUntouched || back.has(path)) each(name, changed)
+    })
+    // What an earlier life of the application removed stays known.
+    for (const [name, changed] of gone) each(name, changed)
+  }
+  await draftNote(options.plan.name, { createdAt: options.createdAt ?? '', volumes }, fill)
 }

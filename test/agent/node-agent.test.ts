@@ -117,6 +117,21 @@ t.test('an agent that stays away has withdrawn everything', async (t) => {
   t.notOk(line.isOpen)
 })
 
+t.test('an agent whose place another caller took, who says nothing, has stayed away as well', async (t) => {
+  const folder = podsFolder(t)
+  const run = folder.addPod(uid(1))
+  const { heard, book } = await listeningSidecar(t, run, { podUid: uid(1), forgetMs: 30 })
+  const agent = connect(`${run}/agent.sock`)
+  const said = { id: 2, verb: 'disruptions', disruptions: [{ id: 'a', fact: 'cordon', detail: 'd' }] }
+  agent.resume().write(`${hello(uid(1))}${JSON.stringify(said)}\n`)
+  await until('what it says', () => heard.at(-1)?.length === 1)
+  const next = connect(`${run}/agent.sock`)
+  await until('the other to have its place', () => agent.closed)
+  next.destroy()
+  await until('what the agent said to be forgotten', () => heard.at(-1)?.length === 0)
+  t.match(book.states, [{ source: 'agent', reachable: false }])
+})
+
 t.test('an API server that is away withdraws nothing, and what it says later is heard', async (t) => {
   const { server, folder } = await openNode(t)
   const { heard, put } = await protectedPod(t, { server, folder })
@@ -292,6 +307,28 @@ t.test('more memory: the pod is patched, and it is told what the kubelet makes o
   for (const line of ['outcome="in-force"} 1', 'outcome="deferred"} 2', 'outcome="infeasible"} 1', 'outcome="refused"} 3']) t.match(text, line) // prettier-ignore
   t.match(text, 'reprieve_agent_reached_pods 1')
 })
+
+t.test(
+  'one wish of a container is under way at a time, whatever a sidecar that was taken over asks',
+  async (t) => {
+    const { server, folder } = await openNode(t)
+    const { line } = await protectedPod(t, { server, folder })
+    let patches = 0
+    server.refuseResize = () => (patches++, undefined)
+    const asked = [1, 2, 3].map(() => line.grow('app', 2 * gibibyte, 3_000))
+    t.match(await line.grow('app', 3 * gibibyte, 3_000), {
+      outcome: 'refused',
+      why: /another wish .* is under way/,
+    })
+    for (const answer of await Promise.all(asked)) t.match(answer, { why: /the kubelet has not said/ })
+    t.equal(patches, 1)
+    t.match(
+      await line.grow('app', 3 * gibibyte, 3_000),
+      { why: /the kubelet has not said/ },
+      'the next may come',
+    )
+  },
+)
 
 t.test('the class of a pod stays: what it requests is raised only where it is its limit', async (t) => {
   const { server, folder } = await openNode(t)

@@ -30,7 +30,7 @@ t.test('they are valid', async (t) => {
 
 t.test('the agent has no capability, one path of the host, and no namespace of the host', async (t) => {
   type Volume = { hostPath?: { path: string } }
-  type PodSpec = { containers: { securityContext: object; volumeMounts: { readOnly?: boolean }[]; command: string[] }[]; volumes: Volume[] } // prettier-ignore
+  type PodSpec = { containers: { securityContext: object; volumeMounts: { name: string; readOnly?: boolean; mountPropagation?: string }[]; command: string[] }[]; volumes: Volume[] } // prettier-ignore
   const { spec } = only<{ spec: { template: { spec: PodSpec } } }>('DaemonSet').spec.template
   t.notOk(['hostPID', 'hostNetwork', 'hostIPC'].some((name) => name in spec))
   t.same(
@@ -40,6 +40,9 @@ t.test('the agent has no capability, one path of the host, and no namespace of t
   const [container] = spec.containers
   t.match(container?.securityContext, { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } }) // prettier-ignore
   t.ok(container?.volumeMounts.every(({ readOnly }) => readOnly === true))
+  const ofHost = container?.volumeMounts.find(({ name }) => name === 'pods')
+  // Otherwise the agent keeps each volume of the node mounted that was mounted when it began: its disk cannot be detached.
+  t.equal(ofHost?.mountPropagation, 'HostToContainer')
   t.ok(container?.command.includes('/opt/reprieve/agent/main.js'))
 })
 

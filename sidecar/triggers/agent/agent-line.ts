@@ -115,6 +115,7 @@ export class AgentLine implements ResourceGrower {
     const before = this.#caller
     this.#caller = { talk, hello: undefined }
     before?.talk.close('another agent has called')
+    if (before?.hello !== undefined) this.#missed('another agent has called')
   }
 
   async #serve(talk: Talk, verb: string, body: Body): Promise<Body> {
@@ -158,9 +159,13 @@ export class AgentLine implements ResourceGrower {
     if (this.#caller?.talk !== talk) return
     const { hello } = this.#caller
     this.#caller = undefined
+    if (hello !== undefined) this.#missed(why)
+    else this.#parts.log.debug({ event: 'agent.away', why }, 'a call of the node agent ended early')
+  }
+
+  /** What it announced stands until another one greets, or for a while. */
+  #missed(why: string): void {
     const { hear, book, log } = this.#parts
-    if (hello === undefined)
-      return log.debug({ event: 'agent.away', why }, 'a call of the node agent ended early')
     book.off(agentSource)
     log.info({ event: 'agent.away', why }, 'the node agent is away')
     clearTimeout(this.#forgetting)

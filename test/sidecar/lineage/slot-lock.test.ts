@@ -318,11 +318,12 @@ t.test(
     t.match(await cutOff.lock.await(never, { patienceMs: 0 }), { outcome: 'busy', holder: 'pod-two' })
     t.ok(events.includes('lineage.fenced'))
     const hung = pod('hung').store
-    let newest: () => Promise<undefined> = async () => undefined
-    const lock = lockIn({ ...hung, epochs: { ...hung.epochs, beat: silent, newest: () => newest() } })
+    let hangs = false
+    const newest = () => (hangs ? silent() : Promise.resolve(undefined))
+    const lock = lockIn({ ...hung, epochs: { ...hung.epochs, beat: silent, newest } })
     t.teardown(() => lock.release())
     t.match(await lock.await(never), { outcome: 'taken' })
-    newest = silent
+    hangs = true
     t.match(await lock.await(never, { patienceMs: 0 }), { unanswered: true }, 'no answer is no leave')
   },
 )

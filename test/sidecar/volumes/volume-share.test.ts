@@ -13,7 +13,6 @@ const volume: PodVolume = { path: '/data', device: '8:1', root: '/volumes/data',
 const note = (root: string, device = '8:1'): VolumeNote => ({
   createdAt: '',
   volumes: [{ device, root }],
-  files: new Map(),
 })
 
 t.test('two mounts share files where one is the other, or a folder of it', async (t) => {
