@@ -1,6 +1,6 @@
 /**
  * Remembers admissions. A controller makes many pods of one template at a time, and all of them get the same answer. Their reviews differ in the
- * uid and in two names that the API server and the controller make up, on which no decision depends (docs/decisions/0045).
+ * uid and in two names that the API server and the controller make up, on which no decision depends (docs/decisions/0035).
  */
 import type { Config } from '../src/config.ts'
 import { injectedLabel } from '../src/annotations.ts'

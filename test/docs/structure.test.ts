@@ -113,10 +113,10 @@ function numberOf(path: string): number {
   return Number(/^docs\/decisions\/(\d{4})-[a-z0-9-]+\.md$/.exec(path)?.[1])
 }
 
-t.test('each decision has a number of its own, and context, decision and consequences', async (t) => {
+t.test('decisions are numbered without gaps, and have context, decision and consequences', async (t) => {
   const decisions = filesUnder('docs/decisions').sort()
   t.ok(decisions.length > 20)
-  t.equal(new Set(decisions.map(numberOf)).size, decisions.length)
+  t.same(decisions.map(numberOf), decisions.map((_, index) => index + 1))
   for (const path of decisions) {
     t.ok(read(path).startsWith(`# ${numberOf(path)}. `), path)
     for (const part of ['Context', 'Decision', 'Consequences'])
