@@ -116,7 +116,10 @@ function numberOf(path: string): number {
 t.test('decisions are numbered without gaps, and have context, decision and consequences', async (t) => {
   const decisions = filesUnder('docs/decisions').sort()
   t.ok(decisions.length > 20)
-  t.same(decisions.map(numberOf), decisions.map((_, index) => index + 1))
+  t.same(
+    decisions.map(numberOf),
+    decisions.map((_, index) => index + 1),
+  )
   for (const path of decisions) {
     t.ok(read(path).startsWith(`# ${numberOf(path)}. `), path)
     for (const part of ['Context', 'Decision', 'Consequences'])
