@@ -152,6 +152,11 @@ export function shareMounts(one: number, other: number): boolean {
   }
 }
 
+/** Of a tree whose root a manifest names, what is in the container of `launcher`: another container's process may have that number. */
+export async function treeInContainer(root: number, launcher: number): Promise<number[]> {
+  return (await treeOf(root)).filter((pid) => shareMounts(pid, launcher))
+}
+
 /** The hash in the file name of the launcher that the root of a tree runs. After an upgrade the container's launcher has another one. */
 export async function launcherHashOf(root: number): Promise<string | undefined> {
   const exe = await readlink(`/proc/${root}/exe`).catch(() => '')

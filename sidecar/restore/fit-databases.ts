@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises'
 import type { EventLog } from '../../src/log.ts'
 import { notedDatabases, type FileId, type OpenDatabase } from '../files/open-databases.ts'
 import { findInMemory, writeMemory } from '../proc/process-memory.ts'
-import { treeOf } from '../proc/process-tree.ts'
+import { treeInContainer } from '../proc/process-tree.ts'
 
 /** A gigabyte of memory takes about a second, once for the numbers and once for the pointers. */
 // @deadline SQLite’s inodes are not found in the memory | It may refuse to write to a database that is open
@@ -18,7 +18,7 @@ export type Moved = { fd: number; was: FileId; is: FileId }
 /** Never throws: a program that has to open its database anew is worth more than none. */
 export async function fitDatabases(
   imagesFolder: string,
-  root: number,
+  { root, launcherPid }: { root: number; launcherPid: number },
   signal: AbortSignal,
   log: EventLog,
 ): Promise<void> {
@@ -27,8 +27,8 @@ export async function fitDatabases(
     if (noted.length === 0) return
     const within = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)])
     let databases = 0
-    // The list comes from the store: no process but the restored ones is touched.
-    for (const pid of await treeOf(root)) {
+    // List and root come from the store, which others may write: no process of another container is touched.
+    for (const pid of await treeInContainer(root, launcherPid)) {
       const own = noted.filter((one) => one.pid === pid)
       const moved = (await Promise.all(own.map(movedTo))).filter((one) => one !== undefined)
       if (moved.length > 0) databases += await tellMoved(pid, moved, within)

@@ -23,7 +23,7 @@ import { fitDatabases } from './fit-databases.ts'
 import { fitToPod } from './fit-to-pod.ts'
 import { markRestore } from './restore-mark.ts'
 import { awaitFreeNumbers, lostNumber, numbersPatienceMs } from './free-numbers.ts'
-import { isAlive, killAll, shareMounts, treeOf } from '../proc/process-tree.ts'
+import { isAlive, killAll, treeInContainer, treeOf } from '../proc/process-tree.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 
 export type Restored = {
@@ -127,7 +127,7 @@ async function attemptOnce(
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       // Where the kernel takes no numbers from CRIU (before Linux 5.5), CRIU has set the last one to its own.
       await around.numbers.moveOn()
-      await fitDatabases(`${folder}/criu`, root, signal, log)
+      await fitDatabases(`${folder}/criu`, { root, launcherPid }, signal, log)
       try {
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
         const grown = [
@@ -229,10 +229,8 @@ async function takeBack(
   try {
     // What the launcher started when it lost patience is its own; what CRIU restored is never its child.
     const own = new Set(await treeOf(target.launcherPid))
-    // And a neighbour that took a number of the checkpoint has mounts of its own.
-    const tree = (await treeOf(manifest.process.rootPid)).filter(
-      (pid) => !own.has(pid) && shareMounts(pid, target.launcherPid),
-    )
+    const restored = await treeInContainer(manifest.process.rootPid, target.launcherPid)
+    const tree = restored.filter((pid) => !own.has(pid))
     await killAll(await withoutPod(tree, target.launcherPid), 5_000)
     await undoUnpack({ ...unpack, signal: AbortSignal.timeout(unpack.deadlineMs) })
   } catch (error) {

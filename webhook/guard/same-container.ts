@@ -1,5 +1,5 @@
 /**
- * An injected container, compared with the one that this version writes. Free are its resources (LimitRanger, quotas and autoscalers set them) and the
+ * An injected container, compared with the one that this version writes. Free are its amounts of resources (LimitRanger, quotas and autoscalers set them) and the
  * digest of its image (image policies resolve tags). Others may add what they add to every container of a pod: the token of its service
  * account, a cloud's identity, a proxy. What could run code in it, or show it other files, is nobody's.
  */
@@ -8,7 +8,10 @@ import { at, listAt } from '../json-path.ts'
 import type { Pod } from '../pod.ts'
 import { isRecord } from '../shape.ts'
 
-const free = new Set(['resources', 'resizePolicy'])
+const free = new Set(['resizePolicy'])
+
+/** How much of these a container gets is free. A device, by claim or by name, would be one more way into the node. */
+const ordinaryResources = new Set(['cpu', 'memory', 'ephemeral-storage'])
 
 /**
  * Variables that others put into all containers, and that no program of ours reads:
@@ -51,6 +54,12 @@ const comparisons: Readonly<Record<string, Comparison>> = {
   volumeMounts: (expected, actual, pod) =>
     isWithAdditions(expected, actual, (mount) => isTokenMount(mount, pod)),
   securityContext: isSameContext,
+  resources: (_, actual) => isWithoutDevices(actual),
+}
+
+function isWithoutDevices(resources: unknown): boolean {
+  const names = ['requests', 'limits'].flatMap((which) => Object.keys(at(resources, which) ?? {}))
+  return listAt(at(resources, 'claims')).length === 0 && names.every((name) => ordinaryResources.has(name))
 }
 
 /** The expected ones, in their order, with nothing but what is allowed besides: of two variables of a name the last one counts. */

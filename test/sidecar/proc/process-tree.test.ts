@@ -14,6 +14,7 @@ import {
   signal,
   stdioPipesOf,
   threadsOf,
+  treeInContainer,
   treeOf,
 } from '../../../sidecar/proc/process-tree.ts'
 import { readStat } from '../../../src/process-stat.ts'
@@ -106,6 +107,12 @@ t.test('tells a container by its mounts', async (t) => {
   t.equal(shareMounts(here.pid, process.pid), true)
   t.equal(shareMounts(there.pid, process.pid), false)
   t.equal(shareMounts(nobody, nobody), false)
+  t.same(await treeInContainer(here.pid, process.pid), [here.pid])
+  t.same(
+    await treeInContainer(there.pid, process.pid),
+    [],
+    'a root that a forged manifest names is not in this container',
+  )
 })
 
 t.test('a launcher is told by its program: a file of ours, under whatever name it is run', async (t) => {

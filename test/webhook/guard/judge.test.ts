@@ -320,6 +320,16 @@ const forgeries: [string, (pod: Pod) => void, RegExp][] = [
     /main mounts the volume reprieve-staging/,
   ],
   [
+    'a device by a claim',
+    (pod) => (containerIn(pod, sidecar).resources = { claims: [{ name: 'disk' }] }),
+    /resources of reprieve-sidecar/,
+  ],
+  [
+    'a device by its name',
+    (pod) => (containerIn(pod, sidecar).resources = { limits: { 'example.com/kvm': '1' } }),
+    /resources of reprieve-sidecar/,
+  ],
+  [
     'the whole store',
     (pod) => {
       const mounts = containerIn(pod, sidecar).volumeMounts as { name: string; subPathExpr?: string }[]
