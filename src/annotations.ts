@@ -162,7 +162,7 @@ const readers: {
   },
   withoutEnv: {
     name: 'without-env',
-    values: 'names, or beginnings and `*`, separated by commas',
+    values: 'names or `PREFIX_*`, separated by commas',
     fallback: 'none',
     meaning: 'Variables that make no other work.',
     read: readVariables,

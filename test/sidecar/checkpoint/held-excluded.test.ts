@@ -4,7 +4,7 @@ import { closeSync, copyFileSync, linkSync, mkdirSync, mkdtempSync, openSync, rm
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { ReprieveError } from '../../../src/errors.ts'
-import { excludedHold, requireNoneExcluded } from '../../../sidecar/files/held-excluded.ts'
+import { excludedHold, requireNoneExcluded } from '../../../sidecar/checkpoint/held-excluded.ts'
 
 /** Of this very process: the folder is excluded, and everything in it is younger than the application. */
 const folderOf = (t: Test) => {

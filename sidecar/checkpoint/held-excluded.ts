@@ -5,7 +5,7 @@
 import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import { dumpObstacles } from '../../src/dump-obstacles.ts'
 import { ReprieveError } from '../../src/errors.ts'
-import { parseMappings } from './file-uses.ts'
+import { parseMappings } from '../files/file-uses.ts'
 
 export type ExcludedHold = { pid: number; path: string }
 
