@@ -1,5 +1,6 @@
 /** The user's postStart runs beside the launcher, in the same container, and is nobody's to end. */
 import t from 'tap'
+import { poll } from '../harness/deadline.ts'
 import { application, deadlineMs, numbersIn, openStage, podOf } from './support.ts'
 
 t.test(
@@ -13,9 +14,10 @@ t.test(
     for (let generation = 0; generation < 2; generation++) {
       const pod = await stage.run(podOf(options))
       pods.push(pod)
-      await pod.waitForLog(application, generation === 0 ? /^step 150 / : steps, { deadlineMs })
-      const look = await pod.exec(application, ['cat', '/hook-done'], { deadlineMs })
-      t.equal(look.stdout, 'done\n')
+      await pod.waitForLog(application, steps, { deadlineMs })
+      const isDone = async () =>
+        (await pod.exec(application, ['cat', '/hook-done'], { deadlineMs })).stdout === 'done\n' || undefined
+      await poll('the hook to end', deadlineMs, isDone, () => pod.describe())
       t.equal(pod.container(application).attempts, 1)
       if (generation === 0) await pod.evict()
     }

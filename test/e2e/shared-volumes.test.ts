@@ -190,7 +190,7 @@ t.test('a container that is restored in the living pod leaves the volumes as the
   shared.takeBack('drop')
   await goesOn(pod, other)
   shared.tell('exit-other')
-  await pod.waitFor('an exit', ({ containerStatuses }) => containerStatuses.some(({ name, state }) => name === other && state.kind !== 'running'), deadlineMs) // prettier-ignore
+  await pod.waitFor('an exit', ({ containerStatuses }) => containerStatuses.some(({ name, state, restartCount }) => name === other && (state.kind !== 'running' || restartCount > 0)), deadlineMs) // prettier-ignore
   shared.takeBack('exit-other')
   await pod.waitForLog(sidecar, /went on from its checkpoint/, { deadlineMs })
   await goesOn(pod, other)

@@ -39,7 +39,7 @@ t.test(
     t.strictSame(await stage.manifests(), [], 'nobody took a checkpoint')
     const last = numbersIn(pod, /^step (\d+) /).at(-1) ?? 0
     await pod.waitForLog(application, new RegExp(`^step ${last + 10} `), { deadlineMs })
-    t.ok(pod.logs(sidecar).includes('launcher.strangers'))
+    await pod.waitForLog(sidecar, /"launcher\.strangers"/, { deadlineMs })
   },
 )
 

@@ -231,6 +231,10 @@ export function stopIfThere(...pids: number[]): void {
   signalIfThere('SIGSTOP', pids)
 }
 
+export function continueIfThere(...pids: number[]): void {
+  signalIfThere('SIGCONT', pids)
+}
+
 function signalIfThere(signal: NodeJS.Signals, pids: readonly number[]): void {
   for (const pid of pids)
     try {

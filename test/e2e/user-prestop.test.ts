@@ -81,17 +81,22 @@ t.test('an HTTP hook asks nobody when a checkpoint was taken; where none was, it
 })
 
 t.test('a sleeping hook sleeps only when no checkpoint was taken, while the application works', async (t) => {
-  const sleepMs = 5_000
+  // Longer than the end of a pod takes on any machine; and what a test can wait for.
+  const [longMs, sleepMs] = [60_000, 5_000]
   const stage = await openStage(t, { programs: ['steps.c'] })
-  const options = hooked(stage, { sleep: { seconds: sleepMs / 1000 } })
-  const before = await begun(stage, options)
+  const asleep = (ms: number) => hooked(stage, { sleep: { seconds: ms / 1000 } })
+  const patient = asleep(longMs)
+  const before = await begun(stage, {
+    ...patient,
+    spec: { ...patient.spec, terminationGracePeriodSeconds: 2 * (longMs / 1000) },
+  })
   await before.evict()
   const taken = sidecarEntries(before).find(({ msg }) => msg === 'a checkpoint was taken')
   const told = sidecarEntries(before).find(({ msg }) => msg === 'the sidecar was told to end')
   const sleptMs = momentOf(told) - momentOf(taken)
-  t.ok(sleptMs < sleepMs, `the sidecar, which ends last, was told to end ${sleptMs} ms after the checkpoint`)
+  t.ok(sleptMs < longMs, `the sidecar, which ends last, was told to end ${sleptMs} ms after the checkpoint`)
 
-  const after = await begun(stage, options)
+  const after = await begun(stage, asleep(sleepMs))
   await after.waitForLog(sidecar, /went on from its checkpoint/, { deadlineMs })
   breakStore(stage)
   await after.evict()
@@ -102,7 +107,7 @@ t.test('a sleeping hook sleeps only when no checkpoint was taken, while the appl
   const waitedMs = (end?.timeMs ?? 0) - failedMs
   t.ok(waitedMs >= sleepMs, `SIGTERM came ${waitedMs} ms after the last try`)
   const steps = lines.filter(({ text, timeMs }) => text.startsWith('step') && timeMs > failedMs + 500).length
-  t.ok(steps > 20, `${steps} steps while the hook slept`)
+  t.ok(steps > 5, `${steps} steps while the hook slept`)
 })
 
 for (const { why, command, storeFails } of [
@@ -115,7 +120,7 @@ for (const { why, command, storeFails } of [
       const budgetSeconds = 3
       const config = `checkpointBudget: ${budgetSeconds}s\n`
       const stage = await openStage(t, { programs: ['unstoppable.c', 'steps.c'], config })
-      const pod = await begun(stage, { ...hooked(stage, marking(`sleep ${userGraceSeconds - 1}`)), command })
+      const pod = await begun(stage, { ...hooked(stage, marking(`sleep ${userGraceSeconds - 2}`)), command })
       if (storeFails) breakStore(stage)
       // And 5 s for the answer, webhook/mutate.ts.
       t.equal(pod.spec.terminationGracePeriodSeconds, userGraceSeconds + budgetSeconds + 5)
