@@ -25,7 +25,7 @@ t.test(
   async (t) => {
     const stage = await openStage(t, { programs: ['train_numpy.py'], base: await pythonImage() })
     const env = [
-      { name: 'STEPS', value: '400' },
+      { name: 'STEPS', value: '200' },
       { name: 'STEP_MS', value: '40' },
     ]
     await isUndisturbed(t, stage, { command: ['python3', '/app/train_numpy.py'], env }, [/^step 25 /])
