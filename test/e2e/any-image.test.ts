@@ -20,6 +20,7 @@ import {
   type PodOptions,
   type Stage,
 } from './support.ts'
+import { restoredFrom } from './survivor.ts'
 
 const program = join(import.meta.dirname, '../programs/walls.c')
 const step = /^step (\d+)$/
@@ -109,7 +110,8 @@ async function goesOn(t: Test, stage: Stage, options: PodOptions): Promise<Pod[]
   await second.waitForLog(application, step, { nth: 20, deadlineMs })
   const [before, after] = [numbersIn(first, step), numbersIn(second, step)]
   t.equal(after[0], (before.at(-1) ?? 0) + 1, 'the replacement goes on at the next step')
-  t.match((await statusOf(second)).containers, [{ restoredFrom: manifest?.id, rejected: [] }])
+  t.equal(await restoredFrom(second, manifest?.id), manifest?.id)
+  t.match((await statusOf(second)).containers, [{ rejected: [] }])
   return [first, second]
 }
 

@@ -167,6 +167,15 @@ async function fetchedPod(t: Test) {
 
 const hasFetched = (pod: Pod) => staged(pod).some((name) => name.includes('.fetched'))
 
+async function stagingIsEmptied(pod: Pod): Promise<void> {
+  await poll(
+    'staging to be empty',
+    deadlineMs,
+    () => (hasFetched(pod) ? undefined : true),
+    () => pod.describe(),
+  )
+}
+
 t.test('what was fetched goes where another pod has taken the lineage meanwhile', beside(), async (t) => {
   const { stage, pod, open } = await fetchedPod(t)
   const [manifest] = await stage.manifests()
@@ -179,7 +188,7 @@ t.test('what was fetched goes where another pod has taken the lineage meanwhile'
   open()
   await goesOn(pod)
   t.match(await rejectedBy(pod), [{ reason: 'lineage-busy' }])
-  t.notOk(hasFetched(pod), pod.describe())
+  await stagingIsEmptied(pod)
 })
 
 t.test('what was fetched goes where the application began before its turn came', beside(), async (t) => {
@@ -190,7 +199,7 @@ t.test('what was fetched goes where the application began before its turn came',
   await goesOn(pod)
   process.kill(node, 'SIGCONT')
   await waitForState(pod, 'running')
-  await poll('staging to be empty', deadlineMs, () => (hasFetched(pod) ? undefined : true))
+  await stagingIsEmptied(pod)
 })
 
 /** A launcher has said that it waits longer, so often in the pod's life. */
@@ -347,7 +356,8 @@ t.test(
   beside(),
   async (t) => {
     const stage = await openSurvivorStage(t)
-    const pod = await runSurvivor(stage, { mebibytes: 64 })
+    // Large: it stands still for long enough to be seen.
+    const pod = await runSurvivor(stage, { mebibytes: 256 })
     const node = await sidecarNode(pod)
     const asked = checkpoint(pod, { afterwards: 'end' }).catch(() => undefined)
     await waitUntilStill(pod)

