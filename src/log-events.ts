@@ -121,6 +121,8 @@ export const logEvents = {
     'The newest checkpoint is of other work; `changed` names the difference and `goBack` the annotation that restores it in spite of that.',
   'lineage.other_work_not_recorded':
     'The sidecar could not record that the work began from its beginning; its first checkpoint says so.',
+  'lineage.swept':
+    'A sweep removed the slot, which nobody had used for the time to live; the sidecar takes it again when it needs it.',
   'lineage.taken_over':
     'The pod that has the lineage gives no sign of life, so this one took the lineage over; `holder` names it.',
   'memory.end_not_begun':

@@ -12,6 +12,7 @@ import type { Deadline } from '../../src/deadline.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { Epoch, EpochState, Holder } from '../../src/store/epochs.ts'
+import { sweeper } from '../../src/store/slot-survey.ts'
 import type { EpochFile, OwnEpoch } from './epoch-file.ts'
 import { beatMs, HolderWatch } from './holder-watch.ts'
 import type { LockOutcome } from './lock-outcome.ts'
@@ -279,7 +280,7 @@ export class SlotLock {
     const kept = before === undefined ? undefined : await store.epochs.resume(slot, before, holder, signal)
     if (kept === undefined && before !== undefined && !isNewTurn) {
       await this.#overtaken()
-      return { outcome: 'fenced', holder: this.#fencedBy ?? busy.holder }
+      return this.#fencedBy === undefined ? busy : { outcome: 'fenced', holder: this.#fencedBy }
     }
     if (kept !== undefined && own?.withoutLock === true && this.#process !== undefined)
       await this.#sayLocked()
@@ -336,14 +337,19 @@ export class SlotLock {
       )
   }
 
-  /** Another pod has the slot. */
+  /** Another pod has the slot, or a sweep. */
   async #overtaken(): Promise<void> {
     const { store, slot, log } = this.#parts
-    const newest = await store.epochs.newest(slot, AbortSignal.timeout(noteDeadlineMs)).catch(() => undefined)
-    const holder = newest?.holder.pod || busy.holder
-    this.#fencedBy = holder
+    const newest = await store.epochs.newest(slot, AbortSignal.timeout(noteDeadlineMs)).catch(() => null)
     this.#epoch = undefined
     this.release()
+    if (newest === undefined || newest?.holder.uid === sweeper.uid)
+      return log.warn(
+        { event: 'lineage.swept' },
+        'a sweep removes the slot: this pod takes it again when it needs it',
+      )
+    const holder = newest?.holder.pod || busy.holder
+    this.#fencedBy = holder
     log.error(
       { event: 'lineage.fenced', holder, epoch: newest?.number },
       'another pod has taken the lineage: the application goes on unprotected',

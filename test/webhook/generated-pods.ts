@@ -115,6 +115,7 @@ const annotations = fc.record(
     [`${key}key`]: mostly(['mine'], ['a/b']),
     [`${key}memory-max`]: mostly(['16Gi'], ['1']),
     [`${key}exclude`]: mostly([undefined], ['/a', '/data/cache', 'a']),
+    [`${key}without-env`]: mostly(['ADDRESS', 'a*'], ['A=1']),
     'cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes': fc.constantFrom('cache', 'cache,data'),
     'example.org/a~b': text,
   },
@@ -125,6 +126,7 @@ const owner = fc.constantFrom(
   { apiVersion: 'batch/v1', kind: 'Job', name: 'job', uid: 'u', controller: true },
   { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-1', uid: 'u', controller: true },
   { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'set', uid: 'u', controller: true },
+  { apiVersion: 'ray.io/v1', kind: 'RayCluster', name: 'demo', uid: 'u', controller: true },
 )
 
 const metadata = fc.record(

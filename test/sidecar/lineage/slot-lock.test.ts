@@ -1,5 +1,6 @@
 /** Mostly without the launcher, which locks: to these pods the store is one that cannot lock. With it: test/launcher and test/e2e/lineage.test.ts. */
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { lockFile } from '../../../sidecar/lineage/lock-process.ts'
@@ -7,6 +8,7 @@ import { patienceOf } from '../../../sidecar/lineage/patience.ts'
 import { Deadline } from '../../../src/deadline.ts'
 import { ReprieveError } from '../../../src/errors.ts'
 import { createDirectoryStore } from '../../../src/store/directory.ts'
+import { sweeper } from '../../../src/store/slot-survey.ts'
 import type { EventLog } from '../../../src/log.ts'
 import type { OwnEpoch } from '../../../sidecar/lineage/epoch-file.ts'
 import { folderFor, never, sampleDraft, writeTree } from '../../store/samples.ts'
@@ -170,6 +172,21 @@ t.test('a pod that is overtaken hears of it by itself', async (t) => {
   await first.lock.await(never)
   await second.store.epochs.take(slot, { pod: 'pod-two', uid: 'two', node: 'n' }, never)
   await until('the first to hear of it', () => first.lock.status.fencedBy === 'pod-two')
+})
+
+t.test('a sweep is no other pod: a slot that it removes is taken again', async (t) => {
+  const { pod, events } = stage(t)
+  const { store, lock, put } = pod('one', 600_000, { times: { beatMs: 600_000 } })
+  await lock.await(never)
+  await pod('sweep').store.epochs.take(slot, sweeper, never)
+  await lock.confirm()
+  t.match(lock.status, { fencedBy: undefined, epoch: undefined })
+  t.match(await lock.take(0, never), { outcome: 'busy' }, 'it is still under way')
+  rmSync(dirname(await store.lockFile(slot, never)), { recursive: true })
+  t.match(await lock.take(0, never), { outcome: 'taken' })
+  t.ok((await put()).manifest.epoch)
+  t.ok(events.includes('lineage.swept'))
+  t.notOk(events.includes('lineage.fenced'))
 })
 
 t.test('a sidecar that starts again keeps the epoch of its pod, unless it was taken meanwhile', async (t) => {
