@@ -27,7 +27,8 @@ export const rooms: Record<string, string[]> = {
   volumes: ['files', 'setup', 'proc'],
   criu: ['files', 'setup', 'proc'],
   checkpoint: ['criu', 'volumes', 'files', 'lineage', 'setup', 'proc'],
-  restore: ['criu', 'volumes', 'files', 'lineage', 'setup', 'proc'],
+  rights: ['criu', 'proc'],
+  restore: ['rights', 'criu', 'volumes', 'files', 'lineage', 'setup', 'proc'],
   container: ['restore', 'checkpoint', 'lineage', 'launcher-socket', 'setup', 'proc'],
   triggers: [
     'container',

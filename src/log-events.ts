@@ -205,6 +205,8 @@ export const logEvents = {
     'A checkpoint could not be restored; the sentence says whether the container ended with it.',
   'restore.fetched': 'A checkpoint was fetched from the store, and every byte compared.',
   'restore.fetched_kept': 'A fetched checkpoint could not be removed from staging.',
+  'restore.filters_added':
+    'The container has other seccomp filters than a checkpoint; its processes get them beside their own.',
   'restore.killed':
     'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
   'restore.not_marked': 'The file that tells the application of its restore could not be written.',

@@ -6,7 +6,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { ReprieveError } from '../../src/errors.ts'
 import type { CheckpointManifest } from '../../src/manifest.ts'
 import { volumePaths } from '../../src/volume.ts'
-import { requireOwnCredentials } from './credentials.ts'
+import { requireOwnCredentials } from '../rights/credentials.ts'
 import type { HookAnswer } from '../criu/hook-channel.ts'
 import { stopComparing, type Comparison } from '../criu/regular-files.ts'
 import { restore } from '../criu/restore.ts'
@@ -103,7 +103,7 @@ async function attemptOnce(
   // Before anything is done, so that nothing is taken back: the process that has the root's number is somebody else's.
   await awaitFreeNumbers(manifest.process.pids, patienceMs, signal)
   signal.throwIfAborted()
-  await requireOwnCredentials(`${folder}/criu`, launcherPid)
+  await requireOwnCredentials(`${folder}/criu`, launcherPid, log)
   await requireFitExternalFiles(around, target, manifest)
   const shared = await sharedRestore(around, target, fetched, unpack)
   await shared.requireFit()

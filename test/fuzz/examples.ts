@@ -87,6 +87,15 @@ const core = Buffer.concat([
   encodeMessage(3, encodeNumber(1, 1)),
   encodeMessage(5, Buffer.concat([encodeMessage(10, credentials), encodeNumber(11, 2)])),
 ]) // prettier-ignore
+const program = Buffer.from('060000000000ff7f', 'hex')
+const newest = encodeMessage(1, Buffer.concat([encodeMessage(1, program), encodeNumber(3, 1)]))
+const oldest = encodeMessage(
+  1,
+  Buffer.concat([encodeMessage(1, program), encodeNumber(2, 0), encodeNumber(3, 1)]),
+)
+export const filters = [Buffer.concat([newest, oldest])]
+const pair = [[1, 10], [2, 1], [3, 10], [4, 10], [5, 10], [5, 11]].map(([field = 0, value = 0]) => encodeNumber(field, value)) // prettier-ignore
+export const processes = [messageImage([0x54564319, 0x50273030], Buffer.concat(pair))]
 export const cores = [messageImage([0x54564319, 0x55053847], core)]
 
 const entry = (type: number, field: number, ...fields: Buffer[]) =>

@@ -16,7 +16,8 @@ import { newAddresses, strangeAddresses, withNewAddresses } from '../../sidecar/
 import { withoutComparison } from '../../sidecar/criu/regular-files.ts'
 import { parseMessage } from '../../sidecar/launcher-socket/launcher-messages.ts'
 import { parseNote } from '../../sidecar/lineage/slot-note.ts'
-import { excessIn, parseAllowance } from '../../sidecar/restore/credentials.ts'
+import { excessIn, parseAllowance } from '../../sidecar/rights/credentials.ts'
+import { processesIn, threadOf, withBase } from '../../sidecar/rights/own-filters.ts'
 import { fitted } from '../../sidecar/restore/fit-connections.ts'
 import { mayBeKept, readAnswer, retryAfterMs } from '../../sidecar/triggers/clouds/http-answer.ts'
 import { parseRequest } from '../../sidecar/triggers/manual/trigger.ts'
@@ -39,6 +40,9 @@ export type Target = {
 const json = (...values: unknown[]) => values.map((value) => Buffer.from(JSON.stringify(value)))
 const lines = (...texts: string[]) => texts.map((text) => Buffer.from(text))
 const allowance = parseAllowance('CapBnd:\t00000000a80425fb\nUid:\t1000\nGid:\t1000\nSeccomp:\t2\n', '')
+const base = [{ program: Buffer.alloc(8, 1), flags: 0 }]
+const bare = { state: { mode: 0, start: undefined } }
+const tasks = new Map([10, 11].map((tid) => [`core-${tid}.img`, bare]))
 const addresses = ['10.1.2.3', '::1', '127.0.0.1']
 
 export const targets: readonly Target[] = [
@@ -52,6 +56,9 @@ export const targets: readonly Target[] = [
   { name: 'slot notes', form: 'json', examples: json(examples.note), read: (bytes) => parseNote(String(bytes)) },
   { name: 'images of tasks: credentials', examples: examples.cores, read: (bytes) => excessIn(bytes, allowance) },
   { name: 'images of tasks: registers', examples: examples.cores.map((core) => core.subarray(12)), read: withCallRestarted },
+  { name: 'images of tasks: filters', examples: examples.cores, read: threadOf },
+  { name: 'images of filters', examples: examples.filters, read: (message) => withBase({ base, processes: [[['core-10.img', { state: { mode: 2, start: 1 } }]]], message }) },
+  { name: 'images of processes', examples: examples.processes, read: (image) => processesIn(image, tasks) },
   { name: 'images of files', examples: examples.files, read: readFiles },
   { name: 'notices', form: 'json', examples: json(...examples.notices), read: (bytes) => readNoticeFile({ name: 'x.json', text: String(bytes), changedAt: 1.8e12 }, 'files', ['main']) },
   { name: 'answers of metadata services', examples: lines(...examples.answers), read: readMetadata },

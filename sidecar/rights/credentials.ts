@@ -5,7 +5,10 @@
  */
 import { readFile, readdir } from 'node:fs/promises'
 import { ReprieveError, describeError } from '../../src/errors.ts'
-import { fieldsOf, type Field } from '../criu/protobuf.ts'
+import type { EventLog } from '../../src/log.ts'
+import type { Field } from '../criu/protobuf.ts'
+import { fieldsIn, numbersIn, onlyEntryOf } from './strict-fields.ts'
+import { keepFilters, threadOf, type Thread } from './own-filters.ts'
 
 /** What a process of the container can come to have. */
 export type Allowance = {
@@ -23,14 +26,12 @@ export type Allowance = {
   profile: string
 }
 
-/** criu/include/magic.h: IMG_COMMON_MAGIC and CORE_MAGIC. */
-const coreMagic = Buffer.from('1943565447380555', 'hex')
 /** images/core.proto: core_entry, task_core_entry and thread_core_entry; images/creds.proto: creds_entry. */
 const core = { taskCore: 3, threadCore: 5 } as const
 /** task_core_entry.task_state, and TASK_DEAD of compel/include/uapi/task-state.h. */
 const taskState = 1
 const dead = 2
-const thread = { creds: 10, seccompMode: 11 } as const
+const thread = { creds: 10 } as const
 const creds = {
   uids: [1, 3, 5, 7],
   gids: [2, 4, 6, 8, 14],
@@ -58,14 +59,40 @@ const keepCapabilities = 16
  */
 const otherImages = /^(creds-\d+|apparmor)\.img$/
 
-/** @throws ReprieveError `unfit-credentials` */
-export async function requireOwnCredentials(imagesFolder: string, launcherPid: number): Promise<void> {
+/**
+ * Requires them, and gives each process the seccomp filters of its container.
+ * @throws ReprieveError `unfit-credentials`
+ */
+export async function requireOwnCredentials(
+  imagesFolder: string,
+  launcherPid: number,
+  log: EventLog,
+): Promise<void> {
   const allowance = await allowanceOf(launcherPid)
   const names = await readdir(imagesFolder)
+  const threads = new Map<string, Thread>()
   for (const name of names.filter((one) => otherImages.test(one))) throw unfit(name, 'is not Reprieve’s')
   for (const name of names.filter((one) => one.startsWith('core-'))) {
-    const excess = excessIn(await readFile(`${imagesFolder}/${name}`), allowance)
+    const image = await readFile(`${imagesFolder}/${name}`)
+    const excess = excessIn(image, allowance)
     if (excess !== undefined) throw unfit(name, excess)
+    if (allowance.seccomp > 0)
+      threads.set(
+        name,
+        readOf(name, () => threadOf(image)),
+      )
+  }
+  if (allowance.seccomp === 0) return
+  await keepFilters(imagesFolder, launcherPid, threads, log).catch((error: unknown) => {
+    throw unfit('seccomp.img', `cannot be given the filters of the container (${describeError(error)})`)
+  })
+}
+
+function readOf<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw unfit(name, `cannot be read (${describeError(error)})`)
   }
 }
 
@@ -116,18 +143,13 @@ function withoutMode(profile: string): string {
  */
 export function excessIn(image: Buffer, allowance: Allowance): string | undefined {
   try {
-    const whole = fieldsIn(entryOf(image))
+    const whole = fieldsIn(onlyEntryOf(image, 'task'))
     if (isZombie(whole)) return undefined
     const [task, ...more] = whole.filter((field) => field.number === core.threadCore)
     if (task === undefined || more.length > 0) return 'does not have one thread'
     const fields = fieldsIn(task.bytes)
     const [own, ...others] = fields.filter((field) => field.number === thread.creds)
     if (own === undefined || others.length > 0) return 'does not have one set of credentials'
-    const modes = fields.filter((field) => field.number === thread.seccompMode)
-    // CRIU names a filter that all threads share only for the first thread, which gives it to the others (SECCOMP_FILTER_FLAG_TSYNC).
-    const isFirst = whole.some(({ number }) => number === core.taskCore)
-    const isConfined = modes.every(({ value }) => value > 0) && (modes.length > 0 || !isFirst)
-    if (allowance.seccomp > 0 && !isConfined) return 'has no seccomp filter, unlike the container'
     return excessOf(fieldsIn(own.bytes), allowance)
   } catch (error) {
     return `cannot be read (${describeError(error)})`
@@ -178,43 +200,6 @@ function excessOf(fields: readonly Field[], allowance: Allowance): string | unde
   return fields.some(({ number }) => number === creds.apparmorData || number > creds.ambient)
     ? 'has credentials that Reprieve does not know'
     : undefined
-}
-
-function entryOf(image: Buffer): Buffer {
-  if (!image.subarray(0, coreMagic.length).equals(coreMagic)) throw new Error('it is no image of a task')
-  const start = coreMagic.length + 4
-  if (image.length < start || image.readUInt32LE(coreMagic.length) !== image.length - start)
-    throw new Error('it does not have one entry')
-  return image.subarray(start)
-}
-
-/** protobuf-c reads a key in 32 bits, and so a field beyond as another one. */
-function fieldsIn(message: Buffer): Field[] {
-  const fields = fieldsOf(message)
-  if (fields.some(({ number }) => number < 1 || number >= 2 ** 29)) throw new Error('a field has no number')
-  return fields
-}
-
-/** One number, or several in a packed field. */
-function numbersIn({ raw, value, bytes }: Field): number[] {
-  const wire = (raw[0] ?? 0) % 8
-  // A packed field is read as its numbers, each behind a key of its own.
-  const list = wire === 2 ? unpacked(bytes) : [value]
-  if (![0, 2].includes(wire) || list.some((one) => one >= 2 ** 32))
-    throw new Error('a number has another form')
-  return list
-}
-
-function unpacked(bytes: Buffer): number[] {
-  const list: Buffer[] = []
-  let start = 0
-  for (const [at, byte] of bytes.entries()) {
-    if (byte >= 128) continue
-    list.push(Buffer.concat([Buffer.from([8]), bytes.subarray(start, at + 1)]))
-    start = at + 1
-  }
-  if (start !== bytes.length) throw new Error('a number is cut short')
-  return list.flatMap((one) => fieldsOf(one).map(({ value }) => value))
 }
 
 /** Two words of 32 bits, the lower one first. */
