@@ -1,119 +1,16 @@
 /** The schema of config.yaml: what the administrator may write, its defaults, and what each key means. `scripts/config-docs.ts` publishes it. */
-import { Type, type Static, type TSchema } from '@sinclair/typebox'
-import { amount, bytesAbove0, duration, endpoint, evictionThreshold, quantityFrom } from './config-forms.ts'
+import { Type, type Static } from '@sinclair/typebox'
+import { entrypoints } from './config-entrypoints.ts'
+import { bytesAbove0, duration, endpoint, evictionThreshold, quantityFrom } from './config-forms.ts'
+import { byName, closed, file, objectName, oneOf, port, section, span, text } from './config-parts.ts'
+import { resources } from './config-resources.ts'
+import { store } from './config-stores.ts'
 import { cloudChoices } from './pod-plan.ts'
 
 /** Capabilities that an administrator may take from the sidecar where the nodes do not grant them, at a price. */
 export const optionalCapabilities = ['SYS_RESOURCE', 'SYS_TIME', 'NET_ADMIN', 'DAC_READ_SEARCH'] as const
-export const statusHosts = ['127.0.0.1', '0.0.0.0', '::'] as const
+const statusHosts = ['127.0.0.1', '0.0.0.0', '::'] as const
 
-const closed = { additionalProperties: false } as const
-/** A section that may be left out. */
-const section = { ...closed, default: {} } as const
-
-function text(pattern: string, expected: string, about: { description: string; default?: string }) {
-  return Type.String({ pattern, expected, ...about })
-}
-
-function oneOf<const T extends string>(accepted: readonly T[], about: { description: string; default: T }) {
-  return Type.Unsafe<T>({ type: 'string', enum: [...accepted], ...about })
-}
-
-/** A mapping of which the administrator chooses the keys. */
-function byName<T extends TSchema>(value: T, names: { pattern: string; expected: string }, more: object) {
-  return Type.Unsafe<Record<string, Static<T>>>({
-    type: 'object',
-    additionalProperties: value,
-    propertyNames: { type: 'string', ...names },
-    default: {},
-    ...more,
-  })
-}
-
-const port = (description: string, port: number) =>
-  Type.Integer({ minimum: 0, maximum: 65_535, default: port, description })
-const objectName = {
-  pattern: '^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$',
-  expected: 'the name of an object',
-} as const
-const span = (description: string, fallback: string) =>
-  duration('1s', '1h', ', for example 90s', { description, default: fallback })
-
-const directory = (description: string) =>
-  text('^/(?!.*(?:^|/)\\.\\.(?:/|$)).*$', 'an absolute path without ".."', { description })
-const store = Type.Object(
-  {
-    hostPath: Type.Optional(
-      Type.Object(
-        {
-          path: directory('a directory of the node'),
-          type: oneOf(['DirectoryOrCreate', 'Directory'], {
-            default: 'DirectoryOrCreate',
-            description: 'whether the kubelet makes the directory',
-          }),
-        },
-        closed,
-      ),
-    ),
-    nfs: Type.Optional(
-      Type.Object(
-        {
-          server: text(
-            '^[A-Za-z0-9:[\\]][A-Za-z0-9.:[\\]-]{0,252}$',
-            'a host name or an address',
-            { description: 'the NFS server' }, // prettier-ignore
-          ),
-          path: directory('the exported directory'),
-        },
-        closed,
-      ),
-    ),
-    persistentVolumeClaim: Type.Optional(
-      Type.Object(
-        { claimName: Type.String({ ...objectName, description: "a claim in the pod's namespace" }) },
-        closed,
-      ),
-    ),
-  },
-  {
-    ...closed,
-    minProperties: 1,
-    maxProperties: 1,
-    expected: 'exactly one of hostPath, nfs, persistentVolumeClaim',
-  },
-)
-
-const resourceList = (description: string, given: { cpu?: string; memory?: string }) =>
-  Type.Object(
-    {
-      cpu: Type.Optional(amount({ description: 'processor time' })),
-      memory: Type.Optional(amount({ description: 'memory' })),
-    },
-    { ...closed, default: given, description },
-  )
-/**
- * No limits by default: the page cache of a dump counts towards the memory limit, and a dump that waits for the disk keeps the application
- * frozen; the restore init container writes a whole checkpoint.
- */
-const resources = (whose: string) =>
-  Type.Object(
-    {
-      requests: resourceList(`requests of ${whose} in Burstable pods`, { cpu: '20m', memory: '64Mi' }),
-      limits: resourceList(`limits of ${whose} in Burstable pods`, {}),
-      guaranteed: Type.Object(
-        {
-          cpu: amount({ default: '500m', description: 'processor time' }),
-          memory: amount({ default: '256Mi', description: 'memory' }),
-        },
-        { ...section, description: `requests and limits of ${whose} in Guaranteed pods` },
-      ),
-    },
-    section,
-  )
-
-const host = String.raw`(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?`
-const hosts = (pattern: string, expected: string) => Type.Array(Type.String({ pattern, expected }))
-const file = (description: string) => Type.Optional(Type.String({ minLength: 1, expected: 'a text', description })) // prettier-ignore
 const address = (description: string) => Type.String({ minLength: 1, expected: 'a text', default: '0.0.0.0', description }) // prettier-ignore
 const certificate = (name: string, description: string) =>
   Type.String({ minLength: 1, expected: 'a text', default: `/run/reprieve/certs/${name}`, description })
@@ -308,59 +205,7 @@ export const configSchema = Type.Object(
       },
       section,
     ),
-    entrypoints: Type.Object(
-      {
-        from: oneOf(['registry', 'nowhere'], {
-          default: 'registry',
-          description:
-            'where the webhook reads the entrypoint of an image whose container has no command; `nowhere` leaves such containers unprotected',
-        }),
-        budget: duration('500ms', '8s', '', {
-          default: '4s',
-          description:
-            "how long the creation of a pod may wait for a registry; at most six tenths of the API server's time-out",
-        }),
-        architecture: Type.Optional(
-          text('^[a-z0-9]{1,16}$', 'an architecture as nodes are labelled with it, for example amd64', {
-            description:
-              "the image of an index for pods whose node selection names no architecture; without it the webhook's own",
-          }),
-        ),
-        plainHttp: Type.Array(
-          Type.String({ pattern: `^${host}$`, expected: 'a host, with a port if need be' }),
-          {
-            default: [],
-            description: 'hosts, with their ports, that the webhook asks without TLS',
-          },
-        ),
-        mirrors: byName(
-          hosts(`^${host}(?:/[a-z0-9]+(?:[._/-][a-z0-9]+)*)?$`, 'a host, with a port and a path if need be'),
-          { pattern: `^${host}$`, expected: 'the domain of images' },
-          { description: 'by the domain of images: the mirrors that the webhook asks first, in this order' },
-        ),
-        insideRegistries: Type.Array(
-          Type.String({
-            format: 'host-or-range',
-            expected: 'a host, with a port if need be, or a range of addresses such as 10.20.0.0/16',
-          }),
-          {
-            default: [],
-            description:
-              'hosts and ranges of addresses that the webhook may ask although they are inside: private, loopback, link-local or Service addresses',
-          },
-        ),
-        pullSecrets: oneOf(['ignore', 'use'], {
-          default: 'ignore',
-          description:
-            'whether the webhook reads the `imagePullSecrets` of pods; `use` needs `listen.clientCaFile`, and rights in each namespace',
-        }),
-        caFile: file('PEM certificates that the webhook trusts besides the usual ones; read at the start'),
-        credentialsFile: file(
-          'a docker `config.json` whose credentials the webhook uses for the pods of all namespaces',
-        ),
-      },
-      section,
-    ),
+    entrypoints,
     overload: Type.Object(
       {
         requests: Type.Integer({ minimum: 1, maximum: 100_000, default: 1000, description: 'reviews that may be under way at a time' }), // prettier-ignore
