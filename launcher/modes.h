@@ -14,5 +14,6 @@ int memory_cgroup_mode(char **words);
 int peers_mode(char **words);
 int connections_mode(char **words);
 int affinity_mode(char **words);
+int record_locks_mode(char **words);
 
 #endif
