@@ -17,6 +17,7 @@ static const struct mode modes[] = {
 	{ "peers", peers_mode },
 	{ "connections", connections_mode }, { "affinity", affinity_mode },
 	{ "filters", filters_mode },
+	{ "record-locks", record_locks_mode },
 };
 
 static const char *basename_of(const char *path)
@@ -31,9 +32,9 @@ int main(int argc, char **argv)
 	if (argc > 0 && strcmp(basename_of(argv[0]), "criu-hook") == 0)
 		return hook_mode();
 	if (argc < 2)
-		die(EXIT_LAUNCHER, "usage: launcher run|prestop|enter|supervise|lastpid|guard|lock|memory-cgroup|connections|peers|affinity|filters ...");
+		die(EXIT_LAUNCHER, "usage: launcher run|prestop|enter|supervise|lastpid|guard|lock|memory-cgroup|connections|peers|affinity|filters|record-locks ...");
 	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
 		if (strcmp(argv[1], modes[i].name) == 0)
 			return modes[i].enter(argv + 2);
-	die(EXIT_LAUNCHER, "no mode \"%s\": run, prestop, enter, supervise, lastpid, guard, lock, memory-cgroup, connections, peers, affinity, filters are known", argv[1]);
+	die(EXIT_LAUNCHER, "no mode \"%s\": run, prestop, enter, supervise, lastpid, guard, lock, memory-cgroup, connections, peers, affinity, filters, record-locks are known", argv[1]);
 }

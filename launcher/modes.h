@@ -15,5 +15,6 @@ int peers_mode(char **words);
 int connections_mode(char **words);
 int affinity_mode(char **words);
 int filters_mode(char **words);
+int record_locks_mode(char **words);
 
 #endif

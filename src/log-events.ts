@@ -209,6 +209,7 @@ export const logEvents = {
     'The container has other seccomp filters than a checkpoint; its processes get them beside their own.',
   'restore.killed':
     'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
+  'restore.locks_unset': 'Record locks of a restored process could not be set again.',
   'restore.not_marked': 'The file that tells the application of its restore could not be written.',
   'restore.note_failed': 'The note of a restore in progress could not be removed.',
   'restore.nothing_kept':

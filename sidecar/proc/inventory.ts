@@ -4,6 +4,7 @@
  */
 import { readFileSync, readdirSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
+import { lockCounts, recordLocksOf } from './record-locks.ts'
 
 export type Inventory = {
   version: 1
@@ -12,6 +13,9 @@ export type Inventory = {
   /** By PID and PID/TID. */
   tasks: Record<string, Record<string, string>>
 }
+
+/** Of a process: its record locks, as record-locks.ts writes them, with spaces between. */
+export const locksKey = 'record locks'
 
 /** Of a checkpoint, beside the images. */
 export const inventoryFile = 'inventory.json'
@@ -28,12 +32,14 @@ const tasksAtOnce = 64
 
 export async function takeInventory(launcherPid: number, pids: readonly number[]): Promise<Inventory> {
   const tasks: Inventory['tasks'] = {}
-  const locks = recordLocksIn(textOf('/proc/locks'))
+  const locks = lockCounts()
   let count = 0
   for (const pid of pids) {
     const process = processOf(pid)
     if (process === undefined) continue
-    tasks[pid] = { ...process, [lockKey]: String(locks.get(String(pid)) ?? 0) }
+    tasks[pid] = process
+    const held = recordLocksOf(pid, locks.get(pid) ?? 0)
+    if (held.length > 0) process[locksKey] = held.join(' ')
     for (const tid of namesIn(`/proc/${pid}/task`)) {
       if (++count > mostTasks) break
       const task = taskOf(`/proc/${pid}/task/${tid}`)
@@ -43,30 +49,6 @@ export async function takeInventory(launcherPid: number, pids: readonly number[]
   }
   return { version: 1, affinity: affinityIn(textOf(`/proc/${launcherPid}/status`)), tasks }
 }
-
-/**
- * By PID, how many record locks (fcntl(2), POSIX) it has, as a text of its own: a program sets and drops them all the time, so they are
- * compared while the tree stands still.
- * @param locks of /proc/locks, proc_locks(5)
- */
-export function recordLocksIn(locks: string): Map<string, number> {
-  const counts = new Map<string, number>()
-  for (const [, pid = ''] of locks.matchAll(/^\d+: POSIX +ADVISORY +\w+ +(\d+) /gm))
-    counts.set(pid, (counts.get(pid) ?? 0) + 1)
-  return counts
-}
-
-/** To be called while the restored tree stands still. @returns a line for each process that has lost some */
-export function lostLocks({ tasks }: Inventory, locks = textOf('/proc/locks')): string[] {
-  const counts = recordLocksIn(locks)
-  return Object.entries(tasks).flatMap(([pid, task]) => {
-    const had = Number(task[lockKey] ?? 0)
-    const has = counts.get(pid) ?? 0
-    return has < had ? [`${pid}: ${lockKey} were ${had}, and are ${has}`] : []
-  })
-}
-
-const lockKey = 'record locks'
 
 /** The threads that do not use all processors that their container may use, with the masks as sched_setaffinity(2) takes them. */
 export function pinnedThreads({ affinity, tasks }: Inventory): { tid: number; mask: string }[] {
@@ -84,7 +66,8 @@ export function differences(was: Inventory, is: Inventory): string[] {
     const now = is.tasks[task]
     if (now === undefined) continue
     for (const [key, value] of Object.entries(before)) {
-      if (key === lockKey) continue
+      // A program that runs sets and drops them all the time: they are compared while the tree stands still (put-back-locks.ts).
+      if (key === locksKey) continue
       if (key === 'affinity' && !pinned.has(task.split('/')[1] ?? '')) continue
       if (now[key] !== undefined && now[key] !== value)
         lines.push(`${task}: ${key} was ${value}, and is ${now[key]}`)

@@ -14,13 +14,13 @@ import { cutTails, putBackTails, type Cut } from '../files/file-tails.ts'
 import { mountOf, readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
 import { firstStartOf } from '../files/fresh-files.ts'
 import { undoUnpack, unpackEphemeral } from '../files/unpack.ts'
-import { lostLocks } from '../proc/inventory.ts'
 import { lostAttributes, putBackAffinity, readInventory } from './as-before.ts'
 import { inTurn, sharedRestore } from './shared-volumes.ts'
 import { settleNote } from '../volumes/volume-note.ts'
 import { requireFitExternalFiles, type RestoreTarget } from './fit-files.ts'
 import { fitDatabases } from './fit-databases.ts'
 import { fitToPod } from './fit-to-pod.ts'
+import { putBackLocks } from './put-back-locks.ts'
 import { markRestore } from './restore-mark.ts'
 import { awaitFreeNumbers, lostNumber, numbersPatienceMs } from './free-numbers.ts'
 import { isAlive, killAll, treeInContainer, treeOf } from '../proc/process-tree.ts'
@@ -127,6 +127,7 @@ async function attemptOnce(
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       // Where the kernel takes no numbers from CRIU (before Linux 5.5), CRIU has set the last one to its own.
       await around.numbers.moveOn()
+      if (inventory) locks = await putBackLocks(inventory, { root, launcherPid }, log)
       await fitDatabases(`${folder}/criu`, { root, launcherPid }, signal, log)
       try {
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
@@ -142,10 +143,7 @@ async function attemptOnce(
         failure = error
         return 'abort'
       }
-      if (inventory) {
-        locks = lostLocks(inventory)
-        await putBackAffinity(inventory, root, log).catch(() => undefined)
-      }
+      if (inventory) await putBackAffinity(inventory, root, log).catch(() => undefined)
       adopted = await adopt(root, supervisor, statusFile)
       if (!adopted) {
         failure = new ReprieveError(

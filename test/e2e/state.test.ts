@@ -51,6 +51,8 @@ const kinds = {
     'the same without a name, on disk and in /dev/shm',
     'a memfd',
     'flock and fcntl locks',
+    'record locks on mapped files, for reading and for writing, of several processes',
+    'flock and locks of the open file on mapped files',
     'open databases of SQLite with both kinds of journal, in the writable layer, an emptyDir and one in memory',
     'a log on an external volume, which grows all the time',
   ],

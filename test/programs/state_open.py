@@ -216,6 +216,55 @@ def locks():
     return look
 
 
+@kind
+def mapped_locks():
+    "record locks on mapped files, for reading and for writing, of several processes"
+    path = f'{OWN}/mapped-locked'
+    fd = open_file(path, b'x' * 8192)
+    memory = [mmap.mmap(fd, 8192), mmap.mmap(fd, 8192, mmap.MAP_PRIVATE, mmap.PROT_READ)]
+    fcntl.lockf(fd, fcntl.LOCK_EX, 10, 20)
+    fcntl.lockf(fd, fcntl.LOCK_EX, 0, 1 << 62)
+
+    def hold(number):
+        fcntl.lockf(fd, fcntl.LOCK_SH, 1, 128)
+        fcntl.lockf(fd, fcntl.LOCK_EX, 10, 200 + 10 * number)
+        memory[0][number] = 1
+        time.sleep(1_000_000)
+    for number in range(3):
+        child(lambda number=number: hold(number))
+    wait_until(lambda: memory[0][:3] == b'\1\1\1', 'the locks of the other processes')
+
+    def look():
+        for mode, length, start in ((fcntl.LOCK_SH, 1, 20), (fcntl.LOCK_SH, 1, 29), (fcntl.LOCK_EX, 1, 128),
+                                    (fcntl.LOCK_SH, 30, 200), (fcntl.LOCK_SH, 1, 229), (fcntl.LOCK_SH, 1, 1 << 62)):
+            same(refused(path, lambda fd: fcntl.lockf(fd, mode | fcntl.LOCK_NB, length, start)), True,
+                 f'the refusal of {length} from {start}')
+        for mode, length, start in ((fcntl.LOCK_EX, 20, 0), (fcntl.LOCK_EX, 98, 30), (fcntl.LOCK_SH, 72, 128),
+                                    (fcntl.LOCK_EX, 1, 230), (fcntl.LOCK_EX, 1, (1 << 62) - 1)):
+            same(refused(path, lambda fd: fcntl.lockf(fd, mode | fcntl.LOCK_NB, length, start)), False,
+                 f'the refusal of {length} from {start}')
+        same(bytes(memory[0][3:8192]) == b'x' * 8189, True, 'the sameness of the content')
+    return look
+
+
+@kind
+def mapped_open_file_locks():
+    "flock and locks of the open file on mapped files"
+    def of_open_file(fd, kind):
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack('hhqqi', kind, os.SEEK_SET, 5, 5, 0))
+    held = []
+    for path, lock in ((f'{OWN}/mapped-flocked', lambda fd: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)),
+                       (f'{OWN}/mapped-open-locked', lambda fd: of_open_file(fd, fcntl.F_WRLCK))):
+        fd = open_file(path, b'x' * 4096)
+        lock(fd)
+        held.append((path, lock, mmap.mmap(fd, 4096)))
+
+    def look():
+        for path, lock, _ in held:
+            same(refused(path, lock), True, f'the refusal of {path}')
+    return look
+
+
 def connect(path):
     return sqlite3.connect(path, isolation_level=None, timeout=0)
 
@@ -234,6 +283,11 @@ def databases():
     same(empty.execute('select count(*) from sqlite_master').fetchone(), (0,), 'the tables of an empty one')
 
     def look():
+        # By this lock the next process that opens the database knows that it is not the first one (UNIX_SHM_DMS in os_unix.c).
+        for path, _ in held:
+            if path.endswith('/wal.db'):
+                same(refused(f'{path}-shm', lambda fd: fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)), True,
+                     f'the lock of {path}')
         for path, database in held:
             database.execute('begin immediate')
             database.execute('insert into t values (1)')

@@ -1,11 +1,5 @@
 import t from 'tap'
-import {
-  differences,
-  lostLocks,
-  pinnedThreads,
-  takeInventory,
-  type Inventory,
-} from '../../../sidecar/proc/inventory.ts'
+import { differences, pinnedThreads, takeInventory, type Inventory } from '../../../sidecar/proc/inventory.ts'
 import { mustRun } from '../../../sidecar/proc/command.ts'
 import { quietLog as log } from '../quiet-log.ts'
 import { program } from '../stand-ins.ts'
@@ -27,6 +21,7 @@ t.test('another machine’s processors are no difference, and those of a pinned 
     'and of a thread that has ended nothing is told',
   )
   t.same(differences(was, was), [])
+  t.same(differences(inventory({ '7/7': { other: '2' } }), was), [], 'an attribute of an earlier release')
 })
 
 t.test('what a program has changed of itself is seen', async (t) => {
@@ -51,17 +46,4 @@ t.test('what a program has changed of itself is seen', async (t) => {
 
 t.test('a process that has ended has no attributes', async (t) => {
   t.same((await takeInventory(process.pid, [2 ** 22 - 1])).tasks, {})
-})
-
-const line = (pid: number, start: number) => `2: POSIX  ADVISORY  READ ${pid} fe:00:2737393 ${start} ${start}`
-
-t.test('record locks that a process had and has no more are named', async (t) => {
-  const locks = [line(7, 128), line(8, 1), '3: FLOCK  ADVISORY  WRITE 7 00:1:2 0 EOF', ''].join('\n')
-  const was = inventory({ 7: { 'record locks': '2' }, 8: { 'record locks': '1' }, 9: {}, '7/7': task })
-  t.same(lostLocks(was, locks), ['7: record locks were 2, and are 1'])
-  t.same(
-    differences(was, inventory({ 7: { 'record locks': '0' } })),
-    [],
-    'a program that runs drops them by itself',
-  )
 })
