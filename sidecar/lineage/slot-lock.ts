@@ -39,6 +39,8 @@ const youngBeatMs = 1_000
 export type SlotLockParts = OtherHolderParts & {
   file: EpochFile
   log: EventLog
+  /** Called when another pod has taken the slot from a running application. */
+  fenced?: (holder: string) => void
   /** For tests. */
   times?: { beatMs?: number; silentMs?: number }
   launcher?: string
@@ -171,7 +173,7 @@ export class SlotLock {
       if (epoch.gate !== this.#epoch.gate) await this.#remember(epoch)
       if (this.#withoutLock && !this.#saidCannotLock) await this.#lockLater()
     } catch (error) {
-      if (isFenced(error) && this.#epoch !== undefined) await this.#overtaken()
+      if (isFenced(error) && this.#epoch !== undefined) await this.#fencedFromApplication()
     } finally {
       this.#isBeating = false
     }
@@ -278,8 +280,7 @@ export class SlotLock {
     const holder = this.#self(await this.#lockFile())
     const kept = before === undefined ? undefined : await store.epochs.resume(slot, before, holder, signal)
     if (kept === undefined && before !== undefined && !isNewTurn) {
-      await this.#overtaken()
-      return { outcome: 'fenced', holder: this.#fencedBy ?? busy.holder }
+      return { outcome: 'fenced', holder: await this.#fencedFromApplication() }
     }
     if (kept !== undefined && own?.withoutLock === true && this.#process !== undefined)
       await this.#sayLocked()
@@ -336,8 +337,15 @@ export class SlotLock {
       )
   }
 
-  /** Another pod has the slot. */
-  async #overtaken(): Promise<void> {
+  /** The application runs on, without protection. @returns the pod that has the slot */
+  async #fencedFromApplication(): Promise<string> {
+    const holder = await this.#overtaken()
+    this.#parts.fenced?.(holder)
+    return holder
+  }
+
+  /** Another pod has the slot. @returns its name */
+  async #overtaken(): Promise<string> {
     const { store, slot, log } = this.#parts
     const newest = await store.epochs.newest(slot, AbortSignal.timeout(noteDeadlineMs)).catch(() => undefined)
     const holder = newest?.holder.pod || busy.holder
@@ -348,6 +356,7 @@ export class SlotLock {
       { event: 'lineage.fenced', holder, epoch: newest?.number },
       'another pod has taken the lineage: the application goes on unprotected',
     )
+    return holder
   }
 
   async #readNote(): Promise<Note | undefined> {
