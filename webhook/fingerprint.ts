@@ -2,7 +2,7 @@
  * The parts of a container's template that a running process has taken in, each hashed, and one hash over all of them. A part that a
  * controller or the API server makes up for each pod must not be among them, or no checkpoint would ever be restored.
  */
-import { hash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import type { WorkParts } from '../src/work.ts'
 import { workPartsLimits } from '../src/work.ts'
 import { canonical, type Part } from './canonical.ts'
@@ -49,7 +49,8 @@ export function fingerprintOf(
     ...securityParts(pod, container),
     ...annotationParts(pod, [...restartMarks, ...rules.annotations]),
   ].toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return { fingerprint: sha256(JSON.stringify(parts)), parts: hashed(parts) }
+  const written = parts.map((part) => [part[0], JSON.stringify(part)] as const)
+  return { fingerprint: hashOfList(written), parts: hashed(parts, written) }
 }
 
 function commandParts(container: Container, command: readonly string[]): Part[] {
@@ -59,16 +60,14 @@ function commandParts(container: Container, command: readonly string[]): Part[] 
 }
 
 function envParts(container: Container, without: readonly string[]): Part[] {
-  const byName = new Map<string, unknown[]>()
-  for (const variable of listAt(at(container, 'env'))) {
-    const name = at(variable, 'name')
-    if (typeof name !== 'string' || matches(name, without)) continue
-    const [value, valueFrom] = [at(variable, 'value'), at(variable, 'valueFrom')]
-    byName.set(name, [...(byName.get(name) ?? []), { value, valueFrom }])
-  }
+  const variables = listAt(at(container, 'env')).flatMap((variable) => {
+    const [name, value, valueFrom] = ['name', 'value', 'valueFrom'].map((field) => at(variable, field))
+    return typeof name !== 'string' || matches(name, without) ? [] : [{ name, given: { value, valueFrom } }]
+  })
+  const byName = Map.groupBy(variables, ({ name }) => name)
   const envFrom = listAt(at(container, 'envFrom'))
   return [
-    ...[...byName].map(([name, values]): Part => [`env ${name}`, canonical(values)]),
+    ...[...byName].map(([name, all]): Part => [`env ${name}`, canonical(all.map(({ given }) => given))]),
     ...partsOf({ envFrom: envFrom.length > 0 ? envFrom : undefined }, ''),
   ]
 }
@@ -122,15 +121,35 @@ function present(fields: Record<string, unknown>): Record<string, unknown> {
   )
 }
 
+/** The name of a part, and the JSON of both. */
+type Written = readonly [name: string, json: string]
+
 /** Where the parts are many, variables are one part and mounts another: the plan is one environment variable, which the kernel bounds. */
-function hashed(parts: readonly Part[]): WorkParts {
-  // The length is known before a mebibyte of variables is hashed.
-  const each = Object.fromEntries(parts.map(([name]) => [shortName(name), ' '.repeat(shortHashLength)]))
-  if (JSON.stringify(each).length <= workPartsLimits.planBytes)
+function hashed(parts: readonly Part[], written: readonly Written[]): WorkParts {
+  if (fitsPlan(parts))
     return Object.fromEntries(parts.map(([name, text]) => [shortName(name), shortHash(text)]))
-  const groups = Map.groupBy(parts, ([name]) => name.split(' ')[0] ?? '')
-  const byGroup = [...groups].map(([group, all]) => [shortName(group), shortHash(JSON.stringify(all))])
+  const groups = Map.groupBy(written, ([name]) => name.split(' ')[0] ?? '')
+  const byGroup = [...groups].map(([group, all]) => [
+    shortName(group),
+    hashOfList(all).slice(0, shortHashLength),
+  ])
   return Object.fromEntries(byGroup.slice(0, mostGroups)) as WorkParts
+}
+
+/** Whether the JSON of one hash for each name is short enough: known before a mebibyte of variables is hashed. */
+function fitsPlan(parts: readonly Part[]): boolean {
+  const hash = ' '.repeat(shortHashLength)
+  const names = new Set(parts.map(([name]) => shortName(name)))
+  if (names.size * shortHashLength > workPartsLimits.planBytes) return false
+  const each = Object.fromEntries([...names].map((name) => [name, hash]))
+  return JSON.stringify(each).length <= workPartsLimits.planBytes
+}
+
+/** Of the JSON of the list. It is never made: to join and to copy a mebibyte takes as long as to hash it. */
+function hashOfList(written: readonly Written[]): string {
+  const sum = createHash('sha256')
+  for (const [index, [, json]] of written.entries()) sum.update(index === 0 ? '[' : ',').update(json)
+  return sum.update(written.length === 0 ? '[]' : ']').digest('hex')
 }
 
 function shortName(name: string): string {
@@ -140,9 +159,5 @@ function shortName(name: string): string {
 const shortHashLength = 12
 
 function shortHash(text: string): string {
-  return sha256(text).slice(0, shortHashLength)
-}
-
-function sha256(text: string): string {
-  return hash('sha256', text, 'hex')
+  return hash('sha256', text, 'hex').slice(0, shortHashLength)
 }

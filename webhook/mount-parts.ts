@@ -20,7 +20,7 @@ export function mountParts(pod: Pod, container: Container): Part[] {
     return [`mount ${mountPath}`, canonical({ ...subPaths, readOnly: readOnly ?? false, source })]
   })
   const devices = listAt(at(container, 'volumeDevices')).map((device): Part => {
-    const volume = pod.spec.volumes?.find(({ name }) => name === at(device, 'name'))
+    const volume = volumeOf(pod, { name: at(device, 'name') })
     return [`device ${String(at(device, 'devicePath'))}`, canonical({ source: sourceOf(volume) })]
   })
   return [...mounts, ...devices]

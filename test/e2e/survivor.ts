@@ -121,7 +121,7 @@ export async function restoredFrom(
   expected?: string,
   container = application,
 ): Promise<string | undefined> {
-  const end = Date.now() + 5_000
+  const end = Date.now() + deadlineMs
   for (;;) {
     const { containers } = await statusOf(pod)
     const id = containers.find((one) => one.container === container)?.restoredFrom

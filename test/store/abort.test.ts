@@ -7,11 +7,11 @@ import { createDirectoryStore } from '../../src/store/directory.ts'
 import { settleAfterAbort } from '../../src/store/settle-after-abort.ts'
 import { folderFor, leftovers, never, sampleDraft, slot, writeTree } from './samples.ts'
 
-/** 256 MiB that take no room: long enough to be in the middle of it. */
-async function largeSource(folder: string): Promise<string> {
+/** It takes no room, and is large enough to be in the middle of it. */
+async function largeSource(folder: string, mebibytes: number): Promise<string> {
   const source = writeTree(join(folder, 'source'), { small: Buffer.from('x') })
   const file = await open(join(source, 'large'), 'w')
-  await file.truncate(256 << 20)
+  await file.truncate(mebibytes * 2 ** 20)
   await file.close()
   return source
 }
@@ -20,7 +20,7 @@ for (const transfer of ['copy', 'link-or-copy'] as const) {
   t.test(`an aborted put is cut short and leaves nothing (${transfer})`, async (t) => {
     const folder = folderFor(t)
     const store = createDirectoryStore({ name: 'disk', path: join(folder, 'store'), transfer })
-    const source = await largeSource(folder)
+    const source = await largeSource(folder, 2_048)
     for (const afterMs of [0, 5, 20, 60]) {
       const abort = new AbortController()
       const put = store.put(sampleDraft(), source, abort.signal)
@@ -37,7 +37,7 @@ for (const transfer of ['copy', 'link-or-copy'] as const) {
 t.test('an aborted fetch is cut short and leaves nothing', async (t) => {
   const folder = folderFor(t)
   const store = createDirectoryStore({ name: 'disk', path: join(folder, 'store') })
-  const { manifest } = await store.put(sampleDraft(), await largeSource(folder), never)
+  const { manifest } = await store.put(sampleDraft(), await largeSource(folder, 256), never)
   const abort = new AbortController()
   const fetch = store.fetch(manifest, join(folder, 'target'), abort.signal)
   await sleep(20)

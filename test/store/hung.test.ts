@@ -12,6 +12,9 @@ const refused = { code: 'store-failed', data: { aborted: true } }
 
 const soon = () => AbortSignal.timeout(50)
 
+/** For a call that does other things before it comes to what hangs. */
+const later = () => AbortSignal.timeout(2_000)
+
 /** Rejects where no thread is left to read a file of the disk. */
 async function readsAFile(): Promise<boolean> {
   const text = await readFile(import.meta.filename, { signal: AbortSignal.timeout(60_000) })
@@ -72,7 +75,7 @@ t.test('while one write hangs, checkpoints are read; not while two do', async (t
     abortGraceMs: 10,
     hangsMs: 200,
   })
-  const write = () => store.put(sampleDraft(), source, soon())
+  const write = () => store.put(sampleDraft(), source, later())
   await t.rejects(write(), refused)
   t.same(await store.list(slot, never), { manifests: [], unreadable: [] })
   t.match(await store.readRecord(slot, never), {})
@@ -86,7 +89,7 @@ t.test('while one write hangs, checkpoints are read; not while two do', async (t
     hangsMs: 200,
   })
   await takes(other)
-  const together = () => other.put(sampleDraft(), source, soon())
+  const together = () => other.put(sampleDraft(), source, later())
   await Promise.all([t.rejects(together(), refused), t.rejects(together(), refused)])
   await sleep(250)
   await t.rejects(other.list(slot, never), { ...refused, message: /to store checkpoint/ })
@@ -99,7 +102,7 @@ t.test('while a removal hangs, checkpoints are stored and read; no other is remo
   const store = createDirectoryStore({ name: 'nfs', path, abortGraceMs: 10, hangsMs: 200 })
   await store.put(sampleDraft(), source, never)
   hungMount(t, join(slotPath(path), trashName('slow'), 'files'))
-  await t.rejects(store.prune(slot, 1, soon()), refused)
+  await t.rejects(store.prune(slot, 1, later()), refused)
   await sleep(250)
   const second = sampleDraft()
   await store.put(second, source, never)

@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { until } from '../until.ts'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import {
   differences,
@@ -21,7 +22,7 @@ import {
 const program = join(import.meta.dirname, 'writer-process.ts')
 
 function startWriter(...args: string[]): ChildProcess {
-  return spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  return spawn(process.execPath, [program, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
 }
 
 t.test(
@@ -55,8 +56,10 @@ t.test(
     let landed = 0
     for (let round = 0; round < 60; round++) {
       const writer = startWriter(root, source, round % 2 === 0 ? 'copy' : 'link-or-copy', '1000000')
-      if (writer.stdout) await once(writer.stdout, 'data')
-      // Over about three puts, however fast this machine is.
+      if (writer.stdout === null) throw new Error('it has no output')
+      await once(writer.stdout, 'data')
+      // Over about three puts, however fast this machine is; in every fourth round one has landed before.
+      if (round % 8 > 5) await once(writer.stdout, 'data')
       const delayMs = Math.random() * 3 * putMs
       await sleep(delayMs)
       writer.kill('SIGKILL')
@@ -95,6 +98,8 @@ t.test('two processes that take one slot from each other, write and prune it do 
   const state = { running: true }
   let said = ''
   for (const { stdout } of writers) stdout?.on('data', (text) => (said += String(text)))
+  await until('both to be ready', () => said.split('ready').length > 2)
+  for (const { stdin } of writers) stdin?.end('begin\n')
   const ended = Promise.all(writers.map((writer) => once(writer, 'exit'))).finally(
     () => (state.running = false),
   )
@@ -102,13 +107,14 @@ t.test('two processes that take one slot from each other, write and prune it do 
   for (; state.running; lists++) {
     const { manifests, unreadable } = await store.list(slot, never)
     if (unreadable.length > 0) t.same(unreadable, [], 'what is being pruned is not called unreadable')
-    const oldest = manifests.at(-1)
-    if (oldest === undefined) continue
+    // The oldest is the next to be pruned, the newest is there for longer.
+    const found = manifests.at(lists % 2 === 0 ? -1 : 0)
+    if (found === undefined) continue
     const target = join(folder, 'target')
     try {
-      await store.fetch(oldest, target, never)
+      await store.fetch(found, target, never)
       fetches++
-      if (differences(readTree(target), sampleFiles).length > 0) t.fail(`${oldest.id} came back different`)
+      if (differences(readTree(target), sampleFiles).length > 0) t.fail(`${found.id} came back different`)
     } catch (error) {
       // It was pruned under us: that is said, and never called corrupt.
       t.match(error, { code: 'store-failed', message: /not in the store/ })

@@ -1,8 +1,9 @@
 /**
  * A process that writes to a store until it is killed, or as often as it was told:
- * `writer-process.ts ROOT SOURCE TRANSFER COUNT [KEEP]`. Says `ready`, then `stored` for each checkpoint. With KEEP it takes the slot anew for
- * each one, and says `fenced` where another process has taken it since.
+ * `writer-process.ts ROOT SOURCE TRANSFER COUNT [KEEP]`. Says `ready`, then `stored` for each checkpoint. With KEEP it waits for a line of its
+ * input first, takes the slot anew for each one, and says `fenced` where another process has taken it since.
  */
+import { once } from 'node:events'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import { makeCheckpointId } from '../../src/checkpoint-id.ts'
 import { ReprieveError } from '../../src/errors.ts'
@@ -16,6 +17,7 @@ const store = createDirectoryStore({
 })
 if (keep === undefined) await takes(store)
 process.stdout.write('ready\n')
+if (keep !== undefined) await once(process.stdin, 'data')
 for (let done = 0; done < Number(count); done++) {
   try {
     if (keep !== undefined) await takes(store)

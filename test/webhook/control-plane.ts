@@ -27,6 +27,8 @@ export class ControlPlane {
   readonly folder: string
   readonly #children = new Set<ChildProcess>()
   #mounts = 0
+  /** Eight for each process that runs tests. */
+  #nextPort = 20_000 + (process.pid % 1_500) * 8
 
   private constructor(server: TestApiServer, folder: string) {
     this.server = server
@@ -51,7 +53,7 @@ export class ControlPlane {
   }
 
   /** @param ports those of an earlier life */
-  async startWebhook(name: string, ports = { port: 0, adminPort: 0 }): Promise<WebhookReplica> {
+  async startWebhook(name: string, ports = this.#ownPorts()): Promise<WebhookReplica> {
     const file = join(this.folder, `${name}.yaml`)
     const text = readFileSync(configFile, 'utf8')
       .replace('port: 18443', `port: ${ports.port}`)
@@ -59,13 +61,18 @@ export class ControlPlane {
       .replace('certs/tls.crt', join(this.folder, 'certs/tls.crt'))
       .replace('certs/tls.key', join(this.folder, 'certs/tls.key'))
     writeFileSync(file, text)
-    const process = this.#start(name, ['webhook/main.ts', '--config', file])
-    const listened = await process.line('listened', startDeadlineMs)
+    const replica = this.#start(name, ['webhook/main.ts', '--config', file])
+    const listened = await replica.line('listened', startDeadlineMs)
     return {
-      ...process,
+      ...replica,
       name,
       ports: { port: Number(listened.port), adminPort: Number(listened.adminPort) },
     }
+  }
+
+  /** Below those that the kernel gives to others: while a replica is away nobody else may come to have its ports. */
+  #ownPorts(): { port: number; adminPort: number } {
+    return { port: this.#nextPort++, adminPort: this.#nextPort++ }
   }
 
   /** @param program another build of it */

@@ -4,6 +4,8 @@ export const hostilePods = {
     'The webhook ignores annotations of others. Of its own it reports at most 20 problems or warnings, each cut at 500 characters; the rest is counted.',
   '500 containers':
     'Protected as any other pod. At most 20 of its containers can be protected at a time, since they share the process numbers.',
+  'ten thousand volumes, mounts and variables':
+    'Read in a time that grows with their number, and not with its square: other reviews do not wait for it.',
   'names that are no names':
     'Unicode, line breaks, `--` and `__proto__` are data. The API server refuses such a pod after the webhook; otherwise the sidecar would.',
   'quantities that are none':

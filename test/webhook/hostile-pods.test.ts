@@ -90,6 +90,24 @@ t.test('500 containers', async (t) => {
   })
 })
 
+t.test('ten thousand volumes, mounts and variables', async (t) => {
+  const numbers = Array.from({ length: 10_000 }, (_, index) => index)
+  const withEach = (more: object) =>
+    samplePod({
+      spec: {
+        volumes: numbers.map((index) => ({ name: `v${index}`, emptyDir: {} })),
+        containers: [{ name: 'app', command: ['x'], ...more }],
+      },
+    })
+  for (const more of [
+    { volumeMounts: numbers.map((index) => ({ name: `v${index}`, mountPath: `/m/${index}` })) },
+    { volumeDevices: numbers.map((index) => ({ name: `v${index}`, devicePath: `/dev/${index}` })) },
+    { env: numbers.map((index) => ({ name: `A${index}`, value: 'x' })) },
+    { env: [...numbers, ...numbers].map((index) => ({ name: 'SAME', value: String(index) })) },
+  ])
+    t.equal(ask(withEach(more)).decision.outcome, 'volumeDevices' in more ? 'refuse' : 'inject')
+})
+
 t.test('names that are no names', async (t) => {
   const names = [
     'ünïcödé',

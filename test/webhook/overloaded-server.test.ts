@@ -61,7 +61,7 @@ t.test('a registry that hangs holds up no more pods than may wait', async (t) =>
   const told = (series: string) => reading(webhook, series)
   const refused = () => told('reprieve_overload_refusals_total{reason="requests"}')
   await until('all to have arrived', async () => (await refused()) === 80)
-  const guard = await client.post('/validate?timeout=5s', guarded.text)
+  const guard = await client.post('/validate?timeout=30s', guarded.text)
   t.equal(guard.review.response.uid, guarded.request.uid, 'the guard is not kept out')
   t.equal(await told('reprieve_reviews_in_flight'), 20, 'while the twenty wait')
   giveUp(new Error('hung'))

@@ -107,6 +107,28 @@ t.test('any other difference is seen', async (t) => {
   t.same(ask(request, 'pod', other), admit(request, 'pod', other), 'another configuration')
 })
 
+t.test('pods of a mebibyte are remembered, of a few templates at a time', async (t) => {
+  const ask = rememberAdmissions()
+  const isDecidedAnew = (letter: string) => {
+    const [first, second] = ['x7k2p', 'q9w8e'].map((serial) => {
+      const request = madeAnew(template.object, serial, ({ spec }) => {
+        const env = Array.from({ length: 1024 }, (_, n) => ({ name: `V${n}`, value: letter.repeat(1000) }))
+        Object.assign(spec.containers[0] ?? {}, { env })
+      })
+      return ask(request, 'pod', config).decision
+    })
+    return first !== second
+  }
+  t.ok(isDecidedAnew('a'))
+  t.notOk(isDecidedAnew('a'))
+  for (const letter of 'bcde') isDecidedAnew(letter)
+  t.notOk(isDecidedAnew('e'))
+  const request = madeAnew(template.object, 'x7k2p', ({ spec }) => {
+    Object.assign(spec.containers[0] ?? {}, { env: [] })
+  })
+  t.same(ask(request, 'pod', config), admit(request, 'pod', config))
+})
+
 t.test('a name that is the identity is no made-up one', async (t) => {
   const ask = rememberAdmissions()
   const lineages = ['web-0', 'web-0', 'web-0', 'web-1'].map((name) => {

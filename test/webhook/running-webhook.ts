@@ -102,7 +102,7 @@ export class Client {
     body: string | Buffer,
     headers: Record<string, string> = {},
     agent: Agent = this.#agent,
-    signal: AbortSignal = AbortSignal.timeout(20_000),
+    signal: AbortSignal = AbortSignal.timeout(60_000),
   ): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>()
     const outgoing = request(

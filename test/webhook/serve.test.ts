@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Config } from '../../src/config.ts'
 import { until } from '../until.ts'
@@ -55,17 +55,18 @@ t.test('health, readiness and metrics have a port of their own', async (t) => {
 t.test('the webhook waits for a certificate that is still being made, and is not ready before', async (t) => {
   const folder = await temporary(t)
   const config = configFor(folder)
-  const adminPort = 20_000 + Math.floor(Math.random() * 20_000)
+  // An address of its own, where nobody else has the port.
+  const [adminHost, adminPort] = [`127.${randomInt(1, 255)}.${randomInt(255)}.${randomInt(1, 255)}`, 18_080]
   const starting = serveWebhook({
-    config: { ...config, listen: { ...config.listen, adminPort } },
+    config: { ...config, listen: { ...config.listen, adminHost, adminPort } },
     log: logInto([]),
-    certificateWaitMs: 10_000,
+    certificateWaitMs: 60_000,
   })
-  await sleep(300)
-  t.equal((await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status, 503)
+  const readyz = () => fetch(`http://${adminHost}:${adminPort}/readyz`).then(({ status }) => status)
+  t.equal(await until('it to be asked', () => readyz().catch(() => undefined)), 503)
   await keepInFolder(folder, leafTerms, new Date())
   const webhook = await starting
-  t.equal((await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status, 200)
+  t.equal(await readyz(), 200)
   await webhook.stop()
 })
 
@@ -77,27 +78,35 @@ t.test('the webhook gives up in time without a certificate, and leaves nothing l
 })
 
 t.test('a shutdown answers what is under way', async (t) => {
+  const [begun, decided] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const { webhook, client } = await startWebhook(t, {
+    alter: drainingForEver,
     admit: async (...all) => {
-      await sleep(400)
+      begun.resolve()
+      await decided.promise
       return admit(all[0], all[1], all[2])
     },
   })
   const answering = client.postAlone('/mutate/pod', text)
-  await sleep(200)
-  const [reply] = await Promise.all([answering, webhook.stop()])
+  await begun.promise
+  const stopping = webhook.stop()
+  decided.resolve()
+  const [reply] = await Promise.all([answering, stopping])
   t.ok(reply.review.response.patch)
 })
 
 /** Who waits for all of it waits in vain: it ends when its clients have gone. */
-const drainingForEver = (config: Config) => ({ ...config, listen: { ...config.listen, drainMs: 3_600_000 } })
+function drainingForEver(config: Config): Config {
+  return { ...config, listen: { ...config.listen, drainMs: 3_600_000 } }
+}
 
 /** As an API server that goes to another replica once it is told. */
-async function untilTold(client: Client): Promise<unknown> {
+async function untilTold(client: Client, answered: () => void): Promise<unknown> {
   for (;;) {
     const outcome = await client.post('/mutate/pod', text).catch((error: NodeJS.ErrnoException) => error.code)
     if (typeof outcome !== 'object' || outcome.status !== 200) return outcome
     if (outcome.headers.connection === 'close') return 'told'
+    answered()
   }
 }
 
@@ -107,8 +116,9 @@ t.test(
     const { webhook, folder } = await startWebhook(t, { alter: drainingForEver })
     const ca = await readFile(join(folder, 'ca.crt'), 'utf8')
     const clients = Array.from({ length: 8 }, () => new Client(webhook.port, ca))
-    const asking = clients.map(untilTold)
-    await sleep(200)
+    const answered = new Set<Client>()
+    const asking = clients.map((client) => untilTold(client, () => answered.add(client)))
+    await until('each to have a connection', () => answered.size === clients.length)
     await webhook.stop()
     t.same(
       await Promise.all(asking),
@@ -119,9 +129,14 @@ t.test(
 )
 
 t.test('a shutdown has a deadline', async (t) => {
-  const { webhook, client } = await startWebhook(t, { admit: () => new Promise(() => {}) })
+  const begun = Promise.withResolvers<void>()
+  const admit = () => {
+    begun.resolve()
+    return new Promise<never>(() => {})
+  }
+  const { webhook, client } = await startWebhook(t, { admit })
   const answering = client.postAlone('/mutate/pod?timeout=30s', text).catch((error: unknown) => error)
-  await sleep(200)
+  await begun.promise
   await webhook.stop()
   t.ok((await answering) instanceof Error)
 })

@@ -228,7 +228,8 @@ t.test(
     const { pod } = stage(t)
     const launcher = lockingLauncher(t)
     const first = pod('one', 600_000, { launcher, times: { beatMs: 600_000 } })
-    const second = pod('two', 300, { launcher })
+    // Long beside the pause between two beats, also where the disk is slow.
+    const second = pod('two', 2_000, { launcher })
     await first.lock.await(never)
     t.match(await second.lock.await(never, { patienceMs: 0 }), { outcome: 'busy', holder: 'pod-one' })
     for (let tries = 0; tries < 10; tries++) {
@@ -282,7 +283,7 @@ t.test('of two pods that see one writer die, one has the slot and the other wait
   const { pod } = stage(t)
   const dead = pod('dead', 600_000, { times: { beatMs: 600_000 } })
   await dead.lock.await(never)
-  const pods = [pod('two', 100), pod('three', 100)]
+  const pods = [pod('two', 2_000), pod('three', 2_000)]
   const outcomes = await Promise.all(pods.map(({ lock }) => lock.await(never, { patienceMs: 1 })))
   t.same(outcomes.map(({ outcome }) => outcome).toSorted(), ['busy', 'taken'])
   for (const { lock, put } of pods) if (lock.isTaken) t.ok((await put()).manifest.epoch, 'it is not fenced')

@@ -31,7 +31,7 @@ t.test('asks by one line, and hears that it is accepted', async (t) => {
     socket.write('{"accepted":')
     setTimeout(() => socket.write('true}\n'), 10)
   })
-  t.strictSame(await grower.grow('train', 4096, 5_000), { outcome: 'accepted' })
+  t.strictSame(await grower.grow('train', 4096, 60_000), { outcome: 'accepted' })
 })
 
 const answers: Record<string, [serve: (socket: Socket) => void, why: RegExp]> = {
@@ -45,10 +45,11 @@ const answers: Record<string, [serve: (socket: Socket) => void, why: RegExp]> = 
 for (const [name, [serve, why]] of Object.entries(answers))
   t.test(`${name} is a refusal with its reason`, async (t) => {
     const grower = await growerBeside(t, serve)
-    t.match(await grower.grow('train', 4096, 200), { outcome: 'refused', why })
+    const deadlineMs = name === 'silence' ? 200 : 60_000
+    t.match(await grower.grow('train', 4096, deadlineMs), { outcome: 'refused', why })
   })
 
 t.test('nobody there is a refusal with its reason', async (t) => {
   const grower = new SocketGrower(join(tmpdir(), 'reprieve-nobody'))
-  t.match(await grower.grow('train', 4096, 200), { outcome: 'refused', why: /ENOENT/ })
+  t.match(await grower.grow('train', 4096, 60_000), { outcome: 'refused', why: /ENOENT/ })
 })
