@@ -28,6 +28,7 @@ export type Wishes = {
   restore?: string
   externalFiles?: ExternalFilesChoice
   exclude?: string[]
+  withoutEnv?: string[]
   seccomp?: 'default' | 'keep'
 }
 
@@ -159,6 +160,13 @@ const readers: {
     meaning: 'Paths of volumes that do not travel.',
     read: readPaths,
   },
+  withoutEnv: {
+    name: 'without-env',
+    values: 'names or `PREFIX_*`, separated by commas',
+    fallback: 'none',
+    meaning: 'Variables that make no other work.',
+    read: readVariables,
+  },
   seccomp: {
     name: 'seccomp',
     values: '`default`, `keep`',
@@ -254,6 +262,17 @@ function readPaths(text: string): Read<string[]> {
     ? { value: paths }
     : {
         problem: `a comma-separated list of at most ${mostPaths} absolute paths without "." and "..", each once`,
+      }
+}
+
+const mostVariables = 50
+
+function readVariables(text: string): Read<string[]> {
+  const names = listOf(text)
+  return names.every((name) => /^[^*=\s]{1,256}\*?$/.test(name)) && names.length <= mostVariables
+    ? { value: names }
+    : {
+        problem: `a comma-separated list of at most ${mostVariables} names of variables, or their beginnings and "*"`,
       }
 }
 

@@ -65,6 +65,13 @@ const table = {
       'one of its processes runs a program that is no file but a memfd (memfd_create, execve), which could not be restored',
     isLasting: true,
   },
+  'holds-excluded-file': {
+    // At the restore only, as above (files-reg.c).
+    says: /Can't open file \S+ on restore: No such file/,
+    means:
+      'it has a file, a folder or a socket open below a path of reprieve.dev/exclude, which would be missing at a restore. Exclude only what the application does not keep open',
+    isLasting: false,
+  },
   'uses-own-namespaces': {
     says: /Can't dump nested \w+ namespace/,
     means:

@@ -13,6 +13,8 @@ export type OwnerReference = {
 export type LineageSource = {
   namespace: string
   name?: string
+  /** The beginning of a name that is made up. An admission review has it without the name, a stored pod beside it. */
+  generateName?: string
   labels: Readonly<Record<string, string>>
   annotations: Readonly<Record<string, string>>
   ownerReferences: readonly OwnerReference[]
@@ -85,7 +87,12 @@ export function hasMadeUpName(references: unknown): boolean {
   const owner = (references as Partial<OwnerReference>[]).find((one) => one?.controller === true)
   if (typeof owner?.apiVersion !== 'string' || typeof owner.kind !== 'string') return false
   const kind = qualifiedKind({ apiVersion: owner.apiVersion, kind: owner.kind })
-  return kind === 'Job' || kind === 'ReplicaSet'
+  return kind === 'Job' || kind === 'ReplicaSet' || kind === 'ReplicationController'
+}
+
+/** The API server cuts the beginning of a name that it makes up, so that five characters more have room. */
+export function isMadeUp(name: string, generateName: string | undefined): boolean {
+  return generateName !== undefined && generateName !== '' && name.startsWith(generateName.slice(0, 58))
 }
 
 function ofOwner(owner: OwnerReference, source: LineageSource): Named {
@@ -96,10 +103,13 @@ function ofOwner(owner: OwnerReference, source: LineageSource): Named {
       return ofJob(owner, source)
     case 'ReplicaSet':
       return ofReplicaSet(owner, source)
+    case 'ReplicationController':
+      return ofReplicas('ReplicationController', owner.name)
     case 'DaemonSet':
+    case 'DaemonSet.apps.kruise.io':
       return source.node === undefined
         ? { why: `no node is named for this pod of DaemonSet ${owner.name}` }
-        : { segments: ['DaemonSet', owner.name, source.node] }
+        : { segments: [qualifiedKind(owner), owner.name, source.node] }
     default:
       return ofOther(owner, source)
   }
@@ -148,27 +158,54 @@ function deploymentOf(owner: OwnerReference, labels: LineageSource['labels']): s
 
 function ofReplicaSet(owner: OwnerReference, source: LineageSource): Named {
   const deployment = deploymentOf(owner, source.labels)
-  const kind = deployment === undefined ? 'ReplicaSet' : 'Deployment'
-  const name = deployment ?? owner.name
+  return deployment === undefined
+    ? ofReplicas('ReplicaSet', owner.name)
+    : ofReplicas('Deployment', deployment)
+}
+
+function ofReplicas(kind: string, name: string): Named {
   return {
     segments: [kind, name],
     shared: `all pods of ${kind} ${name} share one lineage: keep its replicas at 1 (and its strategy Recreate)`,
   }
 }
 
-/** Operators' kinds: by the index that their labels give (Kubeflow's, for one), else by the name they chose for the pod. */
+/**
+ * Operators' kinds: by the index that their labels give, else by the name that they chose for the pod. Where the name is made up, nothing
+ * tells which pod replaces which, and a pod would resume the work of its sibling.
+ */
 function ofOther(owner: OwnerReference, source: LineageSource): Named {
   const base = [qualifiedKind(owner), owner.name]
-  const index =
-    own(source.labels, 'training.kubeflow.org/replica-index') ??
-    own(source.labels, 'apps.kubernetes.io/pod-index')
-  const type = own(source.labels, 'training.kubeflow.org/replica-type')
-  if (index !== undefined) return { segments: type === undefined ? [...base, index] : [...base, type, index] }
-  if (source.name !== undefined) return { segments: [...base, source.name] }
+  const index = operatorIndex(source.labels)
+  if (index !== undefined) return { segments: [...base, ...index] }
+  const { name, generateName } = source
+  if (name !== undefined && !isMadeUp(name, generateName)) return { segments: [...base, name] }
   return {
-    segments: base,
-    shared: `all pods of ${owner.kind} ${owner.name} share one lineage: set reprieve.dev/key on each if they are several`,
+    why: `${owner.kind} ${owner.name} makes up the names of its pods, and none of their labels tells which pod replaces which: give each of them a reprieve.dev/key of its own, or leave them unprotected`,
   }
+}
+
+/**
+ * Labels by which an operator tells its pods apart, in the order of the segments. A replacement bears those of the pod that it replaces.
+ * A last one with `?` may be missing.
+ */
+const operatorIndexes = [
+  ['training.kubeflow.org/replica-type', 'training.kubeflow.org/replica-index'],
+  ['training.kubeflow.org/replica-index'],
+  ['apps.kubernetes.io/pod-index'],
+  // KubeRay 1.5 with its feature RayMultiHostIndexing. The last one is there only in a group of several hosts.
+  ['ray.io/group', 'ray.io/worker-group-replica-index', 'ray.io/replica-host-index?'],
+  // Grove: the owner is the PodClique.
+  ['grove.io/podclique-pod-index'],
+]
+
+function operatorIndex(labels: LineageSource['labels']): string[] | undefined {
+  for (const names of operatorIndexes) {
+    const values = names.map((name) => own(labels, name.replace('?', '')))
+    if (values.every((value, i) => value !== undefined || names[i]?.endsWith('?')))
+      return values.filter((value) => value !== undefined)
+  }
+  return undefined
 }
 
 /** `Job`, but `Job.batch.volcano.sh`: another group's kind of the same name is another thing. */

@@ -1,9 +1,10 @@
 /** The plan of one protected container, as far as it follows from the container itself. */
+import type { Wishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
 import type { ContainerPlan, MemoryPlan } from '../src/pod-plan.ts'
 import { excludedWithin, writableMounts } from './container-volumes.ts'
 import { earlierFingerprintOf } from './earlier-fingerprint.ts'
-import { fingerprintOf } from './fingerprint.ts'
+import { fingerprintOf, type FingerprintRules } from './fingerprint.ts'
 import { at } from './json-path.ts'
 import type { Container, Pod } from './pod.ts'
 import { restartedByResize } from './resize-policy.ts'
@@ -12,8 +13,7 @@ import { isRecord } from './shape.ts'
 export type PlanInput = {
   /** What the container runs: its own command, or that of its image. */
   command: readonly string[]
-  /** The paths of `reprieve.dev/exclude`. */
-  exclude: readonly string[] | undefined
+  wishes: Pick<Wishes, 'exclude' | 'withoutEnv'>
   memory: MemoryPlan
   config: Config
 }
@@ -21,11 +21,11 @@ export type PlanInput = {
 export function planOfContainer(
   pod: Pod,
   container: Container,
-  { command, exclude, memory, config }: PlanInput,
+  { command, wishes, memory, config }: PlanInput,
 ): ContainerPlan {
   const { emptyDirs, external } = writableMounts(pod, container)
-  const { fingerprint, parts } = fingerprintOf(pod, container, command, config.fingerprint)
-  const excluded = excludedWithin(emptyDirs, exclude)
+  const { fingerprint, parts } = fingerprintOf(pod, container, command, rulesFor(wishes, config))
+  const excluded = excludedWithin(emptyDirs, wishes.exclude)
   return {
     name: container.name,
     fingerprint,
@@ -37,6 +37,10 @@ export function planOfContainer(
     ...(isProbed(container) ? { probed: true } : {}),
     memory,
   }
+}
+
+export function rulesFor({ withoutEnv = [] }: Wishes, { fingerprint }: Config): FingerprintRules {
+  return { ...fingerprint, withoutEnv: [...fingerprint.withoutEnv, ...withoutEnv] }
 }
 
 /** Whether it was most likely a probe that had the container end, where its preStop ran and it starts again in its pod. */

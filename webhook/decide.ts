@@ -11,9 +11,10 @@ import {
 } from '../src/pod-plan.ts'
 import { bounded } from './bounded-texts.ts'
 import { chooseContainers } from './chosen-containers.ts'
-import { planOfContainer } from './container-plan.ts'
+import { planOfContainer, rulesFor } from './container-plan.ts'
 import { exclusionProblems } from './container-volumes.ts'
 import { commandsOf, noEntrypoints, type Commands, type Entrypoints } from './entrypoints.ts'
+import { spawnerWarnings } from './jupyterhub.ts'
 import { storePlan } from './store-place.ts'
 import { isInjected } from './injected.ts'
 import { containerObstacles, firstProcessObstacles, podObstacles, type Obstacle } from './obstacles.ts'
@@ -122,12 +123,13 @@ export function decide(
     ...podLimitWarnings(pod),
     ...rescheduleWarnings(pod, containers, wishes),
     ...ownerWarnings(pod, containers, wishes.key),
+    ...spawnerWarnings(pod, containers, rulesFor(wishes, config).withoutEnv),
     ...confinementWarnings(pod, containers),
   )
   const planned = containers.map((container) =>
     planOfContainer(pod, container, {
       command: commands.get(container.name) ?? [],
-      exclude: wishes.exclude,
+      wishes,
       memory: memoryPlan(pod, container, wishes, { ...config.memory, recordsNeeds }),
       config,
     }),

@@ -7,10 +7,12 @@ import type { WorkParts } from '../src/work.ts'
 import { workPartsLimits } from '../src/work.ts'
 import { canonical, type Part } from './canonical.ts'
 import { at, listAt } from './json-path.ts'
+import { isSpawned, resourceVariables } from './jupyterhub.ts'
 import { mountParts } from './mount-parts.ts'
+import { matches } from './name-patterns.ts'
 import type { Container, Pod } from './pod.ts'
 
-/** A pattern is a name, or the beginning of names and `*`. */
+/** Lists of patterns (name-patterns.ts). */
 export type FingerprintRules = {
   /** Annotations beside `restartMarks` that are changed to force a restart. */
   annotations: readonly string[]
@@ -44,7 +46,7 @@ export function fingerprintOf(
 ): Fingerprint {
   const parts = [
     ...commandParts(container, command),
-    ...envParts(container, [ownVariables, ...rules.withoutEnv]),
+    ...envParts(container, [ownVariables, ...rules.withoutEnv, ...(isSpawned(pod) ? resourceVariables : [])]),
     ...mountParts(pod, container),
     ...securityParts(pod, container),
     ...annotationParts(pod, [...restartMarks, ...rules.annotations]),
@@ -103,12 +105,6 @@ function partsOf(fields: Record<string, unknown>, prefix: string, fallback?: unk
     const text = canonical({ [name]: value })
     return text === 'null' ? [] : [[prefix + name, text]]
   })
-}
-
-function matches(name: string, patterns: readonly string[]): boolean {
-  return patterns.some((pattern) =>
-    pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern,
-  )
 }
 
 function record(value: unknown): Record<string, unknown> {

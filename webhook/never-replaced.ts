@@ -2,6 +2,7 @@
  * Pods that nobody replaces under the same name: what did their work is repeated by a pod of another name, and so of another lineage. Their checkpoints
  * would wait in the store for nobody. Known by the marks of what makes them, or by a name that was made up for one pod. Pure.
  */
+import { isMadeUp } from '../src/lineage.ts'
 import { at } from './json-path.ts'
 import type { Pod } from './pod.ts'
 
@@ -63,7 +64,7 @@ export function whyNeverReplaced({ metadata }: Pod, key: string | undefined): st
   )
   if (maker !== undefined) return `${maker.maker} makes no second pod of the same name`
   if (controller !== undefined) return undefined
-  if (name && generateName && name.startsWith(generateName))
+  if (name && isMadeUp(name, generateName ?? undefined))
     return 'its name was generated, and no controller owns it'
   return name && uniqueParts.test(name)
     ? `its name ${JSON.stringify(name)} seems to be made for one pod, and no controller owns it`

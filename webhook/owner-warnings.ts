@@ -20,15 +20,7 @@ export function ownerWarnings(pod: Pod, containers: readonly Container[], key: s
 }
 
 /** Programs that delete their pods with a grace period of their own, whatever the pod says. */
-function cutGraceWarnings({ metadata: { labels, annotations } }: Pod): string[] {
-  // https://jupyterhub-kubespawner.readthedocs.io/en/latest/spawner.html (delete_grace_period)
-  const isSpawned =
-    at(labels, 'component') === 'singleuser-server' ||
-    at(annotations, 'hub.jupyter.org/username') !== undefined
-  if (isSpawned)
-    return [
-      "JupyterHub's KubeSpawner deletes its pods with a grace period of 1 s, in which no checkpoint is taken: set c.KubeSpawner.delete_grace_period to 180",
-    ]
+function cutGraceWarnings({ metadata: { labels } }: Pod): string[] {
   // https://github.com/jupyter-server/enterprise_gateway/blob/main/enterprise_gateway/services/processproxies/k8s.py
   if (at(labels, 'kernel_id') !== undefined)
     return [

@@ -4,7 +4,7 @@ import type { Pod } from './pod.ts'
 
 /** @param namespace the request's, since the pod's own may be missing at admission */
 export function podLineage(pod: Pod, namespace: string, key: string | undefined): Lineage {
-  const { name, labels, annotations, ownerReferences } = pod.metadata
+  const { name, generateName, labels, annotations, ownerReferences } = pod.metadata
   const source: LineageSource = {
     namespace,
     labels: labels ?? {},
@@ -12,6 +12,7 @@ export function podLineage(pod: Pod, namespace: string, key: string | undefined)
     ownerReferences: ownerReferences ?? [],
   }
   if (name !== undefined && name !== null && name !== '') source.name = name
+  if (typeof generateName === 'string') source.generateName = generateName
   const node = pod.spec.nodeName || nodeOfDaemonPod(pod)
   if (node !== undefined) source.node = node
   if (key !== undefined) source.key = key

@@ -26,7 +26,7 @@ export type Renewal = { plan: PodPlan; commands: Commands }
 export function renewed(pod: Pod, config: Config): Renewal | undefined {
   const plan = injectedPlan(pod)
   if (plan === undefined) return undefined
-  const { exclude } = readWishes(pod.metadata.annotations ?? {}).wishes
+  const { wishes } = readWishes(pod.metadata.annotations ?? {})
   const commands = new Map<string, readonly string[]>()
   const containers = plan.containers.map((old) => {
     const container = pod.spec.containers.find(({ name }) => name === old.name)
@@ -34,7 +34,7 @@ export function renewed(pod: Pod, config: Config): Renewal | undefined {
     if (container === undefined || command.length === 0) return old
     commands.set(old.name, command)
     const planOf = (before: Container) =>
-      planOfContainer(pod, before, { command, exclude, memory: old.memory, config })
+      planOfContainer(pod, before, { command, wishes, memory: old.memory, config })
     const [likeliest, ...others] = waysBack(container, command)
     const fresh = planOf(likeliest)
     const isUnchanged = isSame(fresh, old) || others.some((before) => isSame(planOf(before), old))

@@ -6,6 +6,7 @@
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { makeCheckpointId } from '../../src/checkpoint-id.ts'
+import { obstacleOf } from '../../src/dump-obstacles.ts'
 import { describeError, ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import type { CheckpointDraft, CheckpointManifest, ExternalFile, StdioPipe } from '../../src/manifest.ts'
@@ -21,11 +22,12 @@ import { dumpFolder, requireRoom } from './dump-folder.ts'
 import { processesLeftOut } from './left-out.ts'
 import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps, readNamesAhead } from '../files/archive.ts'
-import { readBaseline } from '../files/baseline.ts'
+import { readBaseline, type Baseline } from '../files/baseline.ts'
 import type { BaselineNames } from '../files/deleted-names.ts'
 import { noteOpenDatabases } from '../files/open-databases.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
-import { readEphemeralRoots } from '../files/mounts.ts'
+import { requireNoneExcluded } from './held-excluded.ts'
+import { readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
 import { sharedPaths } from '../volumes/pod-volumes.ts'
 import { inventoryFile, takeInventory } from '../proc/inventory.ts'
 import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
@@ -177,6 +179,8 @@ class Checkpoint {
     this.#stdio = uniquePipes([...(await stdioPipesOf(launcherPid)), ...(await stdioPipesOf(root))])
     this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
     try {
+      const { launcherPid: pid, plan } = this.#parts.target
+      await this.#requireNoneExcluded(await treeOf(root), await readEphemeralRoots(pid, plan))
       this.#namesAhead = readNamesAhead(await this.#archiveOptions())
       await Promise.race([this.#namesAhead, delay(Math.min(aheadMs, this.#leftMs() / 10))])
       const times = await dump({
@@ -250,11 +254,21 @@ class Checkpoint {
     this.#standing = this.#lookAround().catch(asError)
   }
 
-  async #archiveOptions() {
+  async #requireNoneExcluded(pids: readonly number[], { excluded }: EphemeralRoots): Promise<void> {
+    if (excluded.length === 0) return
+    requireNoneExcluded({ pids, excluded, sinceMs: (await this.#baseline()).instantMs })
+  }
+
+  async #baseline(): Promise<Baseline> {
     const { plan, launcherPid } = this.#parts.target
     const listed = await readBaseline(`${volumePaths.run}/${plan.name}`)
     // An application that began without us: what changed since then is known, what it deleted is not.
-    const baseline = listed ?? { instantMs: await startOf(launcherPid), names: undefined }
+    return listed ?? { instantMs: await startOf(launcherPid), names: undefined }
+  }
+
+  async #archiveOptions() {
+    const { plan, launcherPid } = this.#parts.target
+    const baseline = await this.#baseline()
     const { folder, roomBytes, log } = this.#parts
     return {
       pid: launcherPid,
@@ -276,6 +290,7 @@ class Checkpoint {
     if (!(await Promise.all(others.map(isAlive))).includes(true))
       throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
     const roots = await readEphemeralRoots(launcherPid, plan)
+    await this.#requireNoneExcluded(processes, roots)
     const { mountPoints, external } = roots
     const inventory = JSON.stringify(await takeInventory(launcherPid, processes))
     await writeFile(`${this.#parts.folder}/${inventoryFile}`, Buffer.from(inventory, 'latin1'))
@@ -346,6 +361,7 @@ class Checkpoint {
 
   async #draft(times: { frozenMs: number; dumpMs: number }): Promise<CheckpointDraft> {
     const standing = await this.#standing
+    if (obstacleOf(standing) !== undefined) throw standing
     if (standing === undefined || standing instanceof Error)
       throw new ReprieveError('dump-failed', 'the processes could not be looked at', {}, standing)
     const archived = await this.#archive

@@ -9,8 +9,11 @@ import { frozenProcesses, goesOn, verifiedManifests, type SurvivorStage } from '
 /** How many kills of each kind. */
 export const kills = soaking ? 100 : 6
 
-/** Nothing that has been killed may leave the application standing still for longer. */
-export const thawDeadlineMs = 5_000
+/**
+ * Nothing that has been killed may leave the application standing still for longer: by then its container, or its process, has been
+ * started again on a machine that is busy with other tests.
+ */
+export const thawDeadlineMs = 60_000
 
 /** Large enough that dump, archive and store each take a while. */
 export const large = { mebibytes: 96 } as const

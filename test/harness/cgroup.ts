@@ -47,7 +47,7 @@ function childFolders(folder: string): string[] {
  * Ends every process of a cgroup and removes it. A frozen process of version 1 does not die of SIGKILL before it
  * is thawed (kernel: cgroup-v1/freezer-subsystem.rst), so it is thawed as well.
  */
-export async function removeCgroup(path: string, deadlineMs = 10_000): Promise<void> {
+export async function removeCgroup(path: string, deadlineMs = 60_000): Promise<void> {
   const end = performance.now() + deadlineMs
   for (;;) {
     const pids = cgroupProcesses(path)

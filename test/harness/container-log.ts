@@ -19,7 +19,11 @@ export function readLog(folder: string): { lines: LogLine[]; text: string } {
   let text = ''
   for (const attempt of attempts) {
     const open: Record<string, string> = { stdout: '', stderr: '' }
-    for (const record of readFileSync(join(folder, `${attempt}.log`), 'utf8').split('\n')) {
+    // What lies behind the last line feed is one that is just being written: it may be seen up to the end of a page of the cache.
+    const records = readFileSync(join(folder, `${attempt}.log`), 'utf8')
+      .split('\n')
+      .slice(0, -1)
+    for (const record of records) {
       const match = /^(\S+) (stdout|stderr) ([FP]) (.*)$/s.exec(record)
       if (match === null) continue
       const [, stamp = '', stream = 'stdout', tag, part = ''] = match

@@ -131,7 +131,7 @@ export class Container {
   async #discard(number: number, bundle: string): Promise<void> {
     const attempt = this.#attempt as Attempt | undefined
     attempt?.shim.abandon()
-    if (attempt !== undefined) await within(attempt.shim.exited, 10_000)
+    if (attempt !== undefined) await within(attempt.shim.exited, 60_000)
     await this.#pod.runc.delete(`${this.#pod.uid}-${this.spec.name}-${number}`, bundle)
     await removeCgroup(`${this.#pod.cgroupPath}/${this.spec.name}-${number}`)
     attempt?.gone.resolve()
@@ -255,7 +255,7 @@ export class Container {
     if (
       (await within(
         ended.then(() => true),
-        20_000,
+        60_000,
       )) === undefined
     )
       // prettier-ignore

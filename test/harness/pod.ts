@@ -111,7 +111,7 @@ export class Pod {
     this.#sandbox?.kill()
     await Promise.all(this.#containers.map(({ starting }) => starting))
     await removeCgroup(this.#cgroupPath)
-    await within(Promise.all(this.#containers.map((container) => container.ended)), 10_000)
+    await within(Promise.all(this.#containers.map((container) => container.ended)), 60_000)
     await this.#sandbox?.stop()
     rmSync(this.#dir, { recursive: true, force: true })
     this.#terminal = true

@@ -94,7 +94,7 @@ export class Sandbox {
   /** StopPodSandbox and RemovePodSandbox. */
   async stop(): Promise<void> {
     this.kill()
-    if ((await within(this.#shim.exited, 10_000)) === undefined)
+    if ((await within(this.#shim.exited, 60_000)) === undefined)
       throw new Error(`pause ${this.pid} does not end`)
     await this.#input.runc.delete(this.#id, join(this.#input.podDir, 'sandbox'))
     await removeCgroup(this.#input.cgroupPath)

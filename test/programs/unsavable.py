@@ -1,8 +1,9 @@
-"""Holds one thing that cannot be saved: unsavable.py queue|memory|program|backlog|traced|ring"""
+"""Holds one thing that cannot be saved: unsavable.py queue|memory|program|backlog|traced|ring|excluded|unlinked"""
 import ctypes
 import os
 import socket
 import sys
+import tempfile
 
 from findings import tell
 
@@ -64,5 +65,24 @@ def ring():
     kept.append(checked(libc.syscall(425, 8, ctypes.create_string_buffer(120)), 'io_uring_setup'))
 
 
-{'queue': queue, 'memory': memory, 'program': program, 'backlog': backlog, 'traced': traced, 'ring': ring}[sys.argv[1]]()
-tell({})
+def excluded():
+    """A file below a path that does not travel."""
+    kept.append(open('/scratch/open', 'w+'))
+
+
+def unlinked():
+    """Files without a name, one of them in a folder that does not travel: their contents are saved with the memory."""
+    os.mkdir('/scratch/deep')
+    for folder in ['/scratch', '/scratch/deep']:
+        file = tempfile.TemporaryFile(dir=folder, buffering=0)
+        file.write(b'kept')
+        kept.append(file)
+
+
+def contents():
+    return [os.pread(file.fileno(), 4, 0).decode() for file in kept] if sys.argv[1] == 'unlinked' else []
+
+
+modes = [queue, memory, program, backlog, traced, ring, excluded, unlinked]
+next(mode for mode in modes if mode.__name__ == sys.argv[1])()
+tell({'contents': contents})

@@ -25,6 +25,7 @@ t.test('every annotation of the contract is read', async (t) => {
     [p('restore')]: '20260102T030405.678Z-89abcdef',
     [p('external-files')]: 'rewind',
     [p('exclude')]: '/scratch/cache/, /tmp',
+    [p('without-env')]: 'TOKEN, JPY_*',
     [p('seccomp')]: 'keep',
     'other.example/keep': 'x',
   })
@@ -43,9 +44,10 @@ t.test('every annotation of the contract is read', async (t) => {
     restore: '20260102T030405.678Z-89abcdef',
     externalFiles: 'rewind',
     exclude: ['/scratch/cache', '/tmp'],
+    withoutEnv: ['TOKEN', 'JPY_*'],
     seccomp: 'keep',
   })
-  t.equal(annotationNames.length, 14)
+  t.equal(annotationNames.length, 15)
 })
 
 t.test('the words that stand for themselves are read', async (t) => {
@@ -70,6 +72,7 @@ t.test('all problems are told at once, each with the value and what would be acc
     key: ['', 'a/b', '..', '-a', 'x'.repeat(64)],
     restore: ['', 'newest', '../../etc'],
     'external-files': ['', 'Safe', 'cut'],
+    'without-env': ['', 'A,', 'A=1', 'A B', '*A'],
     exclude: ['', 'cache', '/a,/a/', '/a//b', '/a/../b', '/a/.', '/', '/a\nb'],
   }
   for (const [name, values] of Object.entries(wrong))

@@ -20,6 +20,9 @@ const said: Record<keyof typeof dumpObstacles, string[]> = {
   'holds-more-capabilities': ['(criu/pie/restorer.c:245): Unable to restore capabilities: -1'],
   'lacks-sys-resource': ["(criu/cr-dump.c:389): Can't get rlimit 0: Operation not permitted"],
   'runs-from-memory': ['(criu/files-reg.c:2592): No entry for reg-file-ID 0x1'],
+  'holds-excluded-file': [
+    "(criu/files-reg.c:2143): Can't open file scratch/x on restore: No such file or directory",
+  ],
   'uses-own-namespaces': ["(criu/namespaces.c:460): Can't dump nested pid namespace for 12"],
   'connected-outside': [
     '(criu/sk-unix.c:417): unix: Unix socket 21 without peer 22',
@@ -50,6 +53,12 @@ t.test('it is read from the error of a dump, and from no other', async (t) => {
 
 t.test('what passes by itself is told from what lasts', async (t) => {
   t.equal(isLasting('uses-io-uring'), true)
-  for (const reason of ['under-debugger', 'connection-in-backlog', 'dump-failed', 'toString'])
+  for (const reason of [
+    'under-debugger',
+    'connection-in-backlog',
+    'holds-excluded-file',
+    'dump-failed',
+    'toString',
+  ])
     t.equal(isLasting(reason), false, reason)
 })

@@ -54,6 +54,13 @@ t.test('an owner that is made once tells its incarnation, one that is made anew 
   for (const [name, part, incarnation] of cases) t.equal(incarnationOf(part), incarnation, name)
 })
 
+/** A worker of KubeRay as it comes to the webhook: its name is made up afterwards. */
+const rayWorker = {
+  generateName: 'demo-tpu-worker-',
+  labels: { 'ray.io/cluster': 'demo', 'ray.io/group': 'tpu', 'ray.io/node-type': 'worker', 'ray.io/is-ray-node': 'yes' }, // prettier-ignore
+  ownerReferences: ref('RayCluster', 'demo', 'ray.io/v1'),
+}
+
 const shared = (part: Partial<LineageSource>) => Object.hasOwn(lineageOf(source(part)), 'shared')
 
 t.test('each kind of workload has a lineage that its next pod has too', async (t) => {
@@ -121,6 +128,51 @@ t.test('each kind of workload has a lineage that its next pod has too', async (t
       'ml-team/Job.batch.volcano.sh/j/j-task-0',
     ],
     [
+      'a host of a KubeRay group of several hosts, by group, replica and host',
+      { ...rayWorker, labels: { ...rayWorker.labels, 'ray.io/worker-group-replica-name': 'tpu-af03d', 'ray.io/worker-group-replica-index': '0', 'ray.io/replica-host-index': '1' } }, // prettier-ignore
+      'ml-team/RayCluster.ray.io/demo/tpu/0/1',
+    ],
+    [
+      'a KubeRay worker whose group has an index',
+      { ...rayWorker, labels: { ...rayWorker.labels, 'ray.io/worker-group-replica-index': '2' } },
+      'ml-team/RayCluster.ray.io/demo/tpu/2',
+    ],
+    [
+      'the head of a RayCluster, by the name that KubeRay gives it',
+      { name: 'demo-head', labels: { 'ray.io/group': 'headgroup' }, ownerReferences: ref('RayCluster', 'demo', 'ray.io/v1') }, // prettier-ignore
+      'ml-team/RayCluster.ray.io/demo/demo-head',
+    ],
+    [
+      "a pod of Grove's PodClique",
+      { generateName: 'decode-', labels: { 'grove.io/podclique-pod-index': '3' }, ownerReferences: ref('PodClique', 'decode', 'grove.io/v1alpha1') }, // prettier-ignore
+      'ml-team/PodClique.grove.io/decode/3',
+    ],
+    [
+      'a worker of a LeaderWorkerSet, by its StatefulSet',
+      { name: 'vllm-0-2', labels: { 'leaderworkerset.sigs.k8s.io/name': 'vllm', 'leaderworkerset.sigs.k8s.io/group-index': '0', 'leaderworkerset.sigs.k8s.io/worker-index': '2' }, ownerReferences: ref('StatefulSet', 'vllm-0') }, // prettier-ignore
+      'ml-team/StatefulSet/vllm-0/2',
+    ],
+    [
+      'a worker of an MPIJob',
+      { name: 'pi-worker-1', labels: { 'training.kubeflow.org/job-role': 'worker', 'training.kubeflow.org/replica-index': '1' }, ownerReferences: ref('MPIJob', 'pi', 'kubeflow.org/v2beta1') }, // prettier-ignore
+      'ml-team/MPIJob.kubeflow.org/pi/1',
+    ],
+    [
+      'the driver of a SparkApplication, by its name',
+      { name: 'pi-driver', labels: { 'spark-role': 'driver', 'sparkoperator.k8s.io/app-name': 'pi' }, ownerReferences: ref('SparkApplication', 'pi', 'sparkoperator.k8s.io/v1beta2') }, // prettier-ignore
+      'ml-team/SparkApplication.sparkoperator.k8s.io/pi/pi-driver',
+    ],
+    [
+      "a DaemonSet of OpenKruise, as one of Kubernetes' own",
+      { node: 'node1', generateName: 'agent-', ownerReferences: ref('DaemonSet', 'agent', 'apps.kruise.io/v1alpha1') }, // prettier-ignore
+      'ml-team/DaemonSet.apps.kruise.io/agent/node1',
+    ],
+    [
+      'a ReplicationController',
+      { generateName: 'web-', ownerReferences: ref('ReplicationController', 'web', 'v1') },
+      'ml-team/ReplicationController/web',
+    ],
+    [
       'a key, over everything',
       { key: 'mine', name: 'a', ownerReferences: ref('Job', 'b') },
       'ml-team/key/mine',
@@ -133,7 +185,7 @@ t.test('each kind of workload has a lineage that its next pod has too', async (t
 t.test('pods that would share a lineage are said to', async (t) => {
   t.ok(shared({ ownerReferences: ref('Job', 'once', 'batch/v1') }))
   t.ok(shared({ ownerReferences: ref('ReplicaSet', 'web') }))
-  t.ok(shared({ ownerReferences: ref('Thing', 'x', 'example.org/v1') }))
+  t.ok(shared({ ownerReferences: ref('ReplicationController', 'web', 'v1') }))
   t.notOk(shared({ name: 'web-0', ownerReferences: ref('StatefulSet', 'web') }))
 })
 
@@ -145,6 +197,13 @@ t.test('a pod without a lasting identity has no lineage, and the reason is told'
       { ownerReferences: [{ apiVersion: 'v1', kind: 'Job', name: 'x' }] },
     ],
     ['a StatefulSet pod of a foreign name', { name: 'other-0', ownerReferences: ref('StatefulSet', 'web') }],
+    ['a KubeRay worker without an index', rayWorker],
+    ['a KubeRay worker as the cluster keeps it', { ...rayWorker, name: 'demo-tpu-worker-x7k2p' }],
+    [
+      'a pod of an operator whose long name was cut',
+      { name: `${'n'.repeat(58)}x7k2p`, generateName: `${'n'.repeat(60)}-`, ownerReferences: ref('CloneSet', 'n', 'apps.kruise.io/v1alpha1') }, // prettier-ignore
+    ],
+    ["an unknown operator's pod without a name", { ownerReferences: ref('Thing', 'x', 'example.org/v1') }],
     ['a DaemonSet pod without a node', { ownerReferences: ref('DaemonSet', 'agent') }],
     ['no namespace', { namespace: '', name: 'x' }],
     ['a name that climbs', { name: '..' }],

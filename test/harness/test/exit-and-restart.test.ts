@@ -65,6 +65,8 @@ t.test(
       ({ containerStatuses: [app] }) =>
         app?.state.kind === 'waiting' && app.state.reason === 'CrashLoopBackOff',
     )
+    // The third attempt counts from when it is begun: a signal that comes before its program does would be the runtime's.
+    await pod.waitForLog('app', /once/, { nth: 3 })
     const status = await pod.waitFor(
       'a wait after the second restart',
       ({ containerStatuses: [app] }) => app?.restartCount === 2 && app.state.kind === 'waiting',

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { poll } from '../deadline.ts'
 import { busyboxNode, never, shell, sidecar, untilTerm } from './busybox-node.ts'
 
 t.test('preStop runs to its end before SIGTERM, and SIGTERM before SIGKILL', async (t) => {
@@ -14,7 +15,7 @@ t.test('preStop runs to its end before SIGTERM, and SIGTERM before SIGKILL', asy
       },
     },
   })
-  const pod = await run({ ...never, terminationGracePeriodSeconds: 10, containers: [app] })
+  const pod = await run({ ...never, terminationGracePeriodSeconds: 60, containers: [app] })
   await pod.waitForLog('app', /up/)
   const status = await pod.delete()
   t.equal(pod.logs('app'), 'up\nhook begins\nhook ends\ngot TERM\n')
@@ -40,18 +41,17 @@ t.test(
   'a preStop that takes all of the grace period is left behind, and two seconds remain for SIGTERM',
   async (t) => {
     const run = await busyboxNode(t)
-    const app = shell(
-      'app',
-      `trap 'echo got TERM; sleep 1; echo done; exit 5' TERM; echo up; while :; do sleep 0.05; done`,
-      {
-        lifecycle: { preStop: { exec: { command: ['sleep', '60'] } } },
-      },
-    )
+    const app = shell('app', `trap 'echo got TERM' TERM; echo up; while :; do sleep 0.05; done`, {
+      lifecycle: { preStop: { exec: { command: ['sleep', '60'] } } },
+    })
     const pod = await run({ ...never, terminationGracePeriodSeconds: 1, containers: [app] })
     await pod.waitForLog('app', /up/)
+    const start = performance.now()
     const status = await pod.delete()
-    t.equal(pod.logs('app'), 'up\ngot TERM\ndone\n')
-    t.match(status.containerStatuses[0]?.state, { exitCode: 5 })
+    const tookMs = performance.now() - start
+    t.equal(pod.logs('app'), 'up\ngot TERM\n')
+    t.match(status.containerStatuses[0]?.state, { exitCode: 137 })
+    t.ok(tookMs >= 2950, `killed after ${tookMs} ms: one of the grace period, and two more`)
   },
 )
 
@@ -74,26 +74,30 @@ t.test(
     const mounts = { volumeMounts: [{ name: 'v', mountPath: '/v' }] }
     const pod = await run({
       ...never,
-      terminationGracePeriodSeconds: 10,
+      terminationGracePeriodSeconds: 120,
       volumes: [{ name: 'v', hostPath: { path: folder } }],
       initContainers: [
-        shell('side', `trap 'echo sidecar TERM >>/v/order; exit 0' TERM; while :; do sleep 0.05; done`, {
-          ...sidecar,
-          ...mounts,
-          lifecycle: { preStop: { exec: { command: ['sh', '-c', 'echo sidecar hook >>/v/order'] } } },
-        }),
+        shell(
+          'side',
+          `trap 'echo sidecar TERM >>/v/order; exit 0' TERM; echo up; while :; do sleep 0.05; done`,
+          {
+            ...sidecar,
+            ...mounts,
+            lifecycle: { preStop: { exec: { command: ['sh', '-c', 'echo sidecar hook >>/v/order'] } } },
+          },
+        ),
       ],
       containers: [
         shell(
           'app',
           // Ends once the hook has run, or at last without.
-          `trap 'n=0; until [ -s /v/order ] || [ $n -ge 100 ]; do sleep 0.05; n=$((n+1)); done; echo app ends >>/v/order; exit 0' TERM
+          `trap 'n=0; until [ -s /v/order ] || [ $n -ge 1000 ]; do sleep 0.05; n=$((n+1)); done; echo app ends >>/v/order; exit 0' TERM
           echo up; while :; do sleep 0.05; done`,
           mounts,
         ),
       ],
     })
-    await pod.waitForLog('app', /up/)
+    for (const name of ['app', 'side']) await pod.waitForLog(name, /up/)
     await pod.delete()
     t.equal(readFileSync(`${folder}/order`, 'utf8'), 'sidecar hook\napp ends\nsidecar TERM\n')
   },
@@ -131,8 +135,14 @@ t.test('preStop by HTTP reaches the container’s port with the headers that wer
       },
     },
   )
-  const pod = await run({ ...never, terminationGracePeriodSeconds: 5, containers: [app] })
+  const pod = await run({ ...never, terminationGracePeriodSeconds: 60, containers: [app] })
   await pod.waitForLog('app', /up/)
+  // Port 8080 in state LISTEN (proc_net_tcp.rst).
+  const listens = () =>
+    ['tcp', 'tcp6'].some((name) =>
+      /:1F90 \S+ 0A /.test(readFileSync(`/proc/${pod.podPid}/net/${name}`, 'utf8')),
+    )
+  await poll('nc to listen', 120_000, () => listens() || undefined)
   await pod.delete()
   t.match(pod.logs('app'), /GET \/bye\?x=1 HTTP\/1\.1/)
   t.match(pod.logs('app'), /X-Why: drain/i)
@@ -142,7 +152,7 @@ t.test('an eviction by the kubelet fails the pod with the reason Evicted', async
   const run = await busyboxNode(t)
   const pod = await run({ containers: [shell('app', untilTerm())] })
   await pod.waitForLog('app', /up/)
-  const status = await pod.evict({ gracePeriodSeconds: 1 })
+  const status = await pod.evict({ gracePeriodSeconds: 60 })
   t.match(status, { phase: 'Failed', reason: 'Evicted' })
   t.match(pod.logs('app'), /got TERM/)
   t.equal(status.containerStatuses[0]?.restartCount, 0)
@@ -177,11 +187,14 @@ t.test(
     const port = typeof address === 'object' && address !== null ? address.port : 0
     const pod = await run({
       ...never,
-      terminationGracePeriodSeconds: 1,
+      terminationGracePeriodSeconds: 60,
       containers: [
         shell('good', untilTerm(), { lifecycle: { postStart: { httpGet: { host: '127.0.0.1', port } } } }),
-        shell('bad', untilTerm(9), {
-          lifecycle: { postStart: { exec: { command: ['sh', '-c', 'sleep 0.3; exit 1'] } } },
+        // The hook fails once there is a handler for SIGTERM.
+        shell('bad', `trap 'echo got TERM; exit 9' TERM; touch /up; while :; do sleep 0.05; done`, {
+          lifecycle: {
+            postStart: { exec: { command: ['sh', '-c', 'until [ -e /up ]; do sleep 0.05; done; exit 1'] } },
+          },
         }),
       ],
     })
