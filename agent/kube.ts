@@ -3,8 +3,10 @@ import {
   ApiException,
   CoreV1Api,
   createConfiguration,
+  EventsV1Api,
   PatchStrategy,
   ServerConfiguration,
+  V1MicroTime,
   Watch,
   type KubeConfig,
   type Middleware,
@@ -17,6 +19,21 @@ export type Listed = { items: unknown[]; resourceVersion: string }
 export type WatchEvent = { type: string; object: unknown }
 export type PodName = { namespace: string; name: string }
 
+/** `regarding`: the object that an Event is of. */
+export type Regarding = { apiVersion: string; kind: string; namespace: string; name: string; uid: string }
+export type NewEvent = {
+  name: string
+  atMs: number
+  reason: string
+  type: string
+  action: string
+  note: string
+  /** Of the agent that writes it. */
+  node: string
+  regarding: Regarding
+  related: Regarding | undefined
+}
+
 export type Kube = {
   /** @param resourceVersion `0` for whatever the API server has in memory, empty for the newest */
   list: (watched: Watched, resourceVersion: string) => Promise<Listed>
@@ -24,7 +41,14 @@ export type Kube = {
   watch: (watched: Watched, from: string, heard: (event: WatchEvent) => void, signal: AbortSignal) => Promise<void> // prettier-ignore
   /** A strategic merge patch of the subresource `resize`. @returns the pod as it is then */
   resizePod: (pod: PodName, body: object) => Promise<unknown>
+  /** A strategic merge patch of the subresource `status`. */
+  patchPodStatus: (pod: PodName, body: object) => Promise<unknown>
+  createEvent: (event: NewEvent) => Promise<unknown>
+  patchEvent: (event: PodName, body: object) => Promise<unknown>
 }
+
+/** The controller that an Event names as its writer. */
+export const reportingController = 'reprieve.dev/agent'
 
 // @deadline The API server does not answer the node agent | It asks again, after a pause
 const requestTimeoutMs = 10_000
@@ -45,13 +69,13 @@ export function connectKube(config: KubeConfig): Kube {
     },
     post: async (context) => context,
   }
-  const core = new CoreV1Api(
-    createConfiguration({
-      baseServer: new ServerConfiguration(cluster.server, {}),
-      authMethods: { default: config },
-      promiseMiddleware: [middleware],
-    }),
-  )
+  const configuration = createConfiguration({
+    baseServer: new ServerConfiguration(cluster.server, {}),
+    authMethods: { default: config },
+    promiseMiddleware: [middleware],
+  })
+  const core = new CoreV1Api(configuration)
+  const events = new EventsV1Api(configuration)
   return {
     list: async ({ kind, fieldSelector }, resourceVersion) => {
       const wish = { fieldSelector, ...(resourceVersion === '' ? {} : { resourceVersion }) }
@@ -60,6 +84,13 @@ export function connectKube(config: KubeConfig): Kube {
     },
     watch: (watched, from, heard, signal) => watch(config, watched, from, { heard, signal }),
     resizePod: (pod, body) => core.patchNamespacedPodResize({ ...pod, body }),
+    patchPodStatus: (pod, body) => core.patchNamespacedPodStatus({ ...pod, body }),
+    createEvent: ({ name, atMs, node, ...event }) => {
+      const metadata = { name, namespace: event.regarding.namespace }
+      const by = { reportingController, reportingInstance: node, eventTime: new V1MicroTime(atMs) }
+      return events.createNamespacedEvent({ namespace: metadata.namespace, body: { metadata, ...by, ...event } }) // prettier-ignore
+    },
+    patchEvent: (event, body) => events.patchNamespacedEvent({ ...event, body }),
   }
 }
 
@@ -86,6 +117,11 @@ async function watch(config: KubeConfig, watched: Watched, from: string, listene
   signal.addEventListener('abort', stop)
   if (signal.aborted) stop()
   return ended.promise.finally(() => signal.removeEventListener('abort', stop))
+}
+
+/** As metav1.MicroTime is written in a patch. */
+export function instantOf(ms: number): string {
+  return new V1MicroTime(ms).toISOString()
 }
 
 /** The HTTP status of a failed request, or of an event `ERROR` of a watch. */

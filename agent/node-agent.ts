@@ -1,5 +1,6 @@
 /** The agent of one node: watches its pods and the node itself, and keeps a conversation with the sidecar of each protected pod. */
 import type { Socket } from 'node:net'
+import { parseReport } from '../src/agent/report.ts'
 import { parseGrowWish, type GrowWish } from '../src/agent/protocol.ts'
 import type { Body } from '../src/agent/talk.ts'
 import type { EventLog } from '../src/log.ts'
@@ -7,6 +8,7 @@ import { disruptionsOf } from './disruptions.ts'
 import type { Kube } from './kube.ts'
 import type { AgentMetrics } from './metrics.ts'
 import { PodLink } from './pod-link.ts'
+import { PodReporter } from './pod-reporter.ts'
 import { readNode, readPod, type NodeView, type PodView } from './pod-view.ts'
 import { grow } from './resizer.ts'
 import { WatchedList, type WatchedListParts } from './watched-list.ts'
@@ -20,6 +22,7 @@ export type NodeAgentParts = {
   log: EventLog
   /** For tests. */
   pausesMs?: WatchedListParts<unknown>['pausesMs']
+  writePauseMs?: number
 }
 
 export class NodeAgent {
@@ -27,6 +30,7 @@ export class NodeAgent {
   readonly #pods: WatchedList<PodView>
   readonly #node: WatchedList<NodeView>
   readonly #links = new Map<string, PodLink>()
+  readonly #reporters = new Map<string, PodReporter>()
   /** The wishes that are under way, by pod and container. */
   readonly #growing = new Map<string, { limitBytes: number; answer: Promise<Body> }>()
 
@@ -55,8 +59,7 @@ export class NodeAgent {
   /** Resolves when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([this.#pods.run(signal), this.#node.run(signal)])
-    for (const link of this.#links.values()) link.stop()
-    this.#links.clear()
+    for (const uid of this.#links.keys()) this.#leave(uid)
   }
 
   /** Undefined where it is ready. */
@@ -76,11 +79,7 @@ export class NodeAgent {
       const pod = this.#pods.items.get(uid)
       return pod?.mayGrowTo !== undefined && !pod.hasEnded
     }
-    for (const [uid, link] of this.#links)
-      if (!isThere(uid)) {
-        link.stop()
-        this.#links.delete(uid)
-      }
+    for (const uid of this.#links.keys()) if (!isThere(uid)) this.#leave(uid)
     for (const pod of this.#pods.items.values()) {
       if (!isThere(pod.uid)) continue
       const link = this.#links.get(pod.uid) ?? this.#linkTo(pod)
@@ -88,6 +87,13 @@ export class NodeAgent {
     }
     // Its sidecar may have started.
     if (changed !== undefined) this.#links.get(changed.uid)?.hurry()
+  }
+
+  #leave(uid: string): void {
+    this.#links.get(uid)?.stop()
+    this.#links.delete(uid)
+    this.#reporters.get(uid)?.stop()
+    this.#reporters.delete(uid)
   }
 
   #linkTo({ uid, namespace, name }: PodView): PodLink {
@@ -104,6 +110,7 @@ export class NodeAgent {
   }
 
   async #serve(uid: string, verb: string, body: Body): Promise<Body> {
+    if (verb === 'report') return this.#heard(uid, body)
     if (verb !== 'grow') throw new Error(`${JSON.stringify(verb)} is no question of this version`)
     const wish = parseGrowWish(body)
     if (wish === undefined) throw new Error('grow is {container, limitBytes, deadlineMs}')
@@ -115,6 +122,27 @@ export class NodeAgent {
     const answer = this.#grow(uid, wish).finally(() => this.#growing.delete(key))
     this.#growing.set(key, { limitBytes: wish.limitBytes, answer })
     return answer
+  }
+
+  #heard(uid: string, body: Body): Body {
+    const report = parseReport(body)
+    if (report === undefined)
+      throw new Error('report is {events: [{reason, container, code, detail}], checkpoints: [{container, id, atMs}]}') // prettier-ignore
+    // A pod that is gone has asked by a connection that is about to close.
+    if (!this.#links.has(uid)) throw new Error('the pod is gone')
+    const reporter = this.#reporters.get(uid) ?? this.#reporterOf(uid)
+    reporter.hear(report)
+    return {}
+  }
+
+  #reporterOf(uid: string): PodReporter {
+    const { kube, node, metrics, log, writePauseMs } = this.#parts
+    const pod = () => this.#pods.items.get(uid)
+    const about = { namespace: pod()?.namespace, pod: pod()?.name }
+    const own = writePauseMs === undefined ? {} : { pauseMs: writePauseMs }
+    const reporter = new PodReporter({ kube, pod, node, metrics, log: log.child(about), ...own })
+    this.#reporters.set(uid, reporter)
+    return reporter
   }
 
   #grow(uid: string, wish: GrowWish): Promise<Body> {

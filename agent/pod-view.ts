@@ -28,10 +28,14 @@ export type ContainerView = {
   actualLimitBytes: number | undefined
 }
 
+/** The controller that made the pod. */
+export type Owner = { apiVersion: string; kind: string; name: string; uid: string }
+
 export type PodView = {
   uid: string
   namespace: string
   name: string
+  owner: Owner | undefined
   generation: number | undefined
   deletedAtMs: number | undefined
   graceMs: number
@@ -59,6 +63,7 @@ export function readPod(object: unknown): PodView | undefined {
     uid,
     name,
     namespace,
+    owner: readOwner(metadata),
     generation: numberOf(metadata?.generation),
     deletedAtMs: instantOf(metadata?.deletionTimestamp),
     graceMs: (numberOf(spec?.terminationGracePeriodSeconds) ?? defaultGraceSeconds) * 1_000,
@@ -93,6 +98,13 @@ export function readNode(object: unknown): NodeView | undefined {
     }),
     conditions: parts(status?.conditions).map((one) => readCondition(one, undefined)),
   }
+}
+
+function readOwner(metadata: Fields | undefined): Owner | undefined {
+  const owner = parts(metadata?.ownerReferences).find(({ controller }) => controller === true)
+  if (owner === undefined) return undefined
+  const { apiVersion, kind, name, uid } = owner
+  return { apiVersion: textOf(apiVersion), kind: textOf(kind), name: textOf(name), uid: textOf(uid) }
 }
 
 /** Environment variables of a pod cannot be changed, and the guard of the webhook judges the plan. */

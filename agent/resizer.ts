@@ -6,8 +6,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { GrowWish } from '../src/agent/protocol.ts'
 import { describeError } from '../src/errors.ts'
 import type { EventLog } from '../src/log.ts'
-import { mayPass, refusalOf, type Kube } from './kube.ts'
+import { refusalOf, type Kube } from './kube.ts'
 import { readPod, type Condition, type ContainerView, type PodView } from './pod-view.ts'
+import { retried } from './retry.ts'
 
 const lookMs = 20
 /** Before a patch that failed is sent again. Meanwhile the container stands still. */
@@ -57,7 +58,9 @@ async function resize({ kube, pod, log }: ResizerParts, wish: GrowWish): Promise
   let patched: PodView | undefined
   try {
     const patch = patchOf(container, wish.limitBytes)
-    patched = readPod(await patient(() => kube.resizePod({ namespace, name }, patch), until))
+    patched = readPod(
+      await retried(() => kube.resizePod({ namespace, name }, patch), { pausesMs: retryPausesMs, until }),
+    )
   } catch (error) {
     return refused(`the API server refuses it: ${refusalOf(error) ?? describeError(error)}`)
   }
@@ -73,17 +76,6 @@ async function resize({ kube, pod, log }: ResizerParts, wish: GrowWish): Promise
       return { became: 'silent', why: 'the kubelet has not said what becomes of it' }
     await delay(lookMs)
   }
-}
-
-async function patient<T>(ask: () => Promise<T>, until: number): Promise<T> {
-  for (const pauseMs of retryPausesMs)
-    try {
-      return await ask()
-    } catch (error) {
-      if (!mayPass(error) || performance.now() + pauseMs > until) throw error
-      await delay(pauseMs)
-    }
-  return ask()
 }
 
 function whyNot({ mayGrowTo }: PodView, { limitBytes }: ContainerView, wish: GrowWish): string | undefined {

@@ -50,7 +50,7 @@ export const rooms: Record<string, string[]> = {
   'triggers/node-memory': ['container', 'checkpoint', 'proc'],
   'triggers/notices': ['container', 'checkpoint', 'proc'],
   'triggers/clouds': ['triggers/notices'],
-  'triggers/agent': ['triggers/notices', 'triggers/memory'],
+  'triggers/agent': ['triggers/notices', 'triggers/memory', 'setup'],
   report: ['triggers/notices', 'container'],
 }
 

@@ -46,6 +46,9 @@ if (missing.length > 0)
   log.error({ event: 'tools.missing', missing }, 'tools are missing: applications run unprotected')
 void clearLeftovers(await findLeftovers(log), log)
 
+for (const { name } of missing.length > 0 ? podPlan.containers : [])
+  around.events.tell({ reason: 'NotProtected', container: name, code: 'tools-missing', detail: `the image lacks ${missing.join(', ')}` }) // prettier-ignore
+
 const containers = new Containers(around)
 await containers.makeFolders()
 await wantFetched(around)

@@ -11,6 +11,8 @@ export const logEvents = {
   'agent.listed': 'The node agent has listed what it watches.',
   'agent.metrics_unavailable': 'The node agent could not listen on its port for metrics and health.',
   'agent.not_grown': 'A container was not given more memory; `why` tells the reason.',
+  'agent.not_written':
+    'The node agent could not write an Event or the condition of a pod; `why` tells the reason.',
   'agent.pod_lost': 'The conversation with the sidecar of a pod has ended; the node agent calls again.',
   'agent.pod_reached': 'The node agent talks with the sidecar of a pod.',
   'agent.pod_refused': 'The sidecar of a pod refuses the conversation; `why` tells the reason.',

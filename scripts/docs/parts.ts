@@ -1,6 +1,7 @@
 /** Every generated part of the documents, by its name: the only file here that imports the program. */
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { eventRows } from '../../agent/event-texts.ts'
 import { Aws } from '../../sidecar/triggers/clouds/aws.ts'
 import { Azure } from '../../sidecar/triggers/clouds/azure.ts'
 import { Gcp } from '../../sidecar/triggers/clouds/gcp.ts'
@@ -51,6 +52,7 @@ export async function parts(root: string): Promise<Parts> {
     ['sidecar-metrics', metrics(sidecarMetricsText())],
     ['webhook-metrics', metrics(await webhookMetricsText())],
     ['agent-metrics', metrics(await agentMetricsText())],
+    ['agent-events', list(eventRows())],
   ])
 }
 

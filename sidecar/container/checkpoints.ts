@@ -170,7 +170,7 @@ export class ContainerCheckpoints {
   }
 
   async #take(effect: Take, dumped: () => void): Promise<Taken | { outcome: CheckpointOutcome }> {
-    const { dispatch, log } = this.#parts
+    const { around, plan, dispatch, log } = this.#parts
     const { root, request } = effect
     const { signal } = this.#breakOff
     try {
@@ -182,11 +182,14 @@ export class ContainerCheckpoints {
       const about = { err: error, trigger: request.trigger }
       if (signal.aborted)
         log.info({ event: 'checkpoint.broken_off', ...about }, 'the storing of a checkpoint was broken off')
-      else
+      else {
         log.error(
           { event: 'checkpoint.failed', ...about },
           'no checkpoint was taken: the application goes on',
         )
+        const detail = `trigger ${request.trigger}: ${describeError(error)}`
+        around.events.tell({ reason: 'CheckpointFailed', container: plan.name, code: reason, detail })
+      }
       dispatch({ event: 'failed', root })
       return { outcome: { outcome: 'failed', reason, detail: describeError(error) } }
     }
@@ -221,6 +224,10 @@ export class ContainerCheckpoints {
     log.info(
       { event: 'checkpoint.taken', checkpoint: id, trigger, reason, ended, totalBytes, ...phases },
       'a checkpoint was taken',
+    )
+    around.events.saved(
+      { reason: 'CheckpointTaken', container: plan.name, code: trigger, detail: `trigger ${trigger}` },
+      { id, atMs: Date.parse(manifest.createdAt) },
     )
     if (leftOut.length > 0)
       log.warn(

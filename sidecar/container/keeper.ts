@@ -323,13 +323,23 @@ export class ContainerKeeper {
     }
   }
 
+  #notOurs(holder: string): void {
+    this.#log.warn({ event: 'slot_lock.busy', holder }, 'the lineage is not ours')
+    const detail = `pod ${holder} has the lineage`
+    this.#around.events.tell({
+      reason: 'NotProtected',
+      container: this.plan.name,
+      code: 'lineage-busy',
+      detail,
+    })
+  }
+
   /** The process that had the slot lock ended with an earlier sidecar: for a running application this one takes the lock at once. */
   #retakeLock(): void {
     if (this.#container.state.at === 'kept-open') return
     this.#queue = this.#queue.then(async () => {
       const outcome = await this.#lock.take(0, AbortSignal.timeout(recordDeadlineMs))
-      if (outcome.outcome === 'busy')
-        this.#log.warn({ event: 'slot_lock.busy', holder: outcome.holder }, 'the lineage is not ours')
+      if (outcome.outcome === 'busy') this.#notOurs(outcome.holder)
       // An application that started without waiting for its restore leaves the fetched checkpoint in staging.
       if (this.#launcher.waiting === undefined) await clearFetched(this.plan.name, this.#around.log)
     })

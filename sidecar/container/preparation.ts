@@ -106,6 +106,7 @@ export class ContainerPreparation {
         { event: 'application.started_afresh', began, rejected: prepared.rejected },
         'starting the application from its beginning',
       )
+      this.#tellStart(prepared.rejected)
       if (prepared.otherWork !== undefined) this.#leaveBehind(prepared.otherWork)
     } catch (error) {
       log.error(
@@ -113,6 +114,7 @@ export class ContainerPreparation {
         'preparing failed: starting the application from its beginning',
       )
       this.#status.rejected = [{ id: '*', reason: 'restore-failed', detail: describeError(error) }]
+      this.#tellStart(this.#status.rejected)
     } finally {
       this.#underWay = undefined
     }
@@ -121,6 +123,18 @@ export class ContainerPreparation {
     await around.numbers.moveOn()
     // A `start` to the next launcher would throw away the work that is to be restored for it.
     if (this.#waits(launcher)) talk.start(launcher.life)
+  }
+
+  /** A start from the beginning where there was nothing to go on from is no news. */
+  #tellStart(rejected: readonly Rejected[]): void {
+    const { around, plan } = this.#parts
+    const [first, ...others] = rejected
+    if (first === undefined) return
+    const container = plan.name
+    const [code, more] = [first.reason, others.length === 0 ? '' : ` (and ${others.length} more)`]
+    const isOfAnother = code === 'lineage-busy'
+    const reason = isOfAnother ? 'NotProtected' : 'StartedFresh'
+    around.events.tell({ reason, container, code, detail: `${code}: ${first.detail}${more}` })
   }
 
   /** The application does not wait for the store to record it. */
@@ -160,6 +174,13 @@ export class ContainerPreparation {
     this.#parts.log.info(
       { event: 'restore.completed', checkpoint: manifest.id, ...phases },
       'the application went on from its checkpoint',
+    )
+    const { around, plan } = this.#parts
+    const { id, createdAt } = manifest
+    const detail = `checkpoint ${id} of ${createdAt}`
+    around.events.saved(
+      { reason: 'Restored', container: plan.name, code: id, detail },
+      { id, atMs: Date.parse(createdAt) },
     )
   }
 

@@ -40,6 +40,8 @@ const youngBeatMs = 1_000
 export type SlotLockParts = OtherHolderParts & {
   file: EpochFile
   log: EventLog
+  /** Called when another pod has taken the slot from a running application. */
+  fenced?: (holder: string) => void
   /** For tests. */
   times?: { beatMs?: number; silentMs?: number }
   launcher?: string
@@ -172,7 +174,7 @@ export class SlotLock {
       if (epoch.gate !== this.#epoch.gate) await this.#remember(epoch)
       if (this.#withoutLock && !this.#saidCannotLock) await this.#lockLater()
     } catch (error) {
-      if (isFenced(error) && this.#epoch !== undefined) await this.#overtaken()
+      if (isFenced(error) && this.#epoch !== undefined) await this.#fencedFromApplication()
     } finally {
       this.#isBeating = false
     }
@@ -279,8 +281,8 @@ export class SlotLock {
     const holder = this.#self(await this.#lockFile())
     const kept = before === undefined ? undefined : await store.epochs.resume(slot, before, holder, signal)
     if (kept === undefined && before !== undefined && !isNewTurn) {
-      await this.#overtaken()
-      return this.#fencedBy === undefined ? busy : { outcome: 'fenced', holder: this.#fencedBy }
+      const holder = await this.#fencedFromApplication()
+      return holder === undefined ? busy : { outcome: 'fenced', holder }
     }
     if (kept !== undefined && own?.withoutLock === true && this.#process !== undefined)
       await this.#sayLocked()
@@ -337,23 +339,33 @@ export class SlotLock {
       )
   }
 
-  /** Another pod has the slot, or a sweep. */
-  async #overtaken(): Promise<void> {
+  /** The application runs on, without protection. @returns the pod that has the slot, undefined after a sweep */
+  async #fencedFromApplication(): Promise<string | undefined> {
+    const holder = await this.#overtaken()
+    if (holder !== undefined) this.#parts.fenced?.(holder)
+    return holder
+  }
+
+  /** Another pod has the slot, or a sweep. @returns the name of that pod */
+  async #overtaken(): Promise<string | undefined> {
     const { store, slot, log } = this.#parts
     const newest = await store.epochs.newest(slot, AbortSignal.timeout(noteDeadlineMs)).catch(() => null)
     this.#epoch = undefined
     this.release()
-    if (newest === undefined || newest?.holder.uid === sweeper.uid)
-      return log.warn(
+    if (newest === undefined || newest?.holder.uid === sweeper.uid) {
+      log.warn(
         { event: 'lineage.swept' },
         'a sweep removes the slot: this pod takes it again when it needs it',
       )
+      return undefined
+    }
     const holder = newest?.holder.pod || busy.holder
     this.#fencedBy = holder
     log.error(
       { event: 'lineage.fenced', holder, epoch: newest?.number },
       'another pod has taken the lineage: the application goes on unprotected',
     )
+    return holder
   }
 
   async #readNote(): Promise<Note | undefined> {

@@ -75,7 +75,14 @@ export function lockOf(around: Surroundings, plan: ContainerPlan): SlotLock {
   const { store, identity } = around
   const log = around.log.child({ container: plan.name })
   const work = workOf(around.podPlan, plan)
-  return new SlotLock({ store, slot, identity, file: epochFileOf(plan.name), log, work })
+  const fenced = (holder: string) =>
+    around.events.tell({
+      reason: 'Fenced',
+      container: plan.name,
+      code: holder,
+      detail: `pod ${holder} has it`,
+    })
+  return new SlotLock({ store, slot, identity, file: epochFileOf(plan.name), log, work, fenced })
 }
 
 /** A store that does not answer may have another pod at work: it is asked again. @param waited another pod's end has been waited for */

@@ -6,6 +6,7 @@ import { parsePodPlan, planVariable, type PodPlan } from '../../src/pod-plan.ts'
 import type { Store } from '../../src/store/store.ts'
 import { openStore } from '../../src/store/open.ts'
 import { ProcessNumbers } from '../proc/process-numbers.ts'
+import { PodEvents } from './pod-events.ts'
 import { ReprieveError } from '../../src/errors.ts'
 
 export type Identity = { name: string; uid: string; node: string }
@@ -19,6 +20,8 @@ export type Surroundings = {
   log: EventLog
   /** Where the next processes of the pod get their numbers. */
   numbers: ProcessNumbers
+  /** For the owner of the pod, by way of the node agent. */
+  events: PodEvents
 }
 
 /** @throws ReprieveError `plan-invalid` */
@@ -34,7 +37,15 @@ export function readSurroundings(env: NodeJS.ProcessEnv, log: EventLog): Surroun
   }
   const bound = log.child({ namespace: podPlan.namespace, pod: identity.name, lineage: podPlan.lineage })
   const numbers = new ProcessNumbers(bound)
-  return { podPlan, identity, made: readMade(), store: openStore(podPlan.store, bound), log: bound, numbers }
+  return {
+    podPlan,
+    identity,
+    made: readMade(),
+    store: openStore(podPlan.store, bound),
+    log: bound,
+    numbers,
+    events: new PodEvents(),
+  }
 }
 
 function readMade(): Made {

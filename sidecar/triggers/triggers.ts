@@ -3,6 +3,7 @@ import { usualMaxFreezeMs } from '../../src/pod-plan.ts'
 import { volumePaths } from '../../src/volume.ts'
 import type { Containers } from '../container/containers.ts'
 import type { Trigger } from '../container/trigger.ts'
+import type { PodEvents } from '../setup/pod-events.ts'
 import type { Surroundings } from '../setup/surroundings.ts'
 import { peerPidsOf } from '../launcher-socket/peer-pids.ts'
 import { AgentLine } from './agent/agent-line.ts'
@@ -10,6 +11,7 @@ import { CloudWatcher } from './clouds/cloud-watcher.ts'
 import { cloudsOf } from './clouds/clouds.ts'
 import { IntervalTrigger } from './interval/trigger.ts'
 import { ManualTrigger } from './manual/trigger.ts'
+import type { MemoryEvent } from './memory/memory-event.ts'
 import { MemoryTrigger } from './memory/trigger.ts'
 import { NodeMemoryTrigger } from './node-memory/trigger.ts'
 import type { Hear } from './notices/notice.ts'
@@ -17,6 +19,12 @@ import { NoticeFolder } from './notices/notice-folder.ts'
 import { SourceBook } from './notices/source-book.ts'
 import { NoticeTrigger } from './notices/trigger.ts'
 import { PrestopTrigger } from './prestop/trigger.ts'
+
+/** What a checkpoint answers is told as that. The same outcome again is counted. */
+function tellMemory(events: PodEvents, container: string, { reason, message }: MemoryEvent): void {
+  if (reason === 'MemoryCheckpointed' || reason === 'MemoryEnded') return
+  events.tell({ reason, container, code: reason, detail: message })
+}
 
 export class Triggers {
   readonly prestop: PrestopTrigger
@@ -32,7 +40,7 @@ export class Triggers {
   readonly #folder: NoticeFolder | undefined
   readonly #agent: AgentLine
 
-  constructor({ podPlan, identity, made, log }: Surroundings, containers: Containers) {
+  constructor({ podPlan, identity, made, events, log }: Surroundings, containers: Containers) {
     const { triggers: wanted, interval } = podPlan
     const { ledger } = containers
     const book = this.sources
@@ -67,11 +75,13 @@ export class Triggers {
       version: made.reprieve,
       hear: wanted.includes('disruption') ? hear : () => undefined,
       book,
+      events,
       peerPidsOf: (sockets) => peerPidsOf(sockets, log),
       log,
     })
     const isMemoryWatched = wanted.includes('memory')
     this.#memory = new MemoryTrigger(isMemoryWatched ? containers.keepers.values() : [], this.#agent, log)
+    this.#memory.listen((container, event) => tellMemory(events, container, event))
     this.#nodeMemory = new NodeMemoryTrigger({
       evictionBytes: isMemoryWatched ? podPlan.nodeEvictionBytes : 0,
       evictionPercent: isMemoryWatched ? podPlan.nodeEvictionPercent : undefined,

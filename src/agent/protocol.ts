@@ -2,7 +2,9 @@
 import { isRecord } from '../shape.ts'
 
 /** The versions of the protocol that this program speaks. */
-export const protocols: readonly number[] = [1]
+export const protocols: readonly number[] = [1, 2]
+/** The first one in which the sidecar reports (report.ts). */
+export const reportingSince = 2
 
 /** A line with its end. */
 export const longestLineBytes = 64 * 1024
@@ -91,10 +93,10 @@ export function shortened(text: string): string {
   return text.length > longestText ? text.slice(0, longestText).toWellFormed() : text
 }
 
-function isText(value: unknown): value is string {
+export function isText(value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= longestText
 }
 
-function isCount(value: unknown): value is number {
+export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) > 0
 }

@@ -2,6 +2,7 @@
 import { mkdirSync, symlinkSync } from 'node:fs'
 import type { Test } from 'tap'
 import { AgentLine, type AgentLineParts } from '../../sidecar/triggers/agent/agent-line.ts'
+import { PodEvents } from '../../sidecar/setup/pod-events.ts'
 import type { Notice } from '../../sidecar/triggers/notices/notice.ts'
 import { SourceBook } from '../../sidecar/triggers/notices/source-book.ts'
 import { quietLog } from '../sidecar/quiet-log.ts'
@@ -25,7 +26,7 @@ export function podsFolder(t: Test): PodsFolder {
   return { path, addPod }
 }
 
-export type ListeningSidecar = { line: AgentLine; heard: Notice[][]; book: SourceBook }
+export type ListeningSidecar = { line: AgentLine; heard: Notice[][]; book: SourceBook; events: PodEvents }
 
 /** @param run where it listens */
 export async function listeningSidecar(
@@ -36,16 +37,18 @@ export async function listeningSidecar(
   // prettier-ignore
   const heard: Notice[][] = []
   const book = new SourceBook()
+  const events = new PodEvents()
   const line = new AgentLine({
     path: `${run}/agent.sock`,
     version: '0.0.1',
     hear: (_, notices) => heard.push(notices),
     book,
+    events,
     peerPidsOf: async (sockets) => sockets.map(() => 0),
     log: quietLog,
     ...parts,
   })
   await line.start()
   t.teardown(() => line.stop())
-  return { line, heard, book }
+  return { line, heard, book, events }
 }

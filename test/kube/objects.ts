@@ -14,7 +14,7 @@ export type Meta = {
   [field: string]: unknown
 }
 export type KubeObject = { apiVersion: string; kind: string; metadata: Meta; [part: string]: unknown }
-export type Kind = 'pods' | 'nodes'
+export type Kind = 'pods' | 'nodes' | 'events'
 /** `before`: the object until then, by which a watch with a selector sees what has left it. */
 export type Change = { version: number; kind: Kind; type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: KubeObject; before?: KubeObject } // prettier-ignore
 

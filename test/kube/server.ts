@@ -8,8 +8,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { Objects, type Change, type Kind, type KubeObject } from './objects.ts'
 import { selects } from './selectors.ts'
-import { resizePod } from './resize.ts'
-import { judge, type Account, type Attributes, type Rights } from './rights.ts'
+import { judge, rbacRefusal, type Account, type Attributes, type Rights } from './rights.ts'
+import { propose } from './writes.ts'
 
 /** `hang`: no answer, ever. `drop`: the connection is closed before anything is done. A number: answered with that status. */
 export type Fault = 'hang' | 'drop' | number
@@ -118,50 +118,49 @@ export class KubeServer {
     if (resource === undefined) return fail(reply, 404, 'the server could not find the requested resource')
     const text = Buffer.concat(chunks).toString()
     const body: unknown = text === '' ? undefined : JSON.parse(text)
-    const refusal = this.#refusal(request, asked, resource)
-    if (refusal !== undefined) return fail(reply, refusal.status, refusal.message)
-    this.#answer({ request, reply, asked, resource, body })
+    const allowed = this.#authorize(request, asked, resource)
+    if ('message' in allowed) return fail(reply, allowed.status, allowed.message)
+    this.#answer({ request, reply, asked, resource, body, allowed })
   }
 
-  #refusal(
-    request: IncomingMessage,
-    { method, isWatch }: Asked,
-    resource: Resource,
-  ): { status: number; message: string } | undefined {
-    // prettier-ignore
+  #authorize(request: IncomingMessage, { method, isWatch }: Asked, resource: Resource): Allowed | Refused {
     const { accounts, rights } = this.#options
-    if (accounts === undefined || rights === undefined) return undefined
+    if (accounts === undefined || rights === undefined) return { judge: () => undefined }
     const account = accounts.get(String(request.headers.authorization).replace(/^Bearer /, ''))
     if (account === undefined) return { status: 401, message: 'Unauthorized' }
-    const { kind, namespace, name, subresource } = resource
+    const { group, kind, namespace, name, subresource } = resource
     const verbs: Record<string, string> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
     const verb = verbs[method] ?? (isWatch ? 'watch' : name === undefined ? 'list' : 'get')
-    const object = name === undefined ? undefined : this.objects.get(kind, namespace, name)
-    const attributes: Attributes = { verb, resource: kind, subresource, namespace, name }
-    const message = judge(rights, account, attributes, object)
-    return message === undefined ? undefined : { status: 403, message }
+    const attributes: Attributes = { verb, group, resource: kind, subresource, namespace, name }
+    const message = rbacRefusal(rights, account, attributes)
+    if (message !== undefined) return { status: 403, message }
+    return { judge: (object, before) => judge(rights, account, attributes, { object, before }) }
   }
 
-  #answer({ request, reply, asked, resource, body }: Served): void {
+  #answer({ request, reply, asked, resource, body, allowed }: Served): void {
     const { kind, namespace, name, subresource } = resource
     const { method, query, isWatch } = asked
-    if (name === undefined) {
-      if (method !== 'GET') return fail(reply, 405, 'the method is not allowed')
+    if (name === undefined && method === 'GET')
       return isWatch ? this.#watch(reply, kind, query) : this.#list(reply, kind, query)
-    }
-    const object = this.objects.get(kind, namespace, name)
-    if (object === undefined) return fail(reply, 404, `${kind} "${name}" not found`)
-    if (method === 'GET') return answer(reply, 200, object)
-    if (method === 'PATCH' && kind === 'pods' && subresource === 'resize') {
-      if (request.headers['content-type'] !== 'application/strategic-merge-patch+json')
-        return fail(reply, 415, `the body of the request was in an unknown format: ${String(request.headers['content-type'])}`) // prettier-ignore
-      const resized = resizePod(object, body)
-      if ('problem' in resized) return fail(reply, resized.status, resized.problem)
-      const refused = this.refuseResize(resized.pod)
-      if (refused !== undefined) return fail(reply, 403, `pods "${name}" is forbidden: ${refused}`)
-      return answer(reply, 200, resized.isSame ? object : this.objects.put('pods', resized.pod))
-    }
-    fail(reply, 405, 'the method is not allowed')
+    const named = name ?? (body as KubeObject | undefined)?.metadata?.name ?? ''
+    const before = this.objects.get(kind, namespace, named)
+    if (name !== undefined && before === undefined) return fail(reply, 404, `${kind} "${name}" not found`)
+    if (name === undefined && before !== undefined)
+      return fail(reply, 409, `${kind} "${named}" already exists`)
+    if (method === 'GET') return answer(reply, 200, before ?? {})
+    const contentType = request.headers['content-type']
+    const proposed = propose({ method, kind, namespace, subresource, contentType, body }, before)
+    if ('problem' in proposed) return fail(reply, proposed.status, proposed.problem)
+    const { object, isSame = false } = proposed
+    const refused =
+      allowed.judge(object, before) ?? (subresource === 'resize' ? this.#quota(named, object) : undefined)
+    if (refused !== undefined) return fail(reply, 403, refused)
+    answer(reply, before === undefined ? 201 : 200, isSame ? object : this.objects.put(kind, object))
+  }
+
+  #quota(name: string, pod: KubeObject): string | undefined {
+    const refused = this.refuseResize(pod)
+    return refused && `pods "${name}" is forbidden: ${refused}`
   }
 
   #list(reply: ServerResponse, kind: Kind, query: URLSearchParams): void {
@@ -203,23 +202,33 @@ export class KubeServer {
   }
 }
 
-type Resource = { kind: Kind; namespace: string | undefined; name: string | undefined; subresource: string | undefined } // prettier-ignore
+/** Judges a write by the policies. @returns why it is denied */
+type Allowed = { judge: (object: KubeObject, before: KubeObject | undefined) => string | undefined }
+type Refused = { status: number; message: string }
+type Resource = { group: string; kind: Kind; namespace: string | undefined; name: string | undefined; subresource: string | undefined } // prettier-ignore
 type Served = {
   request: IncomingMessage
   reply: ServerResponse
   asked: Asked
   resource: Resource
   body: unknown
+  allowed: Allowed
 }
 
+const core = /^\/api\/v1(?:\/namespaces\/([^/]+))?\/(pods|nodes)(?:\/([^/]+)(?:\/([^/]+))?)?$/
+const grouped = /^\/apis\/(events\.k8s\.io)\/v1\/namespaces\/([^/]+)\/(events)(?:\/([^/]+)(?:\/([^/]+))?)?$/
+
 function resourceAt(path: string): Resource | undefined {
-  const [, namespace, kind, name, subresource] =
-    /^\/api\/v1(?:\/namespaces\/([^/]+))?\/(pods|nodes)(?:\/([^/]+)(?:\/([^/]+))?)?$/.exec(path) ?? []
-  return kind === undefined ? undefined : { kind: kind as Kind, namespace, name, subresource }
+  const [, namespace, kind, name, subresource] = core.exec(path) ?? []
+  if (kind !== undefined) return { group: '', kind: kind as Kind, namespace, name, subresource }
+  const [, group = '', within, plural, one, part] = grouped.exec(path) ?? []
+  return plural === undefined
+    ? undefined
+    : { group, kind: plural as Kind, namespace: within, name: one, subresource: part }
 }
 
 function kindOf(kind: Kind): string {
-  return kind === 'pods' ? 'Pod' : 'Node'
+  return { pods: 'Pod', nodes: 'Node', events: 'Event' }[kind]
 }
 
 function send(reply: ServerResponse, type: string, object: object): void {

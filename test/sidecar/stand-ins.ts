@@ -17,6 +17,7 @@ import type { LauncherConnection } from '../../sidecar/launcher-socket/launcher-
 import type { OwnEpoch } from '../../sidecar/lineage/epoch-file.ts'
 import { SlotLock } from '../../sidecar/lineage/slot-lock.ts'
 import { ProcessNumbers } from '../../sidecar/proc/process-numbers.ts'
+import { PodEvents } from '../../sidecar/setup/pod-events.ts'
 import type { Surroundings } from '../../sidecar/setup/surroundings.ts'
 import { until } from '../until.ts'
 import { quietLog } from './quiet-log.ts'
@@ -102,7 +103,7 @@ export function surroundings(store: Store): Surroundings {
   const identity = { name: 'p', uid: 'u', node: 'n' }
   const made = { kernel: 'k', criu: 'c', reprieve: 'r' }
   const numbers = new ProcessNumbers(quietLog, async () => true)
-  return { podPlan, identity, made, store, log: quietLog, numbers }
+  return { podPlan, identity, made, store, log: quietLog, numbers, events: new PodEvents() }
 }
 
 /** The real queue, in front of an application that is checkpointed by `take`. */

@@ -4,10 +4,17 @@
  */
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
-import { commonProtocol, parseDisruptions, parseHello, type Hello } from '../../../src/agent/protocol.ts'
+import {
+  commonProtocol,
+  parseDisruptions,
+  parseHello,
+  reportingSince,
+  type Hello,
+} from '../../../src/agent/protocol.ts'
 import { Talk, type Body } from '../../../src/agent/talk.ts'
 import type { EventLog } from '../../../src/log.ts'
 import type { Growth, ResourceGrower } from '../memory/resource-grower.ts'
+import type { PodEvents } from '../../setup/pod-events.ts'
 import { agentSource, type Hear } from '../notices/notice.ts'
 import type { SourceBook } from '../notices/source-book.ts'
 import { noticeOf } from './disruptions.ts'
@@ -17,6 +24,9 @@ import { noticeOf } from './disruptions.ts'
 const silenceMs = 60_000
 // @deadline The node agent stays away | The sidecar forgets what it announced
 const forgetMs = 300_000
+// @deadline The node agent does not take a report | The sidecar keeps it for the next one
+const reportMs = 10_000
+const nothing = JSON.stringify({ events: [], checkpoints: [] })
 /** Connections whose peer is not known yet. The agent calls again. */
 const mostUnknown = 4
 
@@ -26,6 +36,7 @@ export type AgentLineParts = {
   version: string
   hear: Hear
   book: SourceBook
+  events: PodEvents
   /** The process number behind each connection; 0: a process outside the pod. */
   peerPidsOf: (sockets: readonly Socket[]) => Promise<number[]>
   log: EventLog
@@ -33,7 +44,7 @@ export type AgentLineParts = {
   forgetMs?: number
 }
 
-type Caller = { talk: Talk; hello: Hello | undefined }
+type Caller = { talk: Talk; hello: Hello | undefined; protocol: number }
 
 export class AgentLine implements ResourceGrower {
   readonly #parts: AgentLineParts
@@ -41,9 +52,11 @@ export class AgentLine implements ResourceGrower {
   #caller: Caller | undefined
   #unknown = 0
   #forgetting: NodeJS.Timeout | undefined
+  #isReporting = false
 
   constructor(parts: AgentLineParts) {
     this.#parts = parts
+    parts.events.listen(() => void this.#report())
   }
 
   /** Whether the agent of the node is there. */
@@ -113,7 +126,7 @@ export class AgentLine implements ResourceGrower {
     })
     // A node has one agent: a second one is its next life.
     const before = this.#caller
-    this.#caller = { talk, hello: undefined }
+    this.#caller = { talk, hello: undefined, protocol: 0 }
     before?.talk.close('another agent has called')
     if (before?.hello !== undefined) this.#missed('another agent has called')
   }
@@ -136,6 +149,9 @@ export class AgentLine implements ResourceGrower {
     const protocol = commonProtocol(hello.protocols)
     if (protocol === undefined) throw new Error(`no common protocol with ${hello.protocols.join(', ')}`)
     caller.hello = hello
+    caller.protocol = protocol
+    // After the answer to this question.
+    setImmediate(() => void this.#report())
     clearTimeout(this.#forgetting)
     log.info({ event: 'agent.called', agent: hello.agent, protocol }, 'the node agent has called')
     return { protocol, sidecar: version }
@@ -153,6 +169,28 @@ export class AgentLine implements ResourceGrower {
       known.flatMap((one) => noticeOf(one) ?? []),
     )
     return { unknown }
+  }
+
+  /** Everything that the agent has not heard, and all checkpoints that stand. Also after a change while one is under way. */
+  async #report(): Promise<void> {
+    const { events } = this.#parts
+    if (this.#isReporting) return
+    this.#isReporting = true
+    try {
+      for (let told = nothing; ;) {
+        const { talk, protocol = 0 } = this.#caller ?? {}
+        const { report } = events
+        const text = JSON.stringify(report)
+        if (talk === undefined || protocol < reportingSince || text === told) return
+        const reply = await talk.ask('report', report, reportMs)
+        // To another agent, all of it is told anew.
+        if (!reply.ok && this.#caller?.talk === talk) return
+        if (reply.ok) events.told(report.events)
+        told = reply.ok ? JSON.stringify({ ...report, events: [] }) : nothing
+      }
+    } finally {
+      this.#isReporting = false
+    }
   }
 
   #closed(talk: Talk, why: string): void {

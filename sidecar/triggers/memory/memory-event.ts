@@ -3,7 +3,7 @@ import type { Answered } from './remedies.ts'
 
 export type MemoryEvent = {
   type: 'Normal' | 'Warning'
-  reason: 'MemoryGrown' | 'MemoryRescheduled' | 'MemoryCheckpointed' | 'MemoryEnded' | 'MemoryExhausted'
+  reason: 'MemoryGrown' | 'MemoryRescheduled' | 'MemoryCheckpointed' | 'MemoryEnded' | 'MemoryRefused'
   message: string
 }
 
@@ -20,11 +20,11 @@ export function eventOf({ did, limitBytes, usedBytes, toBytes, why, exhausted }:
     case 'checkpoint':
       return exhausted !== true
         ? event('Normal', 'MemoryCheckpointed', `${fills}: a checkpoint was taken${why === undefined ? '' : `; ${why}`}`) // prettier-ignore
-        : event('Warning', 'MemoryExhausted', `${fills}, and can have no more: ${why ?? 'it is not known why'}. A checkpoint is kept, it may be killed at its limit`) // prettier-ignore
+        : event('Warning', 'MemoryRefused', `${fills}, and can have no more: ${why ?? 'it is not known why'}. A checkpoint is kept, it may be killed at its limit`) // prettier-ignore
     case 'end':
       return event('Normal', 'MemoryEnded', `${fills}, and was ended with a checkpoint: ${why ?? 'the pod was told to end'}`) // prettier-ignore
     case 'nothing':
-      return event('Warning', 'MemoryExhausted', `${fills}, and nothing could be done: ${why ?? 'it is not known why'}. It may be killed at its limit`) // prettier-ignore
+      return event('Warning', 'MemoryRefused', `${fills}, and nothing could be done: ${why ?? 'it is not known why'}. It may be killed at its limit`) // prettier-ignore
   }
 }
 

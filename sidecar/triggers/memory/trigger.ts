@@ -47,6 +47,7 @@ export class MemoryTrigger implements Trigger {
   /** One after the other for each container: a launcher may end while the watch of it is being set up. */
   readonly #turns = new Map<string, Promise<void>>()
   readonly #places: MemoryWatchPlaces | undefined
+  #told: (container: string, event: MemoryEvent) => void = () => undefined
 
   /**
    * @param agent resizes the pod where the plan names no socket for it
@@ -62,6 +63,11 @@ export class MemoryTrigger implements Trigger {
     this.#agent = agent
     this.#log = log
     this.#places = places
+  }
+
+  /** Calls back with each answer to a full memory. */
+  listen(told: (container: string, event: MemoryEvent) => void): void {
+    this.#told = told
   }
 
   /** @param asked by which checkpoints are asked for */
@@ -142,7 +148,7 @@ export class MemoryTrigger implements Trigger {
         launcherPid,
         container,
         asked: this.#asked.get(plan.name) ?? container,
-        report: (answered) => void this.#answers.set(plan.name, answered),
+        report: (answered) => this.#answered(plan.name, answered),
         relieved: () => container.relieved(),
         grower: () => named ?? (this.#agent?.isOpen === true ? this.#agent : undefined),
         log: this.#log.child({ container: plan.name }),
@@ -151,6 +157,11 @@ export class MemoryTrigger implements Trigger {
     )
     this.#watches.set(plan.name, watch)
     await watch.begin()
+  }
+
+  #answered(name: string, answered: Answered): void {
+    this.#answers.set(name, answered)
+    this.#told(name, eventOf(answered))
   }
 
   async #end(name: string): Promise<void> {

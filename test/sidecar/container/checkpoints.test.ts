@@ -14,6 +14,7 @@ import {
 } from '../../../sidecar/container/state.ts'
 import type { Store } from '../../../src/store/store.ts'
 import type { CheckpointHooks } from '../../../sidecar/checkpoint/checkpoint.ts'
+import { PodEvents } from '../../../sidecar/setup/pod-events.ts'
 import { quietLog } from '../quiet-log.ts'
 import { containerPlan } from '../stand-ins.ts'
 import { until } from '../../until.ts'
@@ -28,6 +29,7 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] }), pl
   let isReleased = false
   const states: string[] = []
   const moves: string[] = []
+  const events = new PodEvents()
   const dispatch = (event: ContainerEvent) => {
     const step = reduce(container, event)
     container = step.container
@@ -40,7 +42,7 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] }), pl
     checkpoints.changed()
   }
   const parts = {
-    around: { podPlan: { keep: 3 }, store: { prune } },
+    around: { podPlan: { keep: 3 }, store: { prune }, events },
     plan,
     lock: {
       take: async () => ({ outcome: 'taken' }),
@@ -69,7 +71,12 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] }), pl
       const { promise, reject } = Promise.withResolvers<void>()
       hooks.breakOff.addEventListener('abort', () => reject(new Error('broken off')))
       await Promise.race([complete.promise, promise])
-      return { manifest: { id: `of ${trigger}`, totalBytes: 1 }, ended, phases: {}, cpuMs: 0 }
+      return {
+        manifest: { id: `of ${trigger}`, totalBytes: 1, trigger, createdAt: '2026-01-02T03:04:05.678Z' },
+        ended,
+        phases: {},
+        cpuMs: 0,
+      }
     },
   }
   const checkpoints: ContainerCheckpoints = new ContainerCheckpoints(
@@ -82,6 +89,8 @@ function checkpointsOf(prune: Store['prune'] = async () => ({ removed: [] }), pl
   }
   return {
     checkpoints,
+    events,
+    lock: parts.lock as { take: () => Promise<{ outcome: string; holder?: string }> },
     complete: finish,
     dumped: () => dumped.resolve(),
     moves,
@@ -104,6 +113,24 @@ t.test('what is about to be saved is not taken for what was saved before it', as
   t.equal(checkpoints.doing, 'runs')
   void checkpoints.ask(request('interval', 'resume'))
   t.equal(checkpoints.doing, 'to-be-saved', 'once more')
+})
+
+t.test('the owner of the pod is told of a checkpoint that was taken, and of one that failed', async (t) => {
+  const { checkpoints, complete, events } = checkpointsOf()
+  const taking = checkpoints.ask(request('interval', 'resume'))
+  complete()
+  await taking
+  const checkpoint = { container: 'app', id: 'of interval', atMs: Date.parse('2026-01-02T03:04:05.678Z') }
+  t.match(events.report, { events: [{ reason: 'CheckpointTaken', code: 'interval' }], checkpoints: [checkpoint] }) // prettier-ignore
+  const failing = checkpointsOf(undefined, { ...containerPlan, name: 'other' })
+  failing.lock.take = async () => ({ outcome: 'busy', holder: 'pod-two' })
+  await failing.checkpoints.ask(request('manual', 'resume'))
+  t.match(failing.events.report, {
+    events: [
+      { reason: 'CheckpointFailed', container: 'other', code: 'lineage-busy', detail: /manual: pod pod-two/ },
+    ],
+    checkpoints: [],
+  })
 })
 
 t.test(

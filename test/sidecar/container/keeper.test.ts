@@ -17,14 +17,15 @@ const request = (deadlineMs: number) =>
 
 function keep(parts: Partial<Store> = {}, lifeOf?: (pid: number) => string) {
   const store = standInStore(parts)
-  const keeper = new ContainerKeeper(surroundings(store), containerPlan, lifeOf)
+  const around = surroundings(store)
+  const keeper = new ContainerKeeper(around, containerPlan, lifeOf)
   const connection = new Heard()
   const run = (pid: number, at: Parameters<typeof say>[1]) => say(pid, at)
   const say = (
     pid: number,
     at: { state: 'waiting' } | { state: 'running'; root: number } | { state: 'gone'; code: number },
   ) => keeper.hear(connection, { verb: 'run', container: 'app', pid, launcher: 'unknown', at })
-  return { store, keeper, connection, run }
+  return { store, keeper, connection, run, events: around.events }
 }
 const launcher = async (t: Test) => (await sleeper(t, 'elsewhere')).pid
 
@@ -41,6 +42,27 @@ t.test('without its tools it has the application started', async (t) => {
   await clock.pass(60_000)
   t.equal(connection.verbs.length, before, 'and then leaves it in peace')
 })
+
+const damaged: Store['list'] = async () => ({
+  manifests: [],
+  unreadable: [{ id: 'x', reason: 'no manifest' }],
+})
+
+t.test(
+  'the owner of the pod is told of a start from the beginning where there was something to go on from',
+  async (t) => {
+    for (const [parts, events] of [
+      [{}, []],
+      [{ list: damaged }, [{ reason: 'StartedFresh', container: 'app', code: 'checkpoint-corrupt' }]],
+    ] as const) {
+      const of = keep(parts)
+      of.run(await launcher(t), { state: 'waiting' })
+      await until('the verdict', () => of.connection.verbs.includes('start'))
+      t.equal(of.events.report.events.length, events.length)
+      t.match(of.events.report.events, events)
+    }
+  },
+)
 
 t.test('a verdict that was lost with its connection is said again', async (t) => {
   const { keeper, connection, run } = keep()

@@ -131,7 +131,9 @@ t.test(
 
 t.test('a silent pod is taken over, hears of it, and stores nothing more', async (t) => {
   const { pod, events } = stage(t)
-  const first = pod('one', 600_000, { times: { beatMs: 600_000 } })
+  const told: string[] = []
+  const fenced = (holder: string) => told.push(holder)
+  const first = pod('one', 600_000, { times: { beatMs: 600_000 }, fenced })
   const second = pod('two', 100)
   await first.lock.await(never)
   await first.put()
@@ -141,6 +143,7 @@ t.test('a silent pod is taken over, hears of it, and stores nothing more', async
   await first.lock.confirm()
   // A beat of its own may be under way.
   await until('the first to hear of it', () => events.includes('lineage.fenced'))
+  t.strictSame(told, ['pod-two'])
   t.match(first.lock.status, { fencedBy: 'pod-two', epoch: undefined })
   t.match(await first.lock.take(0, never), { outcome: 'fenced', holder: 'pod-two' })
   await second.lock.leave()

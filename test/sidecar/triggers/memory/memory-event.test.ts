@@ -38,13 +38,13 @@ const cases: [
   [
     { did: 'checkpoint', why: 'it has all that it may grow to', exhausted: true },
     'Warning',
-    'MemoryExhausted',
+    'MemoryRefused',
     /can have no more: it has all that it may grow to\. A checkpoint is kept/,
   ],
   [
     { did: 'nothing', why: 'no checkpoint: io_uring' },
     'Warning',
-    'MemoryExhausted',
+    'MemoryRefused',
     /nothing could be done: no checkpoint: io_uring\./,
   ],
 ]

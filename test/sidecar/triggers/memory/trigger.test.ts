@@ -260,7 +260,7 @@ t.test('between two tries of a checkpoint that is to end it there is frost and t
 
 for (const [answer, reason] of [
   ['checkpoint', 'MemoryCheckpointed'],
-  ['grow', 'MemoryExhausted'],
+  ['grow', 'MemoryRefused'],
 ] as const)
   t.test(`what was released without a checkpoint is saved later, and told as ${reason}`, async (t) => {
     const asked: string[] = []
