@@ -1,7 +1,6 @@
 /** Whether Reprieve is in a pod already, as it is when a webhook is asked a second time about one pod. */
 import { injectedLabel, readWishes } from '../src/annotations.ts'
 import type { Config } from '../src/config.ts'
-import type { Lineage } from '../src/lineage.ts'
 import { defaultStore } from '../src/config.ts'
 import { parsePodPlan, planVariable, type PodPlan } from '../src/pod-plan.ts'
 import { imagePaths, injectedNames } from './image-paths.ts'
@@ -28,38 +27,21 @@ export function looksInjected(pod: Pod): boolean {
 export function isInjected(pod: Pod, namespace: string, config: Config): boolean {
   if (!looksInjected(pod)) return false
   const { wishes } = readWishes(pod.metadata.annotations ?? {})
-  const lineages = new Set<unknown>(lineagesOf(pod, namespace, wishes.key).map(({ lineage }) => lineage))
+  const lineage = podLineage(pod, namespace, wishes.key)
   const store = wishes.store ?? defaultStore
   return (
+    lineage.known &&
     config.stores.has(store) &&
     ourContainers(pod).every((container) => {
       const plan = planOf(container)
       return (
         runsOurs(container) &&
         at(plan, 'namespace') === namespace &&
-        lineages.has(at(plan, 'lineage')) &&
+        at(plan, 'lineage') === lineage.lineage &&
         at(plan, 'store', 'name') === store
       )
     })
   )
-}
-
-/**
- * The pod's lineage, and the one that it had while it had no name: the API server makes one of `generateName` between the mutating webhooks and
- * the validating ones (kubernetes, pkg/registry/rest/create.go, BeforeCreate).
- */
-export function lineagesOf(
-  pod: Pod,
-  namespace: string,
-  key: string | undefined,
-): (Lineage & { known: true })[] {
-  const { name, generateName } = pod.metadata
-  const isGenerated = !!name && !!generateName && name.startsWith(generateName)
-  const nameless: Pod = { ...pod, metadata: { ...pod.metadata, name: null } }
-  return [pod, ...(isGenerated ? [nameless] : [])].flatMap((one) => {
-    const lineage = podLineage(one, namespace, key)
-    return lineage.known ? [lineage] : []
-  })
 }
 
 export function isOurs({ name }: Container): boolean {

@@ -10,10 +10,11 @@ import type { PodPlan } from '../../src/pod-plan.ts'
 import { grantedCapabilities } from '../added-capabilities.ts'
 import { writableMounts } from '../container-volumes.ts'
 import { planFor } from '../decide.ts'
-import { injectedPlan, isInjected, lineagesOf, ourContainers } from '../injected.ts'
+import { injectedPlan, isInjected, ourContainers } from '../injected.ts'
 import { injectedContainers } from '../injected-containers.ts'
 import { at, listAt } from '../json-path.ts'
 import { injectedVolumes, launcherMount } from '../mutate.ts'
+import { podLineage } from '../pod-lineage.ts'
 import type { Pod } from '../pod.ts'
 import { qosClassOf } from '../quality-of-service.ts'
 import { containersIn, isReprieveContainer, isReprieveVolume } from './ours.ts'
@@ -36,9 +37,9 @@ export function whyNotGenuine(pod: Pod, namespace: string, config: Config): stri
 function planProblem(pod: Pod, plan: PodPlan, namespace: string, config: Config): string | undefined {
   const { wishes } = readWishes(pod.metadata.annotations ?? {})
   const { containers } = plan
-  const isPlanned = lineagesOf(pod, namespace, wishes.key).some((lineage) =>
-    isDeepStrictEqual(plan, planFor({ namespace, lineage, wishes, containers }, config)),
-  )
+  const lineage = podLineage(pod, namespace, wishes.key)
+  const isPlanned =
+    lineage.known && isDeepStrictEqual(plan, planFor({ namespace, lineage, wishes, containers }, config))
   if (!isPlanned) return 'its plan is not the one that its annotations and the configuration make'
   const strange = containers.find((container) => {
     const found = pod.spec.containers.find(({ name }) => name === container.name)

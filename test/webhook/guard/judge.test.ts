@@ -523,18 +523,24 @@ t.test('every pod that the webhook protects passes the guard, whoever made it', 
 })
 
 t.test('so does one whose name the API server made after the webhook had seen it', async (t) => {
-  const controllers = [
-    { apiVersion: 'v1', kind: 'ReplicationController', name: 'web', controller: true },
-    { apiVersion: 'ray.io/v1', kind: 'RayCluster', name: 'web', controller: true },
-  ]
-  for (const owner of controllers) {
-    const pod = samplePod({ metadata: { generateName: 'web-', ownerReferences: [owner] } })
+  const web = { name: 'web', controller: true }
+  const pods = {
+    ReplicationController: { ownerReferences: [{ apiVersion: 'v1', kind: 'ReplicationController', ...web }] },
+    'KubeRay with an index': {
+      ownerReferences: [{ apiVersion: 'ray.io/v1', kind: 'RayCluster', ...web }],
+      labels: { 'ray.io/group': 'small', 'ray.io/worker-group-replica-index': '0' },
+    },
+  }
+  for (const [made, metadata] of Object.entries(pods)) {
+    const pod = samplePod()
+    Object.assign(pod.metadata, { generateName: 'web-', ...metadata })
     delete (pod.metadata as { name?: unknown }).name
     const after = inject(pod, config, 'namespace', 'team-a')?.after
     if (after === undefined) throw new Error('it was not injected')
-    const named = (name: string) => ({ ...after, metadata: { ...after.metadata, name } })
-    t.match(verdictOn(creating(named('web-x7k2p'), 'team-a')), { allowed: true }, owner.kind)
-    t.match(verdictOn(creating(named('other-x7k2p'), 'team-a')), denial('pretended'), 'a name that was given')
+    const inTeam = (name: string, ownerReferences: Pod['metadata']['ownerReferences']) => creating({ ...after, metadata: { ...after.metadata, name, ownerReferences } }, 'team-a') // prettier-ignore
+    const owners = after.metadata.ownerReferences
+    t.match(verdictOn(inTeam('web-x7k2p', owners)), { allowed: true }, made)
+    t.match(verdictOn(inTeam('web-x7k2p', undefined)), denial('pretended'), `a copy of it: ${made}`)
   }
 })
 
