@@ -5,13 +5,14 @@
  * same time has the epoch, and the sweep passes the slot over. Checkpoints go through the gate of that epoch, so that a pod that comes later
  * stops the removal. Whatever goes is renamed first. A sweep that is killed leaves nothing half removed in sight, and the next one goes on.
  */
-import { readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { readdir, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCheckpointId } from '../checkpoint-id.ts'
 import { ReprieveError, describeError } from '../errors.ts'
 import { claimsOf, closeGate, gatePath, isGone, takeExactly } from './epochs.ts'
 import { doomedSlots, livingMs, type Doomed, type Retention } from './retention.ts'
-import { lockName, trashName } from './slot-folder.ts'
+import { removeEmptySlot } from './remove-slot.ts'
+import { lockName } from './slot-folder.ts'
 import {
   lineageFolders,
   lineageRoots,
@@ -83,7 +84,7 @@ async function removeSlot(
   { lock }: SweepOptions,
   signal: AbortSignal,
 ): Promise<Pick<Swept, 'outcome' | 'detail'>> {
-  const { root, folder, lineage, container } = slot
+  const { root, folder } = slot
   let unlock: (() => void) | undefined
   try {
     unlock = await lock(join(folder, lockName))
@@ -96,12 +97,7 @@ async function removeSlot(
     const gate = gatePath(folder, epoch.gate)
     await removeCheckpoints(folder, gate, (await readdir(folder)).filter(isCheckpointId), signal)
     await closeGate(folder, epoch.gate)
-    // No checkpoint is in it any more: a pod that has taken it just now takes its epoch again (reclaimEpoch).
-    const trash = join(root, trashName(`${lineage}+${container}`))
-    await rename(folder, trash)
-    await rmdir(join(root, lineage)).catch(() => undefined)
-    await rm(trash, { recursive: true, force: true, maxRetries: 3 })
-    return { outcome: 'removed' }
+    return { outcome: (await removeEmptySlot(slot)) ? 'removed' : 'in-use' }
   } catch (error) {
     const isTaken = error instanceof ReprieveError && error.code === 'lineage-fenced'
     return isTaken || isGone(error)

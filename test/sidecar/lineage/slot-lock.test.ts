@@ -192,6 +192,29 @@ t.test('a sweep is no other pod: a slot that it removes is taken again', async (
   t.notOk(events.includes('lineage.fenced'))
 })
 
+t.test(
+  'a sweep that was killed in a slot keeps nobody out of it for long, though its lock be kept for ever',
+  async (t) => {
+    for (const store of ['that cannot lock', 'that keeps the lock of a dead node'] as const) {
+      const { pod } = stage(t)
+      const launcher = store === 'that cannot lock' ? undefined : lockingLauncher(t)
+      const more = launcher === undefined ? {} : { launcher }
+      const old = pod('old', 600_000, more)
+      await old.lock.await(never)
+      old.lock.release()
+      const sweep = pod('sweep').store
+      if (launcher !== undefined) {
+        const locked = await lockFile(await sweep.lockFile(slot, never), 0, never, { launcher })
+        t.teardown(() => locked.outcome === 'locked' && locked.process.stdin?.destroy())
+      }
+      await sweep.epochs.take(slot, sweeper, never)
+      const next = pod('next', 500, more)
+      t.match(await next.lock.await(never, { patienceMs: 1 }), { outcome: 'taken' }, `a store ${store}`)
+      t.ok((await next.put()).manifest.epoch)
+    }
+  },
+)
+
 t.test('a sidecar that starts again keeps the epoch of its pod, unless it was taken meanwhile', async (t) => {
   const { pod } = stage(t)
   let own: OwnEpoch | undefined
