@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { lockFile } from '../../../sidecar/lineage/lock-process.ts'
-import { patienceOf } from '../../../sidecar/lineage/patience.ts'
+import { beatMsOf, patienceOf } from '../../../sidecar/lineage/patience.ts'
 import { Deadline } from '../../../src/deadline.ts'
 import { ReprieveError } from '../../../src/errors.ts'
 import { createDirectoryStore } from '../../../src/store/directory.ts'
@@ -17,7 +17,7 @@ import { quietLog } from '../quiet-log.ts'
 import { containerPlan, lockIn, podPlan, standInStore } from '../stand-ins.ts'
 
 const slot = { lineage: podPlan.lineage, container: containerPlan.name }
-const patienceMsOf = (lineage: string) => patienceOf(lineage).patienceMs
+const patienceMsOf = (lineage: string, ageMs = 0) => patienceOf(lineage, ageMs).patienceMs
 const silent = () => Promise.reject(new ReprieveError('store-failed', 'aborted', { aborted: true }))
 
 type Test = Parameters<typeof folderFor>[0]
@@ -79,6 +79,11 @@ t.test(
     ]
     t.ok(replica < other && replica >= 2_000, 'long enough for the announcement of an end')
     t.equal(patienceMsOf('ml-team/ReplicaSet/web'), replica)
+    t.equal(patienceMsOf('ml-team/ReplicaSet/web', 1_000), replica - 1_000, 'since its own start')
+    t.ok(patienceMsOf('ml-team/ReplicaSet/web', 3_600_000) > 0, 'a dead one is still found out')
+    t.equal(patienceMsOf('ml-team/StatefulSet/web/0', 3_600_000), other)
+    t.ok(beatMsOf('ml-team/Deployment/web') <= replica / 2, 'a replica shows in that time that it lives')
+    t.ok(beatMsOf('ml-team/StatefulSet/web/0') > other / 2)
     // Kinds of other groups, keys, and pods that a Deployment itself owns are not theirs.
     for (const lineage of [
       'ml-team/Deployment.example.org/web',
