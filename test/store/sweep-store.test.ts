@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Slot } from '../../src/manifest.ts'
@@ -67,6 +67,22 @@ t.test('a pod that lives keeps its slot: by its beat, or by its lock where it ha
   await left('ns/Job/locked', 30 * day)
   t.same(outcomes(await sweep({ lock: async () => undefined })), ['ns+Job+locked in-use'])
   t.same([await listed('ns/Job/beating'), await listed('ns/Job/locked')], [2, 2])
+})
+
+t.test('a lock that a file server keeps for a dead node keeps no slot', async (t) => {
+  const { left, sweep } = stage(t)
+  for (const [lineage, uid] of [
+    ['ns/Job/of-the-writer', 'u'],
+    ['ns/Job/of-another', 'v'],
+  ] as const) {
+    // prettier-ignore
+    const store = await left(lineage, 30 * day)
+    const file = await store.lockFile(slotOf(lineage), never)
+    writeFileSync(file, JSON.stringify({ pod: 'p', uid }))
+    age(dirname(file), 30 * day)
+  }
+  const swept = await sweep({ lock: async () => undefined })
+  t.same(outcomes(swept), ['ns+Job+of-another in-use', 'ns+Job+of-the-writer removed'])
 })
 
 t.test('a pod that comes while its slot is being swept has it, and is not fenced', async (t) => {
