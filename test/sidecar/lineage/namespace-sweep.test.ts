@@ -12,13 +12,13 @@ import { quietLog } from '../quiet-log.ts'
 import { standInStore } from '../stand-ins.ts'
 
 const hourMs = 3_600_000
+const slotOf = (lineage: string) => ({ lineage, container: 'main' })
 
 t.test('what ended a week ago in its namespace goes, by one sweep an hour', async (t) => {
   const folder = folderFor(t)
   const root = join(folder, 'store')
   const source = writeTree(join(folder, 'source'), { a: Buffer.from('a') })
   const store = createDirectoryStore({ name: 'disk', path: root })
-  const slotOf = (lineage: string) => ({ lineage, container: 'main' })
   const left = async (lineage: string, ageMs: number) => {
     const other = createDirectoryStore({ name: 'other', path: root })
     await other.put(sampleDraft({ slot: slotOf(lineage) }), source, never)
