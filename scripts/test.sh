@@ -49,7 +49,7 @@ unit_files=$(echo "$all" | grep -Ev "$serial|$vm" || true)
 serial_files=$(echo "$all" | grep -E "$serial" || true)
 vm_files=$(echo "$all" | grep -E "$vm" || true)
 # Those that read REPRIEVE_SOAK or REPRIEVE_PROPERTY_RUNS, by themselves or through what they share, and repeat the more for it.
-repeating=$(grep -lE "soaking|from './kills.ts'" test/e2e/*.test.ts | grep -v '\.vm\.test\.ts$'; grep -lE 'REPRIEVE_(PROPERTY_RUNS|SOAK)' test/webhook/*.test.ts test/fuzz/*.test.ts; find test/soak -name '*.test.ts' 2>/dev/null | sort)
+repeating=$(grep -lE "soaking|from './kills.ts'" test/e2e/*.test.ts | grep -v '\.vm\.test\.ts$'; grep -lE "REPRIEVE_SOAK|from './property-runs.ts'" test/webhook/*.test.ts test/fuzz/*.test.ts test/store/histories/*.test.ts; find test/soak -name '*.test.ts' 2>/dev/null | sort)
 repeating_vm=$(find test -name '*.vm.test.ts' -exec grep -lE "soaking|REPRIEVE_SOAK|chosenBursts" {} + | sort)
 # Most of them wait more than they work.
 unit_jobs=4

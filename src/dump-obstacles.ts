@@ -69,7 +69,7 @@ const table = {
     // At the restore only, as above (files-reg.c).
     says: /Can't open file \S+ on restore: No such file/,
     means:
-      'it has a file, a folder or a socket open below a path of reprieve.dev/exclude, which would be missing at a restore. Exclude only what the application does not keep open',
+      'it has a file, a folder or a socket open below a path of reprieve.dev/exclude, or watches one there by inotify, which would be missing at a restore. Exclude only what the application does not keep open',
     isLasting: false,
   },
   'uses-own-namespaces': {

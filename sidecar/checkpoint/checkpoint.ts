@@ -26,8 +26,8 @@ import { readBaseline, type Baseline } from '../files/baseline.ts'
 import type { BaselineNames } from '../files/deleted-names.ts'
 import { noteOpenDatabases } from '../files/open-databases.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
-import { requireNoneExcluded } from './held-excluded.ts'
-import { readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
+import { requireNoneExcluded, requireNoneWatched } from './held-excluded.ts'
+import { readEphemeralRoots } from '../files/mounts.ts'
 import { sharedPaths } from '../volumes/pod-volumes.ts'
 import { filterCountOf } from '../proc/filter-count.ts'
 import { inventoryFile, takeInventory } from '../proc/inventory.ts'
@@ -183,7 +183,9 @@ class Checkpoint {
     this.#deadline = setTimeout(() => this.#abort.abort(), this.#leftMs())
     try {
       const { launcherPid: pid, plan } = this.#parts.target
-      await this.#requireNoneExcluded(await treeOf(root), await readEphemeralRoots(pid, plan))
+      const { excluded } = await readEphemeralRoots(pid, plan)
+      await this.#requireNoneExcluded(await treeOf(root), excluded)
+      const { instantMs: sinceMs } = await this.#baseline()
       this.#namesAhead = readNamesAhead(await this.#archiveOptions())
       await Promise.race([this.#namesAhead, delay(Math.min(aheadMs, this.#leftMs() / 10))])
       const times = await dump({
@@ -193,6 +195,7 @@ class Checkpoint {
         imagesFolder: `${this.#parts.folder}/criu`,
         workFolder: this.#parts.work,
         leaveRunning: this.#parts.request.afterwards === 'resume',
+        watched: (paths) => requireNoneWatched(paths, { pid, excluded, sinceMs }),
         frozen: () => this.#whenFrozen(),
         dumped: async () => {
           const answer = await this.#whenDumped()
@@ -257,7 +260,7 @@ class Checkpoint {
     this.#standing = this.#lookAround().catch(asError)
   }
 
-  async #requireNoneExcluded(pids: readonly number[], { excluded }: EphemeralRoots): Promise<void> {
+  async #requireNoneExcluded(pids: readonly number[], excluded: readonly string[]): Promise<void> {
     if (excluded.length === 0) return
     requireNoneExcluded({ pids, excluded, sinceMs: (await this.#baseline()).instantMs })
   }
@@ -293,7 +296,7 @@ class Checkpoint {
     if (!(await Promise.all(others.map(isAlive))).includes(true))
       throw new ReprieveError('dump-failed', 'the application had ended before it could be dumped')
     const roots = await readEphemeralRoots(launcherPid, plan)
-    await this.#requireNoneExcluded(processes, roots)
+    await this.#requireNoneExcluded(processes, roots.excluded)
     const { mountPoints, external } = roots
     const inventory = JSON.stringify(await takeInventory(launcherPid, processes))
     await writeFile(`${this.#parts.folder}/${inventoryFile}`, Buffer.from(inventory, 'latin1'))

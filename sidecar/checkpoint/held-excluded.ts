@@ -20,13 +20,25 @@ export type HoldOptions = {
 /** @throws ReprieveError `dump-failed` */
 export function requireNoneExcluded(options: HoldOptions): void {
   const hold = excludedHold(options)
-  if (hold === undefined) return
+  if (hold !== undefined) throw holdsExcluded(hold.path, `process ${hold.pid} has ${hold.path}`)
+}
+
+/**
+ * The same of what inotify watches, which /proc tells by inodes only (watched-paths.ts).
+ * @param pid any process of the container
+ * @throws ReprieveError `dump-failed`
+ */
+export function requireNoneWatched(
+  paths: readonly string[],
+  { pid, excluded, sinceMs }: Omit<HoldOptions, 'pids'> & { pid: number },
+): void {
+  const held = paths.find((path) => isMissingLater(path, `/proc/${pid}/root${path}`, excluded, sinceMs))
+  if (held !== undefined) throw holdsExcluded(held, `it watches ${held}`)
+}
+
+function holdsExcluded(path: string, who: string): ReprieveError {
   const obstacle = 'holds-excluded-file'
-  const { pid, path } = hold
-  throw new ReprieveError('dump-failed', `${dumpObstacles[obstacle].means}: process ${pid} has ${path}`, {
-    obstacle,
-    path,
-  })
+  return new ReprieveError('dump-failed', `${dumpObstacles[obstacle].means}: ${who}`, { obstacle, path })
 }
 
 /** The first that would be missing at a restore. At once: /proc answers from memory. */

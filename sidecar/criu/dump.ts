@@ -24,6 +24,8 @@ export type DumpOptions = {
   workFolder: string
   /** What becomes of the application after a dump that is answered `go`: it goes on, or CRIU kills it. */
   leaveRunning: boolean
+  /** Told what the application watches by inotify, before anything stops. @throws to fail the dump */
+  watched: (paths: readonly string[]) => void
   /** All tasks stand still now. */
   frozen: () => void
   /** The images are written, all tasks still stand. `abort` lets the application go on and fails the dump. */
@@ -40,6 +42,7 @@ export async function dump(options: DumpOptions): Promise<DumpTimes> {
   await requireCapabilities(options.root)
   await requireProgramFiles(options.root)
   const held = { watched: await watchedPaths(options), connected: await connectedSockets(options.root) }
+  options.watched(held.watched)
   const argv = enterArgv(
     options.launcherPid,
     ...toolArgv('criu', ...dumpArguments(options.root, options.stdio, options.leaveRunning, held)),

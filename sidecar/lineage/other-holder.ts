@@ -1,6 +1,7 @@
 /** The other pods of a slot, as a pod sees them that wants it: who writes there, what it does, and whether it may live. */
 import type { Slot } from '../../src/manifest.ts'
 import type { EpochState, Holder } from '../../src/store/epochs.ts'
+import { sweeper } from '../../src/store/slot-survey.ts'
 import type { Store } from '../../src/store/store.ts'
 import { differencesOf, type OwnWork } from '../../src/work.ts'
 import type { Identity } from '../setup/surroundings.ts'
@@ -32,12 +33,16 @@ export class OtherHolder {
     this.#areLocksLocal = parts.areLocksLocal ?? locksAreLocal
   }
 
-  /** The writer of the slot, if it is another pod, and the one that the lock's note names: a pod of an earlier release has no beat. */
+  /**
+   * The writer of the slot, if it is another pod, and the one that the lock's note names: a pod of an earlier release has no beat. Or a sweep,
+   * which signs no note: one that was killed shows no sign of life, and is taken over as a pod is.
+   */
   async writer(note: Note | undefined): Promise<EpochState | undefined> {
     const { store, slot, identity } = this.#parts
     const newest = await store.epochs.newest(slot, AbortSignal.timeout(noteDeadlineMs)).catch(() => undefined)
     const isOther = newest !== undefined && newest.holder.uid !== identity.uid
-    return isOther && (note === undefined || note.uid === newest.holder.uid) ? newest : undefined
+    const isNamed = note === undefined || [note.uid, sweeper.uid].includes(newest?.holder.uid ?? '')
+    return isOther && isNamed ? newest : undefined
   }
 
   /**

@@ -14,12 +14,12 @@ import type { EventLog } from '../../src/log.ts'
 import type { Epoch, EpochState, Holder } from '../../src/store/epochs.ts'
 import { sweeper } from '../../src/store/slot-survey.ts'
 import type { EpochFile, OwnEpoch } from './epoch-file.ts'
-import { beatMs, HolderWatch } from './holder-watch.ts'
+import { HolderWatch } from './holder-watch.ts'
 import type { LockOutcome } from './lock-outcome.ts'
 import { lockFile, type Locked } from './lock-process.ts'
 import { OneAtATime } from './one-at-a-time.ts'
 import { busy, noteDeadlineMs, OtherHolder, type OtherHolderParts } from './other-holder.ts'
-import { waitForRunningMs, type Patience } from './patience.ts'
+import { beatMsOf, waitForRunningMs, type Patience } from './patience.ts'
 import { AnnouncedEnd, noteOf, readNote, writeNote, type Note } from './slot-note.ts'
 
 const unanswered = { ...busy, holder: 'unknown: the store did not answer', unanswered: true } as const
@@ -326,7 +326,8 @@ export class SlotLock {
       if (!this.#isBeating) void this.confirm()
       this.#beat(beganMs)
     }
-    this.#beats = setTimeout(beat, this.#parts.times?.beatMs ?? (isYoung ? youngBeatMs : beatMs)).unref()
+    const usualMs = isYoung ? youngBeatMs : beatMsOf(this.#parts.slot.lineage)
+    this.#beats = setTimeout(beat, this.#parts.times?.beatMs ?? usualMs).unref()
   }
 
   async #remember(epoch: Epoch): Promise<void> {

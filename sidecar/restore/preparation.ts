@@ -15,6 +15,7 @@ import { clearEnded, endedWith as endedInPodWith, hungCheckpoints } from '../lin
 import { takeBaseline } from '../files/baseline.ts'
 import { noteFirstStart } from '../files/fresh-files.ts'
 import { exists } from '../../src/exists.ts'
+import { podAgeMs } from '../proc/pod-age.ts'
 import { containerProcesses } from '../proc/process-tree.ts'
 import { attemptRestore, clearContainer, takeBackEarlier, type Restored } from './restore-attempt.ts'
 import { requireFitExternalFiles } from './fit-files.ts'
@@ -94,7 +95,7 @@ export async function turnOf(
   for (;;) {
     const began = performance.now()
     const turn = await lock.await(signal, {
-      ...patienceOf(around.podPlan.lineage),
+      ...patienceOf(around.podPlan.lineage, await podAgeMs()),
       ...(waited ? { patienceMs: 0 } : {}),
       evenForOtherWork: asksForOne(around),
     })

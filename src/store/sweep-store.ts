@@ -5,13 +5,16 @@
  * same time has the epoch, and the sweep passes the slot over. Checkpoints go through the gate of that epoch, so that a pod that comes later
  * stops the removal. Whatever goes is renamed first. A sweep that is killed leaves nothing half removed in sight, and the next one goes on.
  */
-import { readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { readdir, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCheckpointId } from '../checkpoint-id.ts'
 import { ReprieveError, describeError } from '../errors.ts'
-import { claimsOf, closeGate, gatePath, isGone, takeExactly } from './epochs.ts'
-import { doomedSlots, livingMs, type Doomed, type Retention } from './retention.ts'
-import { lockName, trashName } from './slot-folder.ts'
+import { isRecord } from '../shape.ts'
+import { claimsOf, closeGate, gatePath, isGone, takeExactly, type Holder } from './epochs.ts'
+import { readBounded } from './read-bounded.ts'
+import { doomedSlots, livingMs, pendingMs, type Doomed, type Retention } from './retention.ts'
+import { removeEmptySlot } from './remove-slot.ts'
+import { lockName } from './slot-folder.ts'
 import {
   lineageFolders,
   lineageRoots,
@@ -39,6 +42,8 @@ export type Swept = Pick<SurveyedSlot, 'lineage' | 'container' | 'idleMs' | 'byt
   outcome: 'removed' | 'would-remove' | 'in-use' | 'failed'
   detail?: string
 }
+
+const mostNoteBytes = 65_536
 
 /** Of a writer elsewhere that changes nothing in a partial: see createDirectoryStore. */
 const abandonedAfterMs = 3_600_000
@@ -83,12 +88,13 @@ async function removeSlot(
   { lock }: SweepOptions,
   signal: AbortSignal,
 ): Promise<Pick<Swept, 'outcome' | 'detail'>> {
-  const { root, folder, lineage, container } = slot
+  const { root, folder } = slot
   let unlock: (() => void) | undefined
   try {
     unlock = await lock(join(folder, lockName))
-    if (unlock === undefined) return { outcome: 'in-use' }
-    const newest = (await claimsOf(folder)).reduce((most, { number }) => Math.max(most, number), 0)
+    const claims = await claimsOf(folder)
+    const newest = claims.reduce((most, { number }) => Math.max(most, number), 0)
+    if (unlock === undefined && !(await isOfSilent(slot, claims.find(({ number }) => number === newest)?.holder))) return { outcome: 'in-use' } // prettier-ignore
     const seen = await surveySlot(slot, { nowMs: await nowOf(root), countBytes: false })
     if (seen.idleMs <= Math.min(livingMs, slot.idleMs)) return { outcome: 'in-use' }
     const epoch = await takeExactly(folder, newest + 1, sweeper)
@@ -96,12 +102,7 @@ async function removeSlot(
     const gate = gatePath(folder, epoch.gate)
     await removeCheckpoints(folder, gate, (await readdir(folder)).filter(isCheckpointId), signal)
     await closeGate(folder, epoch.gate)
-    // No checkpoint is in it any more: a pod that has taken it just now takes its epoch again (reclaimEpoch).
-    const trash = join(root, trashName(`${lineage}+${container}`))
-    await rename(folder, trash)
-    await rmdir(join(root, lineage)).catch(() => undefined)
-    await rm(trash, { recursive: true, force: true, maxRetries: 3 })
-    return { outcome: 'removed' }
+    return { outcome: (await removeEmptySlot(slot)) ? 'removed' : 'in-use' }
   } catch (error) {
     const isTaken = error instanceof ReprieveError && error.code === 'lineage-fenced'
     return isTaken || isGone(error)
@@ -109,6 +110,20 @@ async function removeSlot(
       : { outcome: 'failed', detail: describeError(error) }
   } finally {
     unlock?.()
+  }
+}
+
+/**
+ * Whether the lock is that of the newest writer, which beats while it lives: an NFS server may keep the lock of a node that died, for ever. A pod
+ * of an earlier release beats not, and signs the lock without a claim.
+ */
+async function isOfSilent({ folder, idleMs }: SurveyedSlot, newest: Holder | undefined): Promise<boolean> {
+  if (newest === undefined || newest.uid === '' || idleMs <= pendingMs) return false
+  try {
+    const note = JSON.parse((await readBounded(join(folder, lockName), mostNoteBytes)).toString()) as unknown
+    return isRecord(note) && note.uid === newest.uid
+  } catch {
+    return false
   }
 }
 

@@ -51,15 +51,20 @@ t.test('another variable begins afresh, says which, and an id goes back', async 
   await runs(first, 10)
   await first.evict()
   const [old] = await stage.manifests()
-  const more = rate('0.1')
-  for (const container of more.spec.containers) container.resources = { limits: { memory: '512Mi' } }
-  const larger = await stage.run(more)
-  await larger.waitForLog(application, step, { deadlineMs })
-  t.equal(numbersIn(larger, step)[0], (numbersIn(first, step).at(-1) ?? 0) + 1, 'more memory goes on')
-  await larger.evict()
+  let larger = first
+  for (const memory of ['512Mi', '768Mi']) {
+    const more = rate('0.1')
+    for (const container of more.spec.containers) container.resources = { limits: { memory } }
+    const before = larger
+    larger = await stage.run(more)
+    await larger.waitForLog(application, step, { deadlineMs })
+    t.equal(numbersIn(larger, step)[0], (numbersIn(before, step).at(-1) ?? 0) + 1, `${memory} goes on`)
+    await larger.evict()
+  }
   const [newest] = await stage.manifests()
   const { id = '', generation, parent } = newest ?? {}
-  t.same([generation?.id, parent], [old?.generation?.id, old?.id], 'it continues the generation')
+  t.equal(generation?.id, old?.generation?.id, 'it continues the generation')
+  t.ok(parent !== undefined && parent !== old?.id, 'and names the checkpoint that it came from')
 
   const changed = await stage.run(rate('0.2'))
   await runs(changed, 1)
@@ -68,6 +73,11 @@ t.test('another variable begins afresh, says which, and an id goes back', async 
   ])
   const told = sidecarEntries(changed).find(({ event }) => event === 'lineage.other_work')
   t.match(told, { changed: 'env LEARNING_RATE', goBack: `reprieve.dev/restore: ${id}` })
+  const slot = { lineage: 'tests/key/work', container: application }
+  t.match((await stage.store.readRecord(slot, AbortSignal.timeout(deadlineMs))).left, {
+    changed: 'env LEARNING_RATE',
+    newest: id,
+  })
   await askControl(changed, { afterwards: 'resume' })
   const [begun, kept] = await stage.manifests()
   t.equal(begun?.generation?.began, 'other-work')
@@ -94,21 +104,24 @@ t.test('an application is not restored into a pod whose rights were taken away',
   }
 })
 
-t.test('the new pod of a rolling update starts at once, and the old one keeps its checkpoint', async (t) => {
+t.test('each new pod of a rolling update starts at once, and the old one keeps its checkpoint', async (t) => {
   const stage = await openStage(t, { programs: ['steps.c'] })
-  const old = await stage.run(rate('1'))
+  let old = await stage.run(rate('1'))
   await runs(old, 10)
-  const young = await stage.run(rate('2'))
-  await runs(young, 1)
-  t.match(await rejectedIn(young), [
-    { reason: 'unfit-fingerprint', detail: /does other work: env LEARNING_RATE/ },
-  ])
+  for (const value of ['2', '3']) {
+    const young = await stage.run(rate(value))
+    await runs(young, 1)
+    t.match(await rejectedIn(young), [
+      { reason: 'unfit-fingerprint', detail: /does other work: env LEARNING_RATE/ },
+    ])
+    await old.evict()
+    const [last] = await stage.manifests()
+    await askControl(young, { afterwards: 'resume' })
+    await askControl(young, { afterwards: 'resume' })
+    t.equal((await stage.manifests()).at(-1)?.id, last?.id, 'the last checkpoint of the old pod stays')
+    old = young
+  }
   await old.evict()
-  const [last] = await stage.manifests()
-  await askControl(young, { afterwards: 'resume' })
-  await askControl(young, { afterwards: 'resume' })
-  t.equal((await stage.manifests()).at(-1)?.id, last?.id, 'the last checkpoint of the old pod stays')
-  await young.evict()
 })
 
 t.test('a start that another pod stood in the way of deletes nothing of the work before', async (t) => {

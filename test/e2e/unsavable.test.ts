@@ -19,6 +19,7 @@ const reasons = {
   traced: 'under-debugger',
   ring: 'uses-io-uring',
   excluded: 'holds-excluded-file',
+  watched: 'holds-excluded-file',
 }
 
 /** With a volume that does not travel. */

@@ -1,4 +1,4 @@
-"""Holds one thing that cannot be saved: unsavable.py queue|memory|program|backlog|traced|ring|excluded|unlinked"""
+"""Holds one thing that cannot be saved: unsavable.py queue|memory|program|backlog|traced|ring|excluded|watched|unlinked"""
 import ctypes
 import os
 import socket
@@ -70,6 +70,13 @@ def excluded():
     kept.append(open('/scratch/open', 'w+'))
 
 
+def watched():
+    """A folder below a path that does not travel, watched by inotify(7) and not open."""
+    os.mkdir('/scratch/watched')
+    kept.append(checked(libc.inotify_init1(0), 'inotify_init1'))
+    checked(libc.inotify_add_watch(kept[-1], b'/scratch/watched', 0x100), 'inotify_add_watch')
+
+
 def unlinked():
     """Files without a name, one of them in a folder that does not travel: their contents are saved with the memory."""
     os.mkdir('/scratch/deep')
@@ -83,6 +90,6 @@ def contents():
     return [os.pread(file.fileno(), 4, 0).decode() for file in kept] if sys.argv[1] == 'unlinked' else []
 
 
-modes = [queue, memory, program, backlog, traced, ring, excluded, unlinked]
+modes = [queue, memory, program, backlog, traced, ring, excluded, watched, unlinked]
 next(mode for mode in modes if mode.__name__ == sys.argv[1])()
 tell({'contents': contents})

@@ -1,13 +1,14 @@
 /** Sweeps of a whole store, with slots that were left, slots that live, and pods that come while they run. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Slot } from '../../src/manifest.ts'
 import { createDirectoryStore } from '../../src/store/directory.ts'
 import { isGate } from '../../src/store/epochs.ts'
+import { putBack, removeEmptySlot } from '../../src/store/remove-slot.ts'
 import { encodeName, partialName } from '../../src/store/slot-folder.ts'
 import type { SweepOptions, Swept } from '../../src/store/sweep-store.ts'
 import { age, day, week } from './aged.ts'
@@ -68,6 +69,22 @@ t.test('a pod that lives keeps its slot: by its beat, or by its lock where it ha
   t.same([await listed('ns/Job/beating'), await listed('ns/Job/locked')], [2, 2])
 })
 
+t.test('a lock that a file server keeps for a dead node keeps no slot', async (t) => {
+  const { left, sweep } = stage(t)
+  for (const [lineage, uid] of [
+    ['ns/Job/of-the-writer', 'u'],
+    ['ns/Job/of-another', 'v'],
+  ] as const) {
+    // prettier-ignore
+    const store = await left(lineage, 30 * day)
+    const file = await store.lockFile(slotOf(lineage), never)
+    writeFileSync(file, JSON.stringify({ pod: 'p', uid }))
+    age(dirname(file), 30 * day)
+  }
+  const swept = await sweep({ lock: async () => undefined })
+  t.same(outcomes(swept), ['ns+Job+of-another in-use', 'ns+Job+of-the-writer removed'])
+})
+
 t.test('a pod that comes while its slot is being swept has it, and is not fenced', async (t) => {
   const { left, sweep, open, source, holder } = stage(t)
   for (const when of ['before the epoch', 'after the sweep'] as const) {
@@ -85,6 +102,28 @@ t.test('a pod that comes while its slot is being swept has it, and is not fenced
     await pod.epochs.beat(slotOf(lineage), never)
     await pod.put(sampleDraft({ slot: slotOf(lineage) }), source, never)
   }
+})
+
+t.test('a checkpoint that a pod stores while a sweep stands still in its slot stays', async (t) => {
+  const { root, path, left, listed, open, source, holder } = stage(t)
+  const lineage = 'ns/Job/taken-over'
+  const pod = await left(lineage, 8 * day)
+  const place = { root, lineage: encodeName(lineage), container: 'main' }
+  // The sweep goes on where it had removed what it found.
+  t.equal(await removeEmptySlot(place), false)
+  t.equal(await listed(lineage), 2)
+  await pod.epochs.beat(slotOf(lineage), never)
+  t.ok(await pod.put(sampleDraft({ slot: slotOf(lineage) }), source, never), 'its pod goes on')
+  // Meanwhile the pod has found its slot gone, and made it anew.
+  const aside = join(root, partialName('aside', '0123456789ab.17.4711'))
+  renameSync(path(lineage), aside)
+  const again = open()
+  await again.epochs.take(slotOf(lineage), holder, never)
+  await again.put(sampleDraft({ slot: slotOf(lineage) }), source, never)
+  t.ok(await putBack(aside, path(lineage)))
+  t.equal(await listed(lineage), 4)
+  t.notOk(existsSync(aside))
+  await again.epochs.beat(slotOf(lineage), never)
 })
 
 t.test('other data in the volume of the store is not swept, whatever its age', async (t) => {

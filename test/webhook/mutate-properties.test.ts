@@ -1,7 +1,4 @@
-/**
- * Generated pods, of every form that an API server lets through and some it does not. REPRIEVE_PROPERTY_RUNS says how
- * many (make soak: 100000).
- */
+/** Generated pods, of every form that an API server lets through and some it does not. */
 import fc from 'fast-check'
 import t from 'tap'
 import { parsePodPlan } from '../../src/pod-plan.ts'
@@ -13,8 +10,8 @@ import { sampleConfig } from './admission-fixtures.ts'
 import { problemsBeyondSchema, problemsOfCoreV1 } from './core-v1.ts'
 import { generatedPod } from './generated-pods.ts'
 import { inject, unnamed } from './patched-pod.ts'
+import { asked, runs, seed } from './property-runs.ts'
 
-const runs = Number(process.env.REPRIEVE_PROPERTY_RUNS ?? 1000)
 const config = sampleConfig()
 
 t.test(
@@ -41,9 +38,9 @@ t.test(
         if (JSON.stringify(unnamed(after, names)) !== JSON.stringify(unnamed(pod, names)))
           throw new Error('something else was touched')
       }),
-      { numRuns: runs },
+      asked,
     )
-    t.comment(`${runs} pods generated, ${injectedCount} of them injected, all held`)
+    t.comment(`${runs} pods generated from seed ${seed}, ${injectedCount} of them injected, all held`)
     t.ok(injectedCount > runs / 5, `enough of them were injected: ${injectedCount} of ${runs}`)
   },
 )
@@ -78,7 +75,7 @@ t.test('the answer is well formed for any JSON in place of the pod', async (t) =
       )
       return response.allowed && response.uid === 'u' && (isPod(object) || response.patch === undefined)
     }),
-    { numRuns: runs },
+    asked,
   )
   t.equal(Object.keys(Object.prototype).length, 0, 'no prototype was touched')
 })
@@ -90,7 +87,7 @@ t.test('a valid pod with one part replaced by something else never makes it thro
       const { response } = admit(requestFor(broken), 'pod', config)
       return typeof response.allowed === 'boolean'
     }),
-    { numRuns: runs },
+    asked,
   )
   t.pass(`${runs} broken pods`)
 })

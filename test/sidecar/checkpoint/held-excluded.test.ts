@@ -4,7 +4,11 @@ import { closeSync, copyFileSync, linkSync, mkdirSync, mkdtempSync, openSync, rm
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { ReprieveError } from '../../../src/errors.ts'
-import { excludedHold, requireNoneExcluded } from '../../../sidecar/checkpoint/held-excluded.ts'
+import {
+  excludedHold,
+  requireNoneExcluded,
+  requireNoneWatched,
+} from '../../../sidecar/checkpoint/held-excluded.ts'
 
 /** Of this very process: the folder is excluded, and everything in it is younger than the application. */
 const folderOf = (t: Test) => {
@@ -106,4 +110,17 @@ t.test('an entry of a process that has ended, and no exclusion, are nothing', as
   t.equal(excludedHold({ pids: [2 ** 22 + 1], excluded: [folder], sinceMs: 0 }), undefined)
   t.equal(excludedHold({ pids: [process.pid], excluded: [], sinceMs: 0 }), undefined)
   t.equal(held(), `${folder}/f`)
+})
+
+t.test('what is watched below an excluded path is found, unless it was there before', async (t) => {
+  const { folder } = folderOf(t)
+  mkdirSync(`${folder}/run-1`)
+  const watched = (paths: string[], sinceMs = 0) =>
+    requireNoneWatched(paths, { pid: process.pid, excluded: [folder], sinceMs })
+  t.throws(() => watched(['/etc', `${folder}/run-1`]), {
+    code: 'dump-failed',
+    data: { path: `${folder}/run-1` },
+  } satisfies Partial<ReprieveError>)
+  t.doesNotThrow(() => watched([folder, '/etc', `${folder}/gone`]))
+  t.doesNotThrow(() => watched([`${folder}/run-1`], statSync(`${folder}/run-1`).birthtimeMs + 1))
 })

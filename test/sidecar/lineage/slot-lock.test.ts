@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { lockFile } from '../../../sidecar/lineage/lock-process.ts'
-import { patienceOf } from '../../../sidecar/lineage/patience.ts'
+import { beatMsOf, patienceOf } from '../../../sidecar/lineage/patience.ts'
 import { Deadline } from '../../../src/deadline.ts'
 import { ReprieveError } from '../../../src/errors.ts'
 import { createDirectoryStore } from '../../../src/store/directory.ts'
@@ -17,7 +17,7 @@ import { quietLog } from '../quiet-log.ts'
 import { containerPlan, lockIn, podPlan, standInStore } from '../stand-ins.ts'
 
 const slot = { lineage: podPlan.lineage, container: containerPlan.name }
-const patienceMsOf = (lineage: string) => patienceOf(lineage).patienceMs
+const patienceMsOf = (lineage: string, ageMs = 0) => patienceOf(lineage, ageMs).patienceMs
 const silent = () => Promise.reject(new ReprieveError('store-failed', 'aborted', { aborted: true }))
 
 type Test = Parameters<typeof folderFor>[0]
@@ -79,6 +79,11 @@ t.test(
     ]
     t.ok(replica < other && replica >= 2_000, 'long enough for the announcement of an end')
     t.equal(patienceMsOf('ml-team/ReplicaSet/web'), replica)
+    t.equal(patienceMsOf('ml-team/ReplicaSet/web', 1_000), replica - 1_000, 'since its own start')
+    t.ok(patienceMsOf('ml-team/ReplicaSet/web', 3_600_000) > 0, 'a dead one is still found out')
+    t.equal(patienceMsOf('ml-team/StatefulSet/web/0', 3_600_000), other)
+    t.ok(beatMsOf('ml-team/Deployment/web') <= replica / 2, 'a replica shows in that time that it lives')
+    t.ok(beatMsOf('ml-team/StatefulSet/web/0') > other / 2)
     // Kinds of other groups, keys, and pods that a Deployment itself owns are not theirs.
     for (const lineage of [
       'ml-team/Deployment.example.org/web',
@@ -191,6 +196,29 @@ t.test('a sweep is no other pod: a slot that it removes is taken again', async (
   t.ok(events.includes('lineage.swept'))
   t.notOk(events.includes('lineage.fenced'))
 })
+
+t.test(
+  'a sweep that was killed in a slot keeps nobody out of it for long, though its lock be kept for ever',
+  async (t) => {
+    for (const store of ['that cannot lock', 'that keeps the lock of a dead node'] as const) {
+      const { pod } = stage(t)
+      const launcher = store === 'that cannot lock' ? undefined : lockingLauncher(t)
+      const more = launcher === undefined ? {} : { launcher }
+      const old = pod('old', 600_000, more)
+      await old.lock.await(never)
+      old.lock.release()
+      const sweep = pod('sweep').store
+      if (launcher !== undefined) {
+        const locked = await lockFile(await sweep.lockFile(slot, never), 0, never, { launcher })
+        t.teardown(() => locked.outcome === 'locked' && locked.process.stdin?.destroy())
+      }
+      await sweep.epochs.take(slot, sweeper, never)
+      const next = pod('next', 500, more)
+      t.match(await next.lock.await(never, { patienceMs: 1 }), { outcome: 'taken' }, `a store ${store}`)
+      t.ok((await next.put()).manifest.epoch)
+    }
+  },
+)
 
 t.test('a sidecar that starts again keeps the epoch of its pod, unless it was taken meanwhile', async (t) => {
   const { pod } = stage(t)

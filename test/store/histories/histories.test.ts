@@ -1,6 +1,7 @@
 /**
  * Random histories of a workload: never two writers of one epoch, never other work resumed, never a good generation's checkpoint deleted by a
- * younger one before its time, and nothing left after its time to live. REPRIEVE_SOAK=1 runs 500 of them; REPRIEVE_HISTORY is the seed of one.
+ * younger one before its time, never a slot swept whose pod lives, and nothing left after its time to live. REPRIEVE_SOAK=1 runs 500 of them;
+ * REPRIEVE_HISTORY is the seed of one.
  */
 import { existsSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +29,7 @@ function randomOf(seed: number) {
   return <T>(choices: readonly T[]) => choices[Math.floor(next() * choices.length)] as T
 }
 
-const happenings = ['crash', 'evict', 'kill', 'node lost', 'node back', 'rollout', 'surge', 'rollback', 're-create', 'full store', 'scale up', 'scale down', 'clock jump', 'days', 'checkpoint', 'checkpoint', 'checkpoint', 'checkpoint'] as const // prettier-ignore
+const happenings = ['crash', 'evict', 'kill', 'node lost', 'node back', 'rollout', 'surge', 'rollback', 're-create', 'full store', 'scale up', 'scale down', 'clock jump', 'days', 'sweep', 'killed sweep', 'checkpoint', 'checkpoint', 'checkpoint', 'checkpoint'] as const // prettier-ignore
 const [minute, steps] = [60_000, 18]
 
 /** @returns what went wrong */
@@ -73,7 +74,8 @@ async function live(seed: number, decisions: Decisions): Promise<string[]> {
     if (what === 'scale up') await world.start(node(), trouble())
     if (what === 'scale down' && seen().length > 1) end([pick(seen())])
     if (what === 'clock jump') world.clocks.set(node(), pick([-60, -1, 1, 60]) * minute)
-    if (what === 'days') world.pass(pick([1, 3, 8]))
+    if (what === 'days') await world.pass(pick([1, 3, 8]))
+    if (what.endsWith('sweep')) await world.sweep(what === 'killed sweep')
     if (what === 'checkpoint') for (const one of world.pods) await world.checkpoint(one)
     if (seen().length === 0) await world.start(node(), trouble())
   }
@@ -107,6 +109,7 @@ const mutations: [string, Partial<Decisions>, RegExp, number][] = [
   ['a writer that was overtaken goes on', { fences: false }, /in the turn of/, 24],
   ['every fresh start leaves what was before for good', { began: () => 'other-work' }, /good generation/, 10],
   ['the newest checkpoint is restored, of whatever work', { choose: (manifests) => ({ candidates: [...manifests], rejected: [] }) }, /other work/, 2], // prettier-ignore
+  ['a pod that does not show that it lives', { beats: false }, /which lives/, 19],
   ['a sweep that removes nothing', { ttlMs: 100 * 86_400_000 }, /left after its time to live/, 1],
 ]
 for (const [name, mutation, fault, seed] of mutations)

@@ -20,8 +20,8 @@ import { never, sampleDraft, slot } from '../samples.ts'
 export type Work = { incarnation: string; fingerprint: string }
 export type Pod = { uid: string; node: string; store: Store; work: Work; life: Life; hasTurn: boolean; cutOff: boolean } // prettier-ignore
 /** What a test can put in place of the real decisions. */
-export type Decisions = { choose: typeof chooseCheckpoints; began: typeof startOfGeneration; fences: boolean; ttlMs: number } // prettier-ignore
-export const realDecisions: Decisions = { choose: chooseCheckpoints, began: startOfGeneration, fences: true, ttlMs: week } // prettier-ignore
+export type Decisions = { choose: typeof chooseCheckpoints; began: typeof startOfGeneration; fences: boolean; beats: boolean; ttlMs: number } // prettier-ignore
+export const realDecisions: Decisions = { choose: chooseCheckpoints, began: startOfGeneration, fences: true, beats: true, ttlMs: week } // prettier-ignore
 
 const keep = 2
 /** Of what happens to a start. */
@@ -83,6 +83,7 @@ export class World {
     if (!this.decisions.fences) await pod.store.epochs.take(slot, { pod: pod.uid, uid: pod.uid, node: pod.node }, never) // prettier-ignore
     try {
       const { manifest } = await pod.store.put(draft, this.source, fails ? AbortSignal.abort() : never)
+      this.#turn ??= pod.uid
       if (this.#turn !== pod.uid)
         this.faults.push(`${pod.uid} stored ${manifest.id} in the turn of ${this.#turn}`)
       const publisher = this.#publishers.get(manifest.epoch ?? 0) ?? pod.uid
@@ -100,28 +101,49 @@ export class World {
     }
   }
 
-  /** Everything in the store gets older. */
-  pass(days: number): void {
+  /** Everything in the store gets older, and the pods that live beat. */
+  async pass(days: number): Promise<void> {
     for (const [generation, age] of this.#ages) this.#ages.set(generation, age + days)
     const names = existsSync(this.root) ? readdirSync(this.root, { recursive: true, encoding: 'utf8' }) : []
     for (const path of names.toReversed().map((name) => join(this.root, name))) {
       const then = new Date(lstatSync(path).mtimeMs - days * day)
       lutimesSync(path, then, then)
     }
+    const beating = this.pods.filter(({ cutOff, hasTurn }) => this.decisions.beats && hasTurn && !cutOff)
+    for (const pod of beating)
+      await pod.store.epochs.beat(slot, never).catch((error: { code?: string }) => {
+        if (error.code !== 'lineage-fenced') throw error
+        pod.hasTurn = false
+      })
   }
 
-  async sweep(): Promise<void> {
+  /** @param isKilled in the middle, which leaves its claim */
+  async sweep(isKilled = false): Promise<void> {
     const store = createDirectoryStore({ name: 'sweep', path: this.root })
-    await store.sweep(
-      { retention: { ttlMs: this.decisions.ttlMs }, lock: async () => () => undefined },
-      never,
-    )
+    const abort = new AbortController()
+    const lock = async () => {
+      if (isKilled) abort.abort()
+      return () => undefined
+    }
+    const swept = await store.sweep({ retention: { ttlMs: this.decisions.ttlMs }, lock }, abort.signal).catch((error: unknown) => {
+      if (!isKilled) throw error
+      return []
+    }) // prettier-ignore
+    const owner = this.pods.find(({ uid }) => uid === this.#turn)
+    if (owner !== undefined && !owner.cutOff && swept.some(({ outcome }) => outcome === 'removed'))
+      this.faults.push(`a sweep removed the slot of ${owner.uid}, which lives`)
+    await this.#look('a sweep')
+    // The next epoch is the first again, and a pod that comes back may have it.
+    if (swept.some(({ outcome }) => outcome === 'removed')) {
+      this.#turn = undefined
+      this.#publishers.clear()
+    }
   }
 
   /** After the last pod and the time to live nothing is left. */
   async end(): Promise<void> {
     this.pods = []
-    this.pass(8)
+    await this.pass(8)
     await this.sweep()
     const left = existsSync(this.root) ? readdirSync(this.root) : []
     if (left.length > 0) this.faults.push(`left after its time to live: ${left.join()}`)
