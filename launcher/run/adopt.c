@@ -85,7 +85,7 @@ void run_watch(struct run *run)
 		return;
 	end_watch(run);
 	/* After an end signal the application is not to start again. */
-	if (aborted && !run->told)
+	if (aborted && !run->told && !run->withheld)
 		wait_again(run);
 	else
 		run_ended(run, code);

@@ -79,10 +79,28 @@ static void forward(struct run *run, int number, const siginfo_t *info)
 		warn("kill(%d, %d), to forward a signal: %m", (int)run->root, number);
 }
 
+/*
+ * The kernel hands out the signal with the lower number first: SIGTERM before the SIGCHLD of a root that ended earlier. No process
+ * obeys a signal to such a root, so the end is noted before any signal is forwarded.
+ */
+static void note_end(struct run *run)
+{
+	if (run->stage == STAGE_RUNNING)
+		reap(run);
+	else if (run->stage == STAGE_ADOPTED)
+		run_watch(run);
+}
+
+/* The root of a restored tree has ended, and its supervisor has yet to say how. */
+static bool is_half_gone(const struct run *run)
+{
+	return run->stage == STAGE_ADOPTED && watch_is_gone(&run->adopted_root);
+}
+
 /* While CRIU checkpoints the application, an end signal is delayed, or it would become part of the checkpoint. */
 static void receive(struct run *run, int number, const siginfo_t *info)
 {
-	if (signal_asks_for_end(info) && now_ms() < run->withhold_until_ms)
+	if (signal_asks_for_end(info) && (now_ms() < run->withhold_until_ms || is_half_gone(run)))
 		run->withheld |= UINT64_C(1) << (number - 1);
 	else
 		forward(run, number, info);
@@ -96,8 +114,21 @@ static void exit_for_signal(struct run *run, int number)
 	run->stage = STAGE_OVER;
 }
 
+/* What a signal means depends on whether an application is there for it. */
+static void obey(struct run *run, int number, const siginfo_t *info)
+{
+	if (run->stage == STAGE_RUNNING || run->stage == STAGE_ADOPTED)
+		receive(run, number, info);
+	else if (signal_ends(number) || signal_asks_for_end(info))
+		exit_for_signal(run, number);
+}
+
 static void forward_withheld(struct run *run)
 {
+	if (run->withheld)
+		note_end(run);
+	if (is_half_gone(run))
+		return;
 	while (run->withheld && now_ms() >= run->withhold_until_ms && run->stage != STAGE_OVER) {
 		siginfo_t info = { .si_signo = __builtin_ctzll(run->withheld) + 1 };
 		run->withheld &= run->withheld - 1;
@@ -117,10 +148,9 @@ static void take_signals(struct run *run)
 			reap(run);
 		} else if (number == SIGPIPE && info.si_pid == getpid()) {
 			continue; /* the launcher's own, from a closed standard error */
-		} else if (run->stage == STAGE_RUNNING || run->stage == STAGE_ADOPTED) {
-			receive(run, number, &info);
-		} else if (signal_ends(number) || signal_asks_for_end(&info)) {
-			exit_for_signal(run, number);
+		} else {
+			note_end(run);
+			obey(run, number, &info);
 		}
 	}
 }
@@ -188,7 +218,7 @@ static long long next_look_ms(const struct run *run)
 	bool adopted = run->stage == STAGE_ADOPTED;
 	bool blind = run->wakeup < 0 || (adopted && (run->supervisor.descriptor < 0 || run->supervisor_gone));
 	long long next = earlier_ms(blind ? now_ms() + TICK_MS : NEVER_MS, deadline_of(run));
-	if (run->withheld)
+	if (run->withheld && !is_half_gone(run))
 		next = earlier_ms(next, run->withhold_until_ms);
 	return wire_is_open(&run->wire) ? next : earlier_ms(next, run->reconnect_at_ms);
 }

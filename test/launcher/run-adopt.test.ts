@@ -6,6 +6,8 @@ import type { Test } from 'tap'
 import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
 import { isAlive, launch, launcherPath, scratch, type Started } from './launcher.ts'
 import { until } from '../until.ts'
+import { readStatNow } from '../../src/process-stat.ts'
+import { pendingEndSignal } from '../../sidecar/triggers/memory/pending-end.ts'
 
 type Adoption = {
   launcher: Started
@@ -139,6 +141,30 @@ void t.test('but not where it was told to end', beside(), async (t) => {
   all.talk.say('release')
   t.equal((await all.launcher.ended).code, 137)
 })
+
+for (const [what, told] of [
+  ['has ended', false],
+  ['was told to end in vain before it ended', true],
+] as const)
+  void t.test(`SIGTERM is not lost on a restored tree that ${what}`, beside(), async (t) => {
+    const all = await adoption(t, 'trap "echo told" TERM; while :; do sleep 0.02; done')
+    adopt(all)
+    t.equal(await all.talk.next(), 'adopted')
+    if (told) all.launcher.child.kill('SIGTERM')
+    await until('the first signal', () => !told || all.launcher.output().includes('told'))
+    // Its supervisor has not said so yet.
+    process.kill(all.supervisor.pid, 'SIGSTOP')
+    await until('the supervisor stands still', () => readStatNow(all.supervisor.pid)?.state === 'T')
+    process.kill(all.root, 'SIGKILL')
+    await until('the end of the root', () => !isAlive(all.root))
+    all.launcher.child.kill('SIGTERM')
+    await until('the launcher to have it', () => pendingEndSignal(all.launcher.pid) === undefined)
+    process.kill(all.supervisor.pid, 'SIGCONT')
+    t.equal(await all.talk.next(), told ? 'gone code=137 told=15' : 'gone code=137')
+    all.talk.say('hold')
+    await until('the end of the container', () => all.launcher.child.exitCode !== null)
+    t.equal((await all.launcher.ended).code, 137)
+  })
 
 void t.test('asks the sidecar to signal what it may not signal itself', beside(), async (t) => {
   const directory = scratch(t)
