@@ -106,7 +106,7 @@ async function exchanged(
     const length = lengthSaid(response)
     if (length > mostBytes) throw new ExchangeFailure(`the answer has ${length} bytes, more than the ${mostBytes} expected`, true) // prettier-ignore
     crawl.start(longestMs(patience, length))
-    const received = await readAll(response, mostBytes)
+    const received = await readAll(response, length, mostBytes)
     if (!request.writableFinished) request.destroy()
     return { status: response.statusCode ?? 0, headers: flat(response), body: received }
   } catch (error) {
@@ -145,16 +145,21 @@ function lengthSaid(response: IncomingMessage): number {
   return Number.isSafeInteger(length) ? length : 0
 }
 
-/** @throws where the peer ends before its `Content-Length`, by Node's own parser */
-async function readAll(response: IncomingMessage, mostBytes: number): Promise<Buffer> {
+/**
+ * @param length that is announced, 0 where it is not: then it is copied once more
+ * @throws where the peer ends before its `Content-Length`, by Node's own parser
+ */
+async function readAll(response: IncomingMessage, length: number, mostBytes: number): Promise<Buffer> {
+  const whole = Buffer.allocUnsafeSlow(length)
   const parts: Buffer[] = []
   let bytes = 0
   for await (const part of response as AsyncIterable<Buffer>) {
+    if (bytes + part.length > mostBytes) throw new ExchangeFailure(`the answer has more than the ${mostBytes} bytes expected`, true) // prettier-ignore
+    if (length > 0) part.copy(whole, bytes)
+    else parts.push(part)
     bytes += part.length
-    if (bytes > mostBytes) throw new ExchangeFailure(`the answer has more than the ${mostBytes} bytes expected`, true) // prettier-ignore
-    parts.push(part)
   }
-  return Buffer.concat(parts, bytes)
+  return length > 0 ? whole.subarray(0, bytes) : Buffer.concat(parts, bytes)
 }
 
 function flat({ headers }: IncomingMessage): HttpAnswer['headers'] {

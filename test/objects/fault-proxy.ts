@@ -13,6 +13,8 @@ type Answer = { status: number; headers: Record<string, string>; body: Buffer }
 export type Fault =
   /** An answer of its own; the server is not asked. */
   | { answer: number; headers?: Record<string, string>; body?: string }
+  /** The same before the request has been read, and then the connection is closed. */
+  | { early: number; body?: string }
   /** The connection is reset before the server is asked, after it has done it, or in the middle of its answer. */
   | 'reset'
   | 'answer-lost'
@@ -75,6 +77,15 @@ type Suffering = { request: IncomingMessage; response: ServerResponse; port: num
 async function suffer(fault: Fault, { request, response, port }: Suffering): Promise<void> {
   if (fault === 'reset') return void request.socket.resetAndDestroy()
   if (fault === 'silent') return
+  if (typeof fault === 'object' && 'early' in fault) {
+    write(response, {
+      status: fault.early,
+      headers: { connection: 'close' },
+      body: Buffer.from(fault.body ?? ''),
+    })
+    await sleep(50)
+    return void request.socket.destroy()
+  }
   const body = await bytesOf(request)
   if (typeof fault === 'object' && 'answer' in fault)
     return write(response, { status: fault.answer, headers: fault.headers ?? {}, body: Buffer.from(fault.body ?? '') }) // prettier-ignore

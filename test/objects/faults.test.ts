@@ -149,6 +149,17 @@ t.test('a URL that has really expired is refused by the server, and a new one is
   t.equal(signed, 2)
 })
 
+t.test('a refusal that comes before a large object is sent is heard', async (t) => {
+  const { objects, suffer } = await stage(t)
+  const large = [Buffer.alloc(24 << 20, 1), Buffer.alloc(8 << 20, 2)]
+  // A connection that is closed while it is written to may lose the answer: then another try hears it.
+  suffer(...always({ early: 403, body: xml('QuotaExceeded') }))
+  t.match(await errorOf(t, objects.put('large', large, never)), { code: 'store-full', message: /HTTP 403 QuotaExceeded/ }) // prettier-ignore
+  suffer({ early: 503, body: slowDown })
+  await objects.put('large', large, never)
+  t.ok(Buffer.concat(large).equals(await objects.get('large', never)))
+})
+
 t.test('a redirect is refused, with where it would have led', async (t) => {
   const { objects, suffer, requests } = await stage(t)
   suffer({ answer: 307, headers: { location: 'https://elsewhere.example/x?X-Amz-Signature=1' } })
