@@ -20,8 +20,9 @@ export async function findHabits(options: Options): Promise<Habits> {
   const put = { signal, ifAbsent: true }
   const trusting = { keepsConditions: true, keepsRanges: true, etagIsMd5: false }
   const objects = createSignedObjects({ name, signer, exchange, backOff, habits: trusting })
-  const once = { ...backOff, tries: 1 }
-  const comparing = createSignedObjects({ name, signer, exchange, backOff: once, habits: { ...trusting, etagIsMd5: true } }) // prettier-ignore
+  // Another ETag is no accident, and is not to cost the pauses of one.
+  const quick = { ...backOff, firstMs: 20, longestMs: 50 }
+  const comparing = createSignedObjects({ name, signer, exchange, backOff: quick, habits: { ...trusting, etagIsMd5: true } }) // prettier-ignore
   try {
     await objects.put(key, [Buffer.from('the first')], put)
     const etagIsMd5 = await succeeds('object-damaged', comparing.get(key, { signal }))
@@ -29,9 +30,12 @@ export async function findHabits(options: Options): Promise<Habits> {
     const replaced = await succeeds('object-exists', objects.put(key, [Buffer.from('second')], put))
     // A server that says 412 and replaces all the same.
     const kept = (await objects.get(key, { signal })).toString() === 'the first'
-    return { keepsConditions: !replaced && kept, keepsRanges: part.toString() === 'firs', etagIsMd5 }
-  } finally {
     await signer.remove([key], { signal })
+    return { keepsConditions: !replaced && kept, keepsRanges: part.toString() === 'firs', etagIsMd5 }
+  } catch (error) {
+    // It is the first failure that tells what is wrong.
+    await signer.remove([key], { signal }).catch(() => undefined)
+    throw error
   }
 }
 

@@ -4,12 +4,14 @@ import t, { type Test } from 'tap'
 import { createS3Signer } from '../../agent/objects/s3-signer.ts'
 import { makeAuthority, makeLeaf } from '../../certs/authority.ts'
 import { ReprieveError, describeError } from '../../src/errors.ts'
+import { findHabits } from '../../src/objects/find-habits.ts'
+import { createExchange } from '../../src/objects/http-exchange.ts'
 import type { Habits } from '../../src/objects/signed-http.ts'
 import type { Signer } from '../../src/objects/signer.ts'
 import { freePort } from '../free-port.ts'
 import { all } from './conformance.ts'
 import { startFaultProxy, type Fault } from './fault-proxy.ts'
-import { impatience, openBucket, quickly, signedObjects } from './s3-stand.ts'
+import { impatience, openBucket, patience, quickly, signedObjects } from './s3-stand.ts'
 import { startRadosgw } from './servers/radosgw.ts'
 
 const never = { signal: new AbortController().signal }
@@ -244,6 +246,19 @@ t.test(
     )
   },
 )
+
+t.test('habits are seen, not believed', async (t) => {
+  const { signer, suffer, proxy } = await stage(t)
+  const exchange = createExchange({ patience })
+  const found = () => findHabits({ name: 'bucket', signer, exchange, prefix: 'probe/', backOff: quickly, ...never }) // prettier-ignore
+  const otherEtag: Fault = { instead: { headers: { etag: '"d41d8cd98f00b204e9800998ecf8427e"' } } }
+  suffer('passes', ...always(otherEtag), 'passes', { instead: { status: 412 } })
+  t.same(await found(), { keepsConditions: false, keepsRanges: false, etagIsMd5: false }, 'it says 412, and has replaced') // prettier-ignore
+  suffer({ answer: 403 }, { answer: 403 }, { answer: 500 }, { answer: 500 }, { answer: 500 })
+  t.match(await errorOf(t, found()), { code: 'store-denied', message: /failed to put the object probe\/\w+: with a new URL, too/ }) // prettier-ignore
+  proxy.faults.length = 0
+  t.same((await all(signer.list('probe/', never))).length, 0)
+})
 
 t.test('a certificate of an own authority is trusted where it is given, and told of where not', async (t) => {
   const validity = { from: new Date(), days: 1 }
