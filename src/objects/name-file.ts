@@ -23,6 +23,10 @@ export function temporaryPath(path: string): string {
   return join(dirname(path), `~${basename(path)}.${randomBytes(6).toString('hex')}`)
 }
 
+export function isTemporary(name: string): boolean {
+  return /^~[A-Za-z0-9._-]+\.[0-9a-f]{12}$/.test(name)
+}
+
 /**
  * @param file the opened file, to be told from another of the same name
  * @returns false where another file has the name and must not be replaced

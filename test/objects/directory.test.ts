@@ -1,16 +1,21 @@
 /** Objects in a folder: the suite, and what only folders have. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { link, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { createDirectoryObjects } from '../../src/objects/directory.ts'
 import { nameFile } from '../../src/objects/name-file.ts'
+import { sweepPartials } from '../../src/objects/sweep-partials.ts'
 import { folderFor } from '../store/samples.ts'
 import { all, conformance } from './conformance.ts'
 import { staleMount } from './stale-mount.ts'
+import { objectBytes } from './writer-process.ts'
 
 const never = { signal: new AbortController().signal }
+const kills = 8
 const bytes = (text: string) => [Buffer.from(text)]
 
 function opened(t: Test) {
@@ -35,6 +40,38 @@ t.test('what a killed writer has left is no object, and its folder is not remove
   await objects.remove(['a/b'], never)
   t.ok(existsSync(join(path, 'a/~c.0123456789ab')))
 })
+
+t.test(
+  'writers that are killed at any instant leave whole objects, and nothing that a sweep leaves',
+  async (t) => {
+    const { objects, path } = opened(t)
+    mkdirSync(path)
+    const writer = join(import.meta.dirname, 'writer-process.ts')
+    let swept = 0
+    for (let round = 0; round < kills; round++) {
+      const child = spawn(process.execPath, [writer, path, String(round)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const exited = once(child, 'exit')
+      // It says so when it begins.
+      await once(child.stdout, 'data')
+      await sleep(Math.random() * 40)
+      child.kill('SIGKILL')
+      await exited
+      for (const { key, bytes: size } of await all(objects.list('', never))) {
+        const seen = await objects.get(key, never)
+        t.ok(size === objectBytes && seen.equals(Buffer.alloc(objectBytes, seen[0])), `${key} is whole`)
+      }
+      swept += await sweepPartials({ name: 'disk', path, olderThanMs: 0, ...never })
+      const names = readdirSync(path, { recursive: true, encoding: 'utf8' })
+      t.notOk(names.some((name) => name.includes('~'))) // prettier-ignore
+    }
+    t.comment(`${swept} files of ${kills} killed writers were swept`)
+    writeFileSync(join(path, '~k.0123456789ab'), 'of a writer that lives')
+    t.equal(await sweepPartials({ name: 'disk', path, olderThanMs: 60_000, ...never }), 0)
+    t.ok(existsSync(join(path, '~k.0123456789ab')))
+  },
+)
 
 t.test('folders that are empty are removed, beside a writer into them as well', async (t) => {
   const { objects, path } = opened(t)
