@@ -1,3 +1,5 @@
+import { constants } from 'node:os'
+
 /**
  * Every error that Reprieve raises on purpose, by code; `remedy` is for the documentation. The message says what was tried, on what, and what to do;
  * `data` carries the same facts for machines.
@@ -27,6 +29,50 @@ export const errorCodes = {
     meaning: 'the store refused or failed an operation',
     remedy:
       'The message names the operation, the store and often the cause: full, over quota, read-only, a disk error, a lost mount, no permission. Repair the store; the next checkpoint tries again by itself.',
+  },
+  'object-exists': {
+    meaning: 'an object has the key already, and the writer had asked not to replace one',
+    remedy: 'Nothing is to be done: another writer was first. The message names the key.',
+  },
+  'object-missing': {
+    meaning: 'no object has the key',
+    remedy:
+      "Somebody removed it: a person, a rule of the bucket's life cycle, or a sweep. Look whether such a rule covers the prefix.",
+  },
+  'object-damaged': {
+    meaning: 'what arrived of an object is not what was sent: its length or its checksum differs',
+    remedy:
+      'The message says what differs. After several tries it is no accident of the network: check proxies on the way, and the disk of the store.',
+  },
+  'key-invalid': {
+    meaning:
+      'a key would leave the folder of the store, is in the way of another key, or has a character that is not allowed',
+    remedy: 'This is a fault of Reprieve or a forged name in the store. Report it with the message.',
+  },
+  'store-full': {
+    meaning: 'the store has no room or no quota left',
+    remedy: 'Free space, enlarge the store or its quota, or keep fewer checkpoints.',
+  },
+  'store-denied': {
+    meaning: 'the store does not allow the operation, with a new URL neither',
+    remedy:
+      'The message quotes the store. Compare the policy of the credential, the policy of the bucket, and the clocks. For a directory check its owner, its mode, and whether it is mounted read-only.',
+  },
+  'store-stale': {
+    meaning: 'a network file system no longer knows a file or folder that was opened on it (ESTALE)',
+    remedy: 'The folder was removed or exported anew on its server. Mount it anew.',
+  },
+  'store-unavailable': {
+    meaning:
+      'the store did not answer, answered too slowly, or asked to be left alone, at every one of several tries',
+    remedy:
+      'The message names the last answer. Check the address, the network policy, and the load of the store; the next checkpoint tries again.',
+  },
+  'conditions-ignored': {
+    meaning:
+      'the store replaces an object although it is told not to, so two writers could not be kept apart',
+    remedy:
+      'Use a store that honours `If-None-Match: *`; docs/object-stores.md lists some. For a directory: its file system has no hard links.',
   },
   'dump-failed': {
     meaning: 'CRIU could not dump the application; it goes on running',
@@ -125,5 +171,9 @@ export function describeError(error: unknown): string {
 /** `ENOENT` and the like; the codes of other errors (Node's `ERR_…`, Reprieve's own) are not the kernel's. */
 export function errnoOf(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined
+  if (typeof code !== 'string') return undefined
+  if (/^E[A-Z0-9]+$/.test(code)) return code
+  // libuv has no names for ESTALE, EDQUOT and some others: their code is "Unknown system error -116".
+  const [, number] = /^Unknown system error -(\d+)$/.exec(code) ?? []
+  return Object.entries(constants.errno).find(([, value]) => value === Number(number))?.[0]
 }

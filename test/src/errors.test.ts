@@ -1,5 +1,5 @@
 import t from 'tap'
-import { describeError, errorCodes, ReprieveError } from '../../src/errors.ts'
+import { describeError, errnoOf, errorCodes, ReprieveError } from '../../src/errors.ts'
 
 t.test('an error carries its code, its facts and its cause', async (t) => {
   const cause = new Error('no space left')
@@ -31,4 +31,15 @@ t.test('a cause that causes itself has an end', async (t) => {
 t.test('every code says what it means', async (t) => {
   for (const [code, { meaning }] of Object.entries(errorCodes))
     t.ok(/^[a-z]+-[a-z]+$/.test(code) && meaning.length > 20)
+})
+
+const failed = (code: unknown) => Object.assign(new Error('failed'), { code })
+
+t.test("the kernel's errors have their names, those that libuv does not know as well", async (t) => {
+  t.equal(errnoOf(failed('ENOSPC')), 'ENOSPC')
+  t.equal(errnoOf(failed('Unknown system error -116')), 'ESTALE')
+  t.equal(errnoOf(failed('Unknown system error -122')), 'EDQUOT')
+  for (const code of ['Unknown system error -99999', 'ERR_INVALID_ARG_TYPE', 'store-failed', 116, undefined])
+    t.equal(errnoOf(failed(code)), undefined, String(code))
+  t.equal(errnoOf('ENOENT'), undefined)
 })

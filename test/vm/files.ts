@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '../..')
 export const everyday = ['test/e2e/post-start.test.ts']
 
 /** Those for which `make test` has no time: a lease of NFS lasts 90 s. `make test-vm` runs them. */
-export const seldom = ['test/nfs/epochs.vm.test.ts']
+export const seldom = ['test/nfs/epochs.vm.test.ts', 'test/nfs/objects.vm.test.ts']
 
 const below = (folder: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
