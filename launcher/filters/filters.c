@@ -6,6 +6,7 @@
 #include "shared/options.h"
 #include "shared/report.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -13,6 +14,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 
 /* linux/bpf_common.h: BPF_MAXINSNS. linux/filter.h: struct sock_filter has 8 bytes. linux/ptrace.h: struct seccomp_metadata. */
@@ -42,6 +45,30 @@ static bool print_filter(pid_t pid, long number)
 	return true;
 }
 
+#if defined __x86_64__
+#define RESULT(registers) ((registers).rax)
+#elif defined __aarch64__
+#define RESULT(registers) ((registers).regs[0])
+#else
+#error "x86_64 and aarch64 are known"
+#endif
+/* linux/errno.h: a call that was interrupted, and that the kernel would continue by restart_syscall(2). */
+#define ERESTART_RESTARTBLOCK 516
+
+/* The container's filters may refuse restart_syscall: the call ends with EINTR instead, which the launcher expects at any time. */
+static void interrupt_call(pid_t pid)
+{
+	struct user_regs_struct registers;
+	struct iovec vector = { &registers, sizeof registers };
+	if (ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &vector) < 0)
+		die(EXIT_LAUNCHER, "PTRACE_GETREGSET of process %d: %m", (int)pid);
+	if ((long)RESULT(registers) != -ERESTART_RESTARTBLOCK)
+		return;
+	RESULT(registers) = (unsigned long)-EINTR;
+	if (ptrace(PTRACE_SETREGSET, pid, (void *)NT_PRSTATUS, &vector) < 0)
+		die(EXIT_LAUNCHER, "PTRACE_SETREGSET of process %d: %m", (int)pid);
+}
+
 int filters_mode(char **words)
 {
 	static const char *const known[] = { "pid=", NULL };
@@ -57,6 +84,7 @@ int filters_mode(char **words)
 		die(EXIT_LAUNCHER, "PTRACE_INTERRUPT of process %d: %m", (int)pid);
 	if (!WIFSTOPPED(status))
 		die(EXIT_LAUNCHER, "process %d has ended", (int)pid);
+	interrupt_call(pid);
 	for (long filter = 0; print_filter(pid, filter); filter++)
 		;
 	if (ptrace(PTRACE_DETACH, pid, NULL, WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status)) < 0)

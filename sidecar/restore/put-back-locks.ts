@@ -3,6 +3,7 @@
  * have their database open. Without it, the next process that opens the database takes itself for the first one, and makes the mapped
  * file anew under the other.
  */
+import { ReprieveError } from '../../src/errors.ts'
 import type { EventLog } from '../../src/log.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { runCommand } from '../proc/command.ts'
@@ -11,20 +12,22 @@ import { treeInContainer } from '../proc/process-tree.ts'
 import { lockCounts } from '../proc/record-locks.ts'
 
 /** Each takes some 20 µs. */
-// @deadline Record locks are not set again in a restored process | `lostAttributes` names the process
+// @deadline Record locks are not set again in a restored process | The restore is tried again, or given up
 const deadlineMs = 5_000
 /** A command line holds 2 MiB. */
 const mostLocks = 10_000
 
 /**
- * To be called while the restored tree stands still, before anything else may open its files. Never throws.
+ * To be called while the restored tree stands still, before anything else may open its files.
  * @returns a line for each process that has fewer than it had
+ * @throws ReprieveError `restore-failed` if the launcher does not answer: it may have stopped a process in the middle of the call
  */
 export async function putBackLocks(
   was: Inventory,
   { root, launcherPid }: { root: number; launcherPid: number },
   log: EventLog,
 ): Promise<string[]> {
+  let isLate = false
   try {
     // The inventory comes from the store, which others may write: no process of another container is touched.
     const tree = (await treeInContainer(root, launcherPid)).map((pid) => ({ pid, locks: locksIn(was, pid) }))
@@ -35,16 +38,18 @@ export async function putBackLocks(
     if (words.length === 0) return []
     const argv = [volumePaths.launcher, 'record-locks', ...words.slice(0, mostLocks)]
     const result = await runCommand(argv, { log, deadlineMs })
+    isLate = result.outcome === 'deadline'
     if (result.outcome !== 'exited' || result.stderr !== '')
       log.debug(
         { event: 'restore.locks_unset', stderr: result.stderr },
         'not all record locks were set again',
       )
-    return fewerLocks(lacking)
+    if (!isLate) return fewerLocks(lacking)
   } catch (error) {
     log.debug({ event: 'restore.locks_unset', err: error }, 'record locks could not be set again')
     return []
   }
+  throw new ReprieveError('restore-failed', `record locks were not set again within ${deadlineMs} ms`)
 }
 
 /** An inventory of an earlier release has none. */

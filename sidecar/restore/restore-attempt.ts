@@ -127,9 +127,9 @@ async function attemptOnce(
     const onRestored = async (supervisor: number): Promise<HookAnswer> => {
       // Where the kernel takes no numbers from CRIU (before Linux 5.5), CRIU has set the last one to its own.
       await around.numbers.moveOn()
-      if (inventory) locks = await putBackLocks(inventory, { root, launcherPid }, log)
-      await fitDatabases(`${folder}/criu`, { root, launcherPid }, signal, log)
       try {
+        if (inventory) locks = await putBackLocks(inventory, { root, launcherPid }, log)
+        await fitDatabases(`${folder}/criu`, { root, launcherPid }, signal, log)
         // Only now, when nothing but the launcher's word is missing: whatever fails before has touched no file.
         const grown = [
           ...(await requireFitExternalFiles(around, target, manifest)),

@@ -6,6 +6,7 @@
  * whoever writes images can only add to them.
  */
 import { open, readFile, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { EventLog } from '../../src/log.ts'
 import { volumePaths } from '../../src/volume.ts'
 import { AddedFilters, chainsIn, type Chain, type Filter } from './filter-image.ts'
@@ -53,7 +54,8 @@ export async function keepFilters(
   log: EventLog,
 ): Promise<void> {
   const { launcherPid, had, threads } = from
-  const base = await filtersOf(launcherPid, `${imagesFolder}.filters`, log)
+  // Beside what comes from the store, which others may write.
+  const base = await filtersOf(launcherPid, `${dirname(imagesFolder)}.filters`, log)
   const processes = processesIn(await readFile(`${imagesFolder}/pstree.img`), threads)
   const file = `${imagesFolder}/seccomp.img`
   const message = onlyEntryOf(await readFile(file), 'filters')
@@ -71,11 +73,14 @@ export async function keepFilters(
 
 /** The oldest first. */
 async function filtersOf(pid: number, file: string, log: EventLog): Promise<Chain> {
-  const output = await open(file, 'w', 0o600)
+  await rm(file, { force: true })
+  const output = await open(file, 'wx+', 0o600)
   try {
     const stdio = ['ignore', output.fd, 'pipe'] as const
     await mustRun([volumePaths.launcher, 'filters', `--pid=${pid}`], { log, deadlineMs, stdio: [...stdio] })
-    return parseFilters(await readFile(file, 'latin1'))
+    const { size } = await output.stat()
+    const { buffer } = await output.read(Buffer.alloc(size), 0, size, 0)
+    return parseFilters(buffer.toString('latin1'))
   } finally {
     await output.close()
     await rm(file, { force: true })
@@ -156,12 +161,15 @@ function confined(chains: readonly Chain[], base: Chain, had: number | undefined
     others.every((one) => one.length === 0) && first.every((one) => (one.flags & flags.shared) !== 0)
   return chains.map((chain, index) => {
     if (isShared && index > 0) return []
+    // Images that an earlier attempt has rewritten have them already: `had` counts those that were there before.
+    const isUnder = base.every(({ program }, at) => chain[at]?.program.equals(program) === true)
     const under =
       had === undefined
         ? base.filter((one) => !chain.some(({ program }) => program.equals(one.program)))
         : base
+    const rest = chain.slice(had === undefined ? 0 : isUnder ? base.length : had)
     // Shared by one thread while another has filters of its own, none of them would be installed, and CRIU would not notice.
-    return [...under, ...chain.slice(had ?? 0)].map((one) => ({
+    return [...under, ...rest].map((one) => ({
       program: one.program,
       flags: (one.flags & flags.log) | (isShared ? flags.shared : 0),
     }))

@@ -125,11 +125,16 @@ t.test('a checkpoint whose seccomp filters were taken away gets those of its con
   }
   t.same(await saved(), [false, '38 38 1'], 'clone3 is refused in both threads')
 
-  const permissive = encodeMessage(1, Buffer.concat([encodeMessage(1, allowAll), encodeNumber(3, 1)]))
+  // The newest first. The oldest one passes for that of the earlier container, and is replaced.
+  const permissive = Buffer.concat(
+    [[], [encodeNumber(2, 0)]].map((newer) =>
+      encodeMessage(1, Buffer.concat([encodeMessage(1, allowAll), ...newer, encodeNumber(3, 1)])),
+    ),
+  )
   const open = (image: Buffer) => withMessage(image, () => permissive)
   t.equal((await forge({ stage, files: /^criu\/seccomp\.img$/ }, open)).forged, 1)
   await forge({ stage, files: tasks }, (image) =>
-    withFilters(image, encodeNumber(11, 2), encodeNumber(12, 0)),
+    withFilters(image, encodeNumber(11, 2), encodeNumber(12, 1)),
   )
   t.same(await saved(), [true, '38 38 2'], 'a filter that allows all is beside that of the container')
 

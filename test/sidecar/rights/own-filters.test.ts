@@ -70,6 +70,7 @@ t.test('the filters of the container take the place of those of the earlier one'
   )
   const same = filters({ program: own, flags: shared }, { program: runtime, newer: 0, flags: shared })
   t.same(fitted(same, [[confined(1), free, free]], base, 1), [], 'equal ones stay as they are')
+  t.same(fitted(same, [[confined(1), free, free]], base, 2), [], 'those of an earlier attempt, too')
 })
 
 t.test('a thread that others do not share with gets them itself, and shares nothing', async (t) => {
