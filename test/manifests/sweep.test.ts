@@ -7,17 +7,24 @@ import t from 'tap'
 import { rendered } from './rendered.ts'
 import { problemsOfKubernetes } from './schemas.ts'
 
-type PodSpec = { containers: { image: string; command: string[] }[] }
+type PodSpec = { containers: { image: string; command: string[] }[]; volumes: object[] }
 type Workload = {
   spec: { template?: { spec: PodSpec }; jobTemplate?: { spec: { template: { spec: PodSpec } } } }
 }
 
-for (const folder of ['sweep/node', 'sweep/nfs']) {
+const volumes: Record<string, string> = {
+  'sweep/node': 'hostPath',
+  'sweep/nfs': 'nfs',
+  'sweep/claim': 'persistentVolumeClaim',
+}
+
+for (const folder of Object.keys(volumes)) {
   t.test(folder, async (t) => {
     const objects = await rendered(folder)
     t.same(await problemsOfKubernetes(objects), [])
     const { spec } = objects.find(({ kind }) => kind !== 'Namespace') as unknown as Workload
     const pod = spec.template?.spec ?? spec.jobTemplate?.spec.template.spec
+    t.match(pod?.volumes, [{ name: 'store', [volumes[folder] ?? '']: Object }])
     const [container] = pod?.containers ?? []
     t.match(container?.image, /^ghcr\.io\/reprieve-dev\/reprieve:/)
     const [node, program, ...args] = container?.command ?? []

@@ -16,6 +16,7 @@ echo "$export *(rw,no_root_squash,no_subtree_check,sync,insecure,fsid=1)" >/etc/
 exportfs -ra
 rpc.statd --no-notify
 rpc.mountd
+echo 60 >/proc/fs/nfsd/nfsv4leasetime
 echo 10 >/proc/fs/nfsd/nfsv4gracetime
 rpc.nfsd 8
 echo Y >/proc/fs/nfsd/v4_end_grace

@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, '../..')
 /** Of those that run on the machine as well, what `make test` repeats in the guest: few, since a pod costs much there. */
 export const everyday = ['test/e2e/post-start.test.ts']
 
-/** Those for which `make test` has no time: a lease of NFS lasts 90 s. `make test-vm` runs them. */
+/** Those for which `make test` has no time: five minutes for NFS, a lease of which lasts one. `make test-vm` runs them. */
 export const seldom = ['test/nfs/epochs.vm.test.ts', 'test/nfs/objects.vm.test.ts']
 
 const below = (folder: string): string[] =>
