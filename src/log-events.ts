@@ -208,7 +208,7 @@ export const logEvents = {
   'restore.fetched': 'A checkpoint was fetched from the store, and every byte compared.',
   'restore.fetched_kept': 'A fetched checkpoint could not be removed from staging.',
   'restore.filters_added':
-    'The container has other seccomp filters than a checkpoint; its processes get them beside their own.',
+    'The container has other seccomp filters than a checkpoint; its processes get those of the container.',
   'restore.killed':
     'The container was killed during a restore; the sidecar records `checkpoint` as the cause.',
   'restore.locks_unset': 'Record locks of a restored process could not be set again.',

@@ -105,17 +105,21 @@ const draftFields = {
   generation: generationShape,
   parent: text("a checkpoint's id", 64, isCheckpointId),
   made: object({ kernel: anyText, criu: anyText, reprieve: anyText }),
-  process: object({
-    rootPid: pid,
-    pids: list(pid, manifestLimits.pids),
-    stdio: list(
-      object({
-        fd: whole(0, 2),
-        inode: text('the inode of a pipe', 64, (inode) => /^[\w:[\]]+$/.test(inode)),
-      }),
-      3,
-    ),
-  }),
+  process: object(
+    {
+      rootPid: pid,
+      pids: list(pid, manifestLimits.pids),
+      stdio: list(
+        object({
+          fd: whole(0, 2),
+          inode: text('the inode of a pipe', 64, (inode) => /^[\w:[\]]+$/.test(inode)),
+        }),
+        3,
+      ),
+      filters: whole(0, 1000),
+    },
+    ['filters'],
+  ),
   externalFiles: heldFiles,
   sharedFiles: heldFiles,
   timings: object({ frozenMs: duration, dumpMs: duration, archiveMs: duration }),

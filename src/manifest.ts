@@ -66,7 +66,13 @@ export type CheckpointDraft = {
   fits: Work & { architecture: string; launcher: string }
   /** For people and for diagnosis; never compared. */
   made: { kernel: string; criu: string; reprieve: string }
-  process: { rootPid: number; pids: number[]; stdio: StdioPipe[] }
+  process: {
+    rootPid: number
+    pids: number[]
+    stdio: StdioPipe[]
+    /** How many of the oldest seccomp filters of each process are those that the runtime has put on the container. Manifests of 0.2 and earlier lack it. */
+    filters?: number
+  }
   externalFiles: ExternalFile[]
   /** The same of the pod's own volumes that other containers mount. Absent for none, and in manifests of 0.3 and earlier. */
   sharedFiles?: ExternalFile[]

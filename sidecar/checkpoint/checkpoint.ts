@@ -29,6 +29,7 @@ import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { requireNoneExcluded } from './held-excluded.ts'
 import { readEphemeralRoots, type EphemeralRoots } from '../files/mounts.ts'
 import { sharedPaths } from '../volumes/pod-volumes.ts'
+import { filterCountOf } from '../proc/filter-count.ts'
 import { inventoryFile, takeInventory } from '../proc/inventory.ts'
 import { isAlive, lifeOf, stdioPipesOf, startOf, threadsOf, treeOf } from '../proc/process-tree.ts'
 import { lifeIn } from '../lineage/life-note.ts'
@@ -137,6 +138,8 @@ type Standing = {
   pids: number[]
   externalFiles: ExternalFile[]
   sharedFiles: ExternalFile[]
+  /** The seccomp filters of the container. */
+  filters: number | undefined
 }
 
 type Parts = {
@@ -304,6 +307,7 @@ class Checkpoint {
     return {
       processes,
       pids: await threadsOf(processes),
+      filters: await filterCountOf(launcherPid),
       externalFiles: await heldExternalFiles({ pids: processes, mountPoints, external }),
       sharedFiles: await heldExternalFiles({ pids: processes, mountPoints, external: shared }),
     }
@@ -378,7 +382,12 @@ class Checkpoint {
       fits: { ...work, architecture: process.arch, launcher },
       ...this.#parts.life,
       made,
-      process: { rootPid: root, pids: standing.pids, stdio: this.#stdio },
+      process: {
+        rootPid: root,
+        pids: standing.pids,
+        stdio: this.#stdio,
+        ...(standing.filters === undefined ? {} : { filters: standing.filters }),
+      },
       externalFiles: standing.externalFiles,
       ...(standing.sharedFiles.length === 0 ? {} : { sharedFiles: standing.sharedFiles }),
       timings: rounded({

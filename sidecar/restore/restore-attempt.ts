@@ -103,7 +103,7 @@ async function attemptOnce(
   // Before anything is done, so that nothing is taken back: the process that has the root's number is somebody else's.
   await awaitFreeNumbers(manifest.process.pids, patienceMs, signal)
   signal.throwIfAborted()
-  await requireOwnCredentials(`${folder}/criu`, launcherPid, log)
+  await requireOwnCredentials(`${folder}/criu`, { launcherPid, had: manifest.process.filters }, log)
   await requireFitExternalFiles(around, target, manifest)
   const shared = await sharedRestore(around, target, fetched, unpack)
   await shared.requireFit()

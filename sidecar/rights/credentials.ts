@@ -61,11 +61,12 @@ const otherImages = /^(creds-\d+|apparmor)\.img$/
 
 /**
  * Requires them, and gives each process the seccomp filters of its container.
+ * @param had how many of its oldest filters were those of the container at the dump, as far as the manifest tells
  * @throws ReprieveError `unfit-credentials`
  */
 export async function requireOwnCredentials(
   imagesFolder: string,
-  launcherPid: number,
+  { launcherPid, had }: { launcherPid: number; had: number | undefined },
   log: EventLog,
 ): Promise<void> {
   const allowance = await allowanceOf(launcherPid)
@@ -83,7 +84,7 @@ export async function requireOwnCredentials(
       )
   }
   if (allowance.seccomp === 0) return
-  await keepFilters(imagesFolder, launcherPid, threads, log).catch((error: unknown) => {
+  await keepFilters(imagesFolder, { launcherPid, had, threads }, log).catch((error: unknown) => {
     throw unfit('seccomp.img', `cannot be given the filters of the container (${describeError(error)})`)
   })
 }

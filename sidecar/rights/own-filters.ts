@@ -1,7 +1,9 @@
 /**
  * The restored tree is no child of the container's entry process, so it inherits none of the seccomp filters that the runtime has put on the
- * container; CRIU installs what the images name. So the container's own filters, read off the waiting launcher, are put under those. The
- * kernel asks all filters and obeys the strictest, so that whoever writes images can only add to them.
+ * container; CRIU installs what the images name. So the container's own filters, read off the waiting launcher, take the place of those of
+ * the earlier container. They are not compared with these: runc puts the parts for each architecture in random order (a Go map in its
+ * patchbpf package), so that equal profiles make different programs. The kernel asks all filters and obeys the strictest, so that
+ * whoever writes images can only add to them.
  */
 import { open, readFile, rm } from 'node:fs/promises'
 import type { EventLog } from '../../src/log.ts'
@@ -42,19 +44,20 @@ export function threadOf(image: Buffer): Thread {
 
 /**
  * @param threads by the name of their image
+ * @param had how many of the oldest filters were those of the container at the dump; what is not known is put under all of them
  * @throws Error where the images cannot be trusted to be read as CRIU reads them
  */
 export async function keepFilters(
   imagesFolder: string,
-  launcherPid: number,
-  threads: ReadonlyMap<string, Thread>,
+  from: { launcherPid: number; had: number | undefined; threads: ReadonlyMap<string, Thread> },
   log: EventLog,
 ): Promise<void> {
+  const { launcherPid, had, threads } = from
   const base = await filtersOf(launcherPid, `${imagesFolder}.filters`, log)
   const processes = processesIn(await readFile(`${imagesFolder}/pstree.img`), threads)
   const file = `${imagesFolder}/seccomp.img`
   const message = onlyEntryOf(await readFile(file), 'filters')
-  const { changed, added } = withBase({ base, processes, message })
+  const { changed, added } = withBase({ base, had, processes, message })
   if (changed.size === 0) return
   // What the other images name stays where it is: between two of these writes, each of them is as good as before.
   await rewriteOnlyMessage(file, magicLength, (whole) => Buffer.concat([whole, added]))
@@ -62,7 +65,7 @@ export async function keepFilters(
     await rewriteOnlyMessage(`${imagesFolder}/${name}`, magicLength, (whole) => withStart(whole, start))
   log.info(
     { event: 'restore.filters_added', filters: base.length, threads: changed.size },
-    'the container has other seccomp filters than the checkpoint: they are put on its processes as well',
+    'the container has other seccomp filters than the checkpoint: its processes get those of the container',
   )
 }
 
@@ -113,10 +116,15 @@ function isEnded(thread: Thread | undefined): boolean {
   return thread !== undefined && thread.state === undefined
 }
 
-type Images = { base: Chain; processes: readonly (readonly [string, Thread][])[]; message: Buffer }
+type Images = {
+  base: Chain
+  had?: number | undefined
+  processes: readonly (readonly [string, Thread][])[]
+  message: Buffer
+}
 
 /** @returns where the chain of each changed thread begins, and what to put behind the message of `seccomp.img` */
-export function withBase({ base, processes, message }: Images): {
+export function withBase({ base, had, processes, message }: Images): {
   changed: Map<string, number>
   added: Buffer
 } {
@@ -125,7 +133,7 @@ export function withBase({ base, processes, message }: Images): {
   const changed = new Map<string, number>()
   for (const threads of processes) {
     const chains = threads.map(([, { state }]) => chainOf(state, read))
-    for (const [index, chain] of confined(chains, base).entries()) {
+    for (const [index, chain] of confined(chains, base, had).entries()) {
       const start = isSame(chain, chains[index] ?? []) ? undefined : image.add(chain)
       if (start !== undefined) changed.set(threads[index]?.[0] ?? '', start)
     }
@@ -141,16 +149,19 @@ function chainOf(state: Thread['state'], read: (start: number) => Chain): Chain 
 }
 
 /** @param chains of the threads of one process */
-function confined(chains: readonly Chain[], base: Chain): Chain[] {
+function confined(chains: readonly Chain[], base: Chain, had: number | undefined): Chain[] {
   const [first = [], ...others] = chains
   // CRIU notes filters that all threads share for the first one only, which gives them to the others.
   const isShared =
     others.every((one) => one.length === 0) && first.every((one) => (one.flags & flags.shared) !== 0)
   return chains.map((chain, index) => {
     if (isShared && index > 0) return []
-    const missing = base.filter((one) => !chain.some(({ program }) => program.equals(one.program)))
+    const under =
+      had === undefined
+        ? base.filter((one) => !chain.some(({ program }) => program.equals(one.program)))
+        : base
     // Shared by one thread while another has filters of its own, none of them would be installed, and CRIU would not notice.
-    return [...missing, ...chain].map((one) => ({
+    return [...under, ...chain.slice(had ?? 0)].map((one) => ({
       program: one.program,
       flags: (one.flags & flags.log) | (isShared ? flags.shared : 0),
     }))
@@ -161,7 +172,8 @@ function isSame(one: Chain, other: Chain): boolean {
   return (
     one.length === other.length &&
     one.every(
-      ({ program, flags: own }, index) => other[index]?.program === program && other[index].flags === own,
+      ({ program, flags: own }, index) =>
+        other[index]?.program.equals(program) === true && other[index].flags === own,
     )
   )
 }

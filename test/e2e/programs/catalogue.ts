@@ -18,7 +18,7 @@ import { ffmpeg, joblib, mpi, rsync, tail, vim } from './tools.ts'
 /** Each group is one pod, and one image. */
 // prettier-ignore
 export const groups = {
-  'every-day': [bash, python, sqlite, sqliteWal, redis, postgresql, nginx, perl, make, git, tail],
+  'every-day': [bash, python, sqliteWal, sqlite, redis, postgresql, nginx, perl, make, git, tail],
   languages: [ruby, php, lua, tcl, gawk, ocaml, sbcl, erlang, tini, cron],
   services: [supervisord, memcached, gunicorn, mosquitto, haproxy, rsync, tmux, vim, gcc],
   large: [node, java, go, r, mariadb, ffmpeg, mpi, joblib],

@@ -146,12 +146,12 @@ t.test('each task is judged, by a code of its own; and no image beside them name
   const write = (name: string, image: Buffer) => writeFileSync(join(folder, name), image)
   const mine = { code: 'unfit-credentials' }
   write('core-1.img', Buffer.alloc(12))
-  await t.rejects(requireOwnCredentials(folder, process.pid, quietLog), mine)
+  await t.rejects(requireOwnCredentials(folder, { launcherPid: process.pid, had: undefined }, quietLog), mine)
   rmSync(join(folder, 'core-1.img'))
-  await requireOwnCredentials(folder, process.pid, quietLog)
+  await requireOwnCredentials(folder, { launcherPid: process.pid, had: undefined }, quietLog)
   for (const name of ['creds-7.img', 'apparmor.img']) {
     write(name, Buffer.alloc(0))
-    await t.rejects(requireOwnCredentials(folder, process.pid, quietLog), {
+    await t.rejects(requireOwnCredentials(folder, { launcherPid: process.pid, had: undefined }, quietLog), {
       ...mine,
       message: new RegExp(name),
     })

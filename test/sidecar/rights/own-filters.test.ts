@@ -30,11 +30,11 @@ const free: Thread = { state: { mode: 0, start: undefined } }
 const base: Chain = [{ program: runtime, flags: 0 }]
 
 /** What each thread gets, the oldest filter first: the mark of each program and its flags. */
-function fitted(message: Buffer, threads: Thread[][], under = base): string[] {
+function fitted(message: Buffer, threads: Thread[][], under = base, had?: number): string[] {
   const processes = threads.map((one, process) =>
     one.map((thread, index): [string, Thread] => [`${process}.${index}`, thread]),
   )
-  const { changed, added } = withBase({ base: under, processes, message })
+  const { changed, added } = withBase({ base: under, had, processes, message })
   const read = chainsIn(Buffer.concat([message, added]))
   return [...changed].map(
     ([name, start]) => `${name}: ${read(start).map((one) => `${one.program[0]}/${one.flags}`).join(' ')}`,
@@ -55,6 +55,21 @@ t.test('what a checkpoint lacks is put under its own filters', async (t) => {
   t.same(fitted(Buffer.alloc(0), [[free, free], [free]]), ['0.0: 1/1', '1.0: 1/1'])
   const two = [...base, { program: newer, flags: log }]
   t.same(fitted(filters({ program: runtime, flags: shared }), [[confined(0)]], two), ['0.0: 2/3 1/1'])
+})
+
+t.test('the filters of the container take the place of those of the earlier one', async (t) => {
+  const usual = filters({ program: own, flags: shared }, { program: newer, newer: 0, flags: shared })
+  t.same(fitted(usual, [[confined(1), free]], base, 1), ['0.0: 1/1 7/1'])
+  t.same(fitted(usual, [[confined(1), free]], base, 0), ['0.0: 1/1 2/1 7/1'])
+  const two = [...base, { program: allow, flags: 0 }]
+  t.same(fitted(usual, [[confined(1), free]], two, 2), ['0.0: 1/1 6/1'])
+  t.same(
+    fitted(usual, [[confined(0), free], [free]], base, 9),
+    ['0.0: 1/1', '1.0: 1/1'],
+    'more than there are',
+  )
+  const same = filters({ program: own, flags: shared }, { program: runtime, newer: 0, flags: shared })
+  t.same(fitted(same, [[confined(1), free, free]], base, 1), [], 'equal ones stay as they are')
 })
 
 t.test('a thread that others do not share with gets them itself, and shares nothing', async (t) => {
