@@ -13,27 +13,30 @@ export type Filling = {
   limit?: string
   mebibytes: number
   threads: number
-  /** Between two mebibytes of a thread; as fast as the cgroups' version is good for unless it is given. */
+  /** Between two mebibytes of a thread; as fast as the cgroups' version and a busy machine are good for unless it is given. */
   pauseUs?: number
   hold?: boolean
   annotations?: Record<string, string>
   spec?: PodOptions['spec']
 }
 
-/** As fast as it can where there is a throttle; version 1 has none, and a poll follows some 70 MiB a second. */
-const fastestUs = cgroupVersion === 2 ? 0 : 15_000
+/**
+ * As fast as it can where there is a throttle. Version 1 has none, and polls: 19 MiB lie between the threshold and a limit of 128 MiB, and
+ * a busy machine comes to its poll late. So from 90 MiB on, below any threshold here, these 19 MiB take a second and a half.
+ */
+const pauses = cgroupVersion === 2 ? '0' : '80000@90'
 
 export function growing({
   limitMiB,
   limit = `${limitMiB}Mi`,
   mebibytes,
   threads,
-  pauseUs = fastestUs,
+  pauseUs,
   hold,
   annotations,
   spec = {},
 }: Filling): PodManifest {
-  const command = ['/app/fill', String(mebibytes), String(threads), String(pauseUs)]
+  const command = ['/app/fill', String(mebibytes), String(threads), String(pauseUs ?? pauses)]
   if (hold === true) command.push('then-hold')
   return podOf({
     command,

@@ -3,8 +3,7 @@ import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { fakeSidecar, type Connection, type FakeSidecar } from './fake-sidecar.ts'
-import { readStatNow } from '../../src/process-stat.ts'
-import { childrenOf, isAlive, kill, launch, scratch, type Started } from './launcher.ts'
+import { childrenOf, kill, launch, scratch, type Started } from './launcher.ts'
 import { until } from '../until.ts'
 
 // Most of each test is waiting, so they run beside each other.
@@ -25,27 +24,6 @@ async function gone(
   await talk.next()
   t.match(await talk.next(), /^gone code=/)
   return { sidecar, launcher, talk }
-}
-
-async function running(
-  t: Test,
-  script: string,
-): Promise<{ launcher: Started; talk: Connection; root: number }> {
-  const sidecar = await fakeSidecar(t)
-  const launcher = launch(t, ['run', '--container=app', '--', 'sh', '-c', script], { env: sidecar.env })
-  const talk = await sidecar.next()
-  await talk.next()
-  talk.say('start')
-  const root = Number(/^started root=(\d+)$/.exec(await talk.next())?.[1])
-  return { launcher, talk, root }
-}
-
-/** As CRIU does: the root first. */
-async function killTree(root: number): Promise<void> {
-  const application = await until('the application', () => childrenOf(root)[0])
-  kill(root)
-  await until('the end of the root', () => !isAlive(root))
-  kill(application)
 }
 
 const stillThere = async (launcher: Started, forMs: number) =>
@@ -101,37 +79,6 @@ for (const [signal, code] of [
     launcher.child.kill(signal)
     t.equal((await launcher.ended).code, code)
   })
-
-for (const signals of [['SIGTERM'], ['SIGTERM', 'SIGTERM', 'SIGINT']])
-  void t.test(
-    `${signals.join(' and ')} for an application that is dead, which the launcher does not know yet, is not lost`,
-    beside(),
-    async (t) => {
-      const { launcher, talk, root } = await running(t, 'exec sleep 60')
-      process.kill(launcher.pid, 'SIGSTOP')
-      await until('the launcher stands still', () => readStatNow(launcher.pid)?.state === 'T')
-      await killTree(root)
-      for (const signal of signals) process.kill(launcher.pid, signal)
-      process.kill(launcher.pid, 'SIGCONT')
-      t.equal(await talk.next(), 'gone code=137')
-      talk.say('hold')
-      await until('the end of the container', () => launcher.child.exitCode !== null)
-      t.equal((await launcher.ended).code, 137)
-    },
-  )
-
-void t.test('a signal that ends nothing changes nothing for one', beside(), async (t) => {
-  const { launcher, talk, root } = await running(t, 'exec sleep 60')
-  process.kill(launcher.pid, 'SIGSTOP')
-  await killTree(root)
-  process.kill(launcher.pid, 'SIGURG')
-  process.kill(launcher.pid, 'SIGCONT')
-  t.equal(await talk.next(), 'gone code=137')
-  talk.say('hold')
-  t.ok(await stillThere(launcher, 200))
-  launcher.child.kill('SIGTERM')
-  t.equal((await launcher.ended).code, 143)
-})
 
 void t.test('SIGWINCH from a process has told the application to end', beside(), async (t) => {
   const sidecar = await fakeSidecar(t)

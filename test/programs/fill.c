@@ -1,7 +1,7 @@
 /*
- * Fills memory: `fill MEBIBYTES THREADS PAUSE_US [then-hold]` allocates and touches MEBIBYTES in all, a mebibyte at a time, by
- * so many threads, each pausing PAUSE_US microseconds between two (0: as fast as it can), saying "mib N" now and then; reads all of
- * it back, says "sum HASH" and "done", and ends with 0, or holds it until it is told to end.
+ * Fills memory: `fill MEBIBYTES THREADS PAUSE_US[@FROM] [then-hold]` allocates and touches MEBIBYTES in all, a mebibyte at a time, by
+ * so many threads, each pausing PAUSE_US microseconds between two (0: as fast as it can) from mebibyte FROM on, saying "mib N" now and
+ * then; reads all of it back, says "sum HASH" and "done", and ends with 0, or holds it until it is told to end.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -16,7 +16,7 @@
 #define MEBIBYTE ((size_t)1 << 20)
 
 static atomic_long filled;
-static long mebibytes, threads, pause_us;
+static long mebibytes, threads, pause_us, pause_from;
 static uint64_t **blocks;
 
 static void *fill(void *given)
@@ -32,7 +32,7 @@ static void *fill(void *given)
 			block[i] = ((uint64_t)at << 32 | i) * 0x9e3779b97f4a7c15u;
 		blocks[at] = block;
 		atomic_fetch_add(&filled, 1);
-		if (pause_us > 0)
+		if (pause_us > 0 && at >= pause_from)
 			nanosleep(&pause, NULL);
 	}
 	return NULL;
@@ -54,7 +54,9 @@ int main(int count, char **words)
 	long said = -1;
 	mebibytes = count > 1 ? atol(words[1]) : 64;
 	threads = count > 2 ? atol(words[2]) : 1;
+	const char *from = count > 3 ? strchr(words[3], '@') : NULL;
 	pause_us = count > 3 ? atol(words[3]) : 0;
+	pause_from = from ? atol(from + 1) : 0;
 	if (threads < 1 || threads > 64 || mebibytes < 1 || !(blocks = calloc((size_t)mebibytes, sizeof *blocks)))
 		return 3;
 	setvbuf(stdout, NULL, _IOLBF, 0);
