@@ -4,21 +4,22 @@
  * beginning (18.2.7).
  */
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { cached, hashOf } from '../../../scripts/cache.ts'
-import { must } from '../../../scripts/command.ts'
+import { must, run } from '../../../scripts/command.ts'
 import { baseSuite, preparedByScript } from '../../../scripts/rootfs.ts'
 import { freePort } from '../../free-port.ts'
 import { folderFor } from '../../store/samples.ts'
 import { answering, type Credential, type S3Server } from './s3-server.ts'
 
 const script = join(import.meta.dirname, 'radosgw.sh')
+const credential: Credential = { accessKeyId: 'reprievetests', secretAccessKey: 'only for the tests' }
 const programs = ['radosgw', 'radosgw-admin']
 
 /** The folder of the programs and their libraries. */
 export function radosgw(): Promise<string> {
-  const recipe = hashOf('radosgw 1', baseSuite, readFileSync(script))
+  const recipe = hashOf('radosgw 3', baseSuite, JSON.stringify(credential), readFileSync(script))
   return cached('tools', 'radosgw', recipe, async (draft) => {
     const rootfs = join(draft, 'rootfs')
     mkdirSync(rootfs)
@@ -26,6 +27,7 @@ export function radosgw(): Promise<string> {
     mkdirSync(join(draft, 'lib'))
     for (const program of programs) await collect(rootfs, join('/usr/bin', program), draft)
     await must(['rm', '-rf', '--one-file-system', rootfs], { deadlineMs: 120_000 })
+    await makeUser(draft)
   })
 }
 
@@ -39,33 +41,41 @@ async function collect(rootfs: string, program: string, folder: string): Promise
   }
 }
 
+/** Its database with one user, to be copied. The program that makes it hangs at its own end once in ten times. */
+async function makeUser(tools: string): Promise<void> {
+  const folder = join(tools, 'database')
+  const words = ['user', 'create', '--uid=tests', '--display-name=tests', `--access-key=${credential.accessKeyId}`, `--secret-key=${credential.secretAccessKey}`] // prettier-ignore
+  for (let left = 5; ; left--) {
+    rmSync(folder, { recursive: true, force: true })
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'ceph.conf'), settings(1))
+    const { code, stderr } = await run([...command(tools, 'radosgw-admin', folder), ...words], { deadlineMs: 20_000 }) // prettier-ignore
+    if (code === 0) return
+    if (left === 0) throw new Error(`radosgw-admin could not make a user: ${stderr.slice(-2_000)}`)
+  }
+}
+
+function command(tools: string, program: string, folder: string): string[] {
+  const inside = ['sh', '-c', 'cd "$0" && exec "$@"', folder]
+  const linker = [join(tools, 'ld.so'), '--library-path', join(tools, 'lib')]
+  return [...inside, ...linker, join(tools, program), '--no-mon-config', '-c', 'ceph.conf', '-n', 'client.rgw'] // prettier-ignore
+}
+
 type Test = { teardown: (work: () => unknown) => void }
 
 export async function startRadosgw(t: Test): Promise<S3Server> {
   const tools = await radosgw()
   const folder = folderFor(t)
-  const credential: Credential = { accessKeyId: 'reprievetests', secretAccessKey: 'only for the tests' }
   const port = await freePort()
-  const configuration = join(folder, 'ceph.conf')
-  writeFileSync(configuration, settings(folder, port))
-  const command = (program: string) => [
-    join(tools, 'ld.so'), '--library-path', join(tools, 'lib'), join(tools, program),
-    '--no-mon-config', '-c', configuration, '-n', 'client.rgw',
-  ] // prettier-ignore
-  await must([...command('radosgw-admin'), 'user', 'create', '--uid=tests', '--display-name=tests', `--access-key=${credential.accessKeyId}`, `--secret-key=${credential.secretAccessKey}`]) // prettier-ignore
-  const [file = '', ...args] = command('radosgw')
+  cpSync(join(tools, 'database'), folder, { recursive: true })
+  writeFileSync(join(folder, 'ceph.conf'), settings(port))
+  const [file = '', ...args] = command(tools, 'radosgw', folder)
   const child = spawn(file, [...args, '-f'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  return answering(t, {
-    child,
-    port,
-    credential,
-    region: 'us-east-1',
-    keepsConditions: false,
-    keepsRanges: false,
-  })
+  return answering(t, { child, port, credential, region: 'us-east-1', keepsConditions: false, keepsRanges: false }) // prettier-ignore
 }
 
-function settings(folder: string, port: number): string {
+/** Its tables are named for the path of its folder, so all are relative to the working directory. */
+function settings(port: number): string {
   return `[global]
 auth_cluster_required = none
 auth_service_required = none
@@ -73,11 +83,11 @@ auth_client_required = none
 [client]
 rgw_backend_store = dbstore
 rgw_config_store = dbstore
-dbstore_db_dir = ${folder}
-dbstore_config_uri = file:${folder}/config.db
-rgw_data = ${folder}
-run_dir = ${folder}
-crash_dir = ${folder}
+dbstore_db_dir = .
+dbstore_config_uri = file:config.db
+rgw_data = .
+run_dir = .
+crash_dir = .
 admin_socket =
 rgw_frontends = beast endpoint=127.0.0.1:${port}
 log_to_stderr = true
