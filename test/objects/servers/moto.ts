@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { cached, hashOf } from '../../../scripts/cache.ts'
 import { baseSuite, preparedByScript } from '../../../scripts/rootfs.ts'
 import { freePort } from '../../free-port.ts'
-import { answering, type S3Server } from './s3-server.ts'
+import { answering, withTest, type S3Server } from './s3-server.ts'
 
 const setup = join(import.meta.dirname, 'moto.sh')
 
@@ -28,10 +28,15 @@ type Test = { teardown: (work: () => unknown) => void }
 
 export async function startMoto(t: Test): Promise<S3Server> {
   const port = await freePort()
-  const child = spawn('unshare', ['--mount', 'sh', '-euc', script, 'sh', await moto(), String(port)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: '1' },
-  })
+  const [file, ...args] = withTest
+  const child = spawn(
+    file,
+    [...args, 'unshare', '--mount', 'sh', '-euc', script, 'sh', await moto(), String(port)],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: '1' },
+    },
+  )
   const credential = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'not looked at' }
   return answering(t, {
     child,

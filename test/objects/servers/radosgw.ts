@@ -11,7 +11,7 @@ import { must, run } from '../../../scripts/command.ts'
 import { baseSuite, preparedByScript } from '../../../scripts/rootfs.ts'
 import { freePort } from '../../free-port.ts'
 import { folderFor } from '../../store/samples.ts'
-import { answering, type Credential, type S3Server } from './s3-server.ts'
+import { answering, withTest, type Credential, type S3Server } from './s3-server.ts'
 
 const script = join(import.meta.dirname, 'radosgw.sh')
 const credential: Credential = { accessKeyId: 'reprievetests', secretAccessKey: 'only for the tests' }
@@ -69,7 +69,7 @@ export async function startRadosgw(t: Test): Promise<S3Server> {
   const port = await freePort()
   cpSync(join(tools, 'database'), folder, { recursive: true })
   writeFileSync(join(folder, 'ceph.conf'), settings(port))
-  const [file = '', ...args] = command(tools, 'radosgw', folder)
+  const [file, ...args] = [...withTest, ...command(tools, 'radosgw', folder)]
   const child = spawn(file, [...args, '-f'], { stdio: ['ignore', 'pipe', 'pipe'] })
   return answering(t, { child, port, credential, region: 'us-east-1', keepsConditions: false, keepsRanges: false }) // prettier-ignore
 }

@@ -23,6 +23,9 @@ export type S3Server = {
 type Test = { teardown: (work: () => unknown) => void }
 type Started = Omit<S3Server, 'endpoint' | 'output'> & { child: ChildProcess }
 
+/** Before a command: it is killed with the test that started it, however that ends. */
+export const withTest = ['setpriv', '--pdeathsig', 'KILL'] as const
+
 const startDeadlineMs = 120_000
 
 /** @throws Error with the server's own words if it ends, or does not listen in time */
