@@ -3,6 +3,7 @@
  * transition time is the instant of the checkpoint, of the oldest one where several containers are protected: what the pod did after it is what
  * its end would cost. A scheduler may choose its victims by that.
  */
+import { printable } from '../src/agent/protocol.ts'
 import { voiding, type PodEvent, type StandingCheckpoint } from '../src/agent/report.ts'
 import { describeError } from '../src/errors.ts'
 import type { EventLog } from '../src/log.ts'
@@ -33,7 +34,7 @@ export function conditionOf(
   const oldestFirst = known.sort((one, other) => one.atMs - other.atMs)
   for (const one of oldestFirst)
     if ('reason' in one) {
-      const message = `container ${one.container}: ${one.detail}`
+      const message = printable(`container ${one.container}: ${one.detail}`)
       return { status: 'False', reason: one.reason, message, lastTransitionTime: timeOf(one.atMs) }
     }
   const [oldest] = oldestFirst
@@ -93,17 +94,19 @@ export class ConditionWriter {
 
   async #write(): Promise<void> {
     const { kube, pod, retryPausesMs, counted, log } = this.#parts
-    const [view, text] = [pod(), this.#text()]
-    if (view === undefined || text === '') return
-    const { namespace, name, uid } = view
-    // The UID keeps the patch from another pod of the same name.
-    const body = { metadata: { uid }, status: { conditions: [JSON.parse(text) as object] } }
     try {
+      const [view, text] = [pod(), this.#text()]
+      if (view === undefined || text === '') return
+      const { namespace, name, uid } = view
+      // The UID keeps the patch from another pod of the same name.
+      const body = { metadata: { uid }, status: { conditions: [JSON.parse(text) as object] } }
       await retried(() => kube.patchPodStatus({ namespace, name }, body), { pausesMs: retryPausesMs, passes, ref: false }) // prettier-ignore
       this.#written = text
       counted('written')
     } catch (error) {
       counted('failed')
+      // Nothing that the sidecar says later may change it.
+      if (passes(error)) this.#writer.due()
       log.warn({ event: 'agent.not_written', reason: checkpointedCondition, why: describeError(error) }, 'the condition of a pod could not be written') // prettier-ignore
     }
   }

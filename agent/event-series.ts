@@ -57,7 +57,7 @@ export class EventSeries {
 
   async #make(): Promise<void> {
     const { kube, event, retryPausesMs } = this.#parts
-    const name = `${event.regarding.name.slice(0, 200)}.${randomBytes(8).toString('hex')}`
+    const name = `${event.regarding.name.slice(0, 200).replace(/[-.]+$/, '')}.${randomBytes(8).toString('hex')}`
     const made = { ...event, name, atMs: this.#lastMs }
     await retried(() => kube.createEvent(made).catch(isThere), { pausesMs: retryPausesMs, ref: false })
     this.#name = name

@@ -1,4 +1,5 @@
 /** The Events of the API that an agent writes: for each reason, what happened and what to do about it. Pure. */
+import { printable } from '../src/agent/protocol.ts'
 import type { PodEvent, PodEventReason } from '../src/agent/report.ts'
 
 type EventText = {
@@ -77,7 +78,7 @@ export function noteOf({ reason, container, detail }: PodEvent, pod?: string): s
     `. ${toDo}`,
   ]
   const room = longestNoteBytes - Buffer.byteLength(before) - Buffer.byteLength(after)
-  return `${before}${cut(detail.replace(/\.$/, ''), room)}${after}`
+  return `${before}${cut(printable(detail).replace(/\.$/, ''), room)}${after}`
 }
 
 function cut(text: string, bytes: number): string {

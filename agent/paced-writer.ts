@@ -7,7 +7,7 @@ export class PacedWriter {
   #pause: NodeJS.Timeout | undefined
   #isStopped = false
 
-  /** @param write never rejects */
+  /** @param write tells of its failures itself */
   constructor(write: () => Promise<void>, pauseMs: number) {
     this.#write = write
     this.#pauseMs = pauseMs
@@ -30,7 +30,7 @@ export class PacedWriter {
     if (!this.#isDue) return
     this.#isDue = false
     this.#isWriting = true
-    await this.#write()
+    await this.#write().catch(() => undefined)
     this.#isWriting = false
     if (this.#isStopped) return this.#run()
     this.#pause = setTimeout(() => void this.#run(), this.#pauseMs).unref()

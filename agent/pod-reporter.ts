@@ -2,7 +2,7 @@
  * Writes into the API what the sidecar of one pod reports: Events of the pod and of its owner, and the pod's condition. How much a pod can have
  * written is bounded, whatever its sidecar says.
  */
-import { mostPodEvents, type PodEvent, type Report } from '../src/agent/report.ts'
+import { mostPodEvents, type PodEvent, type Report, type StandingCheckpoint } from '../src/agent/report.ts'
 import type { EventLog } from '../src/log.ts'
 import { ConditionWriter } from './checkpointed-condition.ts'
 import { EventSeries } from './event-series.ts'
@@ -50,8 +50,10 @@ export class PodReporter {
   }
 
   hear({ events, checkpoints }: Report): void {
-    for (const event of events) this.#happened(event)
-    this.#condition.hear(events, checkpoints)
+    const names = new Set(this.#parts.pod()?.mayGrowTo?.keys())
+    const [heard, standing] = [events, checkpoints].map((all) => all.filter(({ container }) => names.has(container))) as [PodEvent[], StandingCheckpoint[]] // prettier-ignore
+    for (const event of heard) this.#happened(event)
+    this.#condition.hear(heard, standing)
   }
 
   /** The pod is gone: what was counted is written, and nothing after that. */

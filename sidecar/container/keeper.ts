@@ -339,7 +339,8 @@ export class ContainerKeeper {
     if (this.#container.state.at === 'kept-open') return
     this.#queue = this.#queue.then(async () => {
       const outcome = await this.#lock.take(0, AbortSignal.timeout(recordDeadlineMs))
-      if (outcome.outcome === 'busy') this.#notOurs(outcome.holder)
+      // A store that does not answer says nothing of the lineage: the next checkpoint takes the lock.
+      if (outcome.outcome === 'busy' && outcome.unanswered !== true) this.#notOurs(outcome.holder)
       // An application that started without waiting for its restore leaves the fetched checkpoint in staging.
       if (this.#launcher.waiting === undefined) await clearFetched(this.plan.name, this.#around.log)
     })

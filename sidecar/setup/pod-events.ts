@@ -9,7 +9,7 @@ import {
   type Report,
   type StandingCheckpoint,
 } from '../../src/agent/report.ts'
-import { shortened } from '../../src/agent/protocol.ts'
+import { printable, shortened } from '../../src/agent/protocol.ts'
 
 export class PodEvents {
   #events: PodEvent[] = []
@@ -45,7 +45,11 @@ export class PodEvents {
   }
 
   #add({ reason, container, code, detail }: PodEvent): void {
-    const event = { reason, container, code: shortened(code) || reason, detail: shortened(detail) || reason }
+    const [kind, said] = [code, detail].map((text) => shortened(printable(text)) || reason) as [
+      string,
+      string,
+    ]
+    const event = { reason, container, code: kind, detail: said }
     this.#events = [...this.#events, event].slice(-mostPodEvents)
     this.#changed()
   }

@@ -93,6 +93,11 @@ export function shortened(text: string): string {
   return text.length > longestText ? text.slice(0, longestText).toWellFormed() : text
 }
 
+/** Without what moves a terminal, and what JSON writes six times as long. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ')
+}
+
 export function isText(value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= longestText
 }

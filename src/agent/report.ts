@@ -53,7 +53,11 @@ function isPodEvent(one: unknown): one is PodEvent {
   return isRecord(one) && [one.reason, one.container, one.code, one.detail].every(isText)
 }
 
+/** The first instant of the year 10000, which neither the API nor a text of four digits can say. */
+const endOfTimeMs = 253_402_300_800_000
+
 function isCheckpoint(one: unknown): one is StandingCheckpoint {
   if (!isRecord(one) || !isText(one.container) || !isCount(one.atMs)) return false
+  if (one.atMs >= endOfTimeMs) return false
   return typeof one.id === 'string' && instantOfCheckpointId(one.id) !== undefined
 }

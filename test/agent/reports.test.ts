@@ -110,6 +110,28 @@ t.test('what a sidecar can have written is bounded, whatever it says', async (t)
   t.match(text, 'reprieve_agent_pod_events_total{reason="CheckpointFailed"} 96')
 })
 
+t.test('a sidecar can neither end the agent nor fill its memory', async (t) => {
+  const { startAgent, condition, saved, tell, events } = await openPod(t)
+  startAgent()
+  for (const instant of [atMs, atMs + 1_000, Number.MAX_SAFE_INTEGER]) saved({ id, atMs: instant })
+  for (let at = 0; at < 40; at++) tell('Fenced', 'c', `made-up-${at}`)
+  tell('CheckpointFailed', 'x\u001b[31m\n'.repeat(90))
+  saved({ id: later, atMs: atMs + 3_600_000 })
+  await until('the agent to have heard', () => events.report.events.length === 0)
+  await until('the condition', () => condition()?.message === `app: ${later}`)
+})
+
+t.test('a condition that could not be written is written later', async (t) => {
+  const { server, startAgent, condition, saved } = await openPod(t)
+  startAgent()
+  server.fault = ({ path }) => (path.endsWith('/status') ? 409 : undefined)
+  saved()
+  await until('a try', () => server.asked.some(({ path }) => path.endsWith('/status')))
+  server.fault = () => undefined
+  saved({ id: later, atMs })
+  await until('the condition', () => condition() !== undefined)
+})
+
 t.test('an API server that is away gets them when it is back', async (t) => {
   const { server, startAgent, told, condition, saved, line } = await openPod(t)
   startAgent()

@@ -5,7 +5,7 @@ import type { KubeObject } from '../kube/objects.ts'
 import { judge, type Policy, type Rights, type Rule } from '../kube/rights.ts'
 import { KubeServer } from '../kube/server.ts'
 import { kubeConfigTo, nodeObject, podObject } from '../kube/stage.ts'
-import { problemsBeyondSchema, problemsOfCoreV1 } from '../webhook/core-v1.ts'
+import { coreV1Fields, problemsBeyondSchema, problemsOfCoreV1 } from '../webhook/core-v1.ts'
 import { rendered } from './rendered.ts'
 import { problemsOfKubernetes } from './schemas.ts'
 
@@ -92,6 +92,14 @@ t.test('of the status of a pod it changes one condition', async (t) => {
   t.match(judged(status({ phase: 'Succeeded' })), /only a condition/)
   t.match(judged(status({ containerStatuses: [{ name: 'app', ready: false }] })), /only a condition/)
   t.match(judged(status({ podIPs: [{ ip: '10.0.0.1' }] })), /only a condition/)
+  const fields = coreV1Fields('PodStatus').filter((name) => name !== 'conditions')
+  t.ok(fields.length >= 20)
+  for (const field of fields) {
+    t.match(judged(status({ [field]: ['another'], conditions: [ready, own] })), /only a condition/, field)
+    const filled = { ...before, status: { ...(before.status as object), [field]: ['another'] } }
+    const emptied = { ...before, status: { ...(before.status as object), [field]: undefined } }
+    t.match(judge(rights, by('node-1'), patch('status'), { object: emptied, before: filled }), /only a condition/, field) // prettier-ignore
+  }
   for (const more of [{ labels: { a: 'b' } }, { annotations: { a: 'b' } }, { finalizers: ['a/b'] }])
     t.match(judged({ ...before, metadata: { ...before.metadata, ...more } }), /metadata/)
 })

@@ -39,6 +39,10 @@ addFormats(ajv)
 ajv.addFormat('int-or-string', true)
 ajv.addSchema({ $id: 'core-v1.json', components: { schemas: strictSchemas() } })
 
+export function coreV1Fields(kind: string): string[] {
+  return Object.keys(document.components.schemas[`io.k8s.api.core.v1.${kind}`]?.properties ?? {})
+}
+
 /** @returns the problems, empty for a valid object */
 export function problemsOfCoreV1(kind: string, value: unknown): string[] {
   const validate = ajv.getSchema(`core-v1.json#/components/schemas/io.k8s.api.core.v1.${kind}`)
