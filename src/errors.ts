@@ -142,15 +142,6 @@ export const errorCodes = {
     remedy:
       "The pod cannot reach the service (a hop limit of 1, a network policy, no cloud), the service hides the notices (GKE's metadata server), or its answer is not understood. The sidecar stops asking and looks for the service again; `sources` in `/status` names it.",
   },
-  'object-exists': {
-    meaning: 'an object has the key already, and the writer had asked not to replace one',
-    remedy: 'Nothing is to be done: another writer was first. The message names the key.',
-  },
-  'object-missing': {
-    meaning: 'no object has the key',
-    remedy:
-      "Somebody removed it: a person, a rule of the bucket's life cycle, or a sweep. Look whether such a rule covers the prefix.",
-  },
   'store-truncated': {
     meaning: 'an object of a checkpoint is shorter than it was written',
     remedy: 'Check the disk of the store. The checkpoints that need the object are lost.',
@@ -167,7 +158,7 @@ export const errorCodes = {
     meaning: 'a pack has the right name, and is not the one that the checkpoint was written with',
     remedy: 'Somebody put back an older object. Look who can write to the store.',
   },
-  'store-foreign-key': {
+  'key-foreign': {
     meaning: 'an object is sealed with the key of another lineage or another installation',
     remedy: 'Give this installation the master key that the checkpoint was written with.',
   },
@@ -175,7 +166,7 @@ export const errorCodes = {
     meaning: 'an object is not sealed, though its lineage has a key',
     remedy: 'Somebody may have forged it: look who can write to the store.',
   },
-  'store-newer-version': {
+  'store-newer': {
     meaning: 'an object was written by a newer version of Reprieve',
     remedy: 'Restore it with that version.',
   },

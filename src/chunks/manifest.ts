@@ -78,8 +78,8 @@ export function writeManifest(manifest: ChunkedManifest, seal: Seal): Buffer {
 
 /**
  * @param expected the name under which it lay, and the lineage that it was looked for in
- * @throws ReprieveError `store-truncated`, `store-damaged`, `store-unsealed`, `store-foreign-key`, `store-swapped`,
- *   `store-newer-version`, `manifest-invalid`
+ * @throws ReprieveError `store-truncated`, `store-damaged`, `store-unsealed`, `key-foreign`, `store-swapped`,
+ *   `store-newer`, `manifest-invalid`
  */
 export function readManifest(
   bytes: Buffer,
@@ -121,7 +121,7 @@ function parse(content: Buffer): unknown {
 function requireFit(value: unknown): asserts value is ChunkedManifest {
   const version = isRecord(value) ? value.version : undefined
   if (typeof version === 'number' && version > chunkedVersion) {
-    throw new ReprieveError('store-newer-version', `a manifest has version ${version}, not ${chunkedVersion}`)
+    throw new ReprieveError('store-newer', `a manifest has version ${version}, not ${chunkedVersion}`)
   }
   const problems = problemsOf(shape, value)
   if (problems.length > 0)

@@ -47,8 +47,8 @@ export function writeIndex(id: Buffer, entries: readonly Entry[], seal: Seal): B
 
 /**
  * @param bytes the whole index, from its first entry to the end of the pack
- * @throws ReprieveError `store-truncated`, `store-damaged`, `store-newer-version`, `store-unsealed`,
- *   `store-foreign-key`
+ * @throws ReprieveError `store-truncated`, `store-damaged`, `store-newer`, `store-unsealed`,
+ *   `key-foreign`
  */
 export function readIndex(bytes: Buffer, seal: Seal): Pack {
   if (bytes.length < indexBytes(0)) throw new ReprieveError('store-truncated', 'a pack ends before its index')
@@ -60,7 +60,7 @@ export function readIndex(bytes: Buffer, seal: Seal): Pack {
   const mac = bytes.subarray(footAt + footBytes)
   const whole = timingSafeEqual(mac, seal.mac(magic, bytes.subarray(0, footAt), foot))
   if (version > packVersion) {
-    throw new ReprieveError('store-newer-version', `a pack has version ${version}, this is ${packVersion}`)
+    throw new ReprieveError('store-newer', `a pack has version ${version}, this is ${packVersion}`)
   }
   if (!whole) {
     if (keyId === 'none' || /^[0-9a-f]{16}$/.test(keyId)) requireKey(keyId, seal, 'a pack')

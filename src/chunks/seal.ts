@@ -78,13 +78,13 @@ export const unkeyedSeal: Seal = {
   },
 }
 
-/** @throws ReprieveError `store-unsealed`, `store-foreign-key` */
+/** @throws ReprieveError `store-unsealed`, `key-foreign` */
 export function requireKey(keyId: string, seal: Seal, what: string): void {
   if (keyId === seal.keyId) return
   if (keyId === unkeyedSeal.keyId) {
     throw new ReprieveError('store-unsealed', `${what} is not sealed, though this lineage has a key`)
   }
-  throw new ReprieveError('store-foreign-key', `${what} is sealed with the key ${keyId}, not ${seal.keyId}`)
+  throw new ReprieveError('key-foreign', `${what} is sealed with the key ${keyId}, not ${seal.keyId}`)
 }
 
 function boundTo(place: Place): Buffer {
