@@ -142,6 +142,34 @@ export const errorCodes = {
     remedy:
       "The pod cannot reach the service (a hop limit of 1, a network policy, no cloud), the service hides the notices (GKE's metadata server), or its answer is not understood. The sidecar stops asking and looks for the service again; `sources` in `/status` names it.",
   },
+  'store-truncated': {
+    meaning: 'an object of a checkpoint is shorter than it was written',
+    remedy: 'Check the disk of the store. The checkpoints that need the object are lost.',
+  },
+  'store-damaged': {
+    meaning: 'bytes of a chunk, an index or a manifest differ from what was written',
+    remedy: 'Check the disk of the store. The checkpoints that need these bytes are lost.',
+  },
+  'store-swapped': {
+    meaning: 'an object of a checkpoint lies under the name of another one',
+    remedy: 'Somebody moved or copied objects. Look who can write to the store.',
+  },
+  'store-replayed': {
+    meaning: 'a pack has the right name, and is not the one that the checkpoint was written with',
+    remedy: 'Somebody put back an older object. Look who can write to the store.',
+  },
+  'key-foreign': {
+    meaning: 'an object is sealed with the key of another lineage or another installation',
+    remedy: 'Give this installation the master key that the checkpoint was written with.',
+  },
+  'store-unsealed': {
+    meaning: 'an object is not sealed, though its lineage has a key',
+    remedy: 'Somebody may have forged it: look who can write to the store.',
+  },
+  'store-newer': {
+    meaning: 'an object was written by a newer version of Reprieve',
+    remedy: 'Restore it with that version.',
+  },
 } as const
 
 export type ErrorCode = keyof typeof errorCodes

@@ -1,4 +1,7 @@
 /** Valid examples of what strangers write. */
+import { writeManifest } from '../../src/chunks/manifest.ts'
+import { writeIndex } from '../../src/chunks/pack.ts'
+import { unkeyedSeal } from '../../src/chunks/seal.ts'
 import { completeManifest } from '../../src/manifest-codec.ts'
 import { emptySlotRecord } from '../../src/slot-record.ts'
 import { encodeMessage, encodeNumber } from '../../sidecar/criu/protobuf.ts'
@@ -160,3 +163,30 @@ export const references = [
 ]
 
 export const dockerConfig = { auths: { 'https://index.docker.io/v1/': { auth: Buffer.from('u:p').toString('base64') }, 'r.example': { username: 'u', password: 'p' } } } // prettier-ignore
+
+export const packIndex = writeIndex(
+  Buffer.alloc(16, 3),
+  [
+    { name: Buffer.alloc(32, 1), storedBytes: 300, rawBytes: 4096, method: 0 },
+    { name: Buffer.alloc(32, 2), storedBytes: 4112, rawBytes: 4096, method: 1 },
+  ],
+  unkeyedSeal,
+)
+
+export const chunkedManifest = writeManifest(
+  {
+    version: 1,
+    id: 'c1',
+    lineage: 'a/b',
+    keyId: 'none',
+    generation: 1,
+    epoch: 2,
+    sizes: { contentBytes: 8192, newBytes: 8192, storedBytes: 4600 },
+    ms: { index: 1, write: 2 },
+    packs: [{ id: '03'.repeat(16), bytes: 4600, entries: 2, mac: '04'.repeat(32) }],
+    files: [{ path: 'images/pages-1.img', bytes: 12_288, parts: [[0, 0], [4096], [0, 1]] }],
+  },
+  unkeyedSeal,
+)
+
+export const pagemap = Buffer.from('1943565425400856020000000807080000000880804010032004', 'hex')

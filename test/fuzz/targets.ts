@@ -3,6 +3,10 @@
  * throws what that reader throws for what it refuses.
  */
 import { readOptIn, readWishes } from '../../src/annotations.ts'
+import { readPagemap } from '../../src/chunks/cut.ts'
+import { readManifest as readChunked } from '../../src/chunks/manifest.ts'
+import { readIndex } from '../../src/chunks/pack.ts'
+import { unkeyedSeal } from '../../src/chunks/seal.ts'
 import { parseManifest } from '../../src/manifest-codec.ts'
 import { parsePodPlan } from '../../src/pod-plan.ts'
 import { sealJson } from '../../src/sealed-json.ts'
@@ -52,6 +56,10 @@ export const targets: readonly Target[] = [
   { name: 'requests by hand', form: 'json', examples: json(...examples.requests), read: (bytes) => parseRequest(String(bytes), ['main', 'other']) },
   { name: 'manifests', examples: [sealJson(examples.manifest)], read: parseManifest },
   { name: 'manifests with a right hash', form: 'sealed', examples: json(examples.manifest), read: parseManifest },
+  { name: 'chunked manifests', examples: [examples.chunkedManifest], read: (bytes) => readChunked(bytes, unkeyedSeal, { id: 'c1', lineage: 'a/b' }) },
+  { name: 'indexes of packs', examples: [examples.packIndex], read: (bytes) => readIndex(bytes, unkeyedSeal) },
+  { name: 'indexes of packs with a right hash', examples: [examples.packIndex.subarray(0, -32)], read: (bytes) => readIndex(Buffer.concat([bytes, unkeyedSeal.mac(Buffer.from('RPVPACK'), bytes)]), unkeyedSeal) },
+  { name: 'pagemaps', examples: [examples.pagemap], read: readPagemap },
   { name: 'slot records', form: 'sealed', examples: json(examples.record), read: parseSlotRecord },
   { name: 'slot notes', form: 'json', examples: json(examples.note), read: (bytes) => parseNote(String(bytes)) },
   { name: 'images of tasks: credentials', examples: examples.cores, read: (bytes) => excessIn(bytes, allowance) },
