@@ -105,8 +105,8 @@ export class ConditionWriter {
       counted('written')
     } catch (error) {
       counted('failed')
-      // Nothing that the sidecar says later may change it.
-      if (passes(error)) this.#writer.due()
+      // The sidecar may have nothing more to say for hours. A conflict may be with another writer of the same pod.
+      if (mayPass(error)) this.#writer.due()
       log.warn({ event: 'agent.not_written', reason: checkpointedCondition, why: describeError(error) }, 'the condition of a pod could not be written') // prettier-ignore
     }
   }

@@ -111,7 +111,7 @@ t.test('what a sidecar can have written is bounded, whatever it says', async (t)
 })
 
 t.test('a sidecar can neither end the agent nor fill its memory', async (t) => {
-  const { startAgent, condition, saved, tell, events } = await openPod(t)
+  const { startAgent, told, condition, saved, tell, events } = await openPod(t)
   startAgent()
   for (const instant of [atMs, atMs + 1_000, Number.MAX_SAFE_INTEGER]) saved({ id, atMs: instant })
   for (let at = 0; at < 40; at++) tell('Fenced', 'c', `made-up-${at}`)
@@ -119,6 +119,11 @@ t.test('a sidecar can neither end the agent nor fill its memory', async (t) => {
   saved({ id: later, atMs: atMs + 3_600_000 })
   await until('the agent to have heard', () => events.report.events.length === 0)
   await until('the condition', () => condition()?.message === `app: ${later}`)
+  await until('the failure', () => told().some(({ reason }) => reason === 'CheckpointFailed'))
+  t.notOk(
+    told().some(({ note }) => /made-up|\p{Cc}/u.test(note)),
+    'no container that the pod lacks, no escapes',
+  )
 })
 
 t.test('a condition that could not be written is written later', async (t) => {
@@ -128,7 +133,6 @@ t.test('a condition that could not be written is written later', async (t) => {
   saved()
   await until('a try', () => server.asked.some(({ path }) => path.endsWith('/status')))
   server.fault = () => undefined
-  saved({ id: later, atMs })
   await until('the condition', () => condition() !== undefined)
 })
 

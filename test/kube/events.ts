@@ -2,6 +2,7 @@
 import type { KubeObject } from './objects.ts'
 
 const microTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/
+const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 const longestNoteBytes = 1024
 const longest = 128
 
@@ -18,7 +19,7 @@ type Event = KubeObject & {
 
 export function newEventProblem(event: Event, namespace: string | undefined): string | undefined {
   const { metadata, eventTime, note = '', regarding = {}, type = '' } = event
-  if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(metadata.name)) return `metadata.name: ${metadata.name}`
+  if (!subdomain.test(metadata.name) || metadata.name.length > 253) return `metadata.name: ${metadata.name}`
   if (metadata.namespace !== namespace || regarding.namespace !== namespace) return 'regarding.namespace: does not match event.namespace' // prettier-ignore
   if (!microTime.test(eventTime ?? '')) return `eventTime: ${eventTime}`
   for (const name of ['reportingController', 'reportingInstance', 'action', 'reason'] as const) {
