@@ -90,9 +90,16 @@ export function hasMadeUpName(references: unknown): boolean {
   return kind === 'Job' || kind === 'ReplicaSet' || kind === 'ReplicationController'
 }
 
-/** The API server cuts the beginning of a name that it makes up, so that five characters more have room. */
+/** The API server's own end of a name (k8s.io/apimachinery, pkg/util/rand), which CloneSets draw as well. */
+const madeUpEnd = /^[bcdfghjklmnpqrstvwxz2456789]{5}$/
+
+/**
+ * The API server cuts the beginning of a name that it makes up, so that five characters more have room. Operators that are built as the StatefulSet
+ * controller is give their pods a stable name, and `generateName` beside it.
+ */
 export function isMadeUp(name: string, generateName: string | undefined): boolean {
-  return generateName !== undefined && generateName !== '' && name.startsWith(generateName.slice(0, 58))
+  const beginning = generateName?.slice(0, 58) ?? ''
+  return beginning !== '' && name.startsWith(beginning) && madeUpEnd.test(name.slice(beginning.length))
 }
 
 function ofOwner(owner: OwnerReference, source: LineageSource): Named {

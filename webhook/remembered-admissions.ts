@@ -23,6 +23,9 @@ const mostChars = 4 * 1024 * 1024
 /** The volume of the token that the admission plugin ServiceAccount adds, with characters of its own for each pod. */
 const tokenVolume = /^kube-api-access-[a-z0-9]+$/
 
+/** Of the labels and names of a pod that is remembered; 200 templates are known at a time. */
+const mostTemplateChars = 16_384
+
 type Remembered = { template: string; pod: Masked; chars: number; admission: Admission }
 
 /** `admit` with a memory, for one configuration: the answer is the same whether it is remembered or not. */
@@ -60,7 +63,9 @@ function templateOf(request: AdmissionRequest, optedInBy: OptedInBy): string | u
   const isMadeUp = hasMadeUpName(metadata.ownerReferences) && typeof name === 'string'
   const named = { isMadeUp, generateName, labels, ...(isMadeUp ? {} : { name }) }
   try {
-    return JSON.stringify([optedInBy, operation, kind, resource, subResource, namespace, named])
+    const template = JSON.stringify([optedInBy, operation, kind, resource, subResource, namespace, named])
+    // Labels are validated only after this webhook.
+    return template.length > mostTemplateChars ? undefined : template
   } catch {
     // Nested more deeply than a text of it can be made.
     return undefined

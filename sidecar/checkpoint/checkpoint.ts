@@ -24,6 +24,7 @@ import type { CheckpointRequest } from './request.ts'
 import { archiveEphemeral, archiveLinkRemaps, readNamesAhead } from '../files/archive.ts'
 import { readBaseline, type Baseline } from '../files/baseline.ts'
 import type { BaselineNames } from '../files/deleted-names.ts'
+import { firstStartOf } from '../files/fresh-files.ts'
 import { noteOpenDatabases } from '../files/open-databases.ts'
 import { heldExternalFiles, withSoleWriters } from '../files/held-files.ts'
 import { requireNoneExcluded, requireNoneWatched } from './held-excluded.ts'
@@ -185,7 +186,7 @@ class Checkpoint {
       const { launcherPid: pid, plan } = this.#parts.target
       const { excluded } = await readEphemeralRoots(pid, plan)
       await this.#requireNoneExcluded(await treeOf(root), excluded)
-      const { instantMs: sinceMs } = await this.#baseline()
+      const sinceMs = await this.#firstStart()
       this.#namesAhead = readNamesAhead(await this.#archiveOptions())
       await Promise.race([this.#namesAhead, delay(Math.min(aheadMs, this.#leftMs() / 10))])
       const times = await dump({
@@ -262,7 +263,14 @@ class Checkpoint {
 
   async #requireNoneExcluded(pids: readonly number[], excluded: readonly string[]): Promise<void> {
     if (excluded.length === 0) return
-    requireNoneExcluded({ pids, excluded, sinceMs: (await this.#baseline()).instantMs })
+    requireNoneExcluded({ pids, excluded, sinceMs: await this.#firstStart() })
+  }
+
+  /** Whatever is younger on a volume of the pod was written by this container or beside it, perhaps before it last started. */
+  async #firstStart(): Promise<number> {
+    const first = await firstStartOf(`${volumePaths.run}/${this.#parts.target.plan.name}`)
+    const { instantMs } = await this.#baseline()
+    return first === 0 ? instantMs : Math.min(first, instantMs)
   }
 
   async #baseline(): Promise<Baseline> {

@@ -128,6 +128,11 @@ t.test('each kind of workload has a lineage that its next pod has too', async (t
       'ml-team/Job.batch.volcano.sh/j/j-task-0',
     ],
     [
+      'a pod of OpenKruise’s StatefulSet, with both names',
+      { name: 'web-0', generateName: 'web-', ownerReferences: ref('StatefulSet', 'web', 'apps.kruise.io/v1beta1') }, // prettier-ignore
+      'ml-team/StatefulSet.apps.kruise.io/web/web-0',
+    ],
+    [
       'a host of a KubeRay group of several hosts, by group, replica and host',
       { ...rayWorker, labels: { ...rayWorker.labels, 'ray.io/worker-group-replica-name': 'tpu-af03d', 'ray.io/worker-group-replica-index': '0', 'ray.io/replica-host-index': '1' } }, // prettier-ignore
       'ml-team/RayCluster.ray.io/demo/tpu/0/1',

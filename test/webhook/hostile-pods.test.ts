@@ -106,6 +106,15 @@ t.test('ten thousand volumes, mounts and variables', async (t) => {
     { env: [...numbers, ...numbers].map((index) => ({ name: 'SAME', value: String(index) })) },
   ])
     t.equal(ask(withEach(more)).decision.outcome, 'volumeDevices' in more ? 'refuse' : 'inject')
+  const ours = protectedPod()
+  const path = '/var/run/secrets/tokens'
+  ours.spec.volumes?.push(...numbers.map((index) => ({ name: `v${index}`, projected: {} })))
+  for (const { volumeMounts } of ours.spec.initContainers ?? [])
+    volumeMounts?.push(...numbers.map((index) => ({ name: `v${index}`, mountPath: `${path}/${index}`, readOnly: true }))) // prettier-ignore
+  ask(ours)
+  const begun = cpuMs()
+  judge(creating(ours), config)
+  t.ok(cpuMs() - begun < soonMs, 'in a container of ours')
 })
 
 t.test('names that are no names', async (t) => {

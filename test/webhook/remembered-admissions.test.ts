@@ -129,6 +129,16 @@ t.test('pods of a mebibyte are remembered, of a few templates at a time', async 
   t.same(ask(request, 'pod', config), admit(request, 'pod', config))
 })
 
+t.test('pods with labels that no API server takes are not remembered', async (t) => {
+  const ask = rememberAdmissions()
+  const request = madeAnew(template.object, 'x7k2p', ({ metadata }) => {
+    metadata.labels = { ...metadata.labels, large: 'x'.repeat(20_000) }
+  })
+  const answers = [1, 2, 3].map(() => ask(request, 'pod', config))
+  t.not(answers[1]?.decision, answers[2]?.decision)
+  t.same(answers[1], answers[2])
+})
+
 t.test('a name that is the identity is no made-up one', async (t) => {
   const ask = rememberAdmissions()
   const lineages = ['web-0', 'web-0', 'web-0', 'web-1'].map((name) => {

@@ -4,6 +4,7 @@
  * account, a cloud's identity, a proxy. What could run code in it, or show it other files, is nobody's.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { volumeOf } from '../container-volumes.ts'
 import { at, listAt } from '../json-path.ts'
 import type { Pod } from '../pod.ts'
 import { isRecord } from '../shape.ts'
@@ -78,7 +79,7 @@ export function isForeignVariable(variable: unknown): boolean {
 /** Likewise. */
 export function isTokenMount(mount: unknown, pod: Pod): boolean {
   const path = String(at(mount, 'mountPath'))
-  const volume = pod.spec.volumes?.find(({ name }) => name === at(mount, 'name'))
+  const volume = volumeOf(pod, { name: at(mount, 'name') })
   return (
     path.startsWith(tokensPath) &&
     !path.split('/').includes('..') &&
