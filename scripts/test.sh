@@ -65,7 +65,7 @@ vm)
   [ "$REPRIEVE_VM_FILES" = all ] || vm_files=test/vm/in-the-guest.test.ts
   run vm 1 7200 $vm_files
   ;;
-all) rm -f "$out"/*.tap; run unit $unit_jobs 300 $unit_files; run serial $serial_jobs 600 $serial_files; run vm 1 1300 $vm_files ;;
+all) rm -f "$out"/*.tap; run unit $unit_jobs 300 $unit_files; run serial $serial_jobs 600 $serial_files; run vm 1 1600 $vm_files ;;
 soak)
   rm -f "$out"/*.tap
   run soak 1 14400 $repeating
