@@ -12,7 +12,7 @@ import { treeInContainer } from '../proc/process-tree.ts'
 import { lockCounts } from '../proc/record-locks.ts'
 
 /** Each takes some 20 µs. */
-// @deadline Record locks are not set again in a restored process | The restore is tried again, or given up
+// @deadline Record locks are not set again in a restored process | The same checkpoint again, within `restoreBudget`
 const deadlineMs = 5_000
 /** A command line holds 2 MiB. */
 const mostLocks = 10_000
@@ -20,7 +20,7 @@ const mostLocks = 10_000
 /**
  * To be called while the restored tree stands still, before anything else may open its files.
  * @returns a line for each process that has fewer than it had
- * @throws ReprieveError `restore-failed` if the launcher does not answer: it may have stopped a process in the middle of the call
+ * @throws ReprieveError `deadline-passed` if the launcher does not answer: it may have stopped a process in the middle of the call
  */
 export async function putBackLocks(
   was: Inventory,
@@ -49,7 +49,7 @@ export async function putBackLocks(
     log.debug({ event: 'restore.locks_unset', err: error }, 'record locks could not be set again')
     return []
   }
-  throw new ReprieveError('restore-failed', `record locks were not set again within ${deadlineMs} ms`)
+  throw new ReprieveError('deadline-passed', `record locks were not set again within ${deadlineMs} ms`)
 }
 
 /** An inventory of an earlier release has none. */
