@@ -1,8 +1,8 @@
 /** An S3 server on the loopback, started for one test file. */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { listens } from '../../free-port.ts'
 
 export type Credential = { accessKeyId: string; secretAccessKey: string }
 
@@ -43,16 +43,4 @@ export async function answering(t: Test, { child, ...server }: Started): Promise
     if (ended || performance.now() > until)
       throw new Error(`no S3 server on port ${server.port}: ${output.slice(-2_000)}`)
   return { ...server, endpoint: `http://127.0.0.1:${server.port}`, output: () => output }
-}
-
-async function listens(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
 }
